@@ -27,6 +27,9 @@ function(uaqf_program name)
   target_link_libraries(${name} PRIVATE uaqf_options ${arg_LINK})
 endfunction()
 
+# All programs with the label `unit`: what the sanitizer build needs.
+add_custom_target(unit_tests)
+
 # uaqf_test(NAME LABELS unit|integration|fault|gpu|fuzz SOURCES ... LINK ...): a GoogleTest program known to CTest.
 # It runs in its own scratch folder and finds the tree in UAQF_SOURCE_DIR.
 function(uaqf_test name)
@@ -37,6 +40,9 @@ function(uaqf_test name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE uaqf_options ${arg_LINK} GTest::gmock GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name})
+  if("unit" IN_LIST arg_LABELS)
+    add_dependencies(unit_tests ${name})
+  endif()
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
     ENVIRONMENT "UAQF_SOURCE_DIR=${CMAKE_SOURCE_DIR};UAQF_BIN_DIR=${CMAKE_BINARY_DIR}/bin;UAQF_DEPS=${UAQF_DEPS}")
 endfunction()
