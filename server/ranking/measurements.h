@@ -1,0 +1,67 @@
+// What a job has measured so far, as columns: the input of everything in this box.
+//
+// Whoever reads the store fills it with accepted records only (one attempt per chunk) and moves the columns in.
+// All columns of one table have the same length; row k of every column is one record. Order of rows is free.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace uaqf::ranking {
+
+// One row per timed generation; (variant, item, repeat) is unique.
+struct TimingColumns {
+  std::vector<std::int32_t> variant;        // index into Measurements::variants
+  std::vector<std::int32_t> item;           // prompt
+  std::vector<std::int32_t> repeat;         // run, from 0
+  std::vector<std::int32_t> output_tokens;  // >= 0
+  std::vector<std::int64_t> latency_ns;     // end to end, > 0
+  std::vector<std::int64_t> prefill_ns;     // time to first token, >= 0
+  std::vector<std::int64_t> decode_ns;      // first token to last, >= 0
+};
+
+// One row per scored window; (variant, window) is unique.
+struct WindowColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> window;
+  std::vector<std::int32_t> scored_tokens;  // > 0
+  std::vector<double> nll_sum;              // nats; a collapsed variant may bring NaN or infinity
+};
+
+// One row per natural generation; (variant, item) is unique.
+struct GenerationColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> item;
+  std::vector<std::int32_t> output_tokens;  // >= 0
+};
+
+// Memory one hosted variant takes, bytes.
+struct Memory {
+  std::int64_t weights_bytes = 0;
+  std::int64_t block_weights_bytes = 0;
+  std::int64_t kv_cache_bytes = 0;
+  std::int64_t workspace_bytes = 0;
+  std::int64_t measured_peak_bytes = 0;
+
+  // The figure that is ranked.
+  std::int64_t Ranked() const { return weights_bytes + kv_cache_bytes + workspace_bytes; }
+};
+
+// What is known of a variant beside its records. The names are those of the job's spec, in its order.
+struct VariantFacts {
+  std::string name;
+  std::optional<Memory> memory;     // absent until a chunk of it was accepted
+  std::int32_t tainted_chunks = 0;  // kept although tainted
+  std::int64_t quarantined = 0;     // records given up
+};
+
+struct Measurements {
+  std::vector<VariantFacts> variants;
+  TimingColumns timings;
+  WindowColumns windows;
+  GenerationColumns generations;
+};
+
+}  // namespace uaqf::ranking

@@ -1,0 +1,86 @@
+// Records to figures: everything that METHODS calls L, T, S_L, S_T, PPL and their differences to fp16.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/ranking/measurements.h"
+
+namespace uaqf::ranking {
+
+// The name of the baseline that differences are taken to.
+inline constexpr char kBaseline[] = "fp16";
+
+// A figure with the half width of its 95 % interval; absent when it cannot be told (one run, one window).
+struct Estimate {
+  double value = 0;
+  std::optional<double> half_width;
+};
+
+// Everything measured of one variant; fields and units as in VariantMeasures of ranking_service.proto.
+// Absent means not measured, never zero.
+struct VariantMeasures {
+  std::string variant;
+  std::int64_t timing_records = 0;
+  std::int32_t prompts = 0;
+  // Runs of each prompt: the most that any prompt has.
+  std::int32_t repeats = 0;
+
+  // Means over records. Their intervals are over runs with prompts held fixed: with m_r the mean of run r over the
+  // prompts that every run has, half width = t(0.975, R - 1) * sd_r(m_r) / sqrt(R), R >= 2.
+  std::optional<Estimate> latency_s;
+  std::optional<Estimate> ttft_s;
+  std::optional<Estimate> tokens_per_s;
+  // Order statistic x_(ceil(p n)) of all records; p95 needs n >= 59.
+  std::optional<double> latency_p50_s;
+  std::optional<double> latency_p95_s;
+  std::optional<double> token_weighted_tokens_per_s;
+  std::optional<double> inter_token_s;
+  std::optional<double> speedup;
+
+  // S_L and S_T: sqrt of the mean over prompts of the sample variance over runs; prompts with one run are left out.
+  std::optional<double> latency_deviation_s;
+  std::optional<double> throughput_deviation;
+  std::optional<double> relative_stability;
+  std::optional<double> run_mean_deviation_s;
+  std::optional<double> across_prompt_deviation_s;
+
+  std::int32_t windows = 0;
+  // Mean of window means (GPTQ recipe) and its exponential.
+  std::optional<double> nll;
+  std::optional<double> perplexity;
+  // To fp16 on the windows both have. Interval: t(0.975, W - 1) * sd of the window differences / sqrt(W).
+  std::optional<double> delta_perplexity;
+  std::optional<Estimate> delta_nll;
+  // Paired over prompts in the same way, tokens.
+  std::optional<Estimate> output_length_change;
+
+  std::optional<Memory> memory;
+  std::optional<std::int64_t> memory_bytes;
+  std::int32_t tainted_chunks = 0;
+  std::int64_t quarantined = 0;
+
+  // Why quality is absent although windows were scored, e.g. a window whose likelihood is not a number.
+  std::string quality_problem;
+};
+
+// One entry per variant, in the order of `measurements.variants`. Linear in the records.
+// InvalidArgument: columns of unequal length, an index out of range, a record twice, a time or count that cannot be.
+[[nodiscard]] absl::StatusOr<std::vector<VariantMeasures>> Measure(const Measurements& measurements);
+
+// The records that a comparison may use: a slow variant must not be judged on fewer prompts than a fast one.
+struct CommonRecords {
+  Measurements measurements;
+  // What was left out and why, for people; empty when nothing was.
+  std::vector<std::string> notes;
+};
+
+// Keeps the timing records (prompt, repeat) and the windows that fp16 and every variant compared with it have. A
+// variant with fewer than half of fp16's is left out of the comparison instead of shrinking it: it loses those records.
+// A job whose variants all have the same records comes back unchanged. Fails like Measure.
+[[nodiscard]] absl::StatusOr<CommonRecords> KeepCommonRecords(Measurements measurements);
+
+}  // namespace uaqf::ranking

@@ -1,0 +1,83 @@
+// Figures to a decision: the utility of every variant under a profile, and the order.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/ranking/measures.h"
+#include "server/ranking/profile.h"
+
+namespace uaqf::ranking {
+
+// How the number of emitted tokens was chosen.
+enum class OutputLength { kMatched, kFixed, kNatural };
+
+// What the job asked for, as far as a reader must know it to trust the answer.
+struct JobFacts {
+  std::string job;  // "jobs/{job}"
+  bool ended = true;
+  OutputLength output_length = OutputLength::kMatched;
+  std::int32_t max_output_tokens = 0;
+  std::int32_t input_tokens = 0;  // 0: each prompt's own
+  std::int32_t repeats = 0;
+  bool measures_quality = false;
+  std::int32_t context_tokens = 0;
+  // What fp16 stands for when it is not the model's own release, e.g. "the Q4_1 release"; empty otherwise.
+  std::string baseline_release;
+};
+
+struct RankOptions {
+  // Rank variants that fail the sanity constraint too.
+  bool ignore_sanity = false;
+  // Put before the warnings of the ranking itself, e.g. the notes of KeepCommonRecords.
+  std::vector<std::string> notes;
+};
+
+enum class RankStatus { kRanked, kNotFeasible, kNotMeasured };
+
+struct Term {
+  std::string name;  // "speed", "quality", "stability" or "memory"
+  double weight = 0;
+  double raw = 0;
+  std::string unit;
+  double normalized = 0;
+  double contribution = 0;  // signed part of the utility
+};
+
+struct RankedVariant {
+  std::string variant;
+  std::int32_t rank = 0;  // from 1 among the ranked; 0 otherwise
+  RankStatus status = RankStatus::kNotMeasured;
+  std::optional<double> utility;  // present exactly when ranked
+  std::vector<Term> terms;        // those with a weight above 0; empty when not measured
+  std::string reason;             // why it is not ranked
+};
+
+// Fields as in RankVariantsResponse of ranking_service.proto.
+struct Ranking {
+  std::string job;
+  Profile profile;
+  std::string formula;
+  std::vector<RankedVariant> variants;  // best first; those without a rank last, in the order given
+  std::string winner;
+  std::string other_normalization_winner;  // empty when it is the same
+  std::vector<std::string> warnings;
+  std::int64_t records_used = 0;
+  std::string conditions;
+};
+
+// Equal utilities are ordered fp16 first, then by name. The result does not depend on the order of `measures` but for
+// the variants without a rank.
+// InvalidArgument: a profile that Validate refuses, or a measure that is NaN, infinite or negative where it cannot be.
+// FailedPrecondition: what the profile weighs is missing for fp16 or for every other variant; says which records are
+// missing and how to measure them.
+[[nodiscard]] absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const Profile& profile,
+                                           const JobFacts& job, const RankOptions& options = {});
+
+// What a reader of the figures themselves must know (MeasureVariantsResponse.notes).
+[[nodiscard]] std::vector<std::string> Notes(const std::vector<VariantMeasures>& measures, const JobFacts& job);
+
+}  // namespace uaqf::ranking
