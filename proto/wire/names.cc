@@ -1,0 +1,72 @@
+#include "proto/wire/names.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "proto/wire/status.h"
+
+namespace uaqf::wire {
+namespace {
+
+// Enough of what was got to recognise it in a log, and no more.
+std::string Shown(absl::string_view text) {
+  constexpr size_t kShown = 80;
+  return absl::StrCat("\"", absl::CHexEscape(text.substr(0, kShown)), text.size() > kShown ? "…\"" : "\"");
+}
+
+bool IsLowerId(absl::string_view id, size_t longest) {
+  return !id.empty() && id.size() <= longest && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-';
+  });
+}
+
+bool IsDigest(absl::string_view id) {
+  return id.size() == 64 && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+           return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
+         });
+}
+
+template <typename Predicate>
+absl::StatusOr<std::string> Parse(absl::string_view name, absl::string_view collection, absl::string_view expected,
+                                  Predicate valid) {
+  absl::string_view id = name;
+  const bool prefixed =
+      absl::StartsWith(name, collection) && name.size() > collection.size() && name[collection.size()] == '/';
+  if (prefixed) id.remove_prefix(collection.size() + 1);
+  if (prefixed && valid(id)) return std::string(id);
+  return Error(absl::StatusCode::kInvalidArgument, "INVALID_NAME",
+               absl::StrCat("got the name ", Shown(name), ", expected ", collection, "/ and ", expected));
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ParseJobName(absl::string_view name) {
+  return Parse(name, "jobs", "1 to 64 characters of [a-z0-9-]", [](auto id) { return IsLowerId(id, 64); });
+}
+std::string JobName(absl::string_view id) { return absl::StrCat("jobs/", id); }
+
+absl::StatusOr<std::string> ParsePromptSetName(absl::string_view name) {
+  return Parse(name, "promptSets", "a SHA-256 of 64 lower-case hex digits", [](auto id) { return IsDigest(id); });
+}
+std::string PromptSetName(absl::string_view digest) { return absl::StrCat("promptSets/", digest); }
+
+absl::StatusOr<std::string> ParseProfileName(absl::string_view name) {
+  return Parse(name, "profiles", "1 to 64 characters of [a-z0-9-]", [](auto id) { return IsLowerId(id, 64); });
+}
+std::string ProfileName(absl::string_view id) { return absl::StrCat("profiles/", id); }
+
+absl::StatusOr<std::string> ParseWorkerName(absl::string_view name) {
+  return Parse(name, "workers", "1 to 128 characters of [A-Za-z0-9._-]", [](auto id) { return IsPlainId(id); });
+}
+std::string WorkerName(absl::string_view id) { return absl::StrCat("workers/", id); }
+
+bool IsPlainId(absl::string_view id) {
+  return !id.empty() && id.size() <= 128 && id[0] != '.' && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+  });
+}
+
+}  // namespace uaqf::wire

@@ -1,0 +1,33 @@
+// Resource names: "jobs/{job}", "promptSets/{digest}", "profiles/{profile}", "workers/{worker}".
+//
+// A parse function returns the id behind the slash, or INVALID_ARGUMENT (INVALID_NAME) that says what was got and
+// what was expected. Ids never hold a slash, so they are safe as keys and in file names.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace uaqf::wire {
+
+// 1 to 64 characters of [a-z0-9-].
+[[nodiscard]] absl::StatusOr<std::string> ParseJobName(absl::string_view name);
+std::string JobName(absl::string_view id);
+
+// 64 characters of [0-9a-f].
+[[nodiscard]] absl::StatusOr<std::string> ParsePromptSetName(absl::string_view name);
+std::string PromptSetName(absl::string_view digest);
+
+// 1 to 64 characters of [a-z0-9-].
+[[nodiscard]] absl::StatusOr<std::string> ParseProfileName(absl::string_view name);
+std::string ProfileName(absl::string_view id);
+
+// 1 to 128 characters of [A-Za-z0-9._-].
+[[nodiscard]] absl::StatusOr<std::string> ParseWorkerName(absl::string_view name);
+std::string WorkerName(absl::string_view id);
+
+// 1 to 128 characters of [A-Za-z0-9._-], not beginning with a dot: ids of models, variants and prompts.
+bool IsPlainId(absl::string_view id);
+
+}  // namespace uaqf::wire

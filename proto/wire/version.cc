@@ -1,0 +1,7 @@
+#include "proto/wire/version.h"
+
+namespace uaqf::wire {
+
+std::string Version() { return UAQF_VERSION; }
+
+}  // namespace uaqf::wire
