@@ -1,0 +1,77 @@
+// The forward pass of one variant of one model at batch 1. The same code path serves every variant: precision is the
+// only difference.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "worker/model/checkpoint.h"
+#include "worker/quantize/variants.h"
+
+namespace uaqf::engine {
+
+struct EngineOptions {
+  // Compute threads, the calling one included; 0 = one for each CPU of `cpu_set`.
+  int threads = 0;
+  // CPUs the threads are pinned to, in order; empty = those the process may use.
+  std::vector<int> cpu_set;
+  // Positions of the KV cache, prompt and output together; 0 = the model's context, at most 4096.
+  int64_t max_sequence_tokens = 0;
+};
+
+// Bytes held, by use. What METHODS.md calls the memory of a variant is total().
+struct EngineMemory {
+  int64_t weights_bytes = 0;        // all weights as packed, scales included
+  int64_t block_weights_bytes = 0;  // of these, the linear layers of the blocks: what quantization shrinks
+  int64_t kv_cache_bytes = 0;
+  int64_t workspace_bytes = 0;  // largest need of activations and scratch
+  int64_t total() const { return weights_bytes + kv_cache_bytes + workspace_bytes; }
+};
+
+// Not thread-safe: one caller at a time. Every call returns when its work is done (nothing runs behind its back), and
+// no thread of the engine spins between calls. Equal calls on an equal engine give bit-equal results, whatever the
+// number of threads.
+class Engine {
+ public:
+  // Loads layer by layer, so that the peak is the packed weights and one layer. Borrows nothing: the checkpoint may go
+  // after this returns. INVALID_ARGUMENT when variant and model do not fit or the options are out of range.
+  static absl::StatusOr<std::unique_ptr<Engine>> Create(const model::Checkpoint& checkpoint,
+                                                        const quantize::Variant& variant, const EngineOptions& options);
+
+  virtual ~Engine() = default;
+
+  // Empties the KV cache, runs the whole prompt, and returns the greedy next token (the lowest id among equals).
+  // INVALID_ARGUMENT for an empty prompt, an id outside the vocabulary, or more tokens than max_sequence_tokens().
+  [[nodiscard]] virtual absl::StatusOr<int32_t> Prefill(std::span<const int32_t> ids) = 0;
+  // Appends one token and returns the greedy next one. FAILED_PRECONDITION before a Prefill, OUT_OF_RANGE when the
+  // cache is full, INVALID_ARGUMENT for an id outside the vocabulary.
+  [[nodiscard]] virtual absl::StatusOr<int32_t> Decode(int32_t token) = 0;
+  // FP32 logits [vocab] at the last position of the last Prefill or Decode; valid until the next call.
+  virtual std::span<const float> logits() const = 0;
+
+  // Teacher-forced negative log-likelihoods, in nats, of window[1..]: element i is -log p(window[i+1] | window[0..i]),
+  // FP32 log-softmax. Empties the KV cache before and leaves it empty. Needs 2 tokens, at most max_sequence_tokens().
+  [[nodiscard]] virtual absl::StatusOr<std::vector<double>> Score(std::span<const int32_t> window) = 0;
+
+  // Empties the KV cache.
+  virtual void Reset() = 0;
+  // Tokens in the KV cache.
+  virtual int64_t position() const = 0;
+
+  virtual int64_t max_sequence_tokens() const = 0;
+  virtual EngineMemory memory() const = 0;
+  // Bytes one Decode reads at a context of so many tokens: packed weights, one embedding row and the KV cache. Decode
+  // speed times this is the bandwidth used.
+  virtual int64_t bytes_per_token(int64_t context) const = 0;
+  // For records: "cpu", and what the kernels chose at run time ("avx512-vnni").
+  virtual std::string backend() const = 0;
+  virtual std::string kernel_build() const = 0;
+  virtual int threads() const = 0;
+};
+
+}  // namespace uaqf::engine

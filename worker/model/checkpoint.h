@@ -1,0 +1,53 @@
+// A model on disk, whatever its format, under one set of tensor names.
+//
+// Names are those of Hugging Face's Llama family: "model.embed_tokens.weight", "model.norm.weight", "lm_head.weight",
+// "model.layers.N.{input_layernorm,post_attention_layernorm}.weight", "model.layers.N.self_attn.{q,k,v,o}_proj.weight"
+// (and ".bias"), "model.layers.N.mlp.{gate,up,down}_proj.weight". Matrices are [out, in] row-major, and RoPE is the
+// rotate-half form (dimension i turns with i + head_dim / 2); readers bring other forms into this one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "worker/model/gguf.h"
+#include "worker/model/model_config.h"
+#include "worker/model/tensor_type.h"
+
+namespace uaqf::model {
+
+struct TensorInfo {
+  TensorType type;
+  int64_t rows;     // 1 for a vector
+  int64_t columns;  // length of a vector
+};
+
+// Immutable and thread-safe. The files stay mapped as long as this lives; they must not be changed meanwhile.
+class Checkpoint {
+ public:
+  // A .gguf file, or a folder with config.json and model.safetensors (or its shards). Refuses pickles (.pt, .bin, ...),
+  // unknown architectures, missing or wrongly shaped tensors, and malformed files (INVALID_ARGUMENT or NOT_FOUND).
+  static absl::StatusOr<std::unique_ptr<Checkpoint>> Open(const std::string& path);
+
+  virtual ~Checkpoint() = default;
+
+  virtual const ModelConfig& config() const = 0;
+  // The file or folder that was opened.
+  virtual const std::string& path() const = 0;
+  // NOT_FOUND when the model has no tensor of this name.
+  virtual absl::StatusOr<TensorInfo> Find(const std::string& name) const = 0;
+  // The exact FP32 values of `rows` rows from `first_row` on; `out` holds rows * columns. Reads no more than those
+  // rows.
+  virtual absl::Status ReadRows(const std::string& name, int64_t first_row, int64_t rows,
+                                std::span<float> out) const = 0;
+  // Metadata of a GGUF file, which holds its tokenizer; nullptr for a folder, whose tokenizer is files of their own.
+  virtual const GgufMetadata* gguf() const = 0;
+  // SHA-256 in lower-case hex over the weights, the description and the tokenizer. Computed once for a file that did
+  // not change since (path, size, time, inode) and kept in memory; the first call reads the whole model.
+  virtual absl::StatusOr<std::string> Digest() const = 0;
+};
+
+}  // namespace uaqf::model
