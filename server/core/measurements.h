@@ -1,0 +1,51 @@
+// Accepted records as columns, the way ranking wants them. Row k of every column of a table is one record; order is
+// free. The layout is that of server/ranking/measurements.h, so that columns can be moved over.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/core/record.h"
+
+namespace uaqf::core {
+
+struct TimingColumns {
+  std::vector<std::int32_t> variant;  // into Measurements::variants
+  std::vector<std::int32_t> item;
+  std::vector<std::int32_t> repeat;
+  std::vector<std::int32_t> output_tokens;
+  std::vector<std::int64_t> latency_ns;
+  std::vector<std::int64_t> prefill_ns;
+  std::vector<std::int64_t> decode_ns;
+};
+
+struct WindowColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> window;
+  std::vector<std::int32_t> scored_tokens;
+  std::vector<double> nll_sum;
+};
+
+struct GenerationColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> item;
+  std::vector<std::int32_t> output_tokens;
+};
+
+struct VariantFacts {
+  std::string name;
+  std::optional<MemoryUse> memory;  // of the latest accepted attempt; absent before the first
+  std::int32_t tainted_chunks = 0;  // kept although tainted
+  std::int64_t quarantined = 0;
+};
+
+struct Measurements {
+  std::vector<VariantFacts> variants;  // in the order of the spec
+  TimingColumns timings;
+  WindowColumns windows;
+  GenerationColumns generations;
+};
+
+}  // namespace uaqf::core

@@ -1,0 +1,48 @@
+// The plan: a job cut into chunks, in the order they are to be leased.
+//
+// Quality first, since MATCHED timing needs the baseline's output lengths: GENERATION by blocks of prompts, then
+// PERPLEXITY by blocks of windows, within each block the baseline first and the others in the order of the spec. Then
+// TIMING: repeat by repeat, block by block, each block visited by all variants in a seeded balanced order.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "server/core/chunk.h"
+#include "server/core/types.h"
+
+namespace uaqf::core {
+
+// Windows in one PERPLEXITY chunk: few, so that variants take turns within minutes on a slow device.
+inline constexpr std::int32_t kWindowsPerChunk = 5;
+
+// Rows of a Williams square for `n` variants, shuffled by `seed`: over each run of n rows (2n when n is odd) every
+// variant stands once (twice) at every place, and every ordered pair of neighbours occurs equally often. Row r is the
+// order for the r-th block visited. n >= 1.
+class BalancedOrder {
+ public:
+  BalancedOrder(std::int32_t n, std::uint64_t seed);
+  // The variants in the order of row `row` >= 0; `out` gets n entries.
+  void Row(std::int64_t row, std::vector<std::int32_t>* out) const;
+  // Rows after which every variant stood equally often at every place.
+  std::int64_t period() const { return static_cast<std::int64_t>(rows_.size()); }
+
+ private:
+  std::vector<std::vector<std::int32_t>> rows_;
+};
+
+// Windows of the text that the job scores: all the survey found, at most `max_windows`; 0 without a text.
+std::int32_t WindowCount(const JobSpec& spec, const Survey& survey);
+
+// Records a job makes when nothing fails.
+std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std::int32_t windows);
+
+// Chunks with index = position = place in the result. Pure: equal arguments give equal plans. The spec is valid, as
+// ValidateSpec says, and the survey has no error.
+std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey);
+
+// Longest sequence a job asks of the KV cache, tokens.
+std::int32_t MaxSequenceTokens(const JobSpec& spec, const Survey& survey);
+
+}  // namespace uaqf::core

@@ -1,0 +1,74 @@
+// Records and evidence as the core and the store see them: the figures that are decided on, and the rest as bytes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "server/core/chunk.h"
+
+namespace uaqf::core {
+
+enum class RecordBody : std::int32_t { kTiming = 1, kGeneration = 2, kWindow = 3, kFailure = 4 };
+
+// One measurement. Fields that its body does not have stay 0.
+struct RecordRow {
+  std::int32_t item = 0;
+  std::int32_t repeat = 0;
+  RecordBody body = RecordBody::kTiming;
+  std::int32_t input_tokens = 0;
+  std::int32_t output_tokens = 0;
+  std::int64_t latency_ns = 0;
+  std::int64_t tokenize_ns = 0;
+  std::int64_t prefill_ns = 0;
+  std::int64_t decode_ns = 0;
+  std::int64_t detokenize_ns = 0;
+  std::int32_t scored_tokens = 0;
+  double nll_sum = 0;   // nats; may be NaN or infinite for a collapsed variant
+  std::string failure;  // for kFailure: why this item cannot be measured
+  std::string blob;     // the serialized uaqf.v1.Record, stored and given back as it is
+};
+
+// Bytes a hosted variant takes, as MemoryUse of record.proto.
+struct MemoryUse {
+  std::int64_t weights_bytes = 0;
+  std::int64_t block_weights_bytes = 0;
+  std::int64_t kv_cache_bytes = 0;
+  std::int64_t workspace_bytes = 0;
+  std::int64_t measured_peak_bytes = 0;
+};
+
+// State of the device around one attempt.
+struct Evidence {
+  MemoryUse memory;
+  std::vector<std::string> taints;
+  std::string blob;  // the serialized uaqf.v1.ChunkEvidence
+};
+
+// The end of an attempt.
+struct AttemptEnd {
+  std::int32_t record_count = 0;  // over all batches of the attempt
+  Evidence evidence;
+};
+
+// Some records of one attempt, as they came from a worker.
+struct RecordBatch {
+  WorkerId worker;
+  AttemptId attempt;
+  std::int64_t sequence = 0;  // from 0 within the attempt, without gaps
+  std::vector<RecordRow> records;
+  bool has_end = false;
+  AttemptEnd end;
+};
+
+// What a batch is answered with, after the commit of the mutations that came with it.
+enum class Verdict : std::int32_t {
+  kStored = 1,
+  kLeaseLost = 2,  // the epoch is not the chunk's any more, or the job has ended
+  kRejected = 3,   // contradicts the lease
+  // Out of order: an earlier batch is missing, e.g. because a commit failed. Not to be acknowledged: end the record
+  // stream with UNAVAILABLE, so that the worker sends again everything unacknowledged.
+  kGap = 100,
+};
+
+}  // namespace uaqf::core

@@ -1,0 +1,47 @@
+// Everything the scheduler needs of the store to begin, or to begin again.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/core/chunk.h"
+#include "server/core/progress.h"
+#include "server/core/types.h"
+
+namespace uaqf::core {
+
+// An attempt without an outcome: somebody may still work on it.
+struct OpenAttempt {
+  std::int32_t chunk = 0;
+  std::int64_t epoch = 0;
+  WorkerId worker;
+  std::string session;
+  std::int64_t next_sequence = 0;   // of the batch expected next
+  std::vector<std::int32_t> items;  // stored so far
+  Tally sums;                       // over those records
+};
+
+// One job that has not ended.
+struct JobSnapshot {
+  JobId id;
+  JobSpec spec;
+  JobState state = JobState::kQueued;
+  std::int64_t create_wall_ns = 0;
+  std::int64_t start_wall_ns = 0;
+  bool planned = false;
+  Survey survey;
+  std::vector<VariantStatus> variants;  // one per variant of the spec
+  std::vector<Chunk> chunks;            // by index, without gaps
+  std::vector<OpenAttempt> attempts;
+  // (prompt, natural output tokens) of the baseline's accepted GENERATION records; failures with -1.
+  std::vector<std::pair<std::int32_t, std::int32_t>> baseline_lengths;
+  std::int32_t prompt_count = 0;
+};
+
+// Oldest job first.
+struct Snapshot {
+  std::vector<JobSnapshot> jobs;
+};
+
+}  // namespace uaqf::core

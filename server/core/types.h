@@ -1,0 +1,86 @@
+// The words every part of the coordinator shares: time, names, enums and the job's specification.
+//
+// This box knows no protobuf: the structs mirror uaqf.v1, enums carry the same numbers, and server/rpc converts.
+// Names are bare: a job is "k7f2m9", not "jobs/k7f2m9"; a worker "w1"; a prompt set its hexadecimal digest.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace uaqf::core {
+
+// A moment as the coordinator's loop saw it. Decisions use `mono_ns` alone; `wall_ns` (since 1970, UTC) only labels
+// what people read, so a stepped wall clock changes no decision.
+struct Instant {
+  std::int64_t mono_ns = 0;
+  std::int64_t wall_ns = 0;
+};
+
+using JobId = std::string;
+using WorkerId = std::string;
+
+// The variant that others are compared with, and whose natural output lengths MATCHED timing uses.
+inline constexpr char kBaselineVariant[] = "fp16";
+
+enum class OutputLength : std::int32_t { kMatched = 1, kFixed = 2, kNatural = 3 };
+
+enum class ChunkKind : std::int32_t { kTiming = 1, kGeneration = 2, kPerplexity = 3 };
+
+// QUEUED -> RUNNING -> one of the three ends.
+enum class JobState : std::int32_t { kQueued = 1, kRunning = 2, kSucceeded = 3, kCancelled = 4, kFailed = 5 };
+
+inline bool Ended(JobState state) { return state >= JobState::kSucceeded; }
+
+enum class VariantState : std::int32_t { kPending = 1, kLoading = 2, kReady = 3, kDone = 4, kFailed = 5 };
+
+// As JobSpec of job.proto, every default filled in.
+struct TimingSpec {
+  std::int32_t repeats = 3;
+  std::int32_t input_tokens = 0;
+  std::int32_t max_output_tokens = 512;
+  OutputLength output_length = OutputLength::kMatched;
+  std::int32_t block_prompts = 8;
+  std::int32_t warmup_generations = 1;
+  bool chat = false;
+  bool clear_cache = true;
+
+  friend bool operator==(const TimingSpec&, const TimingSpec&) = default;
+};
+
+struct QualitySpec {
+  std::string text_set;  // digest; empty: no quality
+  std::int32_t context_tokens = 2048;
+  std::int32_t max_windows = 0;  // 0: all
+
+  friend bool operator==(const QualitySpec&, const QualitySpec&) = default;
+};
+
+struct JobSpec {
+  std::string model;
+  std::vector<std::string> variants;
+  std::string prompt_set;  // digest
+  TimingSpec timing;
+  QualitySpec quality;
+  std::uint64_t seed = 0;
+  std::int64_t lease_ns = 30'000'000'000;
+  std::int32_t attempt_limit = 5;
+
+  friend bool operator==(const JobSpec&, const JobSpec&) = default;
+};
+
+// What a worker found by running the job's inputs through the model's tokenizer.
+struct Survey {
+  std::int32_t longest_input_tokens = 0;
+  std::int64_t text_tokens = 0;
+  std::int32_t text_windows = 0;
+  std::string error;  // why the job cannot run with this model; else empty
+
+  friend bool operator==(const Survey&, const Survey&) = default;
+};
+
+const char* Name(ChunkKind kind);      // "timing"
+const char* Name(JobState state);      // "running"
+const char* Name(VariantState state);  // "loading"
+
+}  // namespace uaqf::core

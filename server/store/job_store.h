@@ -1,0 +1,171 @@
+// The durable state of the coordinator. State is only here: what the scheduler holds is rebuilt from it.
+//
+// Three small interfaces over one database. Every method may be called from any thread; writes take turns, reads see a
+// consistent state and do not wait for writes. Names are bare, as in server/core/types.h.
+//
+// Errors of every method: ResourceExhausted (disk full: nothing was half written; free space and go on), Unavailable
+// (the database cannot be read or written now), DataLoss (it is damaged; names the file). After a failed write nothing
+// of it is in the store.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/core/invariants.h"
+#include "server/core/measurements.h"
+#include "server/core/mutation.h"
+#include "server/core/snapshot.h"
+
+namespace uaqf::store {
+
+// What became of one mutation.
+enum class Applied {
+  kYes,
+  kLost,           // the epoch was not the chunk's, the sequence was not the next, or the job has ended; wrote nothing
+  kExists,         // CreateJob: the same request made `existing` before; wrote nothing
+  kRequestReused,  // CreateJob: the request id came before with other content; wrote nothing
+  kIdTaken,        // CreateJob: another job has this id; draw another. Wrote nothing
+};
+
+struct MutationResult {
+  Applied applied = Applied::kYes;
+  core::JobId existing;  // for kExists
+};
+
+// One accepted record with its place.
+struct StoredRecord {
+  std::int32_t variant = 0;  // into the spec's variants
+  std::int32_t chunk = 0;
+  std::int64_t epoch = 0;
+  core::ChunkKind kind = core::ChunkKind::kTiming;
+  core::WorkerId worker;
+  bool tainted = false;
+  std::int32_t item = 0;
+  std::int32_t repeat = 0;
+  std::string failure;  // of a record that the coordinator gave up: then `blob` is empty
+  std::string blob;     // the serialized uaqf.v1.Record as it came
+};
+
+// A place in the accepted records of a job: attempts in the order of their acceptance, records as they were made.
+// Records accepted later come after every cursor given before. {0, 0} is the beginning.
+struct RecordCursor {
+  std::int64_t attempt = 0;  // acceptance number within the store; records of smaller ones were read
+  std::int64_t record = 0;   // records of this attempt already read
+};
+
+struct RecordFilter {
+  std::int32_t variant = -1;  // -1: all
+  std::optional<core::ChunkKind> kind;
+};
+
+struct RecordPage {
+  std::vector<StoredRecord> records;
+  RecordCursor next;
+  bool at_end = false;  // nothing accepted after these, as of this read
+};
+
+struct JobPage {
+  std::vector<core::JobView> jobs;  // newest first
+  std::int64_t next = 0;            // 0: that was the last page
+};
+
+class JobStore {
+ public:
+  virtual ~JobStore() = default;
+
+  // Applies all in one durable transaction, in order. One result per mutation. An error means that none was applied.
+  [[nodiscard]] virtual absl::StatusOr<std::vector<MutationResult>> Commit(
+      absl::Span<const core::Mutation> mutations) = 0;
+  // Every job that has not ended, for Scheduler::Restore.
+  [[nodiscard]] virtual absl::StatusOr<core::Snapshot> LoadSnapshot() = 0;
+
+  // NotFound: no such job. The progress has neither rate nor current chunk.
+  [[nodiscard]] virtual absl::StatusOr<core::JobView> GetJob(const core::JobId& id) = 0;
+  // `before`: 0 for the newest, else `next` of the page before.
+  [[nodiscard]] virtual absl::StatusOr<JobPage> ListJobs(std::int64_t before, std::int32_t limit) = 0;
+  // At most `limit` records from `cursor`. NotFound: no such job.
+  [[nodiscard]] virtual absl::StatusOr<RecordPage> ReadRecords(const core::JobId& id, const RecordCursor& cursor,
+                                                               const RecordFilter& filter, std::int32_t limit) = 0;
+  // Accepted records as columns. NotFound: no such job.
+  [[nodiscard]] virtual absl::StatusOr<core::Measurements> ReadMeasurements(const core::JobId& id) = 0;
+  // Everything CheckInvariants wants to see. NotFound: no such job.
+  [[nodiscard]] virtual absl::StatusOr<core::JobDump> Dump(const core::JobId& id) = 0;
+};
+
+// As PromptSetKind.
+enum class PromptSetKind : std::int32_t { kPrompts = 1, kText = 2 };
+
+struct CategoryCount {
+  std::string category;
+  std::int32_t prompt_count = 0;
+
+  friend bool operator==(const CategoryCount&, const CategoryCount&) = default;
+};
+
+struct PromptSetInfo {
+  std::string digest;
+  std::string display_name;
+  PromptSetKind kind = PromptSetKind::kPrompts;
+  std::int32_t prompt_count = 0;
+  std::int64_t size_bytes = 0;
+  std::int64_t create_wall_ns = 0;
+  std::vector<CategoryCount> categories;  // sorted by name
+};
+
+struct PromptItem {
+  std::string id;
+  std::string category;
+  std::string blob;  // the serialized uaqf.v1.Prompt
+};
+
+struct PromptSetPage {
+  std::vector<PromptSetInfo> sets;  // newest first
+  std::int64_t next = 0;            // 0: that was the last page
+};
+
+class PromptStore {
+ public:
+  virtual ~PromptStore() = default;
+
+  // Stores a set under `info.digest`, which the caller computed over kind and items. When it is there already, gives
+  // back what was stored first and writes nothing. Counts and size are taken from the items, not from `info`.
+  [[nodiscard]] virtual absl::StatusOr<PromptSetInfo> PutPromptSet(const PromptSetInfo& info,
+                                                                   absl::Span<const PromptItem> items) = 0;
+  // NotFound: no such set.
+  [[nodiscard]] virtual absl::StatusOr<PromptSetInfo> GetPromptSet(const std::string& digest) = 0;
+  [[nodiscard]] virtual absl::StatusOr<PromptSetPage> ListPromptSets(std::int64_t before, std::int32_t limit) = 0;
+  // Items [first, first + limit) in order; fewer at the end. NotFound: no such set.
+  [[nodiscard]] virtual absl::StatusOr<std::vector<PromptItem>> ReadPrompts(const std::string& digest,
+                                                                            std::int32_t first, std::int32_t limit) = 0;
+};
+
+// A stored profile; its content is the caller's business.
+struct StoredProfile {
+  std::string name;
+  std::string blob;  // the serialized uaqf.v1.Profile
+};
+
+class ProfileStore {
+ public:
+  virtual ~ProfileStore() = default;
+
+  // AlreadyExists: the name is taken.
+  [[nodiscard]] virtual absl::Status CreateProfile(const StoredProfile& profile) = 0;
+  // NotFound: no such profile.
+  [[nodiscard]] virtual absl::StatusOr<StoredProfile> GetProfile(const std::string& name) = 0;
+  // By name, those after `after`.
+  [[nodiscard]] virtual absl::StatusOr<std::vector<StoredProfile>> ListProfiles(const std::string& after,
+                                                                                std::int32_t limit) = 0;
+  // NotFound: no such profile.
+  [[nodiscard]] virtual absl::Status DeleteProfile(const std::string& name) = 0;
+};
+
+// All three over one database.
+class Store : public JobStore, public PromptStore, public ProfileStore {};
+
+}  // namespace uaqf::store
