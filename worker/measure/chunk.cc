@@ -1,0 +1,149 @@
+#include "worker/measure/chunk.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "worker/measure/prose.h"
+
+namespace uaqf::measure {
+namespace {
+
+absl::Status Check(const Chunk& chunk) {
+  if (chunk.items == nullptr || chunk.item_count < 1 || chunk.first_item < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("chunk of ", chunk.item_count, " items from ", chunk.first_item,
+                                                   ": expected at least 1 item from 0 on"));
+  }
+  const int64_t end = int64_t{chunk.first_item} + chunk.item_count;
+  if (chunk.kind != ChunkKind::kPerplexity && end > static_cast<int64_t>(chunk.items->prompts.size())) {
+    return absl::InvalidArgumentError(absl::StrCat("chunk ends at item ", end, ": expected at most ",
+                                                   chunk.items->prompts.size(), ", the prompts of ",
+                                                   chunk.items->name));
+  }
+  if (!chunk.output_tokens.empty() && static_cast<int32_t>(chunk.output_tokens.size()) != chunk.item_count) {
+    return absl::InvalidArgumentError(absl::StrCat("chunk has ", chunk.output_tokens.size(),
+                                                   " output lengths: expected one for each of its ", chunk.item_count,
+                                                   " items, or none"));
+  }
+  return absl::OkStatus();
+}
+
+class Run {
+ public:
+  Run(const Chunk& chunk, const ChunkDevice& device, ChunkSink& sink) : chunk_(chunk), device_(device), sink_(sink) {}
+
+  absl::StatusOr<DeviceUse> Everything() {
+    if (auto status = sink_.Ready(); !status.ok()) return status;
+    start_ns_ = device_.clock->NowNs();
+    device_.monitor->Begin();
+    if (chunk_.kind == ChunkKind::kTiming) {
+      if (chunk_.clear_cache) device_.monitor->ClearCaches();
+      if (auto status = WarmUp(); !status.ok()) return status;
+    }
+    for (int32_t i = 0; i < chunk_.item_count; ++i) {
+      if (auto status = sink_.Ready(); !status.ok()) return status;
+      auto result = Item(i);
+      if (!result.ok()) return Named(result.status(), i);
+      sink_.Add(*std::move(result));
+    }
+    DeviceUse use = device_.monitor->End();
+    if (unlocked_items_ > 0) {
+      use.taints.push_back(absl::StrCat(unlocked_items_, " of ", chunk_.item_count, " items measured while another ",
+                                        "process held ", device_.lock->path()));
+    }
+    return use;
+  }
+
+ private:
+  GenerationRequest RequestFor(int32_t i) const {
+    GenerationRequest request = chunk_.generation;
+    request.prose_seed = ItemSeed(chunk_.seed, chunk_.first_item + i);
+    // Prefill always chooses one token, also where the baseline had nothing to say.
+    request.output_tokens =
+        chunk_.output_tokens.empty() ? 0 : std::max(1, chunk_.output_tokens[static_cast<size_t>(i)]);
+    return request;
+  }
+
+  const Prompt& PromptOf(int32_t i) const {
+    return chunk_.items->prompts[static_cast<size_t>(chunk_.first_item) + static_cast<size_t>(i)];
+  }
+
+  absl::Status WarmUp() {
+    for (int32_t i = 0; i < chunk_.warmup_generations; ++i) {
+      if (auto status = sink_.Ready(); !status.ok()) return status;
+      const Held held(*this);
+      auto timing = device_.evaluator->TimePrompt(PromptOf(0), RequestFor(0));
+      if (!timing.ok()) return Named(timing.status(), 0);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<ItemResult> Item(int32_t i) {
+    const Held held(*this);
+    if (!held.locked) ++unlocked_items_;
+    ItemResult result{chunk_.first_item + i, chunk_.repeat, {}};
+    switch (chunk_.kind) {
+      case ChunkKind::kTiming: {
+        const int64_t offset = device_.clock->NowNs() - start_ns_;
+        auto timing = device_.evaluator->TimePrompt(PromptOf(i), RequestFor(i));
+        if (!timing.ok()) return timing.status();
+        timing->start_offset_ns = offset;
+        result.body = *std::move(timing);
+        return result;
+      }
+      case ChunkKind::kGeneration: {
+        auto generation = device_.evaluator->Generate(PromptOf(i), RequestFor(i));
+        if (!generation.ok()) return generation.status();
+        result.body = *std::move(generation);
+        return result;
+      }
+      case ChunkKind::kPerplexity: {
+        auto score = device_.evaluator->ScoreWindow(*chunk_.items, chunk_.context_tokens, result.item);
+        if (!score.ok()) return score.status();
+        result.body = *score;
+        return result;
+      }
+    }
+    return absl::InternalError("unknown kind of chunk");
+  }
+
+  absl::Status Named(const absl::Status& status, int32_t i) const {
+    if (status.code() == absl::StatusCode::kCancelled) return status;
+    return absl::Status(status.code(), absl::StrCat("item ", chunk_.first_item + i, ": ", status.message()));
+  }
+
+  // The device's lock and the quiet of the link, around one item.
+  struct Held {
+    explicit Held(Run& run)
+        : run(run),
+          locked(run.device_.lock->Acquire(
+              run.chunk_.kind == ChunkKind::kTiming ? DeviceLock::Mode::kExclusive : DeviceLock::Mode::kShared,
+              run.device_.lock_patience)) {
+      run.sink_.SetQuiet(true);
+    }
+    ~Held() {
+      run.sink_.SetQuiet(false);
+      if (locked) run.device_.lock->Release();
+    }
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+    Run& run;
+    const bool locked;
+  };
+
+  const Chunk& chunk_;
+  const ChunkDevice& device_;
+  ChunkSink& sink_;
+  int64_t start_ns_ = 0;
+  int32_t unlocked_items_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<DeviceUse> RunChunk(const Chunk& chunk, const ChunkDevice& device, ChunkSink& sink) {
+  if (auto status = Check(chunk); !status.ok()) return status;
+  return Run(chunk, device, sink).Everything();
+}
+
+}  // namespace uaqf::measure

@@ -1,0 +1,70 @@
+// Runs one leased chunk by the protocol of METHODS 1: clear the caches, warm up, then item by item.
+//
+//   sink.Ready() | lock, sink.SetQuiet(true) | measure | sink.SetQuiet(false), unlock | sink.Add(result) | ...
+//
+// Nothing is sent or written between SetQuiet(true) and SetQuiet(false).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "worker/measure/clock.h"
+#include "worker/measure/device_lock.h"
+#include "worker/measure/device_monitor.h"
+#include "worker/measure/evaluator.h"
+#include "worker/measure/types.h"
+
+namespace uaqf::measure {
+
+enum class ChunkKind { kTiming, kGeneration, kPerplexity };
+
+// What to run.
+struct Chunk {
+  ChunkKind kind = ChunkKind::kTiming;
+  int32_t repeat = 0;
+  // Items [first_item, first_item + item_count) of `items`, or windows of the text they make.
+  int32_t first_item = 0;
+  int32_t item_count = 0;
+  // Borrowed for the run.
+  const PromptSet* items = nullptr;
+  // How to generate; `output_tokens` and `prose_seed` are set for each item.
+  GenerationRequest generation;
+  // Tokens to emit for each item; empty: natural length.
+  std::vector<int32_t> output_tokens;
+  // Seed of the job.
+  uint64_t seed = 0;
+  int32_t warmup_generations = 1;
+  bool clear_cache = true;
+  int32_t context_tokens = 0;
+};
+
+// Where results go, and who may stop the run. Called from the measuring thread only.
+class ChunkSink {
+ public:
+  virtual ~ChunkSink() = default;
+  // Before every item, outside of measured regions: may send, wait, or end the run by an error.
+  [[nodiscard]] virtual absl::Status Ready() = 0;
+  // True: from now on nothing may be sent or written.
+  virtual void SetQuiet(bool quiet) = 0;
+  virtual void Add(ItemResult result) = 0;
+};
+
+// What the runs of a worker share; all borrowed.
+struct ChunkDevice {
+  Evaluator* evaluator;
+  DeviceMonitor* monitor;
+  DeviceLock* lock;
+  Clock* clock;
+  // How long an item waits for the device's lock file before it is measured without it, and the chunk tainted.
+  absl::Duration lock_patience = absl::Seconds(2);
+};
+
+// Runs the chunk and returns how the device was used meanwhile. Errors are the sink's, or name the item:
+// INVALID_ARGUMENT (an item outside of the set, an input that the model refuses), CANCELLED.
+[[nodiscard]] absl::StatusOr<DeviceUse> RunChunk(const Chunk& chunk, const ChunkDevice& device, ChunkSink& sink);
+
+}  // namespace uaqf::measure

@@ -1,0 +1,67 @@
+// What a worker does to a model, as the code that talks to the coordinator sees it. Two implementations: the engine's
+// (worker/evaluate) and the null worker's of the fault tests, which answers at once with made-up figures.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "worker/measure/types.h"
+
+namespace uaqf::measure {
+
+// Which variant to host, and the longest sequence (input and output tokens) it will be asked for.
+struct HostRequest {
+  std::string model;
+  std::string variant;
+  int32_t max_sequence_tokens = 0;
+};
+
+// What to look at ahead of a plan.
+struct SurveyRequest {
+  std::string model;
+  // Borrowed for the call; `text` is null when the job measures no perplexity.
+  const PromptSet* prompts = nullptr;
+  const PromptSet* text = nullptr;
+  int32_t context_tokens = 0;
+  // How inputs are built: only `input_tokens`, `prose_seed` and `chat` matter.
+  GenerationRequest input;
+};
+
+// What a survey found.
+struct SurveyReport {
+  int32_t longest_input_tokens = 0;
+  int64_t text_tokens = 0;
+  int32_t text_windows = 0;
+};
+
+// Used from one thread at a time. Errors say what was got, what was expected and what to do.
+class Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+
+  // Hosts a variant in place of what was hosted before, which is released first.
+  // NOT_FOUND: no such model or variant. INVALID_ARGUMENT: the variant does not fit the model, or the sequence
+  // exceeds its context. DATA_LOSS: a broken checkpoint. After an error nothing is hosted.
+  [[nodiscard]] virtual absl::Status Load(const HostRequest& request) = 0;
+  // Releases what is hosted.
+  virtual void Unload() = 0;
+  // Counts tokens with the model's tokenizer; needs no weights and leaves what is hosted alone.
+  // INVALID_ARGUMENT: an input that the model cannot take.
+  [[nodiscard]] virtual absl::StatusOr<SurveyReport> Survey(const SurveyRequest& request) = 0;
+
+  // The rest needs a hosted variant; FAILED_PRECONDITION without one.
+
+  // One end-to-end generation with its times. CANCELLED when `request.cancelled` became true.
+  [[nodiscard]] virtual absl::StatusOr<Timing> TimePrompt(const Prompt& prompt, const GenerationRequest& request) = 0;
+  // One generation without times, to an end token or to the limit.
+  [[nodiscard]] virtual absl::StatusOr<Generation> Generate(const Prompt& prompt, const GenerationRequest& request) = 0;
+  // Scores window `index` (from 0) of the text that the set's pieces make.
+  [[nodiscard]] virtual absl::StatusOr<WindowScore> ScoreWindow(const PromptSet& text, int32_t context_tokens,
+                                                                int32_t index) = 0;
+  [[nodiscard]] virtual absl::StatusOr<Identity> Identify() = 0;
+  [[nodiscard]] virtual absl::StatusOr<Memory> MemoryUsed() = 0;
+};
+
+}  // namespace uaqf::measure
