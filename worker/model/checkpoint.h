@@ -32,6 +32,10 @@ class Checkpoint {
   // unknown architectures, missing or wrongly shaped tensors, and malformed files (INVALID_ARGUMENT or NOT_FOUND).
   static absl::StatusOr<std::unique_ptr<Checkpoint>> Open(const std::string& path);
 
+  // The model NAME of a folder of models: its file NAME.gguf or its folder NAME. For names from the network: a name has
+  // 1 to 128 letters, digits, '.', '_' or '-' and does not begin with a dot, and no link is followed.
+  static absl::StatusOr<std::unique_ptr<Checkpoint>> OpenNamed(const std::string& models, const std::string& name);
+
   virtual ~Checkpoint() = default;
 
   virtual const ModelConfig& config() const = 0;
@@ -45,6 +49,9 @@ class Checkpoint {
                                 std::span<float> out) const = 0;
   // Metadata of a GGUF file, which holds its tokenizer; nullptr for a folder, whose tokenizer is files of their own.
   virtual const GgufMetadata* gguf() const = 0;
+  // The whole of a small file beside the weights of a folder ("tokenizer.json"), at most 64 MiB. NOT_FOUND when there
+  // is none, as always for a GGUF file.
+  virtual absl::StatusOr<std::string> ReadCompanion(const std::string& name) const = 0;
   // SHA-256 in lower-case hex over the weights, the description and the tokenizer. Computed once for a file that did
   // not change since (path, size, time, inode) and kept in memory; the first call reads the whole model.
   virtual absl::StatusOr<std::string> Digest() const = 0;

@@ -57,8 +57,9 @@ std::string_view KnownArchitectures();
 // From the texts of a Hugging Face folder; `generation_config` may be empty. The result is checked by ValidateConfig.
 absl::StatusOr<ModelConfig> ParseHuggingFaceConfig(std::string_view config, std::string_view generation_config);
 
-// From a GGUF file's metadata. The result is checked by ValidateConfig.
-absl::StatusOr<ModelConfig> ParseGgufConfig(const GgufMetadata& metadata);
+// From a GGUF file's metadata and table of tensors; rope_freqs.weight, which is data, is the caller's to add. The
+// result is checked by ValidateConfig.
+absl::StatusOr<ModelConfig> ParseGgufConfig(const GgufFile& file);
 
 // Every dimension in a sane range and consistent with the others.
 absl::Status ValidateConfig(const ModelConfig& config);
