@@ -34,9 +34,7 @@ struct CoordinatorFigures {
   std::int64_t workers_benched = 0;
   std::int64_t workers_draining = 0;
   std::int64_t watchers = 0;
-  std::int64_t records_timing = 0;
-  std::int64_t records_generation = 0;
-  std::int64_t records_perplexity = 0;
+  std::int64_t records_accepted = 0;
   std::int64_t records_quarantined = 0;
 };
 

@@ -30,10 +30,14 @@ const char* Label(AttemptOutcome outcome) {
       return "failed";
     case AttemptOutcome::kExpired:
       return "expired";
-    case AttemptOutcome::kCancelled:
+    case AttemptOutcome::kReturned:
+      return "returned";
+    case AttemptOutcome::kAbandoned:
+      return "abandoned";
+    case AttemptOutcome::kQuarantined:
       break;
   }
-  return "cancelled";
+  return "quarantined";
 }
 
 const char* Label(RerunReason reason) {
@@ -52,14 +56,14 @@ const char* Label(BatchVerdict verdict) {
   switch (verdict) {
     case BatchVerdict::kStored:
       return "stored";
-    case BatchVerdict::kDuplicate:
-      return "duplicate";
     case BatchVerdict::kLeaseLost:
       return "lease_lost";
     case BatchVerdict::kRejected:
+      return "rejected";
+    case BatchVerdict::kGap:
       break;
   }
-  return "rejected";
+  return "gap";
 }
 
 }  // namespace
@@ -86,15 +90,15 @@ Metrics::Metrics(const std::string& version)
                           .Register(*registry_)
                           .Add({}, kSecondsBuckets)) {
   // Every label of a closed set is there from the start: a rate over an absent series says nothing.
-  for (auto outcome : {AttemptOutcome::kAccepted, AttemptOutcome::kTainted, AttemptOutcome::kFailed,
-                       AttemptOutcome::kExpired, AttemptOutcome::kCancelled}) {
+  for (auto outcome :
+       {AttemptOutcome::kAccepted, AttemptOutcome::kTainted, AttemptOutcome::kFailed, AttemptOutcome::kExpired,
+        AttemptOutcome::kReturned, AttemptOutcome::kAbandoned, AttemptOutcome::kQuarantined}) {
     attempts_.Add({{"outcome", Label(outcome)}});
   }
   for (auto reason : {RerunReason::kExpired, RerunReason::kFailed, RerunReason::kTainted}) {
     reruns_.Add({{"reason", Label(reason)}});
   }
-  for (auto verdict :
-       {BatchVerdict::kStored, BatchVerdict::kDuplicate, BatchVerdict::kLeaseLost, BatchVerdict::kRejected}) {
+  for (auto verdict : {BatchVerdict::kStored, BatchVerdict::kLeaseLost, BatchVerdict::kRejected, BatchVerdict::kGap}) {
     batches_.Add({{"verdict", Label(verdict)}});
   }
   commits_.Add({{"result", "ok"}});

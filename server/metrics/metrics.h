@@ -6,10 +6,11 @@
 //   uaqf_rpc_duration_seconds{method}               histogram of unary RPCs, server side
 //   uaqf_rpc_refusals_total{reason}                 refused before a handler: "role" (certificate is no worker's)
 //   uaqf_leases_granted_total                       chunk leases given
-//   uaqf_chunk_attempts_total{outcome}              attempts ended: accepted, tainted (accepted or run again), failed,
-//                                                   expired, cancelled
+//   uaqf_chunk_attempts_total{outcome}              attempts closed: accepted, tainted (run again), failed, expired,
+//                                                   returned (handed back before it began), abandoned (its job or
+//                                                   variant ended), quarantined (its one record was given up)
 //   uaqf_chunk_reruns_total{reason}                 attempts that put their chunk back: expired, failed, tainted
-//   uaqf_record_batches_total{verdict}              stored, duplicate, lease_lost, rejected
+//   uaqf_record_batches_total{verdict}              answered: stored (now or before), lease_lost, rejected, gap
 //   uaqf_records_committed_total                    records made durable
 //   uaqf_store_commits_total{result}                transactions of the coordinator: ok, error
 //   uaqf_store_commit_seconds                       histogram of their duration
@@ -22,7 +23,7 @@
 //   uaqf_leased_chunks                              chunks under a lease
 //   uaqf_workers{state}                             connected: idle, loading, busy, benched, draining
 //   uaqf_watchers                                   open WatchJob and following StreamRecords calls
-//   uaqf_store_records{kind}                        accepted records: timing, generation, perplexity
+//   uaqf_store_records                              accepted records
 //   uaqf_store_records_quarantined                  records given up
 // Gauges of the newest kJobCap jobs; job is the id in "jobs/{job}":
 //   uaqf_job_state{job,state}                       1 for the state it is in
@@ -63,9 +64,9 @@
 
 namespace uaqf::metrics {
 
-enum class AttemptOutcome { kAccepted, kTainted, kFailed, kExpired, kCancelled };
+enum class AttemptOutcome { kAccepted, kTainted, kFailed, kExpired, kReturned, kAbandoned, kQuarantined };
 enum class RerunReason { kExpired, kFailed, kTainted };
-enum class BatchVerdict { kStored, kDuplicate, kLeaseLost, kRejected };
+enum class BatchVerdict { kStored, kLeaseLost, kRejected, kGap };
 
 class Metrics {
  public:
