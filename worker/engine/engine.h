@@ -34,10 +34,16 @@ struct EngineMemory {
 };
 
 // Not thread-safe: one caller at a time. Every call returns when its work is done (nothing runs behind its back), and
-// no thread of the engine spins between calls. Equal calls on an equal engine give bit-equal results, whatever the
-// number of threads.
+// no thread of the engine spins between calls unless KeepAwake asks for it. Equal calls on an equal engine give
+// bit-equal results, whatever the number of threads.
 class Engine {
  public:
+  // See KeepAwake.
+  class AwakeScope {
+   public:
+    virtual ~AwakeScope() = default;
+  };
+
   // Loads layer by layer, so that the peak is the packed weights and one layer. Borrows nothing: the checkpoint may go
   // after this returns. INVALID_ARGUMENT when variant and model do not fit or the options are out of range.
   static absl::StatusOr<std::unique_ptr<Engine>> Create(const model::Checkpoint& checkpoint,
@@ -58,6 +64,11 @@ class Engine {
   // FP32 log-softmax. Empties the KV cache before and leaves it empty. Needs 2 tokens, at most max_sequence_tokens().
   [[nodiscard]] virtual absl::StatusOr<std::vector<double>> Score(std::span<const int32_t> window) = 0;
 
+  // While the returned scope lives, the compute threads stay awake (spinning) between calls, which saves waking them
+  // for every token. Hold one around a timed generation, never around a wait for input. It must end before the engine,
+  // on the thread that began it. Scopes nest.
+  [[nodiscard]] virtual std::unique_ptr<AwakeScope> KeepAwake() = 0;
+
   // Empties the KV cache.
   virtual void Reset() = 0;
   // Tokens in the KV cache.
@@ -68,7 +79,7 @@ class Engine {
   // Bytes one Decode reads at a context of so many tokens: packed weights, one embedding row and the KV cache. Decode
   // speed times this is the bandwidth used.
   virtual int64_t bytes_per_token(int64_t context) const = 0;
-  // For records: "cpu", and what the kernels chose at run time ("avx512-vnni").
+  // For records: "cpu", and what the kernels chose at run time ("avx512").
   virtual std::string backend() const = 0;
   virtual std::string kernel_build() const = 0;
   virtual int threads() const = 0;

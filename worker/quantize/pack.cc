@@ -1,0 +1,78 @@
+#include "worker/quantize/pack.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "kernels/fp16.h"
+#include "worker/quantize/rtn.h"
+
+namespace uaqf::quantize {
+namespace {
+
+constexpr int64_t kChunk = 1 << 16;
+
+absl::StatusOr<kernels::PackedMatrix> PackFp16(std::span<const float> weights, int64_t rows, int64_t columns,
+                                               kernels::ThreadPool& pool) {
+  std::vector<uint16_t> bits(weights.size());
+  pool.ParallelFor(static_cast<int64_t>(weights.size()), [&](int64_t begin, int64_t end, int) {
+    kernels::FloatToFp16(weights.data() + begin, end - begin, bits.data() + begin);
+  });
+  return kernels::PackedMatrix::FromFp16(rows, columns, bits);
+}
+
+kernels::ScaleGranularity GranularityOf(const Variant& variant) {
+  switch (variant.granularity) {
+    case Granularity::kGroup:
+      return kernels::ScaleGranularity::kPerGroup;
+    case Granularity::kChannel:
+      return kernels::ScaleGranularity::kPerRow;
+    default:
+      return kernels::ScaleGranularity::kPerTensor;
+  }
+}
+
+}  // namespace
+
+absl::Status RoundToFp16(std::span<float> weights, kernels::ThreadPool& pool) {
+  std::atomic<bool> finite{true};
+  pool.ParallelFor(static_cast<int64_t>(weights.size()), [&](int64_t begin, int64_t end, int) {
+    std::vector<uint16_t> bits(static_cast<size_t>(std::min(kChunk, end - begin)));
+    for (int64_t at = begin; at < end; at += kChunk) {
+      const int64_t count = std::min(kChunk, end - at);
+      float* values = weights.data() + at;
+      kernels::FloatToFp16(values, count, bits.data());
+      kernels::Fp16ToFloat(bits.data(), count, values);
+      if (!std::all_of(values, values + count, [](float value) { return std::isfinite(value); })) finite = false;
+    }
+  });
+  if (finite) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "got weights that are not finite or above 65504, expected values that FP16 can hold; the FP16 baseline cannot be "
+      "made of this checkpoint");
+}
+
+absl::StatusOr<kernels::PackedMatrix> PackLinear(const Variant& variant, std::span<const float> weights, int64_t rows,
+                                                 int64_t columns, kernels::ThreadPool& pool) {
+  if (static_cast<int64_t>(weights.size()) != rows * columns) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("got ", weights.size(), " weights, expected ", rows, " x ", columns));
+  }
+  if (variant.method == Method::kNone) return PackFp16(weights, rows, columns, pool);
+  const RtnMatrix matrix = QuantizeRtn(variant, weights, rows, columns, pool);
+  kernels::QuantizedWeights quantized;
+  quantized.format = variant.weight_bits == 4 ? kernels::WeightFormat::kInt4 : kernels::WeightFormat::kInt8;
+  quantized.granularity = GranularityOf(variant);
+  quantized.rows = rows;
+  quantized.cols = columns;
+  quantized.group_size = variant.group_size;
+  quantized.codes = matrix.codes;
+  quantized.scales = matrix.scales;
+  quantized.group_scales = matrix.group_scales;
+  return kernels::PackedMatrix::FromQuantized(quantized);
+}
+
+}  // namespace uaqf::quantize
