@@ -17,7 +17,7 @@ enum class OutputLength { kMatched, kFixed, kNatural };
 
 // What the job asked for, as far as a reader must know it to trust the answer.
 struct JobFacts {
-  std::string job;  // "jobs/{job}"
+  std::string job{};  // "jobs/{job}"
   bool ended = true;
   OutputLength output_length = OutputLength::kMatched;
   std::int32_t max_output_tokens = 0;
@@ -26,14 +26,14 @@ struct JobFacts {
   bool measures_quality = false;
   std::int32_t context_tokens = 0;
   // What fp16 stands for when it is not the model's own release, e.g. "the Q4_1 release"; empty otherwise.
-  std::string baseline_release;
+  std::string baseline_release{};
 };
 
 struct RankOptions {
   // Rank variants that fail the sanity constraint too.
   bool ignore_sanity = false;
   // Put before the warnings of the ranking itself, e.g. the notes of KeepCommonRecords.
-  std::vector<std::string> notes;
+  std::vector<std::string> notes{};
 };
 
 enum class RankStatus { kRanked, kNotFeasible, kNotMeasured };

@@ -1,0 +1,25 @@
+#include "server/ranking/measures.h"
+
+#include "server/ranking/quality_measures.h"
+#include "server/ranking/tables.h"
+#include "server/ranking/timing_measures.h"
+
+namespace uaqf::ranking {
+
+absl::StatusOr<std::vector<VariantMeasures>> Measure(const Measurements& measurements) {
+  if (auto status = CheckTables(measurements); !status.ok()) return status;
+  std::vector<VariantMeasures> measures(measurements.variants.size());
+  for (std::size_t v = 0; v < measures.size(); ++v) {
+    const VariantFacts& facts = measurements.variants[v];
+    measures[v].variant = facts.name;
+    measures[v].memory = facts.memory;
+    if (facts.memory) measures[v].memory_bytes = facts.memory->Ranked();
+    measures[v].tainted_chunks = facts.tainted_chunks;
+    measures[v].quarantined = facts.quarantined;
+  }
+  if (auto status = MeasureTimings(measurements, &measures); !status.ok()) return status;
+  MeasureQuality(measurements, &measures);
+  return measures;
+}
+
+}  // namespace uaqf::ranking

@@ -1,0 +1,134 @@
+#include "server/ranking/tables.h"
+
+#include <string>
+
+#include "absl/strings/str_format.h"
+#include "server/ranking/measures.h"
+
+namespace uaqf::ranking {
+namespace {
+
+absl::Status BadColumns(const char* table) {
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "the columns of the %s table differ in length: fill every column with one value per record", table));
+}
+
+// One row of a table, for messages.
+struct Row {
+  const Measurements& measurements;
+  const char* what;
+  std::int32_t variant, item, repeat;
+
+  absl::Status Bad(const std::string& problem) const {
+    const std::string name = variant >= 0 && variant < static_cast<std::int32_t>(measurements.variants.size())
+                                 ? measurements.variants[variant].name
+                                 : absl::StrFormat("variant %d", variant);
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s record of %s, item %d, repeat %d: %s", what, name, item, repeat, problem));
+  }
+  absl::Status CheckPlace() const {
+    const auto variants = static_cast<std::int32_t>(measurements.variants.size());
+    if (variant < 0 || variant >= variants)
+      return Bad(absl::StrFormat("expected a variant from 0 to %d", variants - 1));
+    if (item < 0 || repeat < 0) return Bad("expected item and repeat of 0 or more");
+    return absl::OkStatus();
+  }
+};
+
+constexpr char kTwice[] = "it is there twice, expected one record of each accepted attempt";
+
+absl::Status CheckTimings(const Measurements& m) {
+  const TimingColumns& t = m.timings;
+  const std::size_t n = t.variant.size();
+  if (t.item.size() != n || t.repeat.size() != n || t.output_tokens.size() != n || t.latency_ns.size() != n ||
+      t.prefill_ns.size() != n || t.decode_ns.size() != n) {
+    return BadColumns("timing");
+  }
+  for (std::size_t k = 0; k < n; ++k) {
+    const Row row{m, "timing", t.variant[k], t.item[k], t.repeat[k]};
+    if (auto status = row.CheckPlace(); !status.ok()) return status;
+    if (t.latency_ns[k] <= 0) return row.Bad(absl::StrFormat("latency is %d ns, expected above 0", t.latency_ns[k]));
+    if (t.prefill_ns[k] < 0 || t.decode_ns[k] < 0 || t.prefill_ns[k] > t.latency_ns[k] ||
+        t.decode_ns[k] > t.latency_ns[k] - t.prefill_ns[k]) {
+      return row.Bad(absl::StrFormat("prefill is %d ns and decode %d ns, expected parts of the latency of %d ns",
+                                     t.prefill_ns[k], t.decode_ns[k], t.latency_ns[k]));
+    }
+    if (t.output_tokens[k] < 0)
+      return row.Bad(absl::StrFormat("output tokens are %d, expected 0 or more", t.output_tokens[k]));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckWindows(const Measurements& m) {
+  const WindowColumns& w = m.windows;
+  const std::size_t n = w.variant.size();
+  if (w.window.size() != n || w.scored_tokens.size() != n || w.nll_sum.size() != n) return BadColumns("window");
+  PairIndex seen(n);
+  for (std::size_t k = 0; k < n; ++k) {
+    const Row row{m, "window", w.variant[k], w.window[k], 0};
+    if (auto status = row.CheckPlace(); !status.ok()) return status;
+    bool added = false;
+    seen.Number(w.variant[k], w.window[k], &added);
+    if (!added) return row.Bad(kTwice);
+    if (w.scored_tokens[k] <= 0)
+      return row.Bad(absl::StrFormat("scored tokens are %d, expected above 0", w.scored_tokens[k]));
+    // A certain token rounds to a hair below 0; a likelihood above 1 is nonsense. NaN passes: a collapsed variant.
+    if (w.nll_sum[k] < -1e-3 * w.scored_tokens[k]) {
+      return row.Bad(absl::StrFormat("negative log-likelihood is %g nats, expected 0 or more", w.nll_sum[k]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckGenerations(const Measurements& m) {
+  const GenerationColumns& g = m.generations;
+  const std::size_t n = g.variant.size();
+  if (g.item.size() != n || g.output_tokens.size() != n) return BadColumns("generation");
+  PairIndex seen(n);
+  for (std::size_t k = 0; k < n; ++k) {
+    const Row row{m, "generation", g.variant[k], g.item[k], 0};
+    if (auto status = row.CheckPlace(); !status.ok()) return status;
+    bool added = false;
+    seen.Number(g.variant[k], g.item[k], &added);
+    if (!added) return row.Bad(kTwice);
+    if (g.output_tokens[k] < 0)
+      return row.Bad(absl::StrFormat("output tokens are %d, expected 0 or more", g.output_tokens[k]));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckVariants(const Measurements& m) {
+  absl::flat_hash_map<std::string, int> names;
+  for (const VariantFacts& variant : m.variants) {
+    if (++names[variant.name] > 1) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("variant \"%s\" is listed twice, expected each name once", variant.name));
+    }
+    if (!variant.memory) continue;
+    const Memory& memory = *variant.memory;
+    if (memory.weights_bytes < 0 || memory.kv_cache_bytes < 0 || memory.workspace_bytes < 0 || memory.Ranked() <= 0) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "memory of %s: weights %d, KV cache %d, workspace %d bytes, expected 0 or more and a sum above 0",
+          variant.name, memory.weights_bytes, memory.kv_cache_bytes, memory.workspace_bytes));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::int32_t BaselineIndex(const Measurements& measurements) {
+  for (std::size_t v = 0; v < measurements.variants.size(); ++v) {
+    if (measurements.variants[v].name == kBaseline) return static_cast<std::int32_t>(v);
+  }
+  return -1;
+}
+
+absl::Status CheckTables(const Measurements& measurements) {
+  for (const auto check : {CheckVariants, CheckTimings, CheckWindows, CheckGenerations}) {
+    if (auto status = check(measurements); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace uaqf::ranking
