@@ -20,7 +20,8 @@ std::string WhyUnstable(const VariantMeasures& m) {
 std::string WhyNoQuality(const VariantMeasures& m) {
   if (!m.quality_problem.empty()) return m.quality_problem;
   if (m.windows == 0) {
-    return "no quality records: measure on a text set (--text), or rank with a profile whose quality weight is 0";
+    return "no quality records: measure on a text set (jobs submit --quality-text), or rank with a profile whose "
+           "quality weight is 0";
   }
   return "no window was scored on both it and fp16";
 }

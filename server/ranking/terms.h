@@ -34,12 +34,6 @@ std::optional<double> RawValue(TermKind kind, const VariantMeasures& measures, c
 // Why it is absent, and how to measure it.
 std::string WhyMissing(TermKind kind, const VariantMeasures& measures, const Profile& profile);
 
-// Least and greatest raw value of a term.
-struct Range {
-  double low = 0;
-  double high = 0;
-};
-
 // Raw values of one term, of the evaluated variants, to its normalized ones in the same order.
 // `baseline` is the raw value of fp16.
 std::vector<double> Normalize(TermKind kind, Normalization normalization, const std::vector<double>& raw,

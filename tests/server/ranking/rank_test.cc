@@ -164,7 +164,7 @@ TEST(Rank, LeavesAVariantWithoutQualityUnrankedWhereQualityWeighs) {
   const Ranking ranking = Ranked(measures, BuiltIn("quality"));
   const RankedVariant& a = Find(ranking, "a");
   EXPECT_EQ(a.status, RankStatus::kNotMeasured);
-  EXPECT_THAT(a.reason, AllOf(HasSubstr("quality: no quality records"), HasSubstr("--text")));
+  EXPECT_THAT(a.reason, AllOf(HasSubstr("quality: no quality records"), HasSubstr("--quality-text")));
   EXPECT_FALSE(a.utility.has_value());
   EXPECT_THAT(a.terms, IsEmpty());
   EXPECT_EQ(ranking.records_used, 20);
@@ -214,8 +214,9 @@ TEST(Rank, IsNotDecidableWithoutWhatTheProfileWeighs) {
   auto unmeasured_baseline = Three();
   unmeasured_baseline[0].delta_nll.reset();
   unmeasured_baseline[0].windows = 0;
-  EXPECT_THAT(Undecidable(unmeasured_baseline, BuiltIn("balanced")),
-              AllOf(HasSubstr("fp16, which every variant is compared with, lacks quality"), HasSubstr("--text")));
+  EXPECT_THAT(
+      Undecidable(unmeasured_baseline, BuiltIn("balanced")),
+      AllOf(HasSubstr("fp16, which every variant is compared with, lacks quality"), HasSubstr("--quality-text")));
 
   auto others = Three();
   for (auto v : {1, 2}) others[v].memory_bytes.reset();
