@@ -158,13 +158,13 @@ class HuggingFaceCheckpoint : public Checkpoint {
   }
 
  private:
-  // Files with tied embeddings hold the one matrix under either name.
+  // A file with tied embeddings holds the one matrix under either name, or twice; the embedding's is the one that counts.
   const StoredTensor* Lookup(const std::string& name) const {
-    auto found = weights_.tensors.find(name);
-    if (found == weights_.tensors.end() && config_.tied_embeddings) {
-      if (name == "lm_head.weight") found = weights_.tensors.find("model.embed_tokens.weight");
-      if (name == "model.embed_tokens.weight") found = weights_.tensors.find("lm_head.weight");
-    }
+    constexpr const char* kEmbedding = "model.embed_tokens.weight";
+    constexpr const char* kHead = "lm_head.weight";
+    const bool tied = config_.tied_embeddings && (name == kEmbedding || name == kHead);
+    auto found = weights_.tensors.find(tied ? kEmbedding : name);
+    if (found == weights_.tensors.end() && tied) found = weights_.tensors.find(kHead);
     return found == weights_.tensors.end() ? nullptr : &found->second;
   }
 

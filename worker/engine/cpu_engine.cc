@@ -1,0 +1,363 @@
+#include "worker/engine/cpu_engine.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "kernels/argmax.h"
+#include "kernels/isa.h"
+#include "kernels/kv_write.h"
+#include "kernels/log_softmax.h"
+#include "kernels/matmul.h"
+#include "kernels/rms_norm.h"
+#include "kernels/rope.h"
+#include "kernels/silu_mul.h"
+
+namespace uaqf::engine {
+namespace {
+
+using kernels::ThreadPool;
+
+constexpr int64_t kDefaultSequence = 4096;
+// Tokens that go through a layer together: enough to amortize a pass over the weights, few enough that the activations
+// of a 7B model stay at some 50 MB. Results do not depend on it.
+constexpr int64_t kPrefillTokens = 512;
+// Positions whose logits exist at one time in Score: 64 x 128k vocabulary entries are 33 MB.
+constexpr int64_t kScoreTokens = 64;
+
+class CpuAwakeScope : public Engine::AwakeScope {
+ public:
+  explicit CpuAwakeScope(ThreadPool& pool) : region_(pool) {}
+
+ private:
+  ThreadPool::ActiveRegion region_;
+};
+
+std::vector<int> UsableCpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return {0};
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+absl::StatusOr<std::unique_ptr<ThreadPool>> MakePool(const EngineOptions& options) {
+  std::vector<int> cpus = options.cpu_set.empty() ? UsableCpus() : options.cpu_set;
+  const int available = static_cast<int>(cpus.size());
+  if (options.threads < 0 || options.threads > available) {
+    return absl::InvalidArgumentError(absl::StrCat("got ", options.threads, " threads, expected 1 to ", available,
+                                                   ", the CPUs this process may use; ask for fewer"));
+  }
+  if (options.threads > 0) cpus.resize(static_cast<size_t>(options.threads));
+  return ThreadPool::Create(cpus);
+}
+
+absl::StatusOr<int64_t> CapacityOf(const model::ModelConfig& config, const EngineOptions& options) {
+  if (options.max_sequence_tokens == 0) return std::min(config.context, kDefaultSequence);
+  if (options.max_sequence_tokens < 1 || options.max_sequence_tokens > config.context) {
+    return absl::InvalidArgumentError(absl::StrCat("got a sequence of ", options.max_sequence_tokens,
+                                                   " tokens, expected 1 to ", config.context, ", the model's context"));
+  }
+  return options.max_sequence_tokens;
+}
+
+kernels::AttentionShape ShapeOf(const model::ModelConfig& config) {
+  kernels::AttentionShape shape;
+  shape.heads = config.heads;
+  shape.kv_heads = config.kv_heads;
+  shape.head_dim = config.head_dim;
+  shape.window = config.sliding_window;
+  shape.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim)));
+  return shape;
+}
+
+kernels::Product ProductOf(const Linear& linear, float* out) {
+  return {&linear.matrix, out, linear.bias_or_null(), false};
+}
+
+// The residual stream takes the product on top.
+kernels::Product AddTo(float* residual, const Linear& linear) {
+  return {&linear.matrix, residual, linear.bias_or_null(), true};
+}
+
+kernels::AlignedBuffer Floats(int64_t count) {
+  return kernels::AlignedBuffer(count * static_cast<int64_t>(sizeof(float)));
+}
+
+}  // namespace
+
+CpuEngine::Workspace::Workspace(const model::ModelConfig& c, int64_t tokens)
+    : tokens(tokens),
+      residual(Floats(tokens * c.hidden)),
+      normed(Floats(tokens * c.hidden)),
+      q(Floats(tokens * c.heads * c.head_dim)),
+      k(Floats(tokens * c.kv_heads * c.head_dim)),
+      v(Floats(tokens * c.kv_heads * c.head_dim)),
+      attended(Floats(tokens * c.heads * c.head_dim)),
+      gate(Floats(tokens * c.ff)),
+      up(Floats(tokens * c.ff)) {}
+
+int64_t CpuEngine::Workspace::bytes() const {
+  return residual.size() + normed.size() + q.size() + k.size() + v.size() + attended.size() + gate.size() + up.size();
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> CpuEngine::Create(const model::Checkpoint& checkpoint,
+                                                          const quantize::Variant& variant,
+                                                          const EngineOptions& options) {
+  const model::ModelConfig& config = checkpoint.config();
+  if (absl::Status status = quantize::FitsModel(variant, config); !status.ok()) return status;
+  absl::StatusOr<int64_t> capacity = CapacityOf(config, options);
+  if (!capacity.ok()) return capacity.status();
+  absl::StatusOr<std::unique_ptr<ThreadPool>> pool = MakePool(options);
+  if (!pool.ok()) return pool.status();
+  absl::StatusOr<Weights> weights = LoadWeights(checkpoint, variant, **pool);
+  if (!weights.ok()) {
+    return absl::Status(weights.status().code(), absl::StrCat(checkpoint.path(), ": ", weights.status().message()));
+  }
+  return std::unique_ptr<Engine>(new CpuEngine(config, variant, *capacity, *std::move(pool), *std::move(weights)));
+}
+
+CpuEngine::CpuEngine(const model::ModelConfig& config, const quantize::Variant& variant, int64_t capacity,
+                     std::unique_ptr<ThreadPool> pool, Weights weights)
+    : config_(config),
+      activations_(variant.activation_bits == 8 ? kernels::Activations::kInt8 : kernels::Activations::kFloat),
+      attention_(ShapeOf(config)),
+      capacity_(capacity),
+      pool_(std::move(pool)),
+      weights_(std::move(weights)),
+      rope_(config.rope, config.head_dim, capacity),
+      cache_(config.layers * 2 * config.kv_heads * capacity * config.head_dim * 2),
+      workspace_(config, std::min(capacity, kPrefillTokens)),
+      logits_(static_cast<size_t>(config.vocab)) {}
+
+kernels::KvView CpuEngine::Cache(int64_t layer) const {
+  const int64_t half = config_.kv_heads * capacity_ * config_.head_dim;
+  const uint16_t* keys = cache_.data<uint16_t>() + layer * 2 * half;
+  return {keys, keys + half, capacity_};
+}
+
+uint16_t* CpuEngine::CacheAt(int64_t layer, bool values) {
+  const int64_t half = config_.kv_heads * capacity_ * config_.head_dim;
+  return cache_.data<uint16_t>() + (layer * 2 + (values ? 1 : 0)) * half;
+}
+
+absl::Status CpuEngine::CheckTokens(std::span<const int32_t> ids, const char* what, size_t least) const {
+  if (ids.size() < least) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("got ", what, " of ", ids.size(), " tokens, expected at least ", least));
+  }
+  if (static_cast<int64_t>(ids.size()) > capacity_) {
+    return absl::InvalidArgumentError(absl::StrCat("got ", what, " of ", ids.size(), " tokens, expected at most ",
+                                                   capacity_, " (the model's context is ", config_.context,
+                                                   "); shorten it or raise the sequence length"));
+  }
+  for (const int32_t id : ids) {
+    if (id >= 0 && id < config_.vocab) continue;
+    return absl::InvalidArgumentError(absl::StrCat("got token id ", id, ", expected 0 to ", config_.vocab - 1,
+                                                   "; does the tokenizer belong to this model?"));
+  }
+  return absl::OkStatus();
+}
+
+void CpuEngine::Norm(const std::vector<float>& weight, int64_t tokens) {
+  const auto epsilon = static_cast<float>(config_.rms_eps);
+  const int64_t width = config_.hidden;
+  const auto rows = [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t) {
+      kernels::RmsNorm(workspace_.residual.data<float>() + t * width, weight.data(), width, epsilon,
+                       workspace_.normed.data<float>() + t * width);
+    }
+  };
+  if (tokens == 1) return rows(0, 1, 0);
+  pool_->ParallelFor(tokens, rows);
+}
+
+// Of the token at this index of the workspace: turns query and key, and moves key and value into the cache.
+void CpuEngine::RotateAndStore(int64_t index, int64_t token) {
+  const int64_t position = position_ + token;
+  const int64_t kv_width = config_.kv_heads * config_.head_dim;
+  float* q = workspace_.q.data<float>() + token * config_.heads * config_.head_dim;
+  float* k = workspace_.k.data<float>() + token * kv_width;
+  const float* v = workspace_.v.data<float>() + token * kv_width;
+  const int64_t dim = config_.head_dim;
+  kernels::ApplyRope(q, config_.heads, dim, dim, rope_.cos(position), rope_.sin(position));
+  kernels::ApplyRope(k, config_.kv_heads, dim, dim, rope_.cos(position), rope_.sin(position));
+  kernels::WriteKv(k, config_.kv_heads, dim, capacity_, position, CacheAt(index, false));
+  kernels::WriteKv(v, config_.kv_heads, dim, capacity_, position, CacheAt(index, true));
+}
+
+void CpuEngine::ForwardOne(const LayerWeights& layer, int64_t index) {
+  Workspace& w = workspace_;
+  Norm(layer.attention_norm, 1);
+  const kernels::Product qkv[] = {ProductOf(layer.q, w.q.data<float>()), ProductOf(layer.k, w.k.data<float>()),
+                                  ProductOf(layer.v, w.v.data<float>())};
+  kernels::MatVec(qkv, w.normed.data<float>(), activations_, *pool_);
+  RotateAndStore(index, 0);
+  kernels::DecodeAttention(attention_, Cache(index), position_, w.q.data<float>(), w.attended.data<float>(), *pool_);
+  const kernels::Product out[] = {AddTo(w.residual.data<float>(), layer.o)};
+  kernels::MatVec(out, w.attended.data<float>(), activations_, *pool_);
+
+  Norm(layer.mlp_norm, 1);
+  if (layer.gate.bias.empty() && layer.up.bias.empty()) {
+    kernels::MatVecGated(layer.gate.matrix, layer.up.matrix, w.normed.data<float>(), w.gate.data<float>(), activations_,
+                         *pool_);
+  } else {
+    const kernels::Product gated[] = {ProductOf(layer.gate, w.gate.data<float>()),
+                                      ProductOf(layer.up, w.up.data<float>())};
+    kernels::MatVec(gated, w.normed.data<float>(), activations_, *pool_);
+    kernels::SiluMul(w.gate.data<float>(), w.up.data<float>(), config_.ff, w.gate.data<float>());
+  }
+  const kernels::Product down[] = {AddTo(w.residual.data<float>(), layer.down)};
+  kernels::MatVec(down, w.gate.data<float>(), activations_, *pool_);
+}
+
+void CpuEngine::ForwardMany(const LayerWeights& layer, int64_t index, int64_t tokens) {
+  Workspace& w = workspace_;
+  Norm(layer.attention_norm, tokens);
+  const kernels::Product qkv[] = {ProductOf(layer.q, w.q.data<float>()), ProductOf(layer.k, w.k.data<float>()),
+                                  ProductOf(layer.v, w.v.data<float>())};
+  kernels::MatMul(qkv, w.normed.data<float>(), tokens, activations_, *pool_);
+  pool_->ParallelFor(tokens, [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t) RotateAndStore(index, t);
+  });
+  kernels::PrefillAttention(attention_, Cache(index), position_, tokens, w.q.data<float>(), w.attended.data<float>(),
+                            *pool_);
+  const kernels::Product out[] = {AddTo(w.residual.data<float>(), layer.o)};
+  kernels::MatMul(out, w.attended.data<float>(), tokens, activations_, *pool_);
+
+  Norm(layer.mlp_norm, tokens);
+  const kernels::Product gated[] = {ProductOf(layer.gate, w.gate.data<float>()),
+                                    ProductOf(layer.up, w.up.data<float>())};
+  kernels::MatMul(gated, w.normed.data<float>(), tokens, activations_, *pool_);
+  pool_->ParallelFor(tokens, [&](int64_t begin, int64_t end, int) {
+    float* gate = w.gate.data<float>() + begin * config_.ff;
+    kernels::SiluMul(gate, w.up.data<float>() + begin * config_.ff, (end - begin) * config_.ff, gate);
+  });
+  const kernels::Product down[] = {AddTo(w.residual.data<float>(), layer.down)};
+  kernels::MatMul(down, w.gate.data<float>(), tokens, activations_, *pool_);
+}
+
+void CpuEngine::Forward(std::span<const int32_t> ids) {
+  const auto tokens = static_cast<int64_t>(ids.size());
+  for (int64_t t = 0; t < tokens; ++t) {
+    weights_.embedding_or_tied().DequantizeRow(ids[static_cast<size_t>(t)],
+                                               workspace_.residual.data<float>() + t * config_.hidden);
+  }
+  for (int64_t layer = 0; layer < config_.layers; ++layer) {
+    const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
+    if (tokens == 1) {
+      ForwardOne(weights, layer);
+    } else {
+      ForwardMany(weights, layer, tokens);
+    }
+  }
+}
+
+// The logits of one token of the workspace, whose residual stream is moved to the front for it.
+int32_t CpuEngine::NextToken(int64_t token) {
+  float* residual = workspace_.residual.data<float>();
+  if (token > 0) std::copy_n(residual + token * config_.hidden, config_.hidden, residual);
+  Norm(weights_.final_norm, 1);
+  const kernels::Product head[] = {{&weights_.lm_head, logits_.data(), nullptr, false}};
+  kernels::MatVec(head, workspace_.normed.data<float>(), kernels::Activations::kFloat, *pool_);
+  return static_cast<int32_t>(kernels::ArgMax(logits_.data(), config_.vocab));
+}
+
+absl::StatusOr<int32_t> CpuEngine::Prefill(std::span<const int32_t> ids) {
+  if (absl::Status status = CheckTokens(ids, "a prompt", 1); !status.ok()) return status;
+  const ThreadPool::ActiveRegion awake(*pool_);
+  position_ = 0;
+  int64_t last = 0;
+  while (!ids.empty()) {
+    const auto chunk = ids.first(std::min(ids.size(), static_cast<size_t>(workspace_.tokens)));
+    Forward(chunk);
+    last = static_cast<int64_t>(chunk.size()) - 1;
+    position_ += static_cast<int64_t>(chunk.size());
+    ids = ids.subspan(chunk.size());
+  }
+  return NextToken(last);
+}
+
+absl::StatusOr<int32_t> CpuEngine::Decode(int32_t token) {
+  if (position_ == 0)
+    return absl::FailedPreconditionError("got a decode step without a prompt, expected Prefill first");
+  if (absl::Status status = CheckTokens({&token, 1}, "a step", 1); !status.ok()) return status;
+  if (position_ == capacity_) {
+    return absl::OutOfRangeError(absl::StrCat("the sequence has reached its ", capacity_,
+                                              " tokens; ask for fewer or raise the sequence length"));
+  }
+  const ThreadPool::ActiveRegion awake(*pool_);
+  Forward({&token, 1});
+  ++position_;
+  return NextToken(0);
+}
+
+// Appends the losses of targets.size() tokens, whose predecessors lie in the workspace.
+void CpuEngine::ScoreChunk(std::span<const int32_t> targets, std::vector<double>& nll) {
+  if (many_logits_.size() == 0) many_logits_ = Floats(kScoreTokens * config_.vocab);
+  const auto count = static_cast<int64_t>(targets.size());
+  const size_t first = nll.size();
+  nll.resize(first + targets.size());
+  Norm(weights_.final_norm, count);
+  for (int64_t begin = 0; begin < count; begin += kScoreTokens) {
+    const int64_t tokens = std::min(kScoreTokens, count - begin);
+    float* logits = many_logits_.data<float>();
+    const kernels::Product head[] = {{&weights_.lm_head, logits, nullptr, false}};
+    kernels::MatMul(head, workspace_.normed.data<float>() + begin * config_.hidden, tokens,
+                    kernels::Activations::kFloat, *pool_);
+    pool_->ParallelFor(tokens, [&](int64_t from, int64_t to, int) {
+      for (int64_t t = from; t < to; ++t) {
+        const auto at = static_cast<size_t>(begin + t);
+        nll[first + at] = kernels::NegativeLogLikelihood(logits + t * config_.vocab, config_.vocab, targets[at]);
+      }
+    });
+  }
+}
+
+absl::StatusOr<std::vector<double>> CpuEngine::Score(std::span<const int32_t> window) {
+  if (absl::Status status = CheckTokens(window, "a window", 2); !status.ok()) return status;
+  const ThreadPool::ActiveRegion awake(*pool_);
+  position_ = 0;
+  std::vector<double> nll;
+  nll.reserve(window.size() - 1);
+  while (nll.size() + 1 < window.size()) {
+    const size_t done = nll.size();
+    const size_t count = std::min(window.size() - 1 - done, static_cast<size_t>(workspace_.tokens));
+    Forward(window.subspan(done, count));
+    ScoreChunk(window.subspan(done + 1, count), nll);
+    position_ += static_cast<int64_t>(count);
+  }
+  position_ = 0;
+  return nll;
+}
+
+std::unique_ptr<Engine::AwakeScope> CpuEngine::KeepAwake() { return std::make_unique<CpuAwakeScope>(*pool_); }
+
+EngineMemory CpuEngine::memory() const {
+  EngineMemory memory;
+  memory.weights_bytes = weights_.total_bytes();
+  memory.block_weights_bytes = weights_.block_bytes();
+  memory.kv_cache_bytes = cache_.size();
+  memory.workspace_bytes =
+      workspace_.bytes() + rope_.bytes() + static_cast<int64_t>(logits_.size() * sizeof(float)) + many_logits_.size();
+  return memory;
+}
+
+int64_t CpuEngine::bytes_per_token(int64_t context) const {
+  const int64_t seen = config_.sliding_window > 0 ? std::min(context, config_.sliding_window) : context;
+  const int64_t cache = config_.layers * 2 * config_.kv_heads * config_.head_dim * 2 * seen;
+  // An embedding that is a matrix of its own is read for one row only.
+  return weights_.total_bytes() - weights_.embedding.bytes() + 2 * config_.hidden + cache;
+}
+
+std::string CpuEngine::kernel_build() const { return std::string(kernels::IsaName(kernels::ActiveIsa())); }
+
+}  // namespace uaqf::engine

@@ -1,0 +1,80 @@
+// The engine on the processor: our kernels for prefill and decode alike.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "kernels/aligned_buffer.h"
+#include "kernels/attention.h"
+#include "kernels/matvec.h"
+#include "kernels/thread_pool.h"
+#include "worker/engine/engine.h"
+#include "worker/engine/rope_table.h"
+#include "worker/engine/weights.h"
+
+namespace uaqf::engine {
+
+class CpuEngine : public Engine {
+ public:
+  static absl::StatusOr<std::unique_ptr<Engine>> Create(const model::Checkpoint& checkpoint,
+                                                        const quantize::Variant& variant, const EngineOptions& options);
+
+  absl::StatusOr<int32_t> Prefill(std::span<const int32_t> ids) override;
+  absl::StatusOr<int32_t> Decode(int32_t token) override;
+  std::span<const float> logits() const override { return logits_; }
+  absl::StatusOr<std::vector<double>> Score(std::span<const int32_t> window) override;
+  std::unique_ptr<AwakeScope> KeepAwake() override;
+  void Reset() override { position_ = 0; }
+  int64_t position() const override { return position_; }
+  int64_t max_sequence_tokens() const override { return capacity_; }
+  EngineMemory memory() const override;
+  int64_t bytes_per_token(int64_t context) const override;
+  std::string backend() const override { return "cpu"; }
+  std::string kernel_build() const override;
+  int threads() const override { return pool_->lanes(); }
+
+ private:
+  // Activations of up to `tokens` tokens, FP32, row-major [tokens, width].
+  struct Workspace {
+    Workspace(const model::ModelConfig& config, int64_t tokens);
+    int64_t bytes() const;
+    int64_t tokens;
+    kernels::AlignedBuffer residual, normed, q, k, v, attended, gate, up;
+  };
+
+  CpuEngine(const model::ModelConfig& config, const quantize::Variant& variant, int64_t capacity,
+            std::unique_ptr<kernels::ThreadPool> pool, Weights weights);
+
+  absl::Status CheckTokens(std::span<const int32_t> ids, const char* what, size_t least) const;
+  kernels::KvView Cache(int64_t layer) const;
+  uint16_t* CacheAt(int64_t layer, bool values);
+
+  // Runs tokens [position_, position_ + ids.size()) through all layers, at most workspace_.tokens of them; leaves the
+  // residual stream after the last layer in the workspace.
+  void Forward(std::span<const int32_t> ids);
+  void ForwardMany(const LayerWeights& layer, int64_t index, int64_t tokens);
+  void ForwardOne(const LayerWeights& layer, int64_t index);
+  void RotateAndStore(int64_t index, int64_t token);
+  void Norm(const std::vector<float>& weight, int64_t tokens);
+  int32_t NextToken(int64_t token_in_workspace);
+  void ScoreChunk(std::span<const int32_t> targets, std::vector<double>& nll);
+
+  const model::ModelConfig config_;
+  const kernels::Activations activations_;
+  const kernels::AttentionShape attention_;
+  const int64_t capacity_;  // positions of the KV cache
+  const std::unique_ptr<kernels::ThreadPool> pool_;
+  const Weights weights_;
+  const RopeTable rope_;
+  kernels::AlignedBuffer cache_;  // FP16 [layer][keys, values][kv head][capacity][head_dim]
+  Workspace workspace_;
+  std::vector<float> logits_;
+  kernels::AlignedBuffer many_logits_;  // FP32 [kScoreTokens, vocab]; made by the first Score
+  int64_t position_ = 0;
+};
+
+}  // namespace uaqf::engine
