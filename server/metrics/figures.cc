@@ -64,9 +64,7 @@ void AddCoordinator(const CoordinatorFigures& f, std::vector<MetricFamily>& out)
                          {"draining", f.workers_draining}}));
   out.push_back(
       Gauge("uaqf_watchers", "Open WatchJob and following StreamRecords calls", static_cast<double>(f.watchers)));
-  out.push_back(ByLabel(
-      "uaqf_store_records", "Accepted records in the store", "kind",
-      {{"timing", f.records_timing}, {"generation", f.records_generation}, {"perplexity", f.records_perplexity}}));
+  out.push_back(Gauge("uaqf_store_records", "Accepted records in the store", static_cast<double>(f.records_accepted)));
   out.push_back(
       Gauge("uaqf_store_records_quarantined", "Records given up", static_cast<double>(f.records_quarantined)));
 }
