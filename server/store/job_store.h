@@ -81,6 +81,9 @@ class JobStore {
   // Applies all in one durable transaction, in order. One result per mutation. An error means that none was applied.
   [[nodiscard]] virtual absl::StatusOr<std::vector<MutationResult>> Commit(
       absl::Span<const core::Mutation> mutations) = 0;
+  // What CreateJob with this request would find, without writing: kYes (not seen before), kExists or kRequestReused.
+  // A repeated request must find its job even where the spec could not be accepted any more (its worker is gone).
+  [[nodiscard]] virtual absl::StatusOr<MutationResult> FindRequest(const core::RequestKey& request) = 0;
   // Every job that has not ended, for Scheduler::Restore.
   [[nodiscard]] virtual absl::StatusOr<core::Snapshot> LoadSnapshot() = 0;
 
