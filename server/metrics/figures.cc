@@ -75,12 +75,12 @@ void AddJobs(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>& out
   MetricFamily reruns = Family("uaqf_job_chunk_reruns", "Chunk attempts run again so far");
   MetricFamily rate = Family("uaqf_job_records_per_second", "Records accepted per second over the last minute");
   for (const JobFigures& job : jobs) {
-    Add(state, {{"job", job.job}, {"state", job.state}}, 1);
-    Add(records, {{"job", job.job}, {"state", "done"}}, static_cast<double>(job.records_done));
-    Add(records, {{"job", job.job}, {"state", "quarantined"}}, static_cast<double>(job.records_quarantined));
-    Add(records, {{"job", job.job}, {"state", "total"}}, static_cast<double>(job.records_total));
-    Add(reruns, {{"job", job.job}}, static_cast<double>(job.chunk_reruns));
-    Add(rate, {{"job", job.job}}, job.records_per_s);
+    Add(state, {{"job_id", job.job}, {"state", job.state}}, 1);
+    Add(records, {{"job_id", job.job}, {"state", "done"}}, static_cast<double>(job.records_done));
+    Add(records, {{"job_id", job.job}, {"state", "quarantined"}}, static_cast<double>(job.records_quarantined));
+    Add(records, {{"job_id", job.job}, {"state", "total"}}, static_cast<double>(job.records_total));
+    Add(reruns, {{"job_id", job.job}}, static_cast<double>(job.chunk_reruns));
+    Add(rate, {{"job_id", job.job}}, job.records_per_s);
   }
   for (MetricFamily* family : {&state, &records, &reruns, &rate}) out.push_back(std::move(*family));
 }
@@ -90,7 +90,7 @@ void AddProgress(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>&
   MetricFamily tainted = Family("uaqf_variant_chunks_tainted", "Chunk attempts rejected as tainted");
   for (const JobFigures& job : jobs) {
     for (const VariantFigures& variant : job.variants) {
-      const Labels labels = {{"job", job.job}, {"variant", variant.variant}};
+      const Labels labels = {{"job_id", job.job}, {"variant", variant.variant}};
       Labels done = labels, total = labels;
       done.emplace_back("state", "done");
       total.emplace_back("state", "total");
@@ -130,7 +130,7 @@ void AddMeasures(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>&
     for (const JobFigures& job : jobs) {
       for (const VariantFigures& variant : job.variants) {
         const std::optional<double>& value = variant.*measure.value;
-        if (value.has_value()) Add(family, {{"job", job.job}, {"variant", variant.variant}}, *value);
+        if (value.has_value()) Add(family, {{"job_id", job.job}, {"variant", variant.variant}}, *value);
       }
     }
     out.push_back(std::move(family));
@@ -142,7 +142,7 @@ void AddDecisions(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>
   MetricFamily rank = Family("uaqf_decision_rank", "Rank of the variant under the profile, 1 is the winner");
   for (const JobFigures& job : jobs) {
     for (const DecisionFigures& decision : job.decisions) {
-      const Labels labels = {{"job", job.job}, {"profile", decision.profile}, {"variant", decision.variant}};
+      const Labels labels = {{"job_id", job.job}, {"profile", decision.profile}, {"variant", decision.variant}};
       Add(utility, labels, decision.utility);
       Add(rank, labels, decision.rank);
     }

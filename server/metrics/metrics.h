@@ -25,26 +25,26 @@
 //   uaqf_watchers                                   open WatchJob and following StreamRecords calls
 //   uaqf_store_records                              accepted records
 //   uaqf_store_records_quarantined                  records given up
-// Gauges of the newest kJobCap jobs; job is the id in "jobs/{job}":
-//   uaqf_job_state{job,state}                       1 for the state it is in
-//   uaqf_job_records{job,state}                     done, quarantined, total
-//   uaqf_job_chunk_reruns{job}                      attempts run again so far
-//   uaqf_job_records_per_second{job}                over the last minute
-//   uaqf_variant_records{job,variant,state}         done, total
-//   uaqf_variant_chunks_tainted{job,variant}        attempts rejected as tainted
-//   uaqf_variant_latency_seconds{job,variant}       mean end-to-end latency L
-//   uaqf_variant_latency_half_width_seconds{job,variant}   of its 95 % interval over runs
-//   uaqf_variant_latency_p50_seconds{job,variant}   median latency
-//   uaqf_variant_ttft_seconds{job,variant}          mean time to first token
-//   uaqf_variant_tokens_per_second{job,variant}     mean throughput T
-//   uaqf_variant_relative_stability{job,variant}    S_L / L, dimensionless
-//   uaqf_variant_speedup{job,variant}               T / T of fp16
-//   uaqf_variant_perplexity{job,variant}            exp(mean NLL)
-//   uaqf_variant_delta_nll{job,variant}             nats per token against fp16
-//   uaqf_variant_memory_bytes{job,variant}          weights + KV cache + workspace
+// Gauges of the newest kJobCap jobs; job_id (a plain "job" is the scrape's own label) is the id in "jobs/{job_id}":
+//   uaqf_job_state{job_id,state}                       1 for the state it is in
+//   uaqf_job_records{job_id,state}                     done, quarantined, total
+//   uaqf_job_chunk_reruns{job_id}                      attempts run again so far
+//   uaqf_job_records_per_second{job_id}                over the last minute
+//   uaqf_variant_records{job_id,variant,state}         done, total
+//   uaqf_variant_chunks_tainted{job_id,variant}        attempts rejected as tainted
+//   uaqf_variant_latency_seconds{job_id,variant}       mean end-to-end latency L
+//   uaqf_variant_latency_half_width_seconds{job_id,variant}   of its 95 % interval over runs
+//   uaqf_variant_latency_p50_seconds{job_id,variant}   median latency
+//   uaqf_variant_ttft_seconds{job_id,variant}          mean time to first token
+//   uaqf_variant_tokens_per_second{job_id,variant}     mean throughput T
+//   uaqf_variant_relative_stability{job_id,variant}    S_L / L, dimensionless
+//   uaqf_variant_speedup{job_id,variant}               T / T of fp16
+//   uaqf_variant_perplexity{job_id,variant}            exp(mean NLL)
+//   uaqf_variant_delta_nll{job_id,variant}             nats per token against fp16
+//   uaqf_variant_memory_bytes{job_id,variant}          weights + KV cache + workspace
 // The decision, for the built-in profiles; a variant without a rank has no sample:
-//   uaqf_decision_utility{job,profile,variant}      utility U; profile is the id in "profiles/{profile}"
-//   uaqf_decision_rank{job,profile,variant}         rank, from 1 (the winner)
+//   uaqf_decision_utility{job_id,profile,variant}      utility U; profile is the id in "profiles/{profile}"
+//   uaqf_decision_rank{job_id,profile,variant}         rank, from 1 (the winner)
 // What is not measured has no sample; it is never 0.
 //
 // Thread-safe: every method may be called from any thread and none blocks on I/O.
