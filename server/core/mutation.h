@@ -43,6 +43,7 @@ struct LeaseChunk {
   AttemptId attempt;
   WorkerId worker;
   std::string session;
+  std::string device;  // id of the device whose turn it takes
 };
 
 struct AppendRecords {
@@ -89,6 +90,7 @@ struct SetJobState {
   JobState state = JobState::kRunning;
   std::int64_t wall_ns = 0;
   std::string error;
+  std::string device_kind;  // of kRunning: the kind of device that the whole job is measured on
 };
 
 using Mutation = std::variant<CreateJob, PlanJob, LeaseChunk, AppendRecords, CloseAttempt, AddChunks, FailVariant,

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/core/record.h"
 #include "server/core/types.h"
 
 namespace uaqf::core {
@@ -28,6 +29,9 @@ struct Tally {
   void Add(const Tally& other);
   friend bool operator==(const Tally&, const Tally&) = default;
 };
+
+// Adds one record of an attempt to its sums; a failure counts as quarantined.
+void Count(const RecordRow& record, Tally* sums);
 
 // One variant of a job.
 struct VariantStatus {

@@ -17,9 +17,11 @@ struct OpenAttempt {
   std::int64_t epoch = 0;
   WorkerId worker;
   std::string session;
-  std::int64_t next_sequence = 0;   // of the batch expected next
-  std::vector<std::int32_t> items;  // stored so far
-  Tally sums;                       // over those records
+  std::string device;
+  std::int64_t next_sequence = 0;                              // of the batch expected next
+  std::vector<std::int32_t> items;                             // stored so far
+  std::vector<std::pair<std::int32_t, std::int32_t>> lengths;  // (item, output tokens) of its generations; failures -1
+  Tally sums;                                                  // over those records
 };
 
 // One job that has not ended.
@@ -29,6 +31,7 @@ struct JobSnapshot {
   JobState state = JobState::kQueued;
   std::int64_t create_wall_ns = 0;
   std::int64_t start_wall_ns = 0;
+  std::string device_kind;  // empty before the first lease
   bool planned = false;
   Survey survey;
   std::vector<VariantStatus> variants;  // one per variant of the spec

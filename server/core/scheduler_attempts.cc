@@ -1,0 +1,391 @@
+// What becomes of attempts: batches, expiry, failure, splitting, quarantine, the end of variants and jobs.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/core/scheduler_impl.h"
+
+namespace uaqf::core {
+namespace {
+
+RecordBody ExpectedBody(ChunkKind kind) {
+  switch (kind) {
+    case ChunkKind::kTiming:
+      return RecordBody::kTiming;
+    case ChunkKind::kGeneration:
+      return RecordBody::kGeneration;
+    case ChunkKind::kPerplexity:
+      return RecordBody::kWindow;
+  }
+  return RecordBody::kFailure;
+}
+
+// Why a record cannot belong to the lease; empty when it can. `expected_tokens`: 0 when any length will do.
+std::string Contradiction(const RecordRow& record, const Chunk& chunk, std::int32_t expected_tokens) {
+  const std::string item = absl::StrCat("item ", record.item, ": ");
+  if (record.repeat != chunk.repeat) {
+    return absl::StrCat(item, "repeat is ", record.repeat, ", expected ", chunk.repeat);
+  }
+  if (record.body == RecordBody::kFailure) {
+    return record.failure.empty() ? absl::StrCat(item, "a failure without a reason") : std::string();
+  }
+  if (record.body != ExpectedBody(chunk.kind)) return absl::StrCat(item, "not a ", Name(chunk.kind), " record");
+  if (record.body == RecordBody::kTiming) {
+    if (record.latency_ns <= 0)
+      return absl::StrCat(item, "latency is ", record.latency_ns, " ns, expected more than 0");
+    if (expected_tokens > 0 && record.output_tokens != expected_tokens) {
+      return absl::StrCat(item, "emitted ", record.output_tokens, " tokens, expected exactly ", expected_tokens);
+    }
+  }
+  if (record.body == RecordBody::kWindow && record.scored_tokens <= 0) {
+    return absl::StrCat(item, "scored ", record.scored_tokens, " tokens, expected more than 0");
+  }
+  if (record.output_tokens < 0) return absl::StrCat(item, "emitted ", record.output_tokens, " tokens");
+  return "";
+}
+
+// Marks the records in the lease's list of items, or says why they do not belong there. Then the lease is unusable.
+std::string TakeItems(const std::vector<RecordRow>& records, LeaseState* lease) {
+  const Chunk& chunk = lease->chunk();
+  const std::vector<std::int32_t> tokens = lease->job->OutputTokens(chunk);
+  for (const RecordRow& record : records) {
+    const std::int64_t place = std::int64_t{record.item} - chunk.first;
+    if (place < 0 || place >= chunk.count) {
+      return absl::StrCat("item ", record.item, " is outside the lease, expected ", chunk.first, " to ",
+                          chunk.first + chunk.count - 1);
+    }
+    if (lease->seen[place]) return absl::StrCat("item ", record.item, " came twice");
+    std::string why = Contradiction(record, chunk, tokens.empty() ? 0 : tokens[place]);
+    if (!why.empty()) return why;
+    lease->seen[place] = true;
+    ++lease->seen_count;
+    Count(record, &lease->sums);
+    if (chunk.kind == ChunkKind::kGeneration) {
+      lease->lengths.emplace_back(record.item,
+                                  record.body == RecordBody::kFailure ? kLengthFailed : record.output_tokens);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+LeaseState* Scheduler::Impl::FindLease(const AttemptId& id, WorkerEntry** worker) {
+  const auto owner = lease_owner_.find({id.job, id.chunk});
+  if (owner == lease_owner_.end()) return nullptr;
+  *worker = &workers_.at(owner->second);
+  for (LeaseState& lease : (*worker)->leases) {
+    if (lease.id == id) return &lease;
+  }
+  return nullptr;
+}
+
+LeaseState Scheduler::Impl::RemoveLease(WorkerEntry* worker, const AttemptId& id) {
+  const auto it = std::find_if(worker->leases.begin(), worker->leases.end(),
+                               [&](const LeaseState& lease) { return lease.id == id; });
+  LeaseState lease = std::move(*it);
+  worker->leases.erase(it);
+  lease_owner_.erase({id.job, id.chunk});
+  const auto turn = turns_.find(lease.device);
+  turn->second.timing -= lease.chunk().kind == ChunkKind::kTiming;
+  if (--turn->second.leases == 0) turns_.erase(turn);
+  Touch(*worker);
+  Touch(*lease.job);
+  place_needed_ = true;
+  return lease;
+}
+
+template <typename Lost>
+void Scheduler::Impl::LoseLeases(WorkerEntry* worker, Lost lost, const std::string& why, Instant now) {
+  std::vector<AttemptId> ids;
+  for (const LeaseState& lease : worker->leases) {
+    if (lost(lease)) ids.push_back(lease.id);
+  }
+  bool first = true;
+  for (const AttemptId& id : ids) {
+    const LeaseState lease = RemoveLease(worker, id);
+    ActiveJob* job = lease.job;
+    if (first || lease.seen_count > 0) {
+      ++totals_.leases_expired;
+      FailAttempt(worker, lease, Outcome::kExpired, why);
+    } else {
+      ReturnAttempt(lease);
+    }
+    first = false;
+    EndJobIfDone(job, now);
+  }
+}
+
+void Scheduler::Impl::ExpireLeases(Instant now) {
+  for (auto& [id, worker] : workers_) {
+    const auto expired = [&](const LeaseState& lease) { return now.mono_ns >= lease.deadline_ns; };
+    if (std::none_of(worker.leases.begin(), worker.leases.end(), expired)) continue;
+    worker.silent = true;
+    LoseLeases(&worker, expired, absl::StrCat("no sign of life from workers/", id, " for the whole lease"), now);
+  }
+}
+
+void Scheduler::Impl::LoseOldSessions(WorkerEntry* worker, Instant now) {
+  const auto old = [&](const LeaseState& lease) { return lease.session != worker->session; };
+  if (std::none_of(worker->leases.begin(), worker->leases.end(), old)) return;
+  LoseLeases(worker, old, absl::StrCat("workers/", worker->id, " stopped and is another process now"), now);
+}
+
+void Scheduler::Impl::ReturnAttempt(const LeaseState& lease) {
+  CloseAttempt close;
+  close.attempt = lease.id;
+  close.outcome = Outcome::kReturned;
+  close.next = ChunkState::kPending;
+  close.failures = lease.chunk().failures;
+  close.tainted_runs = lease.chunk().tainted_runs;
+  lease.job->Release(lease.id.chunk);
+  mutations_.push_back(std::move(close));
+}
+
+void Scheduler::Impl::FailAttempt(WorkerEntry* worker, const LeaseState& lease, Outcome outcome,
+                                  const std::string& error) {
+  ActiveJob* job = lease.job;
+  const std::int32_t index = lease.id.chunk;
+  ++totals_.attempts_failed;
+  ++worker->chunks_failed;
+  worker->failed.insert({job->id, index});
+  job->NoteFailure(index, worker->id);
+
+  CloseAttempt close;
+  close.attempt = lease.id;
+  close.outcome = outcome;
+  close.failures = ++job->chunks[index].failures;
+  close.tainted_runs = lease.chunk().tainted_runs;
+  close.error = absl::StrCat(error, " (workers/", worker->id, ")");
+  const bool exhausted = close.failures >= job->spec.attempt_limit;
+  if (exhausted && lease.chunk().count == 1) {
+    Quarantine(lease, std::move(close));
+    return;
+  }
+  ++job->variants[lease.chunk().variant].tally.attempts_rerun;
+  job->dirty.insert(lease.chunk().variant);
+  if (!exhausted) {
+    close.next = ChunkState::kPending;
+    job->Release(index);
+    mutations_.push_back(std::move(close));
+    return;
+  }
+  Notice(absl::StrCat(ToString(lease.id), " failed ", close.failures, " times, is split: ", close.error));
+  close.next = ChunkState::kSplit;
+  mutations_.push_back(std::move(close));
+  mutations_.push_back(AddChunks{job->id, job->Split(index)});
+}
+
+void Scheduler::Impl::Quarantine(const LeaseState& lease, CloseAttempt close) {
+  ActiveJob* job = lease.job;
+  const Chunk chunk = lease.chunk();
+  Notice(absl::StrCat(ToString(lease.id), " failed ", close.failures, " times, item ", chunk.first,
+                      " is quarantined: ", close.error));
+  close.outcome = Outcome::kQuarantined;
+  close.next = ChunkState::kQuarantined;
+  mutations_.push_back(std::move(close));
+  job->Finish(lease.id.chunk, ChunkState::kQuarantined);
+  Tally& tally = job->variants[chunk.variant].tally;
+  ++tally.records_quarantined;
+  ++tally.chunks_done;
+  job->dirty.insert(chunk.variant);
+  if (chunk.kind == ChunkKind::kGeneration && job->spec.variants[chunk.variant] == kBaselineVariant) {
+    job->SetBaselineLength(chunk.first, kLengthFailed);
+  }
+  FinishVariantIfDone(job, chunk.variant);
+}
+
+BatchReply Scheduler::Impl::OnBatch(RecordBatch batch, Instant now) {
+  ExpireLeases(now);
+  WorkerEntry* worker = nullptr;
+  LeaseState* lease = FindLease(batch.attempt, &worker);
+  if (lease == nullptr || worker->id != batch.worker) {
+    const ActiveJob* job = FindJob(batch.attempt.job);
+    const bool known = job != nullptr && batch.attempt.chunk >= 0 &&
+                       batch.attempt.chunk < static_cast<std::int32_t>(job->chunks.size());
+    // The acknowledgement of an accepted attempt may have been lost: its batches are stored.
+    if (known && job->chunks[batch.attempt.chunk].state == ChunkState::kDone &&
+        job->chunks[batch.attempt.chunk].epoch == batch.attempt.epoch) {
+      return {Verdict::kStored, ""};
+    }
+    ++totals_.batches_refused;
+    return {Verdict::kLeaseLost, absl::StrCat(ToString(batch.attempt), " is not leased to workers/", batch.worker)};
+  }
+  if (batch.sequence < lease->next_sequence) return {Verdict::kStored, ""};
+  if (batch.sequence > lease->next_sequence) {
+    return {Verdict::kGap, absl::StrCat(ToString(batch.attempt), ": batch ", batch.sequence, " came, expected ",
+                                        lease->next_sequence, ": send again what is not acknowledged")};
+  }
+  std::string why = TakeItems(batch.records, lease);
+  const bool whole = lease->seen_count == lease->chunk().count;
+  if (why.empty() && batch.has_end && (!whole || batch.end.record_count != lease->chunk().count)) {
+    why = absl::StrCat("the end says ", batch.end.record_count, " records, ", lease->seen_count, " came, expected ",
+                       lease->chunk().count);
+  }
+  if (!why.empty()) {
+    ++totals_.batches_refused;
+    ActiveJob* job = lease->job;
+    FailAttempt(worker, RemoveLease(worker, batch.attempt), Outcome::kFailed, why);
+    EndJobIfDone(job, now);
+    return {Verdict::kRejected, why};
+  }
+  lease->deadline_ns = std::max(lease->deadline_ns, now.mono_ns + lease->job->spec.lease_ns);
+  ++lease->next_sequence;
+  mutations_.push_back(AppendRecords{batch.attempt, batch.sequence, std::move(batch.records)});
+  if (batch.has_end) EndAttempt(worker, RemoveLease(worker, batch.attempt), std::move(batch.end), now);
+  return {Verdict::kStored, ""};
+}
+
+void Scheduler::Impl::EndAttempt(WorkerEntry* worker, const LeaseState& lease, AttemptEnd end, Instant now) {
+  ActiveJob* job = lease.job;
+  Chunk& chunk = job->chunks[lease.id.chunk];
+  // Only times suffer from a disturbed device; what was generated or scored is the same.
+  const bool tainted = chunk.kind == ChunkKind::kTiming && !end.evidence.taints.empty();
+  CloseAttempt close;
+  close.attempt = lease.id;
+  close.failures = chunk.failures;
+  close.evidence = std::move(end.evidence);
+  worker->failed.clear();
+  worker->confirmed = 0;
+  if (tainted && chunk.tainted_runs < options_.max_tainted_runs) {
+    ++totals_.attempts_tainted;
+    close.outcome = Outcome::kTainted;
+    close.next = ChunkState::kPending;
+    close.tainted_runs = ++chunk.tainted_runs;
+    Tally& tally = job->variants[chunk.variant].tally;
+    ++tally.attempts_tainted;
+    ++tally.attempts_rerun;
+    job->dirty.insert(chunk.variant);
+    job->Release(lease.id.chunk);
+    mutations_.push_back(std::move(close));
+    return;
+  }
+  chunk.flagged = close.flagged = tainted;
+  close.tainted_runs = chunk.tainted_runs;
+  Accept(worker, lease, std::move(close), now);
+}
+
+void Scheduler::Impl::Accept(WorkerEntry* worker, const LeaseState& lease, CloseAttempt close, Instant now) {
+  ActiveJob* job = lease.job;
+  const Chunk chunk = lease.chunk();
+  close.outcome = Outcome::kAccepted;
+  close.next = ChunkState::kDone;
+  mutations_.push_back(std::move(close));
+  ++totals_.attempts_accepted;
+  totals_.records_accepted += chunk.count;
+  ++worker->chunks_done;
+  CreditOthers(*worker, lease);
+  job->Finish(lease.id.chunk, ChunkState::kDone);
+  Tally& tally = job->variants[chunk.variant].tally;
+  tally.Add(lease.sums);
+  ++tally.chunks_done;
+  job->dirty.insert(chunk.variant);
+  job->meter.Add(now.mono_ns, chunk.count);
+  if (chunk.kind == ChunkKind::kGeneration && job->spec.variants[chunk.variant] == kBaselineVariant) {
+    for (const auto& [item, tokens] : lease.lengths) job->SetBaselineLength(item, tokens);
+  }
+  FinishVariantIfDone(job, chunk.variant);
+  EndJobIfDone(job, now);
+}
+
+void Scheduler::Impl::CreditOthers(const WorkerEntry& worker, const LeaseState& lease) {
+  for (const WorkerId& id : lease.job->FailedOn(lease.id.chunk)) {
+    const auto it = workers_.find(id);
+    if (id == worker.id || it == workers_.end()) continue;
+    WorkerEntry& other = it->second;
+    if (other.failed.erase({lease.id.job, lease.id.chunk}) == 0 || other.benched) continue;
+    if (++other.confirmed < options_.bench_after) continue;
+    other.benched = true;
+    Touch(other);
+    place_needed_ = true;
+    Notice(absl::StrCat("workers/", id, " is benched: it failed ", other.confirmed,
+                        " chunks in a row that others completed"));
+  }
+}
+
+void Scheduler::Impl::FinishVariantIfDone(ActiveJob* job, std::int32_t variant) {
+  VariantStatus& status = job->variants[variant];
+  if (job->open_chunks(variant) > 0 || status.state == VariantState::kFailed) return;
+  status.state = VariantState::kDone;
+  job->dirty.insert(variant);
+}
+
+void Scheduler::Impl::FailVariant(ActiveJob* job, std::int32_t variant, const std::string& error, Instant now) {
+  for (auto& [id, worker] : workers_) {
+    std::vector<AttemptId> ids;
+    for (const LeaseState& lease : worker.leases) {
+      if (lease.job == job && lease.chunk().variant == variant) ids.push_back(lease.id);
+    }
+    for (const AttemptId& attempt : ids) {
+      RemoveLease(&worker, attempt);
+      job->Finish(attempt.chunk, ChunkState::kAbandoned);
+    }
+  }
+  job->AbandonPending(variant);
+  job->variants[variant].state = VariantState::kFailed;
+  job->variants[variant].error = error;
+  job->dirty.insert(variant);
+  mutations_.push_back(core::FailVariant{job->id, variant, error});
+  Notice(absl::StrCat("jobs/", job->id, " goes on without ", job->spec.variants[variant], ": ", error));
+  Touch(*job);
+  place_needed_ = true;
+  if (job->spec.variants[variant] == kBaselineVariant && job->WaitsForBaseline()) {
+    EndJob(job, JobState::kFailed,
+           absl::StrCat(kBaselineVariant, " cannot be hosted, and MATCHED timing needs its output lengths: ", error,
+                        ". Choose FIXED or NATURAL to go without"),
+           now);
+    return;
+  }
+  EndJobIfDone(job, now);
+}
+
+void Scheduler::Impl::EndJobIfDone(ActiveJob* job, Instant now) {
+  if (!job->planned || job->open_chunks() > 0) return;
+  std::int64_t done = 0;
+  std::vector<std::string> errors;
+  for (std::size_t v = 0; v < job->variants.size(); ++v) {
+    done += job->variants[v].tally.records_done;
+    if (!job->variants[v].error.empty()) {
+      errors.push_back(absl::StrCat(job->spec.variants[v], ": ", job->variants[v].error));
+    }
+  }
+  if (done > 0) {
+    EndJob(job, JobState::kSucceeded, "", now);
+    return;
+  }
+  const std::string why =
+      errors.empty() ? "every record was quarantined; see its failure" : absl::StrJoin(errors, "; ");
+  EndJob(job, JobState::kFailed, absl::StrCat("no variant could be measured: ", why), now);
+}
+
+void Scheduler::Impl::EndJob(ActiveJob* job, JobState state, const std::string& error, Instant now) {
+  for (auto& [id, worker] : workers_) {
+    std::vector<AttemptId> ids;
+    for (const LeaseState& lease : worker.leases) {
+      if (lease.job == job) ids.push_back(lease.id);
+    }
+    for (const AttemptId& attempt : ids) RemoveLease(&worker, attempt);
+    if (job->survey_worker == id) Touch(worker);
+  }
+  FlushVariants(job);
+  job->state = state;
+  job->error = error;
+  JobView view = View(*job, now);
+  view.end_wall_ns = now.wall_ns;
+  mutations_.push_back(SetJobState{job->id, state, now.wall_ns, error, ""});
+  dirty_jobs_.insert(job->id);
+  ended_.push_back(std::move(view));
+  job_index_.erase(job->id);
+  jobs_.erase(std::find_if(jobs_.begin(), jobs_.end(), [&](const auto& j) { return j.get() == job; }));
+  place_needed_ = true;
+}
+
+void Scheduler::Impl::FlushVariants(ActiveJob* job) {
+  for (std::int32_t variant : job->dirty) {
+    mutations_.push_back(SaveVariant{job->id, variant, job->variants[variant]});
+    Touch(*job);
+  }
+  job->dirty.clear();
+}
+
+}  // namespace uaqf::core
