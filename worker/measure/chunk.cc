@@ -58,6 +58,7 @@ class Run {
  private:
   GenerationRequest RequestFor(int32_t i) const {
     GenerationRequest request = chunk_.generation;
+    request.repeat = chunk_.repeat;
     request.prose_seed = ItemSeed(chunk_.seed, chunk_.first_item + i);
     // Prefill always chooses one token, also where the baseline had nothing to say.
     request.output_tokens =
@@ -113,22 +114,19 @@ class Run {
     return absl::Status(status.code(), absl::StrCat("item ", chunk_.first_item + i, ": ", status.message()));
   }
 
-  // The device's lock and the quiet of the link, around one item.
+  // The device's lock, around one item.
   struct Held {
     explicit Held(Run& run)
-        : run(run),
-          locked(run.device_.lock->Acquire(
+        : lock(*run.device_.lock),
+          locked(lock.Acquire(
               run.chunk_.kind == ChunkKind::kTiming ? DeviceLock::Mode::kExclusive : DeviceLock::Mode::kShared,
-              run.device_.lock_patience)) {
-      run.sink_.SetQuiet(true);
-    }
+              run.device_.lock_patience)) {}
     ~Held() {
-      run.sink_.SetQuiet(false);
-      if (locked) run.device_.lock->Release();
+      if (locked) lock.Release();
     }
     Held(const Held&) = delete;
     Held& operator=(const Held&) = delete;
-    Run& run;
+    DeviceLock& lock;
     const bool locked;
   };
 

@@ -1,8 +1,8 @@
 // Runs one leased chunk by the protocol of METHODS 1: clear the caches, warm up, then item by item.
 //
-//   sink.Ready() | lock, sink.SetQuiet(true) | measure | sink.SetQuiet(false), unlock | sink.Add(result) | ...
+//   sink.Ready() | lock | measure | unlock | sink.Add(result) | sink.Ready() | ...
 //
-// Nothing is sent or written between SetQuiet(true) and SetQuiet(false).
+// Whatever is to be sent or written goes in Ready: nothing is between Ready and Add.
 #pragma once
 
 #include <atomic>
@@ -31,7 +31,7 @@ struct Chunk {
   int32_t item_count = 0;
   // Borrowed for the run.
   const PromptSet* items = nullptr;
-  // How to generate; `output_tokens` and `prose_seed` are set for each item.
+  // How to generate; `output_tokens`, `prose_seed` and `repeat` are set for each item.
   GenerationRequest generation;
   // Tokens to emit for each item; empty: natural length.
   std::vector<int32_t> output_tokens;
@@ -48,8 +48,7 @@ class ChunkSink {
   virtual ~ChunkSink() = default;
   // Before every item, outside of measured regions: may send, wait, or end the run by an error.
   [[nodiscard]] virtual absl::Status Ready() = 0;
-  // True: from now on nothing may be sent or written.
-  virtual void SetQuiet(bool quiet) = 0;
+  // Keeps the result; sends nothing.
   virtual void Add(ItemResult result) = 0;
 };
 

@@ -41,6 +41,8 @@ struct GenerationRequest {
   int32_t output_tokens = 0;
   // Most tokens emitted when `output_tokens` is 0.
   int32_t max_output_tokens = 512;
+  // Which repeat this is; says nothing about how to generate.
+  int32_t repeat = 0;
   // Checked between tokens when given: true ends the generation with CANCELLED. Borrowed.
   const std::atomic<bool>* cancelled = nullptr;
 };

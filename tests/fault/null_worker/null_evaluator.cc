@@ -1,0 +1,131 @@
+#include "tests/fault/null_worker/null_evaluator.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "worker/measure/digest.h"
+
+namespace uaqf::test {
+namespace {
+
+// FNV-1a: the same on every machine.
+uint64_t Hash(const std::string& text) {
+  uint64_t hash = 0xcbf29ce484222325ull;
+  for (const unsigned char c : text) hash = (hash ^ c) * 0x100000001b3ull;
+  return hash ^ (hash >> 29);
+}
+
+// In [0, 1).
+double Fraction(const std::string& text) { return static_cast<double>(Hash(text) % 10007) / 10007; }
+
+// Fewer bits are faster, smaller and worse.
+int Bits(const std::string& variant) {
+  return absl::StrContains(variant, "w4") ? 4 : absl::StrContains(variant, "w8") ? 8 : 16;
+}
+
+int32_t InputTokens(const measure::Prompt& prompt) {
+  size_t bytes = prompt.text.size();
+  for (const measure::Message& message : prompt.messages) bytes += message.content.size();
+  return static_cast<int32_t>(bytes / 4) + 1;
+}
+
+int64_t TextTokens(const measure::PromptSet& text) {
+  int64_t bytes = 0;
+  for (const measure::Prompt& piece : text.prompts) bytes += static_cast<int64_t>(piece.text.size());
+  return bytes / 4;
+}
+
+int32_t NaturalTokens(const std::string& variant, const measure::Prompt& prompt, int32_t most) {
+  return std::clamp(8 + static_cast<int32_t>(Hash(variant + prompt.id) % 24), 1, std::max(1, most));
+}
+
+absl::Status NothingHosted() { return absl::FailedPreconditionError("no variant is hosted: load one first"); }
+
+}  // namespace
+
+absl::Status NullEvaluator::Load(const measure::HostRequest& request) {
+  hosted_ = request;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<measure::SurveyReport> NullEvaluator::Survey(const measure::SurveyRequest& request) {
+  measure::SurveyReport report;
+  for (const measure::Prompt& prompt : request.prompts->prompts) {
+    report.longest_input_tokens = std::max(report.longest_input_tokens, InputTokens(prompt));
+  }
+  if (request.input.input_tokens > 0) report.longest_input_tokens = request.input.input_tokens;
+  if (request.text != nullptr) {
+    report.text_tokens = TextTokens(*request.text);
+    report.text_windows = static_cast<int32_t>(report.text_tokens / std::max(1, request.context_tokens));
+  }
+  return report;
+}
+
+void NullEvaluator::Work(const std::string& id) const {
+  if (!options_.crash_on.empty() && id == options_.crash_on) std::abort();
+  if (options_.delay > absl::ZeroDuration()) absl::SleepFor(options_.delay);
+}
+
+absl::StatusOr<measure::Timing> NullEvaluator::TimePrompt(const measure::Prompt& prompt,
+                                                          const measure::GenerationRequest& request) {
+  if (hosted_.variant.empty()) return NothingHosted();
+  Work(prompt.id);
+  measure::Timing timing;
+  timing.input_tokens = request.input_tokens > 0 ? request.input_tokens : InputTokens(prompt);
+  timing.output_tokens = request.output_tokens > 0 ? request.output_tokens
+                                                   : NaturalTokens(hosted_.variant, prompt, request.max_output_tokens);
+  const double noise = 0.02 * Fraction(absl::StrCat(hosted_.variant, "/", prompt.id, "/", request.repeat));
+  const double speed = (0.25 + 0.75 * Bits(hosted_.variant) / 16.0) * (1 + noise);
+  timing.tokenize_ns = 20'000;
+  timing.prefill_ns = static_cast<int64_t>(speed * 100'000 * timing.input_tokens);
+  timing.inter_token_ns.assign(static_cast<size_t>(timing.output_tokens - 1), static_cast<int64_t>(speed * 2'000'000));
+  for (const int64_t gap : timing.inter_token_ns) timing.decode_ns += gap;
+  timing.detokenize_ns = 10'000;
+  timing.latency_ns = timing.tokenize_ns + timing.prefill_ns + timing.decode_ns + timing.detokenize_ns;
+  timing.output_digest = measure::TokenDigest({timing.output_tokens, Bits(hosted_.variant)});
+  return timing;
+}
+
+absl::StatusOr<measure::Generation> NullEvaluator::Generate(const measure::Prompt& prompt,
+                                                            const measure::GenerationRequest& request) {
+  if (hosted_.variant.empty()) return NothingHosted();
+  Work(prompt.id);
+  measure::Generation generation;
+  generation.input_tokens = InputTokens(prompt);
+  generation.output_tokens = NaturalTokens(hosted_.variant, prompt, request.max_output_tokens);
+  generation.stopped = generation.output_tokens < request.max_output_tokens;
+  generation.output_digest = measure::TokenDigest({generation.output_tokens, Bits(hosted_.variant)});
+  return generation;
+}
+
+absl::StatusOr<measure::WindowScore> NullEvaluator::ScoreWindow(const measure::PromptSet&, int32_t context_tokens,
+                                                                int32_t index) {
+  if (hosted_.variant.empty()) return NothingHosted();
+  Work(absl::StrCat("window ", index));
+  const double loss = Bits(hosted_.variant) == 4 ? 0.2 : Bits(hosted_.variant) == 8 ? 0.01 : 0;
+  const double nll = 2.5 + loss + 0.1 * Fraction(absl::StrCat("window ", index));
+  return measure::WindowScore{context_tokens - 1, nll * (context_tokens - 1)};
+}
+
+absl::StatusOr<measure::Identity> NullEvaluator::Identify() {
+  if (hosted_.variant.empty()) return NothingHosted();
+  return measure::Identity{std::string(64, '0'),
+                           absl::StrCat(std::string(48, '0'), Hash(hosted_.variant) % 10000000000000000ull)};
+}
+
+absl::StatusOr<measure::Memory> NullEvaluator::MemoryUsed() {
+  if (hosted_.variant.empty()) return NothingHosted();
+  measure::Memory memory;
+  memory.block_weights_bytes = int64_t{12'500'000} * Bits(hosted_.variant);
+  memory.weights_bytes = memory.block_weights_bytes + 50'000'000;
+  memory.kv_cache_bytes = 20'000 * static_cast<int64_t>(hosted_.max_sequence_tokens);
+  memory.workspace_bytes = 1'000'000;
+  memory.measured_peak_bytes = memory.weights_bytes + memory.kv_cache_bytes + memory.workspace_bytes;
+  return memory;
+}
+
+}  // namespace uaqf::test

@@ -1,0 +1,120 @@
+#include "worker/link/convert.h"
+
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+
+namespace uaqf::link {
+namespace {
+
+void Fill(const measure::Timing& timing, v1::Record& record) {
+  v1::TimingRecord& out = *record.mutable_timing();
+  out.set_input_tokens(timing.input_tokens);
+  out.set_output_tokens(timing.output_tokens);
+  out.set_latency_ns(timing.latency_ns);
+  out.set_tokenize_ns(timing.tokenize_ns);
+  out.set_prefill_ns(timing.prefill_ns);
+  out.set_decode_ns(timing.decode_ns);
+  out.set_detokenize_ns(timing.detokenize_ns);
+  out.mutable_inter_token_ns()->Add(timing.inter_token_ns.begin(), timing.inter_token_ns.end());
+  out.set_start_offset_ns(timing.start_offset_ns);
+  out.set_output_digest(timing.output_digest);
+}
+
+void Fill(const measure::Generation& generation, v1::Record& record) {
+  v1::GenerationRecord& out = *record.mutable_generation();
+  out.set_input_tokens(generation.input_tokens);
+  out.set_output_tokens(generation.output_tokens);
+  out.set_stopped(generation.stopped);
+  out.set_output_digest(generation.output_digest);
+}
+
+void Fill(const measure::WindowScore& score, v1::Record& record) {
+  record.mutable_window()->set_scored_tokens(score.scored_tokens);
+  record.mutable_window()->set_nll_sum(score.nll_sum);
+}
+
+measure::GenerationRequest ToRequest(const v1::TimingSpec& timing) {
+  measure::GenerationRequest request;
+  request.input_tokens = timing.input_tokens();
+  request.chat = timing.chat();
+  request.max_output_tokens = timing.max_output_tokens();
+  return request;
+}
+
+}  // namespace
+
+v1::Device ToProto(const measure::Device& device) {
+  v1::Device out;
+  out.set_id(device.id);
+  out.set_name(device.name);
+  out.set_backend(device.backend);
+  out.set_threads(device.threads);
+  out.set_isa(device.isa);
+  out.set_driver(device.driver);
+  return out;
+}
+
+v1::Record ToProto(const measure::ItemResult& result) {
+  v1::Record record;
+  record.set_item(result.item);
+  record.set_repeat(result.repeat);
+  std::visit([&record](const auto& body) { Fill(body, record); }, result.body);
+  return record;
+}
+
+v1::MemoryUse ToProto(const measure::Memory& memory) {
+  v1::MemoryUse out;
+  out.set_weights_bytes(memory.weights_bytes);
+  out.set_block_weights_bytes(memory.block_weights_bytes);
+  out.set_kv_cache_bytes(memory.kv_cache_bytes);
+  out.set_workspace_bytes(memory.workspace_bytes);
+  out.set_measured_peak_bytes(memory.measured_peak_bytes);
+  return out;
+}
+
+measure::Prompt FromProto(const v1::Prompt& prompt) {
+  measure::Prompt out{prompt.id(), prompt.text(), {}};
+  for (const v1::ChatMessage& message : prompt.messages()) out.messages.push_back({message.role(), message.content()});
+  return out;
+}
+
+absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease) {
+  measure::Chunk chunk;
+  switch (lease.kind()) {
+    case v1::CHUNK_KIND_TIMING:
+      chunk.kind = measure::ChunkKind::kTiming;
+      break;
+    case v1::CHUNK_KIND_GENERATION:
+      chunk.kind = measure::ChunkKind::kGeneration;
+      break;
+    case v1::CHUNK_KIND_PERPLEXITY:
+      chunk.kind = measure::ChunkKind::kPerplexity;
+      break;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat("chunk kind ", lease.kind(),
+                                                     ": expected TIMING, GENERATION or PERPLEXITY; is this worker "
+                                                     "older than the coordinator?"));
+  }
+  chunk.repeat = lease.repeat();
+  chunk.first_item = lease.first_item();
+  chunk.item_count = lease.item_count();
+  chunk.generation = ToRequest(lease.timing());
+  chunk.output_tokens.assign(lease.output_tokens().begin(), lease.output_tokens().end());
+  chunk.seed = lease.seed();
+  chunk.warmup_generations = lease.timing().has_warmup_generations() ? lease.timing().warmup_generations() : 1;
+  chunk.clear_cache = lease.timing().has_clear_cache() ? lease.timing().clear_cache() : true;
+  chunk.context_tokens = lease.context_tokens();
+  return chunk;
+}
+
+measure::SurveyRequest ToSurveyRequest(const v1::Survey& survey) {
+  measure::SurveyRequest request;
+  request.model = survey.model();
+  request.context_tokens = survey.context_tokens();
+  request.input = ToRequest(survey.timing());
+  return request;
+}
+
+}  // namespace uaqf::link

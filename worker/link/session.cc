@@ -1,0 +1,156 @@
+#include "worker/link/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "proto/wire/status.h"
+#include "spdlog/spdlog.h"
+
+namespace uaqf::link {
+namespace {
+
+// Reports that are wanted follow each other no closer than this.
+constexpr absl::Duration kShortestGap = absl::Milliseconds(5);
+constexpr absl::Duration kLongestInterval = absl::Seconds(60);
+
+absl::Duration FromProto(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+// Refusals that no retry will change.
+absl::Status Refusal(const grpc::Status& status) {
+  const absl::Status error = wire::FromGrpc(status);
+  switch (error.code()) {
+    case absl::StatusCode::kAborted:
+      return absl::AbortedError(absl::StrCat("the coordinator ended this session: ", error.message(),
+                                             "; does another process use this worker name? Give each its own"));
+    case absl::StatusCode::kInvalidArgument:
+      return absl::InvalidArgumentError(absl::StrCat("the coordinator refuses this worker: ", error.message()));
+    case absl::StatusCode::kUnimplemented:
+      return absl::UnimplementedError(
+          "no WorkerService at that address: expected the coordinator's worker port "
+          "(uaqf-server --worker-listen, 7601 by default), not its client port");
+    default:
+      return absl::OkStatus();
+  }
+}
+
+}  // namespace
+
+Session::Session(v1::WorkerService::StubInterface* stub, Board* board, measure::Clock* clock,
+                 std::function<void()> wake)
+    : stub_(stub), board_(board), clock_(clock), wake_(std::move(wake)) {}
+
+Session::~Session() {
+  std::unique_ptr<StateStream> stream;
+  {
+    const absl::MutexLock lock(&mutex_);
+    stream = std::move(stream_);
+  }
+  stream.reset();
+}
+
+void Session::Want() {
+  bool measuring = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    wanted_ = true;
+    measuring = measuring_;
+  }
+  if (!measuring) wake_();
+}
+
+void Session::SetMeasuring(bool measuring) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    measuring_ = measuring;
+  }
+  if (!measuring) wake_();
+}
+
+bool Session::DueLocked(absl::Time now) const {
+  if (stream_ == nullptr || ended_) return false;
+  return now - last_report_ >= (wanted_ ? kShortestGap : interval_);
+}
+
+void Session::ReportIfDue(absl::Time now) {
+  const absl::MutexLock lock(&mutex_);
+  if (DueLocked(now)) SendLocked(now);
+}
+
+void Session::SendLocked(absl::Time now) {
+  wanted_ = false;
+  last_report_ = now;
+  auto report = std::make_shared<v1::WorkerState>(board_->Report());
+  sent_ = report->sequence();
+  stream_->SendLatest(std::move(report));
+}
+
+void Session::OnDesired(const v1::DesiredState& desired) {
+  bool found = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    backoff_.Reset();
+    found = std::exchange(lonely_, false);
+    answered_ = desired.acknowledged_sequence();
+    if (desired.has_next_report_in()) {
+      interval_ = std::clamp(FromProto(desired.next_report_in()), kShortestGap, kLongestInterval);
+    }
+  }
+  if (found) spdlog::info("connected to the coordinator again");
+  board_->Apply(desired, clock_->NowNs());
+}
+
+void Session::OnEnd(const grpc::Status& status) {
+  bool lost = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    ended_ = true;
+    refused_ = Refusal(status);
+    retry_at_ = absl::Now() + backoff_.Next();
+    lost = !std::exchange(lonely_, true);
+  }
+  if (lost) spdlog::warn("lost the coordinator: {}; trying again", status.error_message());
+  wake_();
+}
+
+absl::StatusOr<absl::Time> Session::Tend(absl::Time now) {
+  std::unique_ptr<StateStream> old;
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (!refused_.ok()) return refused_;
+    if (!ended_) {
+      const absl::Duration limit = measuring_ ? 2 * interval_ : wanted_ ? kShortestGap : interval_;
+      if (now - last_report_ >= limit) SendLocked(now);
+      return last_report_ + (measuring_ ? 2 * interval_ : wanted_ ? kShortestGap : interval_);
+    }
+    if (now < retry_at_) return retry_at_;
+    old = std::move(stream_);
+  }
+  old.reset();
+  auto fresh = std::make_unique<StateStream>(
+      StateStream::Handlers{[this](const v1::DesiredState& desired) { OnDesired(desired); },
+                            [this](const grpc::Status& status) { OnEnd(status); }});
+  StateStream* const started = fresh.get();
+  const absl::MutexLock lock(&mutex_);
+  ended_ = false;
+  stream_ = std::move(fresh);
+  started->Start([this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Session(context, reactor); });
+  SendLocked(now);
+  return now + interval_;
+}
+
+int64_t Session::sent_sequence() const {
+  const absl::MutexLock lock(&mutex_);
+  return sent_;
+}
+
+bool Session::WaitUntilAnswered(int64_t sequence, absl::Duration patience) const {
+  const absl::MutexLock lock(&mutex_);
+  const auto answered = [this, sequence]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return answered_ >= sequence; };
+  return mutex_.AwaitWithTimeout(absl::Condition(&answered), patience);
+}
+
+}  // namespace uaqf::link
