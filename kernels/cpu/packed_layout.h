@@ -1,0 +1,87 @@
+#ifndef UAQF_KERNELS_CPU_PACKED_LAYOUT_H_
+#define UAQF_KERNELS_CPU_PACKED_LAYOUT_H_
+
+#include <cstdint>
+
+// Memory order of a PackedMatrix. Sixteen rows form a panel, which is contiguous; a vector register holds the same
+// column (or the same few columns) of the panel's rows, one row to a 32-bit lane. So a product needs no horizontal sum,
+// any number of columns works, and a panel is one sequential stream for the prefetcher:
+//
+//   FP16   unit = 1 column:   [unit][row 0..15] 16-bit                       32 bytes
+//   INT8   unit = 4 columns:  [unit][row 0..15][column 0..3] 8-bit           64 bytes: one VNNI operand
+//   INT4   unit = 8 columns:  [unit][row 0..15] 32-bit word of 8 nibbles     64 bytes
+//          byte b of a word holds code+8 of column b in its low half and of column b+4 in its high half, so that
+//          masking the low (high) halves gives columns 0..3 (4..7) as unsigned VNNI bytes.
+//
+// Rows and columns are padded with values of zero (INT4: nibble 8). A panel starts on 64 bytes: FP16 pads to an even
+// number of columns. Group scales are [panel][group][16] FP16, other scales [padded rows] FP32.
+//
+// Included by files compiled for one instruction set: keep it free of inline functions and of the standard library's.
+namespace uaqf::kernels::internal {
+
+constexpr int64_t kPanelRows = 16;
+constexpr int64_t kInt8Unit = 4;
+constexpr int64_t kInt4Unit = 8;
+constexpr int kInt4Zero = 8;
+
+enum class PanelFormat { kFp16, kInt8, kInt4 };
+
+/// A packed matrix as the kernels see it.
+struct PanelView {
+  PanelFormat format;
+  int64_t cols;
+  int64_t panel_bytes;
+  int64_t group_size;  ///< 0: no group scales
+  int64_t groups;      ///< groups in a row, 0 without
+  const uint8_t* data;
+  const float* scales;           ///< [padded rows]; null for FP16 and with groups
+  const uint16_t* group_scales;  ///< [panel][group][16]; null without
+  const int32_t* row_sums;       ///< INT8: sum of a row's codes, [padded rows]
+};
+
+/// A vector quantized per token. Codes are padded with zeros to a multiple of 64.
+struct Int8Vector {
+  const int8_t* codes;
+  const uint8_t* biased;  ///< codes + 128, for VNNI's unsigned side
+  const int32_t* prefix;  ///< prefix[i]: sum of the first 8 i codes
+  float scale;
+};
+
+/// Panels [begin_panel, end_panel) times tokens [begin_token, end_token): out[token * out_stride + row] for the rows
+/// below `rows`, which replace what is there, or are added to it.
+struct BlockRange {
+  int64_t begin_panel;
+  int64_t end_panel;
+  int64_t begin_token;
+  int64_t end_token;
+  int64_t rows;
+  float* out;
+  int64_t out_stride;
+  const float* bias;  ///< [rows], null: none
+  bool accumulate;
+};
+
+struct FloatBlockArgs {
+  BlockRange range;
+  const float* x;  ///< [token][x_stride]
+  int64_t x_stride;
+  float* scratch;  ///< 64-byte aligned, kScratchFloats
+};
+
+struct Int8BlockArgs {
+  BlockRange range;
+  const int8_t* codes;    ///< [token][code_stride]
+  const uint8_t* biased;  ///< [token][code_stride]
+  int64_t code_stride;
+  const int32_t* prefix;  ///< [token][prefix_stride]
+  int64_t prefix_stride;
+  const float* scales;  ///< [token]
+};
+
+/// Weights are turned to FP32 this many columns of two panels at a time: half of a 512 KiB cache.
+constexpr int64_t kScratchColumns = 2048;
+constexpr int64_t kScratchFloats = kScratchColumns * 2 * kPanelRows;
+
+}  // namespace uaqf::kernels::internal
+
+#endif  // UAQF_KERNELS_CPU_PACKED_LAYOUT_H_

@@ -1,0 +1,91 @@
+#ifndef UAQF_KERNELS_CPU_SIMD_DOT_H_
+#define UAQF_KERNELS_CPU_SIMD_DOT_H_
+
+#include "kernels/cpu/packed_layout.h"
+#include "kernels/cpu/simd/simd.h"
+
+// How each weight format meets an activation, per instruction set; the loops around are in matvec.cc and matmul.cc.
+namespace uaqf::kernels::internal::UAQF_SIMD_NAMESPACE {
+
+typedef int32_t __attribute__((may_alias)) Word;  // four codes read at once
+
+static inline F32 LoadGroupScales(const PanelView& view, int64_t panel, int64_t group) {
+  return LoadHalf(view.group_scales + (panel * view.groups + group) * kPanelRows);
+}
+
+// A line (64 bytes) of INT8 weights to FP32, column by column.
+template <int kColumn>
+static inline F32 Int8Column(I32 line) {
+  return ToFloat(ShiftRight<24>(ShiftLeft<24 - 8 * kColumn>(line)));
+}
+
+// Nibble kNibble of each word of INT4 weights to FP32; it belongs to column Int4Column(kNibble).
+constexpr int Int4Column(int nibble) { return nibble / 2 + nibble % 2 * 4; }
+
+#if defined(__AVX512F__)
+
+constexpr bool kInt8Biased = true;  // sums of INT8 weights hold 128 * sum of the weights
+
+template <int kNibble>
+static inline F32 Int4Nibble(I32 words) {
+  // The permutation reads the low four bits of a lane: a nibble becomes a float in one instruction.
+  const __m512 values = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+  return {_mm512_permutexvar_ps(_mm512_srli_epi32(words.v, 4 * kNibble), values)};
+}
+
+static inline I32 Int8Word(const Int8Vector& x, int64_t unit) {
+  return BroadcastInt(reinterpret_cast<const Word*>(x.biased)[unit]);
+}
+static inline I32 DotInt8(I32 sum, I32 line, I32 word) { return {_mm512_dpbusd_epi32(sum.v, word.v, line.v)}; }
+static inline I32 LowNibbles(I32 words) { return And(words, {_mm512_set1_epi8(0xf)}); }
+static inline I32 HighNibbles(I32 words) { return LowNibbles({_mm512_srli_epi32(words.v, 4)}); }
+static inline I32 DotInt4(I32 sum, I32 nibbles, I32 word) { return {_mm512_dpbusd_epi32(sum.v, nibbles.v, word.v)}; }
+
+#else
+
+constexpr bool kInt8Biased = false;
+
+template <int kNibble>
+static inline F32 Int4Nibble(I32 words) {
+  // A nibble holds code + 8: flipping its top bit gives two's complement, which the shifts extend.
+  const __m256i top = _mm256_set1_epi8(static_cast<char>(0x88));
+  const I32 codes = {_mm256_xor_si256(words.lo, top), _mm256_xor_si256(words.hi, top)};
+  return ToFloat(ShiftRight<28>(ShiftLeft<28 - 4 * kNibble>(codes)));
+}
+
+static inline I32 Int8Word(const Int8Vector& x, int64_t unit) {
+  return BroadcastInt(reinterpret_cast<const Word*>(x.codes)[unit]);
+}
+static inline __m256i DotUnsigned(__m256i sum, __m256i magnitudes, __m256i codes) {
+  // No pair saturates 16 bits: 2 * 128 * 127 is the largest.
+  const __m256i pairs = _mm256_maddubs_epi16(magnitudes, codes);
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+static inline I32 DotInt8(I32 sum, I32 line, I32 word) {
+  // The sign moves from the weight to the activation, which is never -128; |-128| is 128 as an unsigned byte.
+  return {DotUnsigned(sum.lo, _mm256_abs_epi8(line.lo), _mm256_sign_epi8(word.lo, line.lo)),
+          DotUnsigned(sum.hi, _mm256_abs_epi8(line.hi), _mm256_sign_epi8(word.hi, line.hi))};
+}
+static inline I32 LowNibbles(I32 words) {
+  const __m256i mask = _mm256_set1_epi8(0xf);
+  return And(words, {mask, mask});
+}
+static inline I32 HighNibbles(I32 words) {
+  return LowNibbles({_mm256_srli_epi32(words.lo, 4), _mm256_srli_epi32(words.hi, 4)});
+}
+static inline I32 DotInt4(I32 sum, I32 nibbles, I32 word) {
+  return {DotUnsigned(sum.lo, nibbles.lo, word.lo), DotUnsigned(sum.hi, nibbles.hi, word.hi)};
+}
+
+#endif
+
+static inline I32 Int4WordLow(const Int8Vector& x, int64_t unit) {
+  return BroadcastInt(reinterpret_cast<const Word*>(x.codes)[2 * unit]);
+}
+static inline I32 Int4WordHigh(const Int8Vector& x, int64_t unit) {
+  return BroadcastInt(reinterpret_cast<const Word*>(x.codes)[2 * unit + 1]);
+}
+
+}  // namespace uaqf::kernels::internal::UAQF_SIMD_NAMESPACE
+
+#endif  // UAQF_KERNELS_CPU_SIMD_DOT_H_
