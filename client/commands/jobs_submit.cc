@@ -1,0 +1,155 @@
+#include <memory>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/commands/commands.h"
+#include "client/figures.h"
+#include "client/job_spec.h"
+#include "client/json.h"
+#include "client/names.h"
+#include "client/prompt_file.h"
+#include "client/show.h"
+
+namespace uaqf::client {
+namespace {
+
+struct SubmitFlags {
+  JobFlags job;
+  std::string request_id;
+  bool watch = false;
+  bool dry_run = false;
+};
+
+absl::StatusOr<v1::JobSpec> ReadSpec(const JobFlags& flags) {
+  std::string json;
+  if (flags.spec_file) {
+    auto read = ReadWholeFile(*flags.spec_file);
+    if (!read.ok()) return read.status();
+    json = *std::move(read);
+    // An empty file would pass for no file.
+    if (json.empty()) json = " ";
+  }
+  return BuildJobSpec(flags, json);
+}
+
+// Replaces what was typed by the set's name, and says what it is.
+absl::StatusOr<v1::PromptSet> Resolve(Context& context, Client& client, const std::string& wanted,
+                                      v1::PromptSetKind kind) {
+  const auto resolved = ResolvePromptSet(client, wanted, kind);
+  if (!resolved.ok()) return resolved.status();
+  if (context.table()) context.Print(SetLine(*resolved) + "\n");
+  return resolved->set;
+}
+
+// "on 1 device (cpu:host:0-1)"; empty when nobody knows.
+std::string DevicesFor(Client& client, const std::string& model) {
+  const auto workers = client.ListWorkers();
+  if (!workers.ok()) return "";
+  std::set<std::string> devices;
+  for (const v1::Worker& worker : workers->workers()) {
+    for (const v1::ModelInfo& info : worker.models()) {
+      if (info.model() == model) devices.insert(worker.device().id());
+    }
+  }
+  if (devices.empty()) return "";
+  return absl::StrCat(", on ", Count(static_cast<std::int64_t>(devices.size()), "device"), " (",
+                      absl::StrJoin(devices, ", "), ")");
+}
+
+std::string JobLine(Client& client, const v1::Job& job, int prompts) {
+  const v1::JobSpec& spec = job.spec();
+  const int repeats = spec.timing().repeats();
+  std::string text = absl::StrCat("job       ", job.name(), "   ", Count(spec.variants_size(), "variant"), " x ",
+                                  Count(prompts, "prompt"), " x ", Count(repeats, "repeat"), " = ",
+                                  Count(std::int64_t{spec.variants_size()} * prompts * repeats, "timed generation"));
+  if (!spec.quality().text_set().empty()) {
+    absl::StrAppend(&text, ", ",
+                    spec.quality().max_windows() > 0 ? Count(spec.quality().max_windows(), "window") : "all windows",
+                    " of text");
+  }
+  return absl::StrCat(text, DevicesFor(client, spec.model()), "\n");
+}
+
+absl::Status WithRequestId(const absl::Status& status, const std::string& request_id) {
+  if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
+  return absl::Status(status.code(),
+                      absl::StrCat(std::string(status.message()),
+                                   "\nthe job may have been accepted; submitting again with --request-id ", request_id,
+                                   " gives the same job"));
+}
+
+absl::Status Submit(Context& context, const SubmitFlags& flags) {
+  auto spec = ReadSpec(flags.job);
+  if (!spec.ok()) return spec.status();
+  if (flags.dry_run) {
+    context.Print(ToJson(*spec));
+    return absl::OkStatus();
+  }
+  const auto client = context.Connect();
+  if (!client.ok()) return client.status();
+  const auto prompts = Resolve(context, **client, spec->prompt_set(), v1::PROMPT_SET_KIND_PROMPTS);
+  if (!prompts.ok()) return prompts.status();
+  spec->set_prompt_set(prompts->name());
+  if (!spec->quality().text_set().empty()) {
+    const auto text = Resolve(context, **client, spec->quality().text_set(), v1::PROMPT_SET_KIND_TEXT);
+    if (!text.ok()) return text.status();
+    spec->mutable_quality()->set_text_set(text->name());
+  }
+  const std::string request_id = flags.request_id.empty() ? RandomRequestId() : flags.request_id;
+  const auto job = (*client)->CreateJob(request_id, *spec);
+  if (!job.ok()) return WithRequestId(job.status(), request_id);
+  if (context.table()) {
+    context.Print(JobLine(**client, *job, prompts->prompt_count()));
+  } else if (!flags.watch && context.csv()) {
+    v1::ListJobsResponse one;
+    *one.add_jobs() = *job;
+    context.Print(JobsCsv(one));
+  } else if (!flags.watch) {
+    context.Print(ToJson(*job));
+  }
+  if (flags.watch) return WatchToTheEnd(context, **client, job->name());
+  context.Next(absl::StrCat("uaqf jobs watch ", job->name()));
+  return absl::OkStatus();
+}
+
+void AddFlags(CLI::App* submit, SubmitFlags& flags) {
+  JobFlags& job = flags.job;
+  submit->add_option("--spec", job.spec_file, "JobSpec as protobuf JSON; flags given beside it win");
+  submit->add_option("--model", job.model, "Model id under the workers' --models folder");
+  submit->add_option("--variants", job.variants, "Variants by name, with commas; fp16 is the baseline")->delimiter(',');
+  submit->add_option("--prompts", job.prompts, "Set by label, digest or its beginning, or a JSON Lines file");
+  submit->add_option("--repeats", job.repeats, "Runs of each prompt [3]");
+  submit->add_option("--input-tokens", job.input_tokens, "Exact input length; 0: each prompt's own [0]");
+  submit->add_option("--max-output-tokens", job.max_output_tokens, "Most tokens emitted [512]");
+  submit
+      ->add_option("--output-length", job.output_length, "Tokens emitted: as fp16 does, exactly, as it comes [matched]")
+      ->check(CLI::IsMember({"matched", "fixed", "natural"}));
+  submit->add_option("--block", job.block, "Prompts in one chunk [8]");
+  submit->add_option("--warmup", job.warmup, "Untimed generations before a chunk [1]");
+  submit->add_option("--quality-text", job.quality_text, "Text for perplexity: label, digest or file");
+  submit->add_option("--context", job.context, "Tokens in a window of the text [2048]");
+  submit->add_option("--windows", job.windows, "Windows scored; 0: all [0]");
+  submit->add_option("--seed", job.seed, "Seed of the balanced order [0]");
+  submit->add_option("--lease", job.lease, "How long a worker may hold a chunk in silence [30s]");
+  submit->add_option("--attempts", job.attempts, "Attempts a chunk gets [5]");
+  submit->add_flag("--chat", job.chat, "Render text prompts with the model's chat template");
+  submit->add_flag("--keep-cache", job.keep_cache, "Do not clear the processor's caches between chunks");
+  submit->add_option("--request-id", flags.request_id, "Makes a repeated submit harmless [random]");
+  submit->add_flag("--watch", flags.watch, "Watch it to the end");
+  submit->add_flag("--dry-run", flags.dry_run, "Print the JobSpec and submit nothing");
+}
+
+}  // namespace
+
+void AddJobsSubmit(CLI::App& jobs, Context& context) {
+  auto flags = std::make_shared<SubmitFlags>();
+  CLI::App* submit =
+      AddCommand(jobs, "submit", "Submit a job, by flags or by --spec",
+                 "uaqf jobs submit --model smollm2-135m-instruct --variants fp16,rtn-w8-channel,rtn-w4-g64 \\\n"
+                 "    --prompts demo --quality-text prose --context 512 --windows 8 --watch");
+  AddFlags(submit, *flags);
+  OnCommand(submit, context, [&context, flags] { return Submit(context, *flags); });
+}
+
+}  // namespace uaqf::client

@@ -1,0 +1,76 @@
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "client/commands/commands.h"
+#include "client/commands/profile_options.h"
+#include "client/json.h"
+#include "client/names.h"
+#include "client/show.h"
+
+namespace uaqf::client {
+namespace {
+
+struct RankFlags {
+  std::string job;
+  std::string profile;
+  ProfileFlags given;
+};
+
+absl::StatusOr<v1::RankVariantsRequest> Request(Client& client, const RankFlags& flags) {
+  v1::RankVariantsRequest request;
+  const auto job = ResolveJob(client, flags.job);
+  if (!job.ok()) return job.status();
+  request.set_job(*job);
+  request.set_ignore_sanity(flags.given.no_sanity);
+  if (!flags.given.weights.empty()) {
+    const auto profile = BuildProfile(flags.given);
+    if (!profile.ok()) return profile.status();
+    *request.mutable_inline_profile() = *profile;
+    return request;
+  }
+  const auto profile = ResolveProfile(client, flags.profile);
+  if (!profile.ok()) return profile.status();
+  request.set_profile(*profile);
+  return request;
+}
+
+absl::Status Rank(Context& context, const RankFlags& flags) {
+  // A bad weight is told without asking anyone.
+  if (!flags.given.weights.empty()) {
+    if (const auto profile = BuildProfile(flags.given); !profile.ok()) return profile.status();
+  }
+  const auto client = context.Connect();
+  if (!client.ok()) return client.status();
+  const auto request = Request(**client, flags);
+  if (!request.ok()) return request.status();
+  const auto answer = (*client)->RankVariants(*request);
+  if (!answer.ok()) return answer.status();
+  if (context.json()) {
+    context.Print(ToJson(*answer));
+  } else if (context.csv()) {
+    context.Print(RankCsv(*answer));
+  } else {
+    context.Print(RankText(*answer, context.out));
+    context.Next(absl::StrCat("uaqf rank ", request->job(),
+                              " --profile NAME (another profile costs no new measurement: uaqf profiles list)"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddRank(CLI::App& app, Context& context) {
+  auto flags = std::make_shared<RankFlags>();
+  CLI::App* rank = AddCommand(app, "rank", "Rank the variants of a job for a deployment profile",
+                              "uaqf rank k7f --profile latency-critical\n"
+                              "  uaqf rank k7f --weights speed=0.5,quality=0.5 --no-sanity");
+  rank->add_option("JOB", flags->job, "Name, id, or the beginning of one")->required();
+  CLI::Option* profile =
+      rank->add_option("--profile", flags->profile, "Profile by name (uaqf profiles list)")->default_str("balanced");
+  flags->profile = "balanced";
+  AddProfileOptions(rank, flags->given, profile);
+  rank->add_flag("--no-sanity", flags->given.no_sanity, "Rank variants that fail the profile's ΔNLL constraint too");
+  OnCommand(rank, context, [&context, flags] { return Rank(context, *flags); });
+}
+
+}  // namespace uaqf::client

@@ -1,0 +1,47 @@
+// A job as a person asks for it, into the JobSpec the coordinator takes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "uaqf/v1/job.pb.h"
+
+namespace uaqf::client {
+
+// The flags of `jobs submit`. What is absent keeps the value of --spec, or the coordinator's default.
+struct JobFlags {
+  std::optional<std::string> spec_file;
+  std::optional<std::string> model;
+  std::vector<std::string> variants;
+  std::optional<std::string> prompts;
+  std::optional<std::int32_t> repeats;
+  std::optional<std::int32_t> input_tokens;
+  std::optional<std::int32_t> max_output_tokens;
+  std::optional<std::string> output_length;  // matched, fixed, natural
+  std::optional<std::int32_t> block;
+  std::optional<std::int32_t> warmup;
+  bool chat = false;
+  bool keep_cache = false;
+  std::optional<std::string> quality_text;
+  std::optional<std::int32_t> context;
+  std::optional<std::int32_t> windows;
+  std::optional<std::uint64_t> seed;
+  std::optional<std::string> lease;  // "30s", "1m30s", or seconds
+  std::optional<std::int32_t> attempts;
+};
+
+// The spec of `flags`, on top of `spec_json` (the content of --spec; empty for none). `prompt_set` and
+// `quality.text_set` hold what was typed, to be resolved against the coordinator. InvalidArgument: a value that cannot
+// be, a window count without a text, or no model, variants or prompts.
+[[nodiscard]] absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobFlags& flags, const std::string& spec_json);
+
+// "30s", "1m30s", "500ms" or a plain number of seconds.
+[[nodiscard]] absl::StatusOr<google::protobuf::Duration> ParseDuration(const std::string& text);
+
+// "matched", "fixed", "natural".
+std::string OutputLengthName(v1::OutputLength length);
+
+}  // namespace uaqf::client

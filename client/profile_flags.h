@@ -1,0 +1,27 @@
+// A profile as a person gives it with flags.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "uaqf/v1/ranking_service.pb.h"
+
+namespace uaqf::client {
+
+struct ProfileFlags {
+  std::string weights;  // "speed=.4,quality=.4,stability=.2"
+  std::string formula = "full";
+  std::optional<std::string> normalization;   // default: baseline for full, minmax for the paper's formulas
+  std::optional<std::string> stability_form;  // default: relative
+  double stability_alpha = 0;
+  double stability_beta = 0;
+  std::optional<double> max_delta_nll;  // default: 0.3 for full, none for the paper's formulas
+  bool no_sanity = false;
+};
+
+// The profile of `flags`, without a name. InvalidArgument: a weight that has no number or an unknown name. Whether the
+// weights fit the formula and sum to 1 is the coordinator's to say.
+[[nodiscard]] absl::StatusOr<v1::Profile> BuildProfile(const ProfileFlags& flags);
+
+}  // namespace uaqf::client

@@ -1,0 +1,53 @@
+// Answers of the coordinator as text for people and as rows for programs. Pure functions: what they return does not
+// depend on the clock, the locale or the terminal but for what they are given.
+#pragma once
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "client/table.h"
+#include "client/terminal.h"
+#include "uaqf/v1/evaluation_service.pb.h"
+#include "uaqf/v1/ranking_service.pb.h"
+
+namespace uaqf::client {
+
+// The measured table: latency with its spread, TTFT, tokens/s, speedup, stability, losses, memory. Columns that nobody
+// measured are left out, a cell that was not measured is "-".
+std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Terminal& terminal);
+// Columns are the fields of VariantMeasures; "" is not measured. Stable: columns are only ever added at the end.
+std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures);
+
+// Formula, conditions, ranks with utility and terms, reasons of what is not ranked, warnings.
+std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& terminal);
+std::string RankCsv(const v1::RankVariantsResponse& answer);
+
+// What was asked and where it is, above the measured table.
+std::string JobText(const v1::Job& job, const Terminal& terminal);
+Table JobsTable(const v1::ListJobsResponse& jobs, absl::Time now);
+Table JobsCsv(const v1::ListJobsResponse& jobs);
+
+Table PromptSetsTable(const v1::ListPromptSetsResponse& sets, absl::Time now);
+Table PromptSetsCsv(const v1::ListPromptSetsResponse& sets);
+
+Table WorkersTable(const v1::ListWorkersResponse& workers);
+Table WorkersCsv(const v1::ListWorkersResponse& workers);
+
+Table VariantsTable(const v1::ListVariantsResponse& variants);
+Table VariantsCsv(const v1::ListVariantsResponse& variants);
+
+Table ProfilesTable(const v1::ListProfilesResponse& profiles);
+Table ProfilesCsv(const v1::ListProfilesResponse& profiles);
+// One profile with its formula, constraint and weights.
+std::string ProfileText(const v1::Profile& profile, const Terminal& terminal);
+
+// "utility", "regime", "full"; "minmax", "baseline".
+std::string FormulaName(v1::UtilityFormula formula);
+std::string NormalizationName(v1::Normalization normalization);
+
+// Time of a timestamp; the epoch when there is none.
+absl::Time TimeOf(const google::protobuf::Timestamp& time);
+// RFC 3339 in UTC; "" when there is none.
+std::string TimeText(const google::protobuf::Timestamp& time);
+
+}  // namespace uaqf::client

@@ -1,0 +1,120 @@
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "client/figures.h"
+#include "client/job_spec.h"
+#include "client/progress.h"
+#include "client/show.h"
+#include "client/utf8.h"
+
+namespace uaqf::client {
+namespace {
+
+std::string Line(const std::string& label, const std::string& text) {
+  return absl::StrFormat("%-10s%s\n", label, Printable(text));
+}
+
+std::string DigestOf(const std::string& set_name) { return set_name.substr(set_name.find('/') + 1).substr(0, 12); }
+
+std::string TimingText(const v1::JobSpec& spec) {
+  const v1::TimingSpec& timing = spec.timing();
+  std::string text = absl::StrCat(Count(timing.repeats(), "repeat"), ", at most ", timing.max_output_tokens(),
+                                  " tokens out, output length ", OutputLengthName(timing.output_length()));
+  if (timing.input_tokens() > 0) absl::StrAppend(&text, ", ", timing.input_tokens(), " tokens in");
+  if (timing.chat()) absl::StrAppend(&text, ", chat template");
+  return text;
+}
+
+std::string QualityText(const v1::QualitySpec& quality) {
+  if (quality.text_set().empty()) return "not measured";
+  const std::string windows =
+      quality.max_windows() > 0 ? Count(quality.max_windows(), "window") : std::string("all windows");
+  return absl::StrCat(windows, " of ", quality.context_tokens(), " tokens of ", DigestOf(quality.text_set()));
+}
+
+std::string VariantErrors(const v1::Job& job) {
+  std::string text;
+  for (const v1::VariantProgress& variant : job.progress().variants()) {
+    if (!variant.error().empty()) text += Line("failed", absl::StrCat(variant.variant(), ": ", variant.error()));
+  }
+  return text;
+}
+
+Style StyleOf(v1::JobState state) {
+  switch (state) {
+    case v1::JOB_STATE_SUCCEEDED:
+      return Style::kGreen;
+    case v1::JOB_STATE_FAILED:
+      return Style::kRed;
+    case v1::JOB_STATE_CANCELLED:
+      return Style::kYellow;
+    default:
+      return Style::kPlain;
+  }
+}
+
+std::string RecordsDone(const v1::JobProgress& progress) {
+  return absl::StrCat(progress.records_done(), "/", progress.records_total());
+}
+
+}  // namespace
+
+std::string JobText(const v1::Job& job, const Terminal& terminal) {
+  const v1::JobSpec& spec = job.spec();
+  const v1::JobProgress& progress = job.progress();
+  std::string state = terminal.Paint(StyleOf(job.state()), StateName(job.state()));
+  absl::StrAppend(&state, "   ", RecordsDone(progress), " records");
+  if (progress.has_remaining() && job.state() == v1::JOB_STATE_RUNNING) {
+    absl::StrAppend(&state, "   ", Clock(absl::Seconds(progress.remaining().seconds())), " left");
+  }
+  if (progress.chunks_rerun() > 0) absl::StrAppend(&state, "   ", Count(progress.chunks_rerun(), "chunk"), " re-run");
+  if (progress.records_quarantined() > 0) {
+    absl::StrAppend(&state, "   ", Count(progress.records_quarantined(), "record"), " quarantined");
+  }
+  std::string text = absl::StrFormat("%-10s%s   %s\n", "job", Printable(job.name()), state);
+  if (!job.error().empty()) text += Line("error", job.error());
+  text += Line("model", spec.model());
+  text +=
+      Line("variants", absl::StrJoin(std::vector<std::string>(spec.variants().begin(), spec.variants().end()), ", "));
+  text += Line("prompts", DigestOf(spec.prompt_set()));
+  text += Line("timing", TimingText(spec));
+  text += Line("quality", QualityText(spec.quality()));
+  return text + VariantErrors(job);
+}
+
+Table JobsTable(const v1::ListJobsResponse& jobs, absl::Time now) {
+  Table table({{"job"}, {"state"}, {"model"}, {"variants"}, {"records", Align::kRight}, {"age", Align::kRight}});
+  for (const v1::Job& job : jobs.jobs()) {
+    const std::vector<std::string> variants(job.spec().variants().begin(), job.spec().variants().end());
+    table.AddRow({job.name(), StateName(job.state()), job.spec().model(), FitToWidth(absl::StrJoin(variants, ","), 48),
+                  RecordsDone(job.progress()), Age(now - TimeOf(job.create_time()))});
+  }
+  return table;
+}
+
+Table JobsCsv(const v1::ListJobsResponse& jobs) {
+  Table table({{"name"},
+               {"state"},
+               {"model"},
+               {"variants"},
+               {"prompt_set"},
+               {"records_done"},
+               {"records_total"},
+               {"records_quarantined"},
+               {"create_time"},
+               {"start_time"},
+               {"end_time"},
+               {"error"}});
+  for (const v1::Job& job : jobs.jobs()) {
+    const std::vector<std::string> variants(job.spec().variants().begin(), job.spec().variants().end());
+    table.AddRow({job.name(), StateName(job.state()), job.spec().model(), absl::StrJoin(variants, " "),
+                  job.spec().prompt_set(), absl::StrCat(job.progress().records_done()),
+                  absl::StrCat(job.progress().records_total()), absl::StrCat(job.progress().records_quarantined()),
+                  TimeText(job.create_time()), TimeText(job.start_time()), TimeText(job.end_time()), job.error()});
+  }
+  return table;
+}
+
+}  // namespace uaqf::client

@@ -1,0 +1,143 @@
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/figures.h"
+#include "client/show.h"
+#include "client/utf8.h"
+
+namespace uaqf::client {
+namespace {
+
+std::string Spread(bool has, const v1::Estimate& estimate, int decimals) {
+  return has && estimate.has_half_width() ? Fixed(estimate.half_width(), decimals) : "";
+}
+
+// fp16's difference to itself is nothing, without a spread.
+std::string SignedWithSpread(bool has, const v1::Estimate& estimate, int decimals) {
+  if (!has) return "";
+  const std::string value = Signed(estimate.value(), decimals);
+  if (!estimate.has_half_width() || (estimate.value() == 0 && estimate.half_width() == 0)) return value;
+  return absl::StrCat(value, " ±", Fixed(estimate.half_width(), decimals));
+}
+
+template <typename Value>
+std::string Raw(bool has, Value value) {
+  return has ? absl::StrCat(value) : "";
+}
+std::string Raw(bool has, double value) { return has ? Exact(value) : ""; }
+
+void AppendEstimate(bool has, const v1::Estimate& estimate, std::vector<std::string>* cells) {
+  cells->push_back(Raw(has, estimate.value()));
+  cells->push_back(Raw(has && estimate.has_half_width(), estimate.half_width()));
+}
+
+}  // namespace
+
+std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Terminal& terminal) {
+  Table table({{"variant"},
+               {"latency s", Align::kRight},
+               {"±95 %", Align::kRight},
+               {"TTFT ms", Align::kRight},
+               {"tok/s", Align::kRight},
+               {"speedup", Align::kRight},
+               {"stability", Align::kRight},
+               {"perplexity", Align::kRight},
+               {"ΔPPL", Align::kRight},
+               {"ΔNLL"},
+               {"length", Align::kRight},
+               {"memory", Align::kRight},
+               {"tainted", Align::kRight},
+               {"quarantined", Align::kRight}});
+  for (const v1::VariantMeasures& m : measures.variants()) {
+    table.AddRow({m.variant(), m.has_latency_s() ? Fixed(m.latency_s().value(), 3) : "",
+                  Spread(m.has_latency_s(), m.latency_s(), 3), m.has_ttft_s() ? Fixed(m.ttft_s().value() * 1e3, 1) : "",
+                  m.has_tokens_per_s() ? Fixed(m.tokens_per_s().value(), 1) : "",
+                  m.has_speedup() ? Fixed(m.speedup(), 2) : "",
+                  m.has_relative_stability() ? absl::StrCat(Fixed(m.relative_stability() * 100, 2), " %") : "",
+                  m.has_perplexity() ? Fixed(m.perplexity(), 3) : "",
+                  m.has_delta_perplexity() ? Signed(m.delta_perplexity(), 3) : "",
+                  SignedWithSpread(m.has_delta_nll(), m.delta_nll(), 3),
+                  SignedWithSpread(m.has_output_length_change(), m.output_length_change(), 1),
+                  m.has_memory_bytes() ? Bytes(m.memory_bytes()) : "",
+                  m.tainted_chunks() > 0 ? Count(m.tainted_chunks(), "chunk") : "",
+                  m.quarantined() > 0 ? Count(m.quarantined(), "record") : ""});
+  }
+  table.DropEmptyColumns();
+  std::string text = table.Text(terminal);
+  for (const std::string& note : measures.notes()) {
+    absl::StrAppend(&text, terminal.Paint(Style::kDim, absl::StrCat("note: ", Printable(note))), "\n");
+  }
+  return text;
+}
+
+std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures) {
+  std::string csv = CsvLine({"variant",
+                             "timing_records",
+                             "prompts",
+                             "repeats",
+                             "latency_s",
+                             "latency_s_half_width",
+                             "latency_p50_s",
+                             "latency_p95_s",
+                             "ttft_s",
+                             "ttft_s_half_width",
+                             "tokens_per_s",
+                             "tokens_per_s_half_width",
+                             "token_weighted_tokens_per_s",
+                             "inter_token_s",
+                             "speedup",
+                             "latency_deviation_s",
+                             "throughput_deviation",
+                             "relative_stability",
+                             "run_mean_deviation_s",
+                             "across_prompt_deviation_s",
+                             "windows",
+                             "nll",
+                             "perplexity",
+                             "delta_perplexity",
+                             "delta_nll",
+                             "delta_nll_half_width",
+                             "output_length_change",
+                             "output_length_change_half_width",
+                             "memory_bytes",
+                             "weights_bytes",
+                             "kv_cache_bytes",
+                             "workspace_bytes",
+                             "measured_peak_bytes",
+                             "tainted_chunks",
+                             "quarantined"});
+  for (const v1::VariantMeasures& m : measures.variants()) {
+    std::vector<std::string> cells = {m.variant(), Raw(true, m.timing_records()), Raw(true, m.prompts()),
+                                      Raw(true, m.repeats())};
+    AppendEstimate(m.has_latency_s(), m.latency_s(), &cells);
+    cells.push_back(Raw(m.has_latency_p50_s(), m.latency_p50_s()));
+    cells.push_back(Raw(m.has_latency_p95_s(), m.latency_p95_s()));
+    AppendEstimate(m.has_ttft_s(), m.ttft_s(), &cells);
+    AppendEstimate(m.has_tokens_per_s(), m.tokens_per_s(), &cells);
+    cells.push_back(Raw(m.has_token_weighted_tokens_per_s(), m.token_weighted_tokens_per_s()));
+    cells.push_back(Raw(m.has_inter_token_s(), m.inter_token_s()));
+    cells.push_back(Raw(m.has_speedup(), m.speedup()));
+    cells.push_back(Raw(m.has_latency_deviation_s(), m.latency_deviation_s()));
+    cells.push_back(Raw(m.has_throughput_deviation(), m.throughput_deviation()));
+    cells.push_back(Raw(m.has_relative_stability(), m.relative_stability()));
+    cells.push_back(Raw(m.has_run_mean_deviation_s(), m.run_mean_deviation_s()));
+    cells.push_back(Raw(m.has_across_prompt_deviation_s(), m.across_prompt_deviation_s()));
+    cells.push_back(Raw(true, m.windows()));
+    cells.push_back(Raw(m.has_nll(), m.nll()));
+    cells.push_back(Raw(m.has_perplexity(), m.perplexity()));
+    cells.push_back(Raw(m.has_delta_perplexity(), m.delta_perplexity()));
+    AppendEstimate(m.has_delta_nll(), m.delta_nll(), &cells);
+    AppendEstimate(m.has_output_length_change(), m.output_length_change(), &cells);
+    cells.push_back(Raw(m.has_memory_bytes(), m.memory_bytes()));
+    cells.push_back(Raw(m.has_memory(), m.memory().weights_bytes()));
+    cells.push_back(Raw(m.has_memory(), m.memory().kv_cache_bytes()));
+    cells.push_back(Raw(m.has_memory(), m.memory().workspace_bytes()));
+    cells.push_back(Raw(m.has_memory(), m.memory().measured_peak_bytes()));
+    cells.push_back(Raw(true, m.tainted_chunks()));
+    cells.push_back(Raw(true, m.quarantined()));
+    csv += CsvLine(cells);
+  }
+  return csv;
+}
+
+}  // namespace uaqf::client
