@@ -347,7 +347,7 @@ EngineMemory CpuEngine::memory() const {
   memory.block_weights_bytes = weights_.block_bytes();
   memory.kv_cache_bytes = cache_.size();
   memory.workspace_bytes =
-      workspace_.bytes() + rope_.bytes() + static_cast<int64_t>(logits_.size() * sizeof(float)) + many_logits_.size();
+      workspace_.bytes() + rope_.bytes() + static_cast<int64_t>(logits_.size() * sizeof(float));
   return memory;
 }
 

@@ -29,7 +29,8 @@ struct EngineMemory {
   int64_t weights_bytes = 0;        // all weights as packed, scales included
   int64_t block_weights_bytes = 0;  // of these, the linear layers of the blocks: what quantization shrinks
   int64_t kv_cache_bytes = 0;
-  int64_t workspace_bytes = 0;  // largest need of activations and scratch
+  // Activations and scratch of generation; the logits that Score holds for a moment are not counted.
+  int64_t workspace_bytes = 0;
   int64_t total() const { return weights_bytes + kv_cache_bytes + workspace_bytes; }
 };
 
