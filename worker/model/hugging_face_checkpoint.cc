@@ -158,7 +158,8 @@ class HuggingFaceCheckpoint : public Checkpoint {
   }
 
  private:
-  // A file with tied embeddings holds the one matrix under either name, or twice; the embedding's is the one that counts.
+  // A file with tied embeddings holds the one matrix under either name, or twice; the embedding's is the one that
+  // counts.
   const StoredTensor* Lookup(const std::string& name) const {
     constexpr const char* kEmbedding = "model.embed_tokens.weight";
     constexpr const char* kHead = "lm_head.weight";

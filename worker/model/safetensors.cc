@@ -102,7 +102,8 @@ absl::StatusOr<SafetensorsTable> ParseSafetensorsHeader(std::span<const uint8_t>
     return Malformed("a header of ", length, " bytes in a file of ", file.size());
   }
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + reader.position(), length);
-  absl::StatusOr<nlohmann::json> header = ParseJson(text, "safetensors header", {kMaxHeader, /*max_depth=*/8});
+  absl::StatusOr<nlohmann::json> header =
+      ParseJson(text, "safetensors header", {.max_bytes = kMaxHeader, .max_depth = 8});
   if (!header.ok()) return header.status();
   if (!header->is_object()) return Malformed("the header is no JSON object");
   if (header->size() > kMaxTensors + 1) return Malformed(header->size(), " tensors, expected at most ", kMaxTensors);
