@@ -73,6 +73,6 @@ CMD ["serve", "--server", "server:7601", "--models", "/models", "--device", "cpu
 FROM runtime AS client
 COPY --from=build /src/build/bin/uaqf /usr/local/bin/
 USER uaqf
-ENV UAQF_SERVER=server:7600
+ENV UAQF_SERVER=server:7600 UAQF_TLS_CA=/etc/uaqf/tls/ca.pem
 ENTRYPOINT ["uaqf"]
 CMD ["--help"]

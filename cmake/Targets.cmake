@@ -46,3 +46,18 @@ function(uaqf_test name)
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
     ENVIRONMENT "UAQF_SOURCE_DIR=${CMAKE_SOURCE_DIR};UAQF_BIN_DIR=${CMAKE_BINARY_DIR}/bin;UAQF_DEPS=${UAQF_DEPS}")
 endfunction()
+
+# Debian's own: the one that python3-grpcio and python3-protobuf serve.
+find_program(UAQF_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
+
+# uaqf_python_test(NAME SCRIPT file LABELS ... [TIMEOUT s] [ARGS ...]): a script that passes by ending with 0. Scripts find
+# the programs in UAQF_BIN_DIR and share tests/support/*.py.
+function(uaqf_python_test name)
+  cmake_parse_arguments(arg "" "SCRIPT;TIMEOUT" "LABELS;ARGS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_test(NAME ${name} COMMAND ${UAQF_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/${arg_SCRIPT} ${arg_ARGS})
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+    ENVIRONMENT "UAQF_SOURCE_DIR=${CMAKE_SOURCE_DIR};UAQF_BIN_DIR=${CMAKE_BINARY_DIR}/bin;UAQF_DEPS=${UAQF_DEPS}")
+endfunction()
