@@ -1,0 +1,26 @@
+// A lock that a process holds on a file until it ends, however it ends.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace uaqf::store {
+
+class FileLock {
+ public:
+  // Makes the file when it is missing and writes the process id into it. FailedPrecondition: another process holds it.
+  // NotFound: no such folder. PermissionDenied: it cannot be written.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<FileLock>> Acquire(const std::string& path);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  explicit FileLock(int descriptor) : descriptor_(descriptor) {}
+
+  const int descriptor_;
+};
+
+}  // namespace uaqf::store

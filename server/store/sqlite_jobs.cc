@@ -1,0 +1,283 @@
+#include "absl/strings/str_cat.h"
+#include "server/core/progress.h"
+#include "server/store/spec_json.h"
+#include "server/store/sqlite_reader.h"
+
+namespace uaqf::store {
+namespace {
+
+#define UAQF_JOB_COLUMNS                                                                                      \
+  "seq, id, spec, prompt_count, state, create_wall_ns, start_wall_ns, end_wall_ns, end_commit, device_kind, " \
+  "error, planned, longest_input_tokens, text_tokens, text_windows "
+
+// One row of `job`.
+struct JobRow {
+  std::int64_t seq = 0;
+  core::JobId id;
+  core::JobSpec spec;
+  std::int32_t prompt_count = 0;
+  core::JobState state = core::JobState::kQueued;
+  std::int64_t create_wall_ns = 0;
+  std::int64_t start_wall_ns = 0;
+  std::int64_t end_wall_ns = 0;
+  std::int64_t end_commit = 0;
+  std::string device_kind;
+  std::string error;
+  bool planned = false;
+  core::Survey survey;
+};
+
+JobRow ToJobRow(const Query& query) {
+  JobRow row;
+  row.seq = query.Int(0);
+  row.id = query.Text(1);
+  row.spec = SpecFromJson(query.Text(2));
+  row.prompt_count = query.Int32(3);
+  row.state = static_cast<core::JobState>(query.Int32(4));
+  row.create_wall_ns = query.Int(5);
+  row.start_wall_ns = query.Int(6);
+  row.end_wall_ns = query.Int(7);
+  row.end_commit = query.Int(8);
+  row.device_kind = query.Text(9);
+  row.error = query.Text(10);
+  row.planned = query.Int(11) != 0;
+  row.survey.longest_input_tokens = query.Int32(12);
+  row.survey.text_tokens = query.Int(13);
+  row.survey.text_windows = query.Int32(14);
+  return row;
+}
+
+absl::StatusOr<JobRow> FindJob(Connection* connection, const core::JobId& id) {
+  Query query(connection->Prepare("SELECT " UAQF_JOB_COLUMNS "FROM job WHERE id = ?1"));
+  if (!query.Bind(id).Step()) return absl::NotFoundError(absl::StrCat("no job jobs/", id));
+  return ToJobRow(query);
+}
+
+std::vector<core::VariantStatus> ReadVariants(Connection* connection, std::int64_t job) {
+  std::vector<core::VariantStatus> variants;
+  Query query(connection->Prepare(
+      "SELECT state, error, records_done, records_total, records_quarantined, chunks_done, chunks_total, "
+      "attempts_tainted, attempts_rerun, timing_records, latency_sum_s, rate_sum, scored_tokens, nll_sum "
+      "FROM variant WHERE job = ?1 ORDER BY idx"));
+  query.Bind(job);
+  while (query.Step()) {
+    core::VariantStatus variant;
+    variant.state = static_cast<core::VariantState>(query.Int32(0));
+    variant.error = query.Text(1);
+    core::Tally& tally = variant.tally;
+    tally.records_done = query.Int(2);
+    tally.records_total = query.Int(3);
+    tally.records_quarantined = query.Int(4);
+    tally.chunks_done = query.Int(5);
+    tally.chunks_total = query.Int(6);
+    tally.attempts_tainted = query.Int(7);
+    tally.attempts_rerun = query.Int(8);
+    tally.timing_records = query.Int(9);
+    tally.latency_sum_s = query.Real(10);
+    tally.rate_sum = query.Real(11);
+    tally.scored_tokens = query.Int(12);
+    tally.nll_sum = query.Real(13);
+    variants.push_back(std::move(variant));
+  }
+  return variants;
+}
+
+std::vector<core::Chunk> ReadChunks(Connection* connection, std::int64_t job) {
+  std::vector<core::Chunk> chunks;
+  Query query(
+      connection->Prepare("SELECT idx, position, kind, state, variant, repeat, first, count, epoch, failures, "
+                          "tainted_runs, flagged FROM chunk WHERE job = ?1 ORDER BY idx"));
+  query.Bind(job);
+  while (query.Step()) {
+    core::Chunk chunk;
+    chunk.index = query.Int32(0);
+    chunk.position = query.Int32(1);
+    chunk.kind = static_cast<core::ChunkKind>(query.Int32(2));
+    chunk.state = static_cast<core::ChunkState>(query.Int32(3));
+    chunk.variant = query.Int32(4);
+    chunk.repeat = query.Int32(5);
+    chunk.first = query.Int32(6);
+    chunk.count = query.Int32(7);
+    chunk.epoch = query.Int(8);
+    chunk.failures = query.Int32(9);
+    chunk.tainted_runs = query.Int32(10);
+    chunk.flagged = query.Int(11) != 0;
+    chunks.push_back(chunk);
+  }
+  return chunks;
+}
+
+// What was stored of an attempt that is still open.
+void ReadOpenRecords(Connection* connection, std::int64_t job, core::OpenAttempt* attempt) {
+  Query query(
+      connection->Prepare("SELECT item, body, output_tokens, latency_ns, scored_tokens, nll_sum FROM record "
+                          "WHERE job = ?1 AND chunk = ?2 AND epoch = ?3"));
+  query.Bind(job, attempt->chunk, attempt->epoch);
+  while (query.Step()) {
+    core::RecordRow row;
+    row.item = query.Int32(0);
+    row.body = static_cast<core::RecordBody>(query.Int32(1));
+    row.output_tokens = query.Int32(2);
+    row.latency_ns = query.Int(3);
+    row.scored_tokens = query.Int32(4);
+    row.nll_sum = query.Real(5);
+    core::Count(row, &attempt->sums);
+    attempt->items.push_back(row.item);
+    attempt->lengths.emplace_back(row.item, row.body == core::RecordBody::kFailure ? -1 : row.output_tokens);
+  }
+}
+
+std::vector<core::OpenAttempt> ReadOpenAttempts(Connection* connection, std::int64_t job) {
+  std::vector<core::OpenAttempt> attempts;
+  {
+    Query query(
+        connection->Prepare("SELECT a.chunk, a.epoch, a.worker, a.session, a.device, a.next_sequence FROM attempt a "
+                            "JOIN chunk c ON c.job = a.job AND c.idx = a.chunk WHERE a.job = ?1 AND a.outcome = 0 "
+                            "ORDER BY a.lease_commit, c.position, c.idx"));
+    query.Bind(job);
+    while (query.Step()) {
+      core::OpenAttempt attempt;
+      attempt.chunk = query.Int32(0);
+      attempt.epoch = query.Int(1);
+      attempt.worker = query.Text(2);
+      attempt.session = query.Text(3);
+      attempt.device = query.Text(4);
+      attempt.next_sequence = query.Int(5);
+      attempts.push_back(std::move(attempt));
+    }
+  }
+  for (core::OpenAttempt& attempt : attempts) ReadOpenRecords(connection, job, &attempt);
+  return attempts;
+}
+
+void ReadBaselineLengths(Connection* connection, std::int64_t job, core::JobSnapshot* snapshot) {
+  std::int32_t baseline = 0;
+  const auto count = static_cast<std::int32_t>(snapshot->spec.variants.size());
+  while (baseline < count && snapshot->spec.variants[baseline] != core::kBaselineVariant) ++baseline;
+  Query query(
+      connection->Prepare("SELECT r.item, r.body, r.output_tokens FROM chunk c "
+                          "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
+                          "JOIN record r ON r.job = c.job AND r.chunk = c.idx AND r.epoch = c.epoch "
+                          "WHERE c.job = ?1 AND c.kind = 2 AND c.state = 3 AND c.variant = ?2"));
+  query.Bind(job, baseline);
+  while (query.Step()) {
+    const bool failed = query.Int32(1) == static_cast<std::int32_t>(core::RecordBody::kFailure);
+    snapshot->baseline_lengths.emplace_back(query.Int32(0), failed ? -1 : query.Int32(2));
+  }
+  for (const core::Chunk& chunk : snapshot->chunks) {
+    const bool given_up = chunk.kind == core::ChunkKind::kGeneration && chunk.variant == baseline &&
+                          chunk.state == core::ChunkState::kQuarantined;
+    if (given_up) snapshot->baseline_lengths.emplace_back(chunk.first, -1);
+  }
+}
+
+core::JobView ToView(Connection* connection, const JobRow& row) {
+  core::JobView view;
+  view.id = row.id;
+  view.spec = row.spec;
+  view.state = row.state;
+  view.create_wall_ns = row.create_wall_ns;
+  view.start_wall_ns = row.start_wall_ns;
+  view.end_wall_ns = row.end_wall_ns;
+  view.error = row.error;
+  view.progress = core::Summarize(row.spec, ReadVariants(connection, row.seq));
+  return view;
+}
+
+}  // namespace
+
+MutationResult FindRequest(Connection* connection, const core::RequestKey& request) {
+  Query query(connection->Prepare("SELECT id, request_digest FROM job WHERE principal = ?1 AND request_id = ?2"));
+  if (!query.Bind(request.principal, request.request_id).Step()) return {};
+  if (query.Text(1) != request.digest) return {Applied::kRequestReused, ""};
+  return {Applied::kExists, query.Text(0)};
+}
+
+core::Snapshot LoadSnapshot(Connection* connection) {
+  std::vector<JobRow> rows;
+  {
+    Query query(connection->Prepare("SELECT " UAQF_JOB_COLUMNS "FROM job WHERE state < 3 ORDER BY seq"));
+    while (query.Step()) rows.push_back(ToJobRow(query));
+  }
+  core::Snapshot snapshot;
+  for (JobRow& row : rows) {
+    core::JobSnapshot job;
+    job.id = row.id;
+    job.spec = row.spec;
+    job.state = row.state;
+    job.create_wall_ns = row.create_wall_ns;
+    job.start_wall_ns = row.start_wall_ns;
+    job.device_kind = row.device_kind;
+    job.planned = row.planned;
+    job.survey = row.survey;
+    job.prompt_count = row.prompt_count;
+    job.variants = ReadVariants(connection, row.seq);
+    if (row.planned) {
+      job.chunks = ReadChunks(connection, row.seq);
+      job.attempts = ReadOpenAttempts(connection, row.seq);
+      ReadBaselineLengths(connection, row.seq, &job);
+    }
+    snapshot.jobs.push_back(std::move(job));
+  }
+  return snapshot;
+}
+
+absl::StatusOr<core::JobView> GetJob(Connection* connection, const core::JobId& id) {
+  absl::StatusOr<JobRow> row = FindJob(connection, id);
+  if (!row.ok()) return row.status();
+  return ToView(connection, *row);
+}
+
+JobPage ListJobs(Connection* connection, std::int64_t before, std::int32_t limit) {
+  std::vector<JobRow> rows;
+  {
+    Query query(
+        connection->Prepare("SELECT " UAQF_JOB_COLUMNS "FROM job WHERE ?1 = 0 OR seq < ?1 ORDER BY seq DESC LIMIT ?2"));
+    query.Bind(before, std::int64_t{limit} + 1);
+    while (query.Step()) rows.push_back(ToJobRow(query));
+  }
+  JobPage page;
+  if (static_cast<std::int32_t>(rows.size()) > limit) {
+    rows.resize(limit);
+    page.next = rows.back().seq;
+  }
+  for (const JobRow& row : rows) page.jobs.push_back(ToView(connection, row));
+  return page;
+}
+
+absl::StatusOr<core::JobDump> Dump(Connection* connection, const core::JobId& id) {
+  absl::StatusOr<JobRow> row = FindJob(connection, id);
+  if (!row.ok()) return row.status();
+  core::JobDump dump;
+  dump.id = row->id;
+  dump.spec = row->spec;
+  dump.state = row->state;
+  dump.planned = row->planned;
+  dump.end_commit = row->end_commit;
+  dump.variants = ReadVariants(connection, row->seq);
+  dump.chunks = ReadChunks(connection, row->seq);
+  Query attempts(connection->Prepare(
+      "SELECT chunk, epoch, outcome, lease_commit, last_commit FROM attempt WHERE job = ?1 ORDER BY chunk, epoch"));
+  attempts.Bind(row->seq);
+  while (attempts.Step()) {
+    core::AttemptDump attempt;
+    attempt.chunk = attempts.Int32(0);
+    attempt.epoch = attempts.Int(1);
+    attempt.outcome = static_cast<core::Outcome>(attempts.Int32(2));
+    attempt.lease_commit = attempts.Int(3);
+    attempt.last_commit = attempts.Int(4);
+    const bool quarantined = attempt.outcome == core::Outcome::kQuarantined;
+    Query records(connection->Prepare(
+        quarantined ? "SELECT item, repeat, 4 FROM quarantine WHERE job = ?1 AND chunk = ?2 AND epoch = ?3"
+                    : "SELECT item, repeat, body FROM record WHERE job = ?1 AND chunk = ?2 AND epoch = ?3"));
+    records.Bind(row->seq, attempt.chunk, attempt.epoch);
+    while (records.Step()) {
+      const bool failure = records.Int32(2) == static_cast<std::int32_t>(core::RecordBody::kFailure);
+      attempt.records.push_back({records.Int32(0), records.Int32(1), failure});
+    }
+    dump.attempts.push_back(std::move(attempt));
+  }
+  return dump;
+}
+
+}  // namespace uaqf::store

@@ -1,0 +1,209 @@
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "server/store/record_codec.h"
+#include "server/store/spec_json.h"
+#include "server/store/sqlite_reader.h"
+
+namespace uaqf::store {
+namespace {
+
+// One accepted (or quarantined) attempt, with what its records inherit.
+struct Accepted {
+  std::int64_t acceptance = 0;
+  bool quarantined = false;
+  StoredRecord common;
+};
+
+absl::StatusOr<std::int64_t> Seq(Connection* connection, const core::JobId& id) {
+  Query query(connection->Prepare("SELECT seq FROM job WHERE id = ?1"));
+  if (!query.Bind(id).Step()) return absl::NotFoundError(absl::StrCat("no job jobs/", id));
+  return query.Int(0);
+}
+
+Accepted ToAccepted(const Query& query) {
+  Accepted attempt;
+  attempt.acceptance = query.Int(0);
+  attempt.common.chunk = query.Int32(1);
+  attempt.common.epoch = query.Int(2);
+  attempt.common.worker = query.Text(3);
+  attempt.quarantined = query.Int32(4) == static_cast<std::int32_t>(core::Outcome::kQuarantined);
+  attempt.common.variant = query.Int32(5);
+  attempt.common.kind = static_cast<core::ChunkKind>(query.Int32(6));
+  attempt.common.tainted = query.Int(7) != 0;
+  return attempt;
+}
+
+absl::Status Append(Connection* connection, const std::string& path, std::int64_t job, const Accepted& attempt,
+                    std::vector<StoredRecord>* records) {
+  StoredRecord record = attempt.common;
+  if (attempt.quarantined) {
+    Query query(connection->Prepare("SELECT item, repeat, failure FROM quarantine WHERE job = ?1 AND chunk = ?2"));
+    query.Bind(job, record.chunk);
+    while (query.Step()) {
+      record.item = query.Int32(0);
+      record.repeat = query.Int32(1);
+      record.failure = query.Text(2);
+      records->push_back(record);
+    }
+    return absl::OkStatus();
+  }
+  Query query(connection->Prepare(
+      "SELECT body, checksum FROM batch WHERE job = ?1 AND chunk = ?2 AND epoch = ?3 ORDER BY sequence"));
+  query.Bind(job, record.chunk, record.epoch);
+  while (query.Step()) {
+    const std::string body = query.Text(0);
+    auto decoded = DecodeBatch(body);
+    if (Check(body) != query.Int(1) || !decoded.ok()) {
+      return Damaged(path, absl::StrCat("the records of chunk ", record.chunk, " do not match their checksum"));
+    }
+    for (EncodedRecord& encoded : *decoded) {
+      record.item = encoded.item;
+      record.repeat = encoded.repeat;
+      record.blob = std::move(encoded.blob);
+      records->push_back(record);
+    }
+  }
+  return absl::OkStatus();
+}
+
+core::RecordRow ToRow(const Query& query) {
+  core::RecordRow row;
+  row.item = query.Int32(1);
+  row.repeat = query.Int32(2);
+  row.body = static_cast<core::RecordBody>(query.Int32(3));
+  row.input_tokens = query.Int32(4);
+  row.output_tokens = query.Int32(5);
+  row.latency_ns = query.Int(6);
+  row.tokenize_ns = query.Int(7);
+  row.prefill_ns = query.Int(8);
+  row.decode_ns = query.Int(9);
+  row.detokenize_ns = query.Int(10);
+  row.scored_tokens = query.Int32(11);
+  row.nll_sum = query.Real(12);
+  return row;
+}
+
+void AddRow(std::int32_t variant, const core::RecordRow& row, core::Measurements* out) {
+  switch (row.body) {
+    case core::RecordBody::kTiming:
+      out->timings.variant.push_back(variant);
+      out->timings.item.push_back(row.item);
+      out->timings.repeat.push_back(row.repeat);
+      out->timings.output_tokens.push_back(row.output_tokens);
+      out->timings.latency_ns.push_back(row.latency_ns);
+      out->timings.prefill_ns.push_back(row.prefill_ns);
+      out->timings.decode_ns.push_back(row.decode_ns);
+      return;
+    case core::RecordBody::kGeneration:
+      out->generations.variant.push_back(variant);
+      out->generations.item.push_back(row.item);
+      out->generations.output_tokens.push_back(row.output_tokens);
+      return;
+    case core::RecordBody::kWindow:
+      out->windows.variant.push_back(variant);
+      out->windows.window.push_back(row.item);
+      out->windows.scored_tokens.push_back(row.scored_tokens);
+      out->windows.nll_sum.push_back(row.nll_sum);
+      return;
+    case core::RecordBody::kFailure:
+      return;
+  }
+}
+
+void ReadFacts(Connection* connection, std::int64_t job, core::Measurements* out) {
+  {
+    Query query(connection->Prepare("SELECT spec FROM job WHERE seq = ?1"));
+    query.Bind(job).Step();
+    for (std::string& name : SpecFromJson(query.Text(0)).variants) {
+      out->variants.emplace_back().name = std::move(name);
+    }
+  }
+  Query query(connection->Prepare(
+      "SELECT v.idx, v.records_quarantined, "
+      "(SELECT count(*) FROM chunk c WHERE c.job = v.job AND c.variant = v.idx AND c.flagged = 1 AND c.state = 3) "
+      "FROM variant v WHERE v.job = ?1"));
+  query.Bind(job);
+  while (query.Step()) {
+    core::VariantFacts& facts = out->variants.at(query.Int32(0));
+    facts.quarantined = query.Int(1);
+    facts.tainted_chunks = query.Int32(2);
+  }
+}
+
+// Memory of the variants from their latest accepted attempts.
+void ReadMemory(Connection* connection, std::int64_t job, core::Measurements* out) {
+  Query query(connection->Prepare(
+      "SELECT c.variant, a.weights_bytes, a.block_weights_bytes, a.kv_cache_bytes, a.workspace_bytes, "
+      "a.measured_peak_bytes, max(a.acceptance) FROM attempt a JOIN chunk c ON c.job = a.job AND c.idx = a.chunk "
+      "WHERE a.job = ?1 AND a.outcome = 1 GROUP BY c.variant"));
+  query.Bind(job);
+  while (query.Step()) {
+    out->variants.at(query.Int32(0)).memory =
+        core::MemoryUse{query.Int(1), query.Int(2), query.Int(3), query.Int(4), query.Int(5)};
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<RecordPage> ReadRecords(Connection* connection, const std::string& path, const core::JobId& id,
+                                       const RecordCursor& cursor, const RecordFilter& filter, std::int32_t limit) {
+  const absl::StatusOr<std::int64_t> job = Seq(connection, id);
+  if (!job.ok()) return job.status();
+  Query query(connection->Prepare(
+      "SELECT a.acceptance, a.chunk, a.epoch, a.worker, a.outcome, c.variant, c.kind, c.flagged FROM attempt a "
+      "JOIN chunk c ON c.job = a.job AND c.idx = a.chunk "
+      "WHERE a.job = ?1 AND a.acceptance IS NOT NULL AND a.acceptance >= ?2 AND (?3 < 0 OR c.variant = ?3) "
+      "AND (?4 = 0 OR c.kind = ?4) ORDER BY a.acceptance"));
+  query.Bind(*job, cursor.attempt, filter.variant,
+             filter.kind.has_value() ? static_cast<std::int32_t>(*filter.kind) : 0);
+  RecordPage page;
+  page.next = cursor;
+  std::vector<StoredRecord> records;
+  while (query.Step()) {
+    // The page is full and there is more.
+    if (static_cast<std::int32_t>(page.records.size()) >= limit) return page;
+    const Accepted attempt = ToAccepted(query);
+    records.clear();
+    if (absl::Status status = Append(connection, path, *job, attempt, &records); !status.ok()) return status;
+    const std::int64_t skip = attempt.acceptance == cursor.attempt ? cursor.record : 0;
+    const auto size = static_cast<std::int64_t>(records.size());
+    const std::int64_t room = limit - static_cast<std::int64_t>(page.records.size());
+    const std::int64_t begin = std::min(skip, size);
+    const std::int64_t end = std::min(size, begin + room);
+    std::move(records.begin() + begin, records.begin() + end, std::back_inserter(page.records));
+    if (end < size) {
+      page.next = {attempt.acceptance, end};
+      return page;
+    }
+    page.next = {attempt.acceptance + 1, 0};
+  }
+  page.at_end = true;
+  return page;
+}
+
+absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, const std::string& path,
+                                                    const core::JobId& id) {
+  const absl::StatusOr<std::int64_t> job = Seq(connection, id);
+  if (!job.ok()) return job.status();
+  core::Measurements out;
+  ReadFacts(connection, *job, &out);
+  ReadMemory(connection, *job, &out);
+  Query query(connection->Prepare(
+      "SELECT c.variant, r.item, r.repeat, r.body, r.input_tokens, r.output_tokens, r.latency_ns, r.tokenize_ns, "
+      "r.prefill_ns, r.decode_ns, r.detokenize_ns, r.scored_tokens, r.nll_sum, r.checksum FROM chunk c "
+      "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
+      "JOIN record r ON r.job = c.job AND r.chunk = c.idx AND r.epoch = c.epoch WHERE c.job = ?1 AND c.state = 3"));
+  query.Bind(*job);
+  while (query.Step()) {
+    const core::RecordRow row = ToRow(query);
+    if (Check(row) != query.Int(13)) {
+      return Damaged(path, absl::StrCat("the record of item ", row.item, ", repeat ", row.repeat, " in jobs/", id,
+                                        " does not match its checksum"));
+    }
+    AddRow(query.Int32(0), row, &out);
+  }
+  return out;
+}
+
+}  // namespace uaqf::store

@@ -1,0 +1,24 @@
+// The schema of the SQLite store, as a list of migrations.
+//
+// A released migration is never edited; a change appends one. The version of a database is the number of migrations it
+// has.
+//
+//   prompt_set 1--n prompt           content-addressed inputs
+//   job 1--n variant                 what was asked; counters of each variant
+//       1--n chunk 1--n attempt      the plan; every lease there was
+//                       1--n record  figures, typed columns      \  the same records
+//                       1--n batch   the records as they came    /
+//                       0..1 quarantine
+//   profile
+#pragma once
+
+#include "absl/status/status.h"
+#include "server/store/sqlite_connection.h"
+
+namespace uaqf::store {
+
+// Checks the whole file (quick_check), then applies the migrations it lacks. FailedPrecondition: a newer schema.
+// DataLoss: the check failed. May throw SQLite::Exception.
+[[nodiscard]] absl::Status CheckAndMigrate(Connection* connection, const std::string& path);
+
+}  // namespace uaqf::store
