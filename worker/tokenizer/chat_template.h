@@ -38,12 +38,28 @@ class ChatTemplate {
   const std::string& default_system() const { return default_system_; }
 
  private:
+  // Where the system turn goes in the formats that wrap it into a user turn.
+  enum class System { kRefused, kFirstUser, kLastUser };
+
+  absl::Status CheckTurns(const std::vector<ChatMessage>& messages) const;
+  std::string RenderChatMl(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
+  std::string RenderLlama3(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
+  std::string RenderInstructions(const std::vector<ChatMessage>& messages) const;
+
   ChatFormat format_ = ChatFormat::kChatMl;
   std::string bos_;
   std::string eos_;
   std::string default_system_;
+  // Goes before the system text (Llama 3.1's dates); the system turn is then always there.
+  std::string system_preamble_;
   bool trims_content_ = false;
-  bool tight_instructions_ = false;
+  // Llama 2 and Mistral: what stands around a user turn and around an answer.
+  std::string user_open_;
+  std::string user_close_;
+  std::string answer_open_;
+  std::string answer_close_;
+  bool trims_answer_ = false;
+  System system_ = System::kRefused;
 };
 
 }  // namespace uaqf::tokenizer

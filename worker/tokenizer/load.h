@@ -1,24 +1,22 @@
-// Finds and reads the tokenizer and the chat template of a model.
+// Finds and reads the tokenizer and the chat template that belong to a model.
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "absl/status/statusor.h"
+#include "worker/model/checkpoint.h"
 #include "worker/tokenizer/chat_template.h"
 #include "worker/tokenizer/tokenizer.h"
 
 namespace uaqf::tokenizer {
 
-// Largest tokenizer file that is read; a larger one is refused unread.
-inline constexpr int64_t kMaxTokenizerBytes = int64_t{64} << 20;
+// From the metadata of a GGUF file; from tokenizer.json, else tokenizer.model, of a Hugging Face folder.
+// NOT_FOUND: the model has none. INVALID_ARGUMENT: damaged. FAILED_PRECONDITION: it is another model's (see
+// CheckVocabulary). UNIMPLEMENTED: a kind that is not supported; the message names the part.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const model::Checkpoint& checkpoint);
 
-// `model` is a GGUF file, a Hugging Face folder (tokenizer.json, else tokenizer.model), or one of these two files.
-// NOT_FOUND: nothing there. INVALID_ARGUMENT: damaged. UNIMPLEMENTED: a kind of tokenizer that is not supported; the
-// message names the part.
-[[nodiscard]] absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& model);
-
-// The chat template of the same `model`. NOT_FOUND: its files hold none. UNIMPLEMENTED: of no known format.
-[[nodiscard]] absl::StatusOr<ChatTemplate> LoadChatTemplate(const std::string& model, const Tokenizer& tokenizer);
+// NOT_FOUND: the model's files hold no chat template. UNIMPLEMENTED: of no known format.
+[[nodiscard]] absl::StatusOr<ChatTemplate> LoadChatTemplate(const model::Checkpoint& checkpoint,
+                                                            const Tokenizer& tokenizer);
 
 }  // namespace uaqf::tokenizer

@@ -15,11 +15,11 @@ class Segmenter {
  public:
   virtual ~Segmenter() = default;
 
-  // Normalizes `text`, valid UTF-8, as the model's files say. `at_start` is true for the stretch at the very start
-  // of the input.
-  virtual std::string Normalize(std::string_view text, bool at_start) const = 0;
+  // `text`, valid UTF-8, normalized as the model's files say.
+  virtual std::string Normalize(std::string_view text) const = 0;
 
-  // Appends the ids of `normalized`, the result of Normalize or a part of it that lies between added tokens.
+  // Appends the ids of `normalized`: the result of Normalize, or a part of it between added tokens. `at_start` is true
+  // for the very start of the input. RESOURCE_EXHAUSTED: a pattern of the file needs too many steps on this text.
   [[nodiscard]] virtual absl::Status Encode(std::string_view normalized, bool at_start,
                                             std::vector<int32_t>& ids) const = 0;
 

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "worker/tokenizer/segmenter.h"
+#include "worker/tokenizer/special_tokens.h"
 #include "worker/tokenizer/vocabulary.h"
 
 namespace uaqf::tokenizer {
@@ -24,19 +25,6 @@ struct EncodeOptions {
   // Read the text of control tokens ("<|im_end|>", "</s>") as those tokens: for rendered chat templates. Without it
   // they are ordinary characters, so that a prompt cannot inject them.
   bool parse_special = false;
-};
-
-// Ids of the tokens with a meaning of their own; -1 where the model has none.
-struct SpecialTokens {
-  int32_t bos = -1;
-  int32_t eos = -1;
-  int32_t unknown = -1;
-  // Does the model expect BOS at the start of a text?
-  bool add_bos = false;
-  // Every id that ends a generation, sorted: EOS, and end-of-turn tokens of chat models.
-  std::vector<int32_t> stop;
-
-  bool Stops(int32_t id) const;
 };
 
 class Tokenizer {
@@ -59,8 +47,7 @@ class Tokenizer {
   bool prefixes_space() const { return segmenter_->prefixes_space(); }
 
  private:
-  absl::Status EncodeBetweenTokens(std::string_view text, bool at_start, bool parse_special,
-                                   std::vector<int32_t>& ids) const;
+  absl::Status EncodeText(std::string_view text, bool at_start, bool parse_special, std::vector<int32_t>& ids) const;
 
   Vocabulary vocabulary_;
   std::unique_ptr<Segmenter> segmenter_;
