@@ -1,0 +1,372 @@
+#include "server/rpc/convert.h"
+
+#include <cstdint>
+
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "proto/wire/names.h"
+
+namespace uaqf::rpc {
+// Static and not in a nameless namespace, whose overloads would hide those of the header.
+
+static constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+
+// The id of a name that was validated.
+static std::string Id(absl::string_view name) { return std::string(name.substr(name.find('/') + 1)); }
+
+template <typename Message>
+static void SetNs(std::int64_t ns, Message& message) {
+  message.set_seconds(ns / kNsPerSecond);
+  message.set_nanos(static_cast<std::int32_t>(ns % kNsPerSecond));
+}
+
+static core::TimingSpec FromProto(const v1::TimingSpec& message) {
+  core::TimingSpec timing;
+  timing.repeats = message.repeats();
+  timing.input_tokens = message.input_tokens();
+  timing.max_output_tokens = message.max_output_tokens();
+  timing.output_length = static_cast<core::OutputLength>(message.output_length());
+  timing.block_prompts = message.block_prompts();
+  timing.warmup_generations = message.warmup_generations();
+  timing.chat = message.chat();
+  timing.clear_cache = message.clear_cache();
+  return timing;
+}
+
+static v1::TimingSpec ToProto(const core::TimingSpec& timing) {
+  v1::TimingSpec message;
+  message.set_repeats(timing.repeats);
+  message.set_input_tokens(timing.input_tokens);
+  message.set_max_output_tokens(timing.max_output_tokens);
+  message.set_output_length(static_cast<v1::OutputLength>(timing.output_length));
+  message.set_block_prompts(timing.block_prompts);
+  message.set_warmup_generations(timing.warmup_generations);
+  message.set_chat(timing.chat);
+  message.set_clear_cache(timing.clear_cache);
+  return message;
+}
+
+static v1::VariantProgress ToProto(const core::VariantProgress& progress) {
+  v1::VariantProgress message;
+  message.set_variant(progress.variant);
+  message.set_state(static_cast<v1::VariantState>(progress.state));
+  message.set_records_done(progress.records_done);
+  message.set_records_total(progress.records_total);
+  message.set_chunks_tainted(progress.chunks_tainted);
+  if (progress.latency_s.has_value()) message.set_latency_s(*progress.latency_s);
+  if (progress.tokens_per_s.has_value()) message.set_tokens_per_s(*progress.tokens_per_s);
+  if (progress.nll.has_value()) message.set_nll(*progress.nll);
+  message.set_error(progress.error);
+  return message;
+}
+
+static v1::JobProgress ToProto(const core::JobProgress& progress) {
+  v1::JobProgress message;
+  message.set_records_done(progress.records_done);
+  message.set_records_total(progress.records_total);
+  message.set_records_quarantined(progress.records_quarantined);
+  message.set_chunks_done(progress.chunks_done);
+  message.set_chunks_total(progress.chunks_total);
+  message.set_chunks_rerun(progress.chunks_rerun);
+  message.set_records_per_s(progress.records_per_s);
+  if (progress.remaining_ns.has_value()) SetNs(*progress.remaining_ns, *message.mutable_remaining());
+  message.set_current(progress.current);
+  for (const core::VariantProgress& variant : progress.variants) *message.add_variants() = ToProto(variant);
+  return message;
+}
+
+static core::Device FromProto(const v1::Device& message) {
+  return {message.id(), message.name(), message.backend(), message.threads(), message.isa(), message.driver()};
+}
+
+static v1::Device ToProto(const core::Device& device) {
+  v1::Device message;
+  message.set_id(device.id);
+  message.set_name(device.name);
+  message.set_backend(device.backend);
+  message.set_threads(device.threads);
+  message.set_isa(device.isa);
+  message.set_driver(device.driver);
+  return message;
+}
+
+static core::ModelInfo FromProto(const v1::ModelInfo& message) {
+  core::ModelInfo model;
+  model.model = message.model();
+  model.digest = message.digest();
+  model.architecture = message.architecture();
+  model.parameters = message.parameters();
+  model.context_tokens = message.context_tokens();
+  model.release_format = message.release_format();
+  for (const v1::VariantInfo& variant : message.variants()) {
+    model.variants.push_back({variant.variant(), variant.description(), variant.fits(), variant.reason()});
+  }
+  return model;
+}
+
+static v1::ModelInfo ToProto(const core::ModelInfo& model) {
+  v1::ModelInfo message;
+  message.set_model(model.model);
+  message.set_digest(model.digest);
+  message.set_architecture(model.architecture);
+  message.set_parameters(model.parameters);
+  message.set_context_tokens(model.context_tokens);
+  message.set_release_format(model.release_format);
+  for (const core::VariantInfo& variant : model.variants) *message.add_variants() = ToProto(variant);
+  return message;
+}
+
+static core::AttemptId FromProto(const v1::AttemptId& message) {
+  return {Id(message.job()), message.chunk(), message.epoch()};
+}
+
+static v1::Lease ToProto(const core::Lease& lease) {
+  v1::Lease message;
+  *message.mutable_attempt() = ToProto(lease.attempt);
+  SetNs(lease.remaining_ns, *message.mutable_duration());
+  message.set_kind(static_cast<v1::ChunkKind>(lease.kind));
+  message.set_variant(lease.variant);
+  message.set_repeat(lease.repeat);
+  message.set_first_item(lease.first_item);
+  message.set_item_count(lease.item_count);
+  message.set_prompt_set(wire::PromptSetName(lease.prompt_set));
+  *message.mutable_timing() = ToProto(lease.timing);
+  message.mutable_output_tokens()->Add(lease.output_tokens.begin(), lease.output_tokens.end());
+  message.set_context_tokens(lease.context_tokens);
+  message.set_seed(lease.seed);
+  return message;
+}
+
+static v1::Survey ToProto(const core::SurveyRequest& survey) {
+  v1::Survey message;
+  message.set_job(wire::JobName(survey.job));
+  message.set_model(survey.model);
+  message.set_prompt_set(wire::PromptSetName(survey.prompt_set));
+  if (!survey.text_set.empty()) message.set_text_set(wire::PromptSetName(survey.text_set));
+  message.set_context_tokens(survey.context_tokens);
+  *message.mutable_timing() = ToProto(survey.timing);
+  return message;
+}
+
+static core::RecordRow FromProto(const v1::Record& message) {
+  core::RecordRow row;
+  row.item = message.item();
+  row.repeat = message.repeat();
+  if (message.has_timing()) {
+    const v1::TimingRecord& timing = message.timing();
+    row.body = core::RecordBody::kTiming;
+    row.input_tokens = timing.input_tokens();
+    row.output_tokens = timing.output_tokens();
+    row.latency_ns = timing.latency_ns();
+    row.tokenize_ns = timing.tokenize_ns();
+    row.prefill_ns = timing.prefill_ns();
+    row.decode_ns = timing.decode_ns();
+    row.detokenize_ns = timing.detokenize_ns();
+  } else if (message.has_generation()) {
+    row.body = core::RecordBody::kGeneration;
+    row.input_tokens = message.generation().input_tokens();
+    row.output_tokens = message.generation().output_tokens();
+  } else if (message.has_window()) {
+    row.body = core::RecordBody::kWindow;
+    row.scored_tokens = message.window().scored_tokens();
+    row.nll_sum = message.window().nll_sum();
+  } else {
+    row.body = core::RecordBody::kFailure;
+    row.failure = message.failure();
+  }
+  row.blob = message.SerializeAsString();
+  return row;
+}
+
+static core::Evidence FromProto(const v1::ChunkEvidence& message) {
+  core::Evidence evidence;
+  const v1::MemoryUse& memory = message.memory();
+  evidence.memory = {memory.weights_bytes(), memory.block_weights_bytes(), memory.kv_cache_bytes(),
+                     memory.workspace_bytes(), memory.measured_peak_bytes()};
+  evidence.taints.assign(message.taints().begin(), message.taints().end());
+  evidence.blob = message.SerializeAsString();
+  return evidence;
+}
+
+core::JobSpec FromProto(const v1::JobSpec& message) {
+  core::JobSpec spec;
+  spec.model = message.model();
+  spec.variants.assign(message.variants().begin(), message.variants().end());
+  spec.prompt_set = Id(message.prompt_set());
+  spec.timing = FromProto(message.timing());
+  if (!message.quality().text_set().empty()) spec.quality.text_set = Id(message.quality().text_set());
+  spec.quality.context_tokens = message.quality().context_tokens();
+  spec.quality.max_windows = message.quality().max_windows();
+  spec.seed = message.seed();
+  spec.lease_ns = message.lease_duration().seconds() * kNsPerSecond + message.lease_duration().nanos();
+  spec.attempt_limit = message.attempt_limit();
+  return spec;
+}
+
+v1::JobSpec ToProto(const core::JobSpec& spec) {
+  v1::JobSpec message;
+  message.set_model(spec.model);
+  for (const std::string& variant : spec.variants) message.add_variants(variant);
+  message.set_prompt_set(wire::PromptSetName(spec.prompt_set));
+  *message.mutable_timing() = ToProto(spec.timing);
+  if (!spec.quality.text_set.empty()) {
+    message.mutable_quality()->set_text_set(wire::PromptSetName(spec.quality.text_set));
+  }
+  message.mutable_quality()->set_context_tokens(spec.quality.context_tokens);
+  message.mutable_quality()->set_max_windows(spec.quality.max_windows);
+  message.set_seed(spec.seed);
+  SetNs(spec.lease_ns, *message.mutable_lease_duration());
+  message.set_attempt_limit(spec.attempt_limit);
+  return message;
+}
+
+v1::Job ToProto(const core::JobView& view) {
+  v1::Job message;
+  message.set_name(wire::JobName(view.id));
+  *message.mutable_spec() = ToProto(view.spec);
+  message.set_state(static_cast<v1::JobState>(view.state));
+  SetNs(view.create_wall_ns, *message.mutable_create_time());
+  if (view.start_wall_ns != 0) SetNs(view.start_wall_ns, *message.mutable_start_time());
+  if (view.end_wall_ns != 0) SetNs(view.end_wall_ns, *message.mutable_end_time());
+  *message.mutable_progress() = ToProto(view.progress);
+  message.set_error(view.error);
+  return message;
+}
+
+core::WorkerReport FromProto(const v1::WorkerState& message) {
+  core::WorkerReport report;
+  report.worker = Id(message.worker());
+  report.session = message.session();
+  report.sequence = message.sequence();
+  report.device = FromProto(message.device());
+  report.build = message.build();
+  for (const v1::ModelInfo& model : message.models()) report.models.push_back(FromProto(model));
+  const v1::HostedVariant& hosted = message.hosted();
+  report.hosted = {hosted.model(), hosted.variant(), static_cast<core::VariantState>(hosted.state()), hosted.error(),
+                   hosted.max_sequence_tokens()};
+  for (const v1::AttemptProgress& attempt : message.attempts()) {
+    report.attempts.push_back({FromProto(attempt.attempt()), attempt.records_made(), attempt.error()});
+  }
+  for (const v1::SurveyResult& survey : message.surveys()) {
+    report.surveys.push_back(
+        {Id(survey.job()),
+         {survey.longest_input_tokens(), survey.text_tokens(), survey.text_windows(), survey.error()}});
+  }
+  report.draining = message.draining();
+  return report;
+}
+
+v1::DesiredState ToProto(const core::DesiredState& desired) {
+  v1::DesiredState message;
+  message.set_acknowledged_sequence(desired.acknowledged_sequence);
+  if (!desired.variant.empty()) {
+    message.mutable_assignment()->set_model(desired.model);
+    message.mutable_assignment()->set_variant(desired.variant);
+    message.mutable_assignment()->set_max_sequence_tokens(desired.max_sequence_tokens);
+  }
+  for (const core::Lease& lease : desired.leases) *message.add_leases() = ToProto(lease);
+  for (const core::SurveyRequest& survey : desired.surveys) *message.add_surveys() = ToProto(survey);
+  message.set_drain(desired.drain);
+  SetNs(desired.next_report_ns, *message.mutable_next_report_in());
+  return message;
+}
+
+v1::Worker ToProto(const core::WorkerView& view) {
+  v1::Worker message;
+  message.set_name(wire::WorkerName(view.worker));
+  *message.mutable_device() = ToProto(view.device);
+  message.set_build(view.build);
+  if (!view.hosted.model.empty()) {
+    message.set_hosting(view.hosted.model + "/" + view.hosted.variant);
+    message.set_variant_state(static_cast<v1::VariantState>(view.hosted.state));
+  }
+  if (!view.job.empty()) message.set_job(wire::JobName(view.job));
+  for (const core::ModelInfo& model : view.models) *message.add_models() = ToProto(model);
+  message.set_chunks_done(view.chunks_done);
+  message.set_chunks_failed(view.chunks_failed);
+  message.set_benched(view.benched);
+  return message;
+}
+
+v1::VariantInfo ToProto(const core::VariantInfo& info) {
+  v1::VariantInfo message;
+  message.set_variant(info.variant);
+  message.set_description(info.description);
+  message.set_fits(info.fits);
+  message.set_reason(info.reason);
+  return message;
+}
+
+core::RecordBatch FromProto(const v1::RecordBatch& message) {
+  core::RecordBatch batch;
+  batch.worker = Id(message.worker());
+  batch.attempt = FromProto(message.attempt());
+  batch.sequence = message.sequence();
+  batch.records.reserve(static_cast<std::size_t>(message.records_size()));
+  for (const v1::Record& record : message.records()) batch.records.push_back(FromProto(record));
+  batch.has_end = message.has_end();
+  if (batch.has_end) {
+    batch.end.record_count = message.end().record_count();
+    batch.end.evidence = FromProto(message.end().evidence());
+  }
+  return batch;
+}
+
+v1::AttemptId ToProto(const core::AttemptId& attempt) {
+  v1::AttemptId message;
+  message.set_job(wire::JobName(attempt.job));
+  message.set_chunk(attempt.chunk);
+  message.set_epoch(attempt.epoch);
+  return message;
+}
+
+v1::RecordVerdict ToProto(core::Verdict verdict) {
+  switch (verdict) {
+    case core::Verdict::kStored:
+      return v1::RECORD_VERDICT_STORED;
+    case core::Verdict::kLeaseLost:
+      return v1::RECORD_VERDICT_LEASE_LOST;
+    case core::Verdict::kRejected:
+      return v1::RECORD_VERDICT_REJECTED;
+    case core::Verdict::kGap:
+      break;
+  }
+  return v1::RECORD_VERDICT_UNSPECIFIED;
+}
+
+v1::PromptSet ToProto(const store::PromptSetInfo& info) {
+  v1::PromptSet message;
+  message.set_name(wire::PromptSetName(info.digest));
+  message.set_display_name(info.display_name);
+  message.set_kind(static_cast<v1::PromptSetKind>(info.kind));
+  message.set_prompt_count(info.prompt_count);
+  message.set_size_bytes(info.size_bytes);
+  SetNs(info.create_wall_ns, *message.mutable_create_time());
+  for (const store::CategoryCount& category : info.categories) {
+    v1::CategoryCount& count = *message.add_categories();
+    count.set_category(category.category);
+    count.set_prompt_count(category.prompt_count);
+  }
+  return message;
+}
+
+v1::StoredRecord ToProto(const store::StoredRecord& record, const core::JobId& job, const core::JobSpec& spec) {
+  v1::StoredRecord message;
+  message.set_job(wire::JobName(job));
+  message.set_variant(spec.variants.at(static_cast<std::size_t>(record.variant)));
+  message.set_chunk(record.chunk);
+  message.set_epoch(record.epoch);
+  message.set_kind(static_cast<v1::ChunkKind>(record.kind));
+  message.set_worker(wire::WorkerName(record.worker));
+  message.set_tainted(record.tainted);
+  if (record.blob.empty() || !message.mutable_record()->ParseFromString(record.blob)) {
+    message.mutable_record()->Clear();
+    message.mutable_record()->set_item(record.item);
+    message.mutable_record()->set_repeat(record.repeat);
+    message.mutable_record()->set_failure(record.failure);
+  }
+  return message;
+}
+
+}  // namespace uaqf::rpc

@@ -1,0 +1,557 @@
+#include "server/rpc/coordinator.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <type_traits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "proto/wire/names.h"
+#include "proto/wire/status.h"
+#include "server/core/ids.h"
+#include "server/rpc/convert.h"
+
+namespace uaqf::rpc {
+namespace {
+
+constexpr std::int64_t kMetricsPeriodNs = 1'000'000'000;
+
+core::Instant Now() {
+  const auto ns = [](auto duration) { return std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count(); };
+  return {ns(std::chrono::steady_clock::now().time_since_epoch()),
+          ns(std::chrono::system_clock::now().time_since_epoch())};
+}
+
+absl::Status Stopping() {
+  return wire::Error(absl::StatusCode::kUnavailable, "STOPPING", "the coordinator stops; connect again");
+}
+
+absl::Status MailboxFull() {
+  return wire::WithRetryDelay(wire::Error(absl::StatusCode::kResourceExhausted, "OVERLOADED",
+                                          "the coordinator has too much to do now; try again"),
+                              absl::Seconds(1));
+}
+
+// What a caller sees of a failed transaction: always retryable, since nothing of it was written.
+absl::Status StoreUnavailable(const absl::Status& cause) {
+  return wire::WithRetryDelay(wire::Error(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE",
+                                          absl::StrCat("the store cannot be written now (", cause.message(),
+                                                       "); it is tried again every second")),
+                              absl::Seconds(2));
+}
+
+void Count(const core::JobView& job, metrics::CoordinatorFigures& figures) {
+  switch (job.state) {
+    case core::JobState::kQueued:
+      ++figures.jobs_queued;
+      break;
+    case core::JobState::kRunning:
+      ++figures.jobs_running;
+      break;
+    case core::JobState::kSucceeded:
+      ++figures.jobs_succeeded;
+      break;
+    case core::JobState::kCancelled:
+      ++figures.jobs_cancelled;
+      break;
+    case core::JobState::kFailed:
+      ++figures.jobs_failed;
+      break;
+  }
+  figures.records_accepted += job.progress.records_done;
+  figures.records_quarantined += job.progress.records_quarantined;
+}
+
+void Count(const core::WorkerView& worker, metrics::CoordinatorFigures& figures) {
+  if (worker.benched) {
+    ++figures.workers_benched;
+  } else if (worker.draining) {
+    ++figures.workers_draining;
+  } else if (worker.hosted.state == core::VariantState::kLoading) {
+    ++figures.workers_loading;
+  } else if (!worker.job.empty()) {
+    ++figures.workers_busy;
+  } else {
+    ++figures.workers_idle;
+  }
+}
+
+metrics::BatchVerdict Label(core::Verdict verdict) {
+  switch (verdict) {
+    case core::Verdict::kStored:
+      return metrics::BatchVerdict::kStored;
+    case core::Verdict::kLeaseLost:
+      return metrics::BatchVerdict::kLeaseLost;
+    case core::Verdict::kRejected:
+      return metrics::BatchVerdict::kRejected;
+    case core::Verdict::kGap:
+      break;
+  }
+  return metrics::BatchVerdict::kGap;
+}
+
+metrics::AttemptOutcome Label(core::Outcome outcome) {
+  switch (outcome) {
+    case core::Outcome::kAccepted:
+      return metrics::AttemptOutcome::kAccepted;
+    case core::Outcome::kTainted:
+      return metrics::AttemptOutcome::kTainted;
+    case core::Outcome::kFailed:
+      return metrics::AttemptOutcome::kFailed;
+    case core::Outcome::kExpired:
+      return metrics::AttemptOutcome::kExpired;
+    case core::Outcome::kReturned:
+      return metrics::AttemptOutcome::kReturned;
+    case core::Outcome::kQuarantined:
+      return metrics::AttemptOutcome::kQuarantined;
+    case core::Outcome::kOpen:
+    case core::Outcome::kAbandoned:
+      break;
+  }
+  return metrics::AttemptOutcome::kAbandoned;
+}
+
+}  // namespace
+
+Coordinator::Coordinator(const Options& options, store::JobStore* jobs, JobBoard* board, metrics::Metrics* metrics,
+                         OnServing on_serving)
+    : options_(options),
+      jobs_(jobs),
+      board_(board),
+      metrics_(metrics),
+      on_serving_(std::move(on_serving)),
+      scheduler_(options.scheduler),
+      random_(std::mt19937_64(std::random_device()())) {}
+
+absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& options, store::JobStore* jobs,
+                                                                 JobBoard* board, metrics::Metrics* metrics,
+                                                                 OnServing on_serving) {
+  std::unique_ptr<Coordinator> coordinator(new Coordinator(options, jobs, board, metrics, std::move(on_serving)));
+  if (absl::Status loaded = coordinator->Load(); !loaded.ok()) return loaded;
+  coordinator->thread_ = std::thread([loop = coordinator.get()] { loop->Run(); });
+  return coordinator;
+}
+
+Coordinator::~Coordinator() { Stop(); }
+
+void Coordinator::Stop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+// --- from any thread
+
+bool Coordinator::Post(Event event, bool bounded) {
+  absl::MutexLock lock(&mutex_);
+  if (stopped_ || (bounded && mailbox_.size() >= options_.mailbox_capacity)) return false;
+  mailbox_.push_back(std::move(event));
+  return true;
+}
+
+void Coordinator::CreateJob(core::CreateJob job, JobReply reply) {
+  auto shared = std::make_shared<JobReply>(std::move(reply));
+  CreateEvent event{std::move(job), [shared](absl::StatusOr<core::JobView> view) { (*shared)(std::move(view)); }};
+  if (!Post(std::move(event), /*bounded=*/true)) (*shared)(stopped() ? Stopping() : MailboxFull());
+}
+
+void Coordinator::CancelJob(core::JobId id, JobReply reply) {
+  auto shared = std::make_shared<JobReply>(std::move(reply));
+  CancelEvent event{std::move(id), [shared](absl::StatusOr<core::JobView> view) { (*shared)(std::move(view)); }};
+  if (!Post(std::move(event), /*bounded=*/true)) (*shared)(stopped() ? Stopping() : MailboxFull());
+}
+
+bool Coordinator::Look(View view) { return Post(LookEvent{std::move(view)}, /*bounded=*/true); }
+
+void Coordinator::PostReport(std::shared_ptr<WorkerSession> session) {
+  const auto copy = session;
+  if (!Post(ReportEvent{std::move(session)}, /*bounded=*/false)) copy->End(Stopping());
+}
+
+void Coordinator::PostDisconnect(std::shared_ptr<WorkerSession> session) {
+  if (!Post(DisconnectEvent{std::move(session)}, /*bounded=*/false)) return;  // nothing is left to tell
+}
+
+void Coordinator::PostBatch(std::shared_ptr<RecordStream> stream, core::RecordBatch batch) {
+  const auto copy = stream;
+  if (!Post(BatchEvent{std::move(stream), std::move(batch)}, /*bounded=*/false)) copy->End(Stopping());
+}
+
+void Coordinator::Drain(absl::AnyInvocable<void()> drained) {
+  // After Stop nobody waits for the drain any more.
+  if (!Post(DrainEvent{std::move(drained)}, /*bounded=*/false)) return;
+}
+
+// --- the loop
+
+absl::Status Coordinator::Load() {
+  auto snapshot = jobs_->LoadSnapshot();
+  if (!snapshot.ok()) return snapshot.status();
+  std::int64_t before = 0;
+  do {
+    auto page = jobs_->ListJobs(before, 1000);
+    if (!page.ok()) return page.status();
+    for (const core::JobView& job : page->jobs) {
+      if (core::Ended(job.state)) Count(job, ended_);
+    }
+    before = page->next;
+  } while (before != 0);
+  const core::Instant now = Now();
+  Begin(*std::move(snapshot), now);
+  for (const core::JobId& id : scheduler_.ActiveJobs()) PublishJob(id, now);
+  PublishMetrics(now);
+  return absl::OkStatus();
+}
+
+void Coordinator::Run() {
+  on_serving_(true);
+  while (!stopped()) Turn();
+  for (auto& [worker, session] : sessions_) session.stream->End(Stopping());
+  std::deque<Event> left;
+  {
+    absl::MutexLock lock(&mutex_);
+    left.swap(mailbox_);
+  }
+  for (Event& event : left) {
+    if (auto* report = std::get_if<ReportEvent>(&event)) report->session->End(Stopping());
+    if (auto* batch = std::get_if<BatchEvent>(&event)) batch->stream->End(Stopping());
+  }
+}
+
+std::deque<Coordinator::Event> Coordinator::Take() {
+  std::deque<Event> events;
+  const absl::Duration wait = absl::Nanoseconds(std::max<std::int64_t>(0, wake_ns_ - Now().mono_ns));
+  absl::MutexLock lock(&mutex_);
+  mutex_.AwaitWithTimeout(absl::Condition(this, &Coordinator::HasEvents), wait);
+  events.swap(mailbox_);
+  return events;
+}
+
+void Coordinator::Turn() {
+  std::deque<Event> events = Take();
+  const core::Instant now = Now();
+  Round round;
+  if (!store_ok_) TryStoreAgain(now);
+  for (Event& event : events) Handle(std::move(event), round, now);
+  if (store_ok_) {
+    scheduler_.OnTick(now);
+    core::Effects effects = scheduler_.TakeEffects(now);
+    Commit(std::move(round), std::move(effects), now);
+  } else {
+    Refuse(round, StoreUnavailable(absl::UnavailableError("a write failed")));
+  }
+  PublishDue(now);
+  if (now.mono_ns >= next_metrics_ns_) PublishMetrics(now);
+  NoticeDrained();
+  wake_ns_ = NextWakeNs(now);
+}
+
+void Coordinator::Handle(Event event, Round& round, core::Instant now) {
+  if (auto* create = std::get_if<CreateEvent>(&event)) {
+    HandleCreate(std::move(*create), round);
+  } else if (auto* cancel = std::get_if<CancelEvent>(&event)) {
+    absl::Status status = store_ok_ ? scheduler_.CancelJob(cancel->id, now) : absl::OkStatus();
+    round.cancels.push_back({std::move(cancel->id), std::move(status), std::move(cancel->reply)});
+  } else if (auto* look = std::get_if<LookEvent>(&event)) {
+    round.views.push_back(std::move(look->view));
+  } else if (auto* report = std::get_if<ReportEvent>(&event)) {
+    HandleReport(report->session, round, now);
+  } else if (auto* gone = std::get_if<DisconnectEvent>(&event)) {
+    const auto found = std::find_if(sessions_.begin(), sessions_.end(),
+                                    [&](const auto& entry) { return entry.second.stream == gone->session; });
+    if (found == sessions_.end()) return;
+    scheduler_.OnDisconnect(found->first, found->second.id, now);
+    sessions_.erase(found);
+  } else if (auto* batch = std::get_if<BatchEvent>(&event)) {
+    PendingAck ack{std::move(batch->stream), batch->batch.attempt, batch->batch.sequence, {}};
+    if (store_ok_) ack.reply = scheduler_.OnBatch(std::move(batch->batch), now);
+    round.acks.push_back(std::move(ack));
+  } else if (auto* drain = std::get_if<DrainEvent>(&event)) {
+    draining_ = true;
+    scheduler_.SetDraining(true, now);
+    on_serving_(false);
+    drained_.push_back(std::move(drain->drained));
+  }
+}
+
+void Coordinator::HandleReport(const std::shared_ptr<WorkerSession>& stream, Round& round, core::Instant now) {
+  std::optional<core::WorkerReport> report = stream->TakeReport();
+  // Level-triggered: what is dropped here comes again.
+  if (!report.has_value() || !store_ok_) return;
+  const core::WorkerId worker = report->worker;
+  const std::string id = report->session;
+  if (absl::Status status = scheduler_.OnReport(*std::move(report), now); !status.ok()) {
+    stream->End(absl::IsAborted(status) ? wire::WithReason(status, "SESSION_REPLACED") : status);
+    return;
+  }
+  Session& session = sessions_[worker];
+  if (session.stream != nullptr && session.stream != stream) {
+    session.stream->End(wire::Error(
+        absl::StatusCode::kAborted, "SESSION_REPLACED",
+        absl::StrCat("a newer session of ", wire::WorkerName(worker), " came; give every worker a name of its own")));
+  }
+  session = {stream, id};
+  round.answer[worker] = true;
+}
+
+void Coordinator::HandleCreate(CreateEvent event, Round& round) {
+  if (draining_) return event.reply(Stopping());
+  if (store_ok_) {
+    const std::vector<core::WorkerView> workers = scheduler_.Workers();
+    std::vector<const core::ModelInfo*> models;
+    for (const core::WorkerView& worker : workers) {
+      for (const core::ModelInfo& model : worker.models) models.push_back(&model);
+    }
+    if (absl::Status fits = core::ValidateAgainstModels(event.job.spec, models); !fits.ok()) {
+      const bool missing = absl::IsFailedPrecondition(fits);
+      return event.reply(wire::WithReason(fits, missing ? "MODEL_NOT_SERVED" : "VARIANT_NOT_SERVED"));
+    }
+    const std::size_t waiting = scheduler_.ActiveJobs().size() + round.creates.size();
+    if (waiting >= static_cast<std::size_t>(options_.limits.max_active_jobs)) {
+      return event.reply(wire::WithRetryDelay(
+          wire::Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_JOBS",
+                      absl::StrCat("got one job more than the limit of ", options_.limits.max_active_jobs,
+                                   " that have not ended; wait for one, or cancel one")),
+          absl::Seconds(10)));
+    }
+  }
+  event.job.id = core::NewJobId(random_);
+  round.creates.push_back(std::move(event));
+}
+
+void Coordinator::Commit(Round round, core::Effects effects, core::Instant now) {
+  std::vector<core::Mutation> mutations;
+  mutations.reserve(round.creates.size() + effects.mutations.size());
+  for (const CreateEvent& create : round.creates) mutations.emplace_back(create.job);
+  for (core::Mutation& mutation : effects.mutations) mutations.push_back(std::move(mutation));
+  std::vector<store::MutationResult> results;
+  if (!mutations.empty()) {
+    const auto start = std::chrono::steady_clock::now();
+    auto committed = jobs_->Commit(mutations);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    std::int64_t records = 0;
+    for (const core::Mutation& mutation : mutations) {
+      if (auto* append = std::get_if<core::AppendRecords>(&mutation)) {
+        records += static_cast<std::int64_t>(append->records.size());
+      }
+    }
+    metrics_->CountCommit(committed.ok(), seconds, records);
+    if (!committed.ok()) {
+      Refuse(round, StoreUnavailable(committed.status()));
+      StoreFailed(committed.status(), now);
+      return;
+    }
+    results = *std::move(committed);
+  }
+  const bool drift = std::any_of(results.begin() + static_cast<std::ptrdiff_t>(round.creates.size()), results.end(),
+                                 [](const auto& result) { return result.applied != store::Applied::kYes; });
+  if (drift) {
+    spdlog::error(
+        "the store refused a step of the scheduler; another program may write to it. Beginning again from it");
+    Refuse(round, StoreUnavailable(absl::AbortedError("its state was not the expected one")));
+    StoreFailed(absl::AbortedError("state was not the expected one"), now);
+    return;
+  }
+  CountMutations(mutations);
+  for (const std::string& notice : effects.notices) spdlog::warn("{}", notice);
+  Answer(round, effects, results, now);
+}
+
+void Coordinator::Answer(Round& round, const core::Effects& effects, const std::vector<store::MutationResult>& results,
+                         core::Instant now) {
+  for (PendingAck& ack : round.acks) {
+    metrics_->CountBatch(Label(ack.reply.verdict));
+    if (ack.reply.verdict == core::Verdict::kGap) {
+      ack.stream->End(wire::Error(absl::StatusCode::kUnavailable, "BATCH_MISSING",
+                                  absl::StrCat("got batch ", ack.sequence, " of ", core::ToString(ack.attempt),
+                                               " before an earlier one; send again all that is not acknowledged")));
+    } else {
+      ack.stream->Ack(ack.attempt, ack.sequence, ack.reply);
+    }
+  }
+  for (const core::WorkerId& worker : effects.workers) round.answer[worker] = true;
+  for (const auto& [worker, unused] : round.answer) {
+    const auto session = sessions_.find(worker);
+    if (session != sessions_.end()) session->second.stream->Send(scheduler_.Desired(worker, now));
+  }
+  for (const core::JobId& id : effects.ended) {
+    std::optional<core::JobView> view = scheduler_.Job(id, now);
+    if (!view.has_value()) continue;
+    Count(*view, ended_);
+    dirty_.erase(id);
+    published_.erase(id);
+    spdlog::info("{} ended: {}, {} of {} records", wire::JobName(id), core::Name(view->state),
+                 view->progress.records_done, view->progress.records_total);
+    board_->Publish(ToProto(*view), /*final=*/true);
+  }
+  for (const core::JobId& id : effects.jobs) {
+    if (std::find(effects.ended.begin(), effects.ended.end(), id) != effects.ended.end()) continue;
+    dirty_.emplace(id, published_[id] + options_.publish_period_ns);
+  }
+  for (PendingCancel& cancel : round.cancels) {
+    std::optional<core::JobView> view;
+    if (cancel.status.ok()) view = scheduler_.Job(cancel.id, now);
+    cancel.reply(view.has_value() ? absl::StatusOr<core::JobView>(*std::move(view))
+                                  : absl::StatusOr<core::JobView>(absl::NotFoundError(cancel.id)));
+  }
+  AnswerCreates(round.creates, results, now);
+  for (View& view : round.views) view(scheduler_, now);
+}
+
+void Coordinator::AnswerCreates(std::vector<CreateEvent>& creates, const std::vector<store::MutationResult>& results,
+                                core::Instant now) {
+  for (std::size_t i = 0; i < creates.size(); ++i) {
+    CreateEvent& create = creates[i];
+    switch (results[i].applied) {
+      case store::Applied::kYes: {
+        const core::JobId id = create.job.id;
+        scheduler_.AddJob(id, std::move(create.job.spec), create.job.prompt_count, now);
+        PublishJob(id, now);
+        create.reply(*scheduler_.Job(id, now));
+        wake_ns_ = 0;
+        break;
+      }
+      case store::Applied::kExists: {
+        const std::optional<core::JobView> active = scheduler_.Job(results[i].existing, now);
+        create.reply(active.has_value() ? absl::StatusOr<core::JobView>(*active) : jobs_->GetJob(results[i].existing));
+        break;
+      }
+      case store::Applied::kRequestReused:
+        create.reply(wire::Error(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED",
+                                 absl::StrCat("got request_id ", create.job.request.request_id,
+                                              " again with another spec; choose a new one for a new job")));
+        break;
+      case store::Applied::kIdTaken:
+      case store::Applied::kLost: {
+        auto reply = std::make_shared<JobReply>(std::move(create.reply));
+        CreateEvent again{std::move(create.job),
+                          [reply](absl::StatusOr<core::JobView> view) { (*reply)(std::move(view)); }};
+        if (!Post(std::move(again), /*bounded=*/false)) (*reply)(Stopping());
+        break;
+      }
+    }
+  }
+}
+
+void Coordinator::Refuse(Round& round, const absl::Status& status) {
+  for (PendingAck& ack : round.acks) ack.stream->End(status);
+  for (CreateEvent& create : round.creates) create.reply(status);
+  for (PendingCancel& cancel : round.cancels) cancel.reply(status);
+  const core::Instant now = Now();
+  for (View& view : round.views) view(scheduler_, now);
+}
+
+void Coordinator::StoreFailed(const absl::Status& status, core::Instant now) {
+  if (store_ok_) spdlog::error("the store failed: {}. No leases are given until it works", status.ToString());
+  store_ok_ = false;
+  restore_needed_ = true;
+  next_store_try_ns_ = now.mono_ns + options_.store_retry_ns;
+  on_serving_(false);
+}
+
+void Coordinator::TryStoreAgain(core::Instant now) {
+  if (now.mono_ns < next_store_try_ns_) return;
+  if (restore_needed_) {
+    auto snapshot = jobs_->LoadSnapshot();
+    if (!snapshot.ok()) return StoreFailed(snapshot.status(), now);
+    Begin(*std::move(snapshot), now);
+    restore_needed_ = false;
+  }
+  if (probe_.has_value()) {
+    const core::Mutation probe = *probe_;
+    auto written = jobs_->Commit(absl::MakeConstSpan(&probe, 1));
+    metrics_->CountCommit(written.ok(), 0, 0);
+    if (!written.ok()) return StoreFailed(written.status(), now);
+  }
+  spdlog::info("the store works again");
+  store_ok_ = true;
+  if (!draining_) on_serving_(true);
+}
+
+void Coordinator::Begin(core::Snapshot snapshot, core::Instant now) {
+  // Written back as it is, it changes nothing and shows that the store can be written.
+  probe_.reset();
+  for (const core::JobSnapshot& job : snapshot.jobs) {
+    if (!job.variants.empty()) probe_ = core::SaveVariant{job.id, 0, job.variants[0]};
+  }
+  scheduler_.Restore(std::move(snapshot), now);
+  if (draining_) scheduler_.SetDraining(true, now);
+  for (const core::JobId& id : scheduler_.ActiveJobs()) dirty_.emplace(id, 0);
+}
+
+void Coordinator::CountMutations(const std::vector<core::Mutation>& mutations) {
+  for (const core::Mutation& mutation : mutations) {
+    if (std::holds_alternative<core::LeaseChunk>(mutation)) metrics_->CountLeases(1);
+    const auto* close = std::get_if<core::CloseAttempt>(&mutation);
+    if (close == nullptr) continue;
+    metrics_->CountAttempt(Label(close->outcome));
+    if (close->outcome == core::Outcome::kExpired) metrics_->CountRerun(metrics::RerunReason::kExpired);
+    if (close->outcome == core::Outcome::kFailed) metrics_->CountRerun(metrics::RerunReason::kFailed);
+    if (close->outcome == core::Outcome::kTainted) metrics_->CountRerun(metrics::RerunReason::kTainted);
+  }
+}
+
+void Coordinator::PublishDue(core::Instant now) {
+  // After a failed write the scheduler is ahead of the store until it begins again.
+  if (!store_ok_) return;
+  std::vector<core::JobId> due;
+  for (const auto& [id, at_ns] : dirty_) {
+    if (at_ns <= now.mono_ns) due.push_back(id);
+  }
+  for (const core::JobId& id : due) PublishJob(id, now);
+}
+
+void Coordinator::PublishJob(const core::JobId& id, core::Instant now) {
+  dirty_.erase(id);
+  const std::optional<core::JobView> view = scheduler_.Job(id, now);
+  // A view that was published before the store failed may be ahead of the store; it comes right with the next.
+  if (!view.has_value() || core::Ended(view->state)) return;
+  published_[id] = now.mono_ns;
+  board_->Publish(ToProto(*view), /*final=*/false);
+}
+
+void Coordinator::PublishMetrics(core::Instant now) {
+  next_metrics_ns_ = now.mono_ns + kMetricsPeriodNs;
+  if (!store_ok_) {
+    figures_.serving = false;
+    return metrics_->PublishCoordinator(figures_);
+  }
+  metrics::CoordinatorFigures figures = ended_;
+  figures.serving = !draining_;
+  for (const core::JobId& id : scheduler_.ActiveJobs()) {
+    const std::optional<core::JobView> view = scheduler_.Job(id, now);
+    if (!view.has_value()) continue;
+    Count(*view, figures);
+    // Rate and remaining time move on without an event.
+    if (view->state == core::JobState::kRunning) dirty_.emplace(id, published_[id] + options_.publish_period_ns);
+  }
+  for (const core::WorkerView& worker : scheduler_.Workers()) Count(worker, figures);
+  const core::SchedulerStats stats = scheduler_.Stats();
+  figures.queue_chunks = stats.chunks_pending;
+  figures.leased_chunks = stats.chunks_leased;
+  figures.watchers = static_cast<std::int64_t>(board_->watchers());
+  figures_ = figures;
+  metrics_->PublishCoordinator(figures);
+}
+
+void Coordinator::NoticeDrained() {
+  if (drained_.empty() || scheduler_.Stats().chunks_leased > 0) return;
+  for (auto& drained : drained_) drained();
+  drained_.clear();
+}
+
+std::int64_t Coordinator::NextWakeNs(core::Instant now) const {
+  if (wake_ns_ == 0) return now.mono_ns;
+  std::int64_t wake = next_metrics_ns_;
+  if (store_ok_) wake = std::min(wake, scheduler_.NextDeadline());
+  if (!store_ok_) wake = std::min(wake, next_store_try_ns_);
+  for (const auto& [id, at_ns] : dirty_) wake = std::min(wake, at_ns);
+  return wake;
+}
+
+}  // namespace uaqf::rpc

@@ -1,0 +1,42 @@
+// Errors that several calls answer with, worded once.
+#pragma once
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "proto/wire/names.h"
+#include "proto/wire/status.h"
+
+namespace uaqf::rpc {
+
+inline absl::Status NoSuchJob(absl::string_view id) {
+  return wire::Error(
+      absl::StatusCode::kNotFound, "JOB_NOT_FOUND",
+      absl::StrCat("got ", wire::JobName(id), ", expected a job that exists; `uaqf jobs list` shows them"));
+}
+
+inline absl::Status NoSuchPromptSet(absl::string_view digest) {
+  return wire::Error(absl::StatusCode::kNotFound, "PROMPT_SET_NOT_FOUND",
+                     absl::StrCat("got ", wire::PromptSetName(digest),
+                                  ", expected a stored prompt set; `uaqf prompts list` shows them"));
+}
+
+inline absl::Status NoSuchProfile(absl::string_view name) {
+  return wire::Error(
+      absl::StatusCode::kNotFound, "PROFILE_NOT_FOUND",
+      absl::StrCat("got ", name, ", expected a built-in or stored profile; `uaqf profiles list` shows them"));
+}
+
+// The executor is full.
+inline absl::Status Overloaded() {
+  return wire::WithRetryDelay(
+      wire::Error(absl::StatusCode::kResourceExhausted, "OVERLOADED", "too many requests wait now; try again"),
+      absl::Seconds(1));
+}
+
+// A store error that says nothing to a client, as the `missing` one that does; others as they are.
+inline absl::Status OrMissing(const absl::Status& status, const absl::Status& missing) {
+  return absl::IsNotFound(status) ? missing : status;
+}
+
+}  // namespace uaqf::rpc

@@ -1,0 +1,114 @@
+#include "server/rpc/measures.h"
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "proto/wire/names.h"
+#include "proto/wire/status.h"
+#include "server/rpc/errors.h"
+
+namespace uaqf::rpc {
+namespace {
+
+ranking::Measurements Move(core::Measurements from) {
+  ranking::Measurements to;
+  for (core::VariantFacts& facts : from.variants) {
+    ranking::VariantFacts variant;
+    variant.name = std::move(facts.name);
+    if (facts.memory.has_value()) {
+      variant.memory =
+          ranking::Memory{facts.memory->weights_bytes, facts.memory->block_weights_bytes, facts.memory->kv_cache_bytes,
+                          facts.memory->workspace_bytes, facts.memory->measured_peak_bytes};
+    }
+    variant.tainted_chunks = facts.tainted_chunks;
+    variant.quarantined = facts.quarantined;
+    to.variants.push_back(std::move(variant));
+  }
+  to.timings = {std::move(from.timings.variant),    std::move(from.timings.item),
+                std::move(from.timings.repeat),     std::move(from.timings.output_tokens),
+                std::move(from.timings.latency_ns), std::move(from.timings.prefill_ns),
+                std::move(from.timings.decode_ns)};
+  to.windows = {std::move(from.windows.variant), std::move(from.windows.window), std::move(from.windows.scored_tokens),
+                std::move(from.windows.nll_sum)};
+  to.generations = {std::move(from.generations.variant), std::move(from.generations.item),
+                    std::move(from.generations.output_tokens)};
+  return to;
+}
+
+ranking::OutputLength Convert(core::OutputLength length) {
+  switch (length) {
+    case core::OutputLength::kMatched:
+      return ranking::OutputLength::kMatched;
+    case core::OutputLength::kFixed:
+      return ranking::OutputLength::kFixed;
+    case core::OutputLength::kNatural:
+      break;
+  }
+  return ranking::OutputLength::kNatural;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Of(const core::JobId& id) {
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [kept, measures] : kept_) {
+      if (kept == id) return measures;
+    }
+  }
+  auto result = std::make_shared<JobMeasures>();
+  // The view first: when it says that the job has ended, the records read after it are all there are.
+  auto view = jobs_->GetJob(id);
+  if (!view.ok()) return OrMissing(view.status(), NoSuchJob(id));
+  result->view = *std::move(view);
+  auto columns = jobs_->ReadMeasurements(id);
+  if (!columns.ok()) return columns.status();
+  const ranking::Measurements measurements = Move(*std::move(columns));
+  auto all = ranking::Measure(measurements);
+  if (!all.ok()) return all.status();
+  result->all = *std::move(all);
+  auto common = ranking::KeepCommonRecords(measurements);
+  if (!common.ok()) return common.status();
+  result->notes = std::move(common->notes);
+  if (result->notes.empty()) {
+    result->common = result->all;
+  } else {
+    auto measured = ranking::Measure(common->measurements);
+    if (!measured.ok()) return measured.status();
+    result->common = *std::move(measured);
+  }
+  std::shared_ptr<const JobMeasures> shared = std::move(result);
+  if (core::Ended(shared->view.state)) {
+    absl::MutexLock lock(&mutex_);
+    kept_.emplace_front(id, shared);
+    if (kept_.size() > kKept) kept_.pop_back();
+  }
+  return shared;
+}
+
+ranking::JobFacts Facts(const core::JobView& view, const std::string& release_format) {
+  ranking::JobFacts facts;
+  facts.job = wire::JobName(view.id);
+  facts.ended = core::Ended(view.state);
+  facts.output_length = Convert(view.spec.timing.output_length);
+  facts.max_output_tokens = view.spec.timing.max_output_tokens;
+  facts.input_tokens = view.spec.timing.input_tokens;
+  facts.repeats = view.spec.timing.repeats;
+  facts.measures_quality = !view.spec.quality.text_set.empty();
+  facts.context_tokens = view.spec.quality.context_tokens;
+  if (!release_format.empty()) facts.baseline_release = absl::StrCat("the ", release_format, " release");
+  return facts;
+}
+
+absl::StatusOr<ranking::Ranking> RankJob(const JobMeasures& measures, const ranking::Profile& profile,
+                                         bool ignore_sanity, const std::string& release_format) {
+  ranking::RankOptions options;
+  options.ignore_sanity = ignore_sanity;
+  options.notes = measures.notes;
+  auto ranked = ranking::Rank(measures.common, profile, Facts(measures.view, release_format), options);
+  if (ranked.ok()) return ranked;
+  return wire::WithReason(ranked.status(),
+                          absl::IsFailedPrecondition(ranked.status()) ? "NOT_DECIDABLE" : "INVALID_PROFILE");
+}
+
+}  // namespace uaqf::rpc

@@ -1,0 +1,55 @@
+// From the records of a job to its figures and ranks: the store's columns into server/ranking.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "server/core/progress.h"
+#include "server/ranking/measures.h"
+#include "server/ranking/rank.h"
+#include "server/store/job_store.h"
+
+namespace uaqf::rpc {
+
+// The figures of a job, as far as it is.
+struct JobMeasures {
+  core::JobView view;
+  std::vector<ranking::VariantMeasures> all;  // over every accepted record
+  // Over the records that the compared variants have in common: what is ranked. `notes` say what was left out.
+  std::vector<ranking::VariantMeasures> common;
+  std::vector<std::string> notes;
+};
+
+// Thread-safe; reads the store, so it is for the executor. The figures of a job that has ended are kept.
+class Measurer {
+ public:
+  explicit Measurer(store::JobStore* jobs) : jobs_(jobs) {}
+
+  // NOT_FOUND (JOB_NOT_FOUND), or what the store says.
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<const JobMeasures>> Of(const core::JobId& id)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  static constexpr std::size_t kKept = 16;
+
+  store::JobStore* const jobs_;
+  absl::Mutex mutex_;
+  std::deque<std::pair<core::JobId, std::shared_ptr<const JobMeasures>>> kept_ ABSL_GUARDED_BY(mutex_);
+};
+
+// `release_format` of the model ("" for an original release).
+ranking::JobFacts Facts(const core::JobView& view, const std::string& release_format);
+
+// Ranks with a reason on the error: FAILED_PRECONDITION is NOT_DECIDABLE.
+[[nodiscard]] absl::StatusOr<ranking::Ranking> RankJob(const JobMeasures& measures, const ranking::Profile& profile,
+                                                       bool ignore_sanity, const std::string& release_format);
+
+}  // namespace uaqf::rpc

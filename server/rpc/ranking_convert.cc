@@ -1,0 +1,163 @@
+#include "server/rpc/ranking_convert.h"
+
+#include <optional>
+
+namespace uaqf::rpc {
+namespace {
+
+void Set(const std::optional<ranking::Estimate>& from, v1::Estimate* (v1::VariantMeasures::*mutable_field)(),
+         v1::VariantMeasures& to) {
+  if (!from.has_value()) return;
+  v1::Estimate& estimate = *(to.*mutable_field)();
+  estimate.set_value(from->value);
+  if (from->half_width.has_value()) estimate.set_half_width(*from->half_width);
+}
+
+template <typename T>
+void Set(const std::optional<T>& from, void (v1::VariantMeasures::*set_field)(T), v1::VariantMeasures& to) {
+  if (from.has_value()) (to.*set_field)(*from);
+}
+
+void SetMemory(const std::optional<ranking::Memory>& from, v1::VariantMeasures& to) {
+  if (!from.has_value()) return;
+  v1::MemoryUse& memory = *to.mutable_memory();
+  memory.set_weights_bytes(from->weights_bytes);
+  memory.set_block_weights_bytes(from->block_weights_bytes);
+  memory.set_kv_cache_bytes(from->kv_cache_bytes);
+  memory.set_workspace_bytes(from->workspace_bytes);
+  memory.set_measured_peak_bytes(from->measured_peak_bytes);
+}
+
+v1::UtilityFormula ToProto(ranking::Formula formula) {
+  switch (formula) {
+    case ranking::Formula::kUtility:
+      return v1::UTILITY_FORMULA_UTILITY;
+    case ranking::Formula::kRegime:
+      return v1::UTILITY_FORMULA_REGIME;
+    case ranking::Formula::kFull:
+      break;
+  }
+  return v1::UTILITY_FORMULA_FULL;
+}
+
+ranking::Formula FromProto(v1::UtilityFormula formula) {
+  if (formula == v1::UTILITY_FORMULA_UTILITY) return ranking::Formula::kUtility;
+  return formula == v1::UTILITY_FORMULA_REGIME ? ranking::Formula::kRegime : ranking::Formula::kFull;
+}
+
+v1::RankStatus ToProto(ranking::RankStatus status) {
+  switch (status) {
+    case ranking::RankStatus::kRanked:
+      return v1::RANK_STATUS_RANKED;
+    case ranking::RankStatus::kNotFeasible:
+      return v1::RANK_STATUS_NOT_FEASIBLE;
+    case ranking::RankStatus::kNotMeasured:
+      break;
+  }
+  return v1::RANK_STATUS_NOT_MEASURED;
+}
+
+void Fill(const ranking::RankedVariant& from, v1::RankedVariant& to) {
+  to.set_variant(from.variant);
+  to.set_rank(from.rank);
+  to.set_status(ToProto(from.status));
+  if (from.utility.has_value()) to.set_utility(*from.utility);
+  to.set_reason(from.reason);
+  for (const ranking::Term& term : from.terms) {
+    v1::Term& out = *to.add_terms();
+    out.set_name(term.name);
+    out.set_weight(term.weight);
+    out.set_raw(term.raw);
+    out.set_unit(term.unit);
+    out.set_normalized(term.normalized);
+    out.set_contribution(term.contribution);
+  }
+}
+
+}  // namespace
+
+ranking::Profile FromProto(const v1::Profile& message) {
+  ranking::Profile profile;
+  profile.name = message.name();
+  profile.description = message.description();
+  profile.formula = FromProto(message.formula());
+  profile.normalization = message.normalization() == v1::NORMALIZATION_MINMAX ? ranking::Normalization::kMinMax
+                                                                              : ranking::Normalization::kBaseline;
+  profile.weights = {message.weights().speed(), message.weights().quality(), message.weights().stability(),
+                     message.weights().memory()};
+  profile.stability_form = message.stability_form() == v1::STABILITY_FORM_COMBINED ? ranking::StabilityForm::kCombined
+                                                                                   : ranking::StabilityForm::kRelative;
+  profile.stability_alpha = message.stability_alpha();
+  profile.stability_beta = message.stability_beta();
+  if (message.has_max_delta_nll()) profile.max_delta_nll = message.max_delta_nll();
+  return profile;
+}
+
+v1::Profile ToProto(const ranking::Profile& profile) {
+  v1::Profile message;
+  message.set_name(profile.name);
+  message.set_description(profile.description);
+  message.set_formula(ToProto(profile.formula));
+  message.set_normalization(profile.normalization == ranking::Normalization::kMinMax ? v1::NORMALIZATION_MINMAX
+                                                                                     : v1::NORMALIZATION_BASELINE);
+  message.mutable_weights()->set_speed(profile.weights.speed);
+  message.mutable_weights()->set_quality(profile.weights.quality);
+  message.mutable_weights()->set_stability(profile.weights.stability);
+  message.mutable_weights()->set_memory(profile.weights.memory);
+  message.set_stability_form(profile.stability_form == ranking::StabilityForm::kCombined ? v1::STABILITY_FORM_COMBINED
+                                                                                         : v1::STABILITY_FORM_RELATIVE);
+  message.set_stability_alpha(profile.stability_alpha);
+  message.set_stability_beta(profile.stability_beta);
+  if (profile.max_delta_nll.has_value()) message.set_max_delta_nll(*profile.max_delta_nll);
+  message.set_built_in(profile.built_in);
+  return message;
+}
+
+v1::VariantMeasures ToProto(const ranking::VariantMeasures& from) {
+  using M = v1::VariantMeasures;
+  M to;
+  to.set_variant(from.variant);
+  to.set_timing_records(from.timing_records);
+  to.set_prompts(from.prompts);
+  to.set_repeats(from.repeats);
+  Set(from.latency_s, &M::mutable_latency_s, to);
+  Set(from.latency_p50_s, &M::set_latency_p50_s, to);
+  Set(from.latency_p95_s, &M::set_latency_p95_s, to);
+  Set(from.ttft_s, &M::mutable_ttft_s, to);
+  Set(from.tokens_per_s, &M::mutable_tokens_per_s, to);
+  Set(from.token_weighted_tokens_per_s, &M::set_token_weighted_tokens_per_s, to);
+  Set(from.inter_token_s, &M::set_inter_token_s, to);
+  Set(from.speedup, &M::set_speedup, to);
+  Set(from.latency_deviation_s, &M::set_latency_deviation_s, to);
+  Set(from.throughput_deviation, &M::set_throughput_deviation, to);
+  Set(from.relative_stability, &M::set_relative_stability, to);
+  Set(from.run_mean_deviation_s, &M::set_run_mean_deviation_s, to);
+  Set(from.across_prompt_deviation_s, &M::set_across_prompt_deviation_s, to);
+  to.set_windows(from.windows);
+  Set(from.nll, &M::set_nll, to);
+  Set(from.perplexity, &M::set_perplexity, to);
+  Set(from.delta_perplexity, &M::set_delta_perplexity, to);
+  Set(from.delta_nll, &M::mutable_delta_nll, to);
+  Set(from.output_length_change, &M::mutable_output_length_change, to);
+  SetMemory(from.memory, to);
+  if (from.memory_bytes.has_value()) to.set_memory_bytes(*from.memory_bytes);
+  to.set_tainted_chunks(from.tainted_chunks);
+  to.set_quarantined(from.quarantined);
+  return to;
+}
+
+v1::RankVariantsResponse ToProto(const ranking::Ranking& ranking) {
+  v1::RankVariantsResponse to;
+  to.set_job(ranking.job);
+  *to.mutable_profile() = ToProto(ranking.profile);
+  to.set_formula(ranking.formula);
+  for (const ranking::RankedVariant& variant : ranking.variants) Fill(variant, *to.add_variants());
+  to.set_winner(ranking.winner);
+  to.set_other_normalization_winner(ranking.other_normalization_winner);
+  for (const std::string& warning : ranking.warnings) to.add_warnings(warning);
+  to.set_records_used(ranking.records_used);
+  to.set_conditions(ranking.conditions);
+  return to;
+}
+
+}  // namespace uaqf::rpc

@@ -1,0 +1,212 @@
+#include "server/rpc/ranking_service.h"
+
+#include <google/protobuf/empty.pb.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "server/rpc/errors.h"
+#include "server/rpc/evaluation_service.h"
+#include "server/rpc/ranking_convert.h"
+#include "server/rpc/validate.h"
+
+namespace uaqf::rpc {
+namespace {
+
+constexpr char kTokenPrefix[] = "profiles:";
+
+// A token is the name of the last profile of the page before.
+absl::StatusOr<std::string> DecodeToken(const std::string& token) {
+  std::string text;
+  if (token.empty()) return text;
+  if (absl::WebSafeBase64Unescape(token, &text) && text.rfind(kTokenPrefix, 0) == 0) {
+    text.erase(0, sizeof(kTokenPrefix) - 1);
+    if (wire::ParseProfileName(text).ok()) return text;
+  }
+  return wire::Error(absl::StatusCode::kInvalidArgument, "INVALID_PAGE_TOKEN",
+                     "got a page_token that is not of ListProfiles, expected next_page_token of the page before");
+}
+
+std::string EncodeToken(const std::string& name) {
+  std::string token;
+  absl::WebSafeBase64Escape(absl::StrCat(kTokenPrefix, name), &token);
+  return token;
+}
+
+absl::StatusOr<v1::Profile> ParseStored(const store::StoredProfile& stored) {
+  v1::Profile profile;
+  if (profile.ParseFromString(stored.blob)) return profile;
+  return wire::Error(
+      absl::StatusCode::kDataLoss, "PROFILE_DAMAGED",
+      absl::StrCat("the stored profile ", stored.name, " cannot be read; delete it and create it again"));
+}
+
+absl::Status CheckWeights(const v1::Profile& profile) {
+  const absl::Status valid = ranking::Validate(FromProto(profile));
+  return valid.ok() ? valid : wire::WithReason(valid, "INVALID_PROFILE");
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* RankingService::MeasureVariants(Context* context, const Bytes* request, Bytes* response) {
+  return HandleUnary<v1::MeasureVariantsRequest, v1::MeasureVariantsResponse>(
+      context, request, response, context_.metrics, "RankingService/MeasureVariants",
+      [this](v1::MeasureVariantsRequest message, const Call<v1::MeasureVariantsResponse>& call) {
+        auto id = wire::ParseJobName(message.job());
+        if (!id.ok()) return call->Finish(id.status());
+        OnExecutor(context_.executor, call, [this, call, id = *id] {
+          auto measures = measurer_->Of(id);
+          if (!measures.ok()) return call->Finish(measures.status());
+          v1::MeasureVariantsResponse answer;
+          answer.set_job(wire::JobName(id));
+          for (const ranking::VariantMeasures& variant : (*measures)->all) *answer.add_variants() = ToProto(variant);
+          const std::string release = releases_->Of((*measures)->view.spec.model);
+          for (const std::string& note : ranking::Notes((*measures)->all, Facts((*measures)->view, release))) {
+            answer.add_notes(note);
+          }
+          call->Finish(answer);
+        });
+      });
+}
+
+grpc::ServerUnaryReactor* RankingService::RankVariants(Context* context, const Bytes* request, Bytes* response) {
+  return HandleUnary<v1::RankVariantsRequest, v1::RankVariantsResponse>(
+      context, request, response, context_.metrics, "RankingService/RankVariants",
+      [this](v1::RankVariantsRequest message, const Call<v1::RankVariantsResponse>& call) {
+        auto id = wire::ParseJobName(message.job());
+        if (!id.ok()) return call->Finish(id.status());
+        OnExecutor(context_.executor, call,
+                   [this, call, message = std::move(message), id = *id] { call->Finish(Rank(message, id)); });
+      });
+}
+
+absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVariantsRequest& request,
+                                                              const core::JobId& job) {
+  v1::Profile profile;
+  switch (request.choice_case()) {
+    case v1::RankVariantsRequest::kInlineProfile: {
+      profile = request.inline_profile();
+      if (absl::Status valid = Validate(profile); !valid.ok()) return valid;
+      if (absl::Status weights = CheckWeights(profile); !weights.ok()) return weights;
+      break;
+    }
+    case v1::RankVariantsRequest::kProfile: {
+      auto found = FindProfile(request.profile());
+      if (!found.ok()) return found.status();
+      profile = *std::move(found);
+      break;
+    }
+    case v1::RankVariantsRequest::CHOICE_NOT_SET:
+      return wire::Error(absl::StatusCode::kInvalidArgument, "NO_PROFILE",
+                         "got neither profile nor inline_profile, expected one, e.g. profiles/balanced");
+  }
+  auto measures = measurer_->Of(job);
+  if (!measures.ok()) return measures.status();
+  auto ranked =
+      RankJob(**measures, FromProto(profile), request.ignore_sanity(), releases_->Of((*measures)->view.spec.model));
+  if (!ranked.ok()) return ranked.status();
+  v1::RankVariantsResponse answer = ToProto(*ranked);
+  *answer.mutable_profile() = profile;
+  return answer;
+}
+
+absl::StatusOr<v1::Profile> RankingService::FindProfile(const std::string& name) {
+  if (auto id = wire::ParseProfileName(name); !id.ok()) return id.status();
+  if (const ranking::Profile* built_in = ranking::FindBuiltInProfile(name)) return ToProto(*built_in);
+  auto stored = context_.store->GetProfile(name);
+  if (!stored.ok()) return OrMissing(stored.status(), NoSuchProfile(name));
+  return ParseStored(*stored);
+}
+
+grpc::ServerUnaryReactor* RankingService::CreateProfile(Context* context, const Bytes* request, Bytes* response) {
+  return HandleUnary<v1::CreateProfileRequest, v1::Profile>(
+      context, request, response, context_.metrics, "RankingService/CreateProfile",
+      [this](v1::CreateProfileRequest message, const Call<v1::Profile>& call) {
+        if (absl::Status valid = Validate(message); !valid.ok()) return call->Finish(valid);
+        if (absl::Status weights = CheckWeights(message.profile()); !weights.ok()) return call->Finish(weights);
+        OnExecutor(context_.executor, call,
+                   [this, call, profile = message.profile()] { call->Finish(Create(profile)); });
+      });
+}
+
+absl::StatusOr<v1::Profile> RankingService::Create(const v1::Profile& profile) {
+  v1::Profile kept = profile;
+  kept.set_built_in(false);
+  kept.DiscardUnknownFields();
+  const absl::Status taken = wire::Error(
+      absl::StatusCode::kAlreadyExists, "PROFILE_EXISTS",
+      absl::StrCat("got the name ", kept.name(), ", which another profile has; choose another, or delete that one"));
+  if (ranking::FindBuiltInProfile(kept.name()) != nullptr) return taken;
+  const absl::Status created = context_.store->CreateProfile({kept.name(), kept.SerializeAsString()});
+  if (created.ok()) return kept;
+  if (!absl::IsAlreadyExists(created)) return created;
+  // The repetition of a call that was lost on its way back.
+  auto existing = FindProfile(kept.name());
+  if (existing.ok() && existing->SerializeAsString() == kept.SerializeAsString()) return kept;
+  return taken;
+}
+
+grpc::ServerUnaryReactor* RankingService::GetProfile(Context* context, const Bytes* request, Bytes* response) {
+  return HandleUnary<v1::GetProfileRequest, v1::Profile>(
+      context, request, response, context_.metrics, "RankingService/GetProfile",
+      [this](v1::GetProfileRequest message, const Call<v1::Profile>& call) {
+        OnExecutor(context_.executor, call, [this, call, name = message.name()] { call->Finish(FindProfile(name)); });
+      });
+}
+
+grpc::ServerUnaryReactor* RankingService::ListProfiles(Context* context, const Bytes* request, Bytes* response) {
+  return HandleUnary<v1::ListProfilesRequest, v1::ListProfilesResponse>(
+      context, request, response, context_.metrics, "RankingService/ListProfiles",
+      [this](v1::ListProfilesRequest message, const Call<v1::ListProfilesResponse>& call) {
+        if (absl::Status size = ValidatePageSize(message.page_size(), 1000); !size.ok()) return call->Finish(size);
+        auto after = DecodeToken(message.page_token());
+        if (!after.ok()) return call->Finish(after.status());
+        const std::int32_t size = message.page_size() == 0 ? 100 : message.page_size();
+        OnExecutor(context_.executor, call, [this, call, after = *after, size] { call->Finish(List(after, size)); });
+      });
+}
+
+absl::StatusOr<v1::ListProfilesResponse> RankingService::List(const std::string& after, std::int32_t size) {
+  v1::ListProfilesResponse answer;
+  const std::vector<ranking::Profile>& built_in = ranking::BuiltInProfiles();
+  const auto last = std::find_if(built_in.begin(), built_in.end(), [&](const auto& p) { return p.name == after; });
+  // Built-in ones come first, in their own order; a token that names a stored one is past them.
+  const bool past = !after.empty() && last == built_in.end();
+  auto next = past ? built_in.end() : after.empty() ? built_in.begin() : last + 1;
+  for (; next != built_in.end() && answer.profiles_size() < size; ++next) *answer.add_profiles() = ToProto(*next);
+  if (next == built_in.end() && answer.profiles_size() < size) {
+    // One more tells whether there is another page.
+    const std::int32_t left = size - answer.profiles_size();
+    auto stored = context_.store->ListProfiles(past ? after : "", left + 1);
+    if (!stored.ok()) return stored.status();
+    for (std::int32_t i = 0; i < std::min(left, static_cast<std::int32_t>(stored->size())); ++i) {
+      auto profile = ParseStored((*stored)[static_cast<std::size_t>(i)]);
+      if (!profile.ok()) return profile.status();
+      *answer.add_profiles() = *std::move(profile);
+    }
+    if (static_cast<std::int32_t>(stored->size()) <= left) return answer;
+  }
+  answer.set_next_page_token(EncodeToken(answer.profiles(answer.profiles_size() - 1).name()));
+  return answer;
+}
+
+grpc::ServerUnaryReactor* RankingService::DeleteProfile(Context* context, const Bytes* request, Bytes* response) {
+  return HandleUnary<v1::DeleteProfileRequest, google::protobuf::Empty>(
+      context, request, response, context_.metrics, "RankingService/DeleteProfile",
+      [this](v1::DeleteProfileRequest message, const Call<google::protobuf::Empty>& call) {
+        if (auto id = wire::ParseProfileName(message.name()); !id.ok()) return call->Finish(id.status());
+        if (ranking::FindBuiltInProfile(message.name()) != nullptr) {
+          return call->Finish(wire::Error(absl::StatusCode::kFailedPrecondition, "PROFILE_BUILT_IN",
+                                          absl::StrCat("got ", message.name(), ", which is built in and stays")));
+        }
+        OnExecutor(context_.executor, call, [this, call, name = message.name()] {
+          const absl::Status deleted = context_.store->DeleteProfile(name);
+          if (!deleted.ok()) return call->Finish(OrMissing(deleted, NoSuchProfile(name)));
+          call->Finish(google::protobuf::Empty());
+        });
+      });
+}
+
+}  // namespace uaqf::rpc

@@ -1,0 +1,48 @@
+// RankingService: figures, ranks and profiles.
+#pragma once
+
+#include <uaqf/v1/ranking_service.grpc.pb.h>
+
+#include <string>
+
+#include "server/ranking/profile.h"
+#include "server/rpc/call.h"
+#include "server/rpc/context.h"
+#include "server/rpc/measures.h"
+#include "server/rpc/releases.h"
+
+namespace uaqf::rpc {
+
+// Every method takes bytes; see call.h.
+using RankingServiceBase = v1::RankingService::WithRawCallbackMethod_MeasureVariants<
+    v1::RankingService::WithRawCallbackMethod_RankVariants<v1::RankingService::WithRawCallbackMethod_CreateProfile<
+        v1::RankingService::WithRawCallbackMethod_GetProfile<v1::RankingService::WithRawCallbackMethod_ListProfiles<
+            v1::RankingService::WithRawCallbackMethod_DeleteProfile<v1::RankingService::Service>>>>>>;
+
+class RankingService final : public RankingServiceBase {
+ public:
+  RankingService(const ServiceContext& context, Measurer* measurer, const ReleaseFormats* releases)
+      : context_(context), measurer_(measurer), releases_(releases) {}
+
+  using Context = grpc::CallbackServerContext;
+  using Bytes = grpc::ByteBuffer;
+  grpc::ServerUnaryReactor* MeasureVariants(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerUnaryReactor* RankVariants(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerUnaryReactor* CreateProfile(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerUnaryReactor* GetProfile(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerUnaryReactor* ListProfiles(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerUnaryReactor* DeleteProfile(Context* context, const Bytes* request, Bytes* response) override;
+
+ private:
+  // Built in or stored; reads the store. NOT_FOUND (PROFILE_NOT_FOUND).
+  absl::StatusOr<v1::Profile> FindProfile(const std::string& name);
+  absl::StatusOr<v1::RankVariantsResponse> Rank(const v1::RankVariantsRequest& request, const core::JobId& job);
+  absl::StatusOr<v1::Profile> Create(const v1::Profile& profile);
+  absl::StatusOr<v1::ListProfilesResponse> List(const std::string& after, std::int32_t size);
+
+  const ServiceContext& context_;
+  Measurer* const measurer_;
+  const ReleaseFormats* const releases_;
+};
+
+}  // namespace uaqf::rpc

@@ -1,0 +1,31 @@
+// WorkerService: the worker port.
+#pragma once
+
+#include <uaqf/v1/worker_service.grpc.pb.h>
+
+#include "server/rpc/context.h"
+#include "server/rpc/worker_streams.h"
+
+namespace uaqf::rpc {
+
+// Every method takes bytes; see call.h.
+using WorkerServiceBase =
+    v1::WorkerService::WithRawCallbackMethod_Session<v1::WorkerService::WithRawCallbackMethod_Records<
+        v1::WorkerService::WithRawCallbackMethod_FetchPrompts<v1::WorkerService::Service>>>;
+
+class WorkerService final : public WorkerServiceBase {
+ public:
+  WorkerService(const ServiceContext& context, ReleaseFormats* releases)
+      : context_(context), worker_context_{context.coordinator, context.streams, context.metrics, releases} {}
+
+  using Bytes = grpc::ByteBuffer;
+  grpc::ServerBidiReactor<Bytes, Bytes>* Session(grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<Bytes, Bytes>* Records(grpc::CallbackServerContext* context) override;
+  grpc::ServerWriteReactor<Bytes>* FetchPrompts(grpc::CallbackServerContext* context, const Bytes* request) override;
+
+ private:
+  const ServiceContext& context_;
+  const WorkerContext worker_context_;
+};
+
+}  // namespace uaqf::rpc
