@@ -1,0 +1,60 @@
+#include "worker/commands/command.h"
+
+#include <algorithm>
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "worker/evaluate/catalog.h"
+#include "worker/measure/cpu_set.h"
+
+namespace uaqf::commands {
+
+void AddModelOption(CLI::App& command, ModelOption& option) {
+  command.add_option("MODEL", option.model, "a .gguf file, a Hugging Face folder, or an id below --models")->required();
+  command.add_option("--models", option.folder,
+                     "folder of models (default: $UAQF_MODELS, or what the set-up installed)");
+}
+
+void AddComputeOptions(CLI::App& command, ComputeOptions& options) {
+  command.add_option("--threads", options.threads, "compute threads (default: one for each CPU available)")
+      ->check(CLI::Range(1, 1024));
+  command.add_option("--cpus", options.cpus, "CPUs to compute on, e.g. 0-3,6 (default: those available)");
+}
+
+void AddOutputOption(CLI::App& command, bool& json) {
+  command
+      .add_option_function<std::string>(
+          "--output", [&json](const std::string& form) { json = form == "json"; }, "text (default) or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("FORM");
+}
+
+void AddExample(CLI::App& command, const std::string& example) { command.footer("Example:\n  " + example); }
+
+absl::StatusOr<std::string> Resolve(const ModelOption& option) {
+  return evaluate::ResolveModel(option.model, option.folder.empty() ? evaluate::DefaultModelsFolder() : option.folder);
+}
+
+absl::StatusOr<std::vector<int>> ConfineTo(const ComputeOptions& options) {
+  std::vector<int> cpus = measure::AvailableCpus();
+  if (!options.cpus.empty()) {
+    auto listed = measure::ParseCpuList(options.cpus);
+    if (!listed.ok()) return listed.status();
+    if (absl::Status confined = measure::ConfineToCpus(*listed); !confined.ok()) return confined;
+    cpus = *std::move(listed);
+  }
+  if (options.threads > static_cast<int>(cpus.size())) {
+    return absl::InvalidArgumentError(absl::StrCat("--threads ", options.threads, ": expected at most ", cpus.size(),
+                                                   ", one for each of the CPUs ", measure::FormatCpuList(cpus)));
+  }
+  if (options.threads > 0) cpus.resize(static_cast<size_t>(options.threads));
+  return cpus;
+}
+
+int Report(const absl::Status& status) {
+  if (status.ok()) return 0;
+  std::cerr << "error: " << status.message() << std::endl;
+  return status.code() == absl::StatusCode::kUnavailable ? 3 : 1;
+}
+
+}  // namespace uaqf::commands

@@ -1,0 +1,22 @@
+// One variant of a model, loaded for a command.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "worker/commands/command.h"
+#include "worker/engine/engine.h"
+#include "worker/evaluate/engine_text_model.h"
+#include "worker/evaluate/open_model.h"
+
+namespace uaqf::commands {
+
+// INVALID_ARGUMENT: an unknown variant, one that does not fit, or a sequence beyond the model's context.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenModel& model,
+                                                                         const std::string& variant,
+                                                                         const ComputeOptions& compute,
+                                                                         int64_t sequence_tokens);
+
+}  // namespace uaqf::commands

@@ -1,0 +1,151 @@
+#include "worker/evaluate/engine_evaluator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "worker/evaluate/catalog.h"
+#include "worker/evaluate/perplexity.h"
+#include "worker/measure/cpu_monitor.h"
+#include "worker/measure/generation.h"
+#include "worker/measure/input_length.h"
+#include "worker/quantize/variants.h"
+
+namespace uaqf::evaluate {
+namespace {
+
+// A TextModel that can only encode: what a survey needs.
+class EncoderOnly final : public measure::TextModel {
+ public:
+  explicit EncoderOnly(const OpenModel& model) : model_(model) {}
+  absl::StatusOr<std::vector<int32_t>> Encode(const measure::Prompt& prompt, bool chat) override {
+    return model_.Encode(prompt, chat);
+  }
+  absl::StatusOr<int32_t> Prefill(const std::vector<int32_t>&) override { return NoWeights(); }
+  absl::StatusOr<int32_t> Decode(int32_t) override { return NoWeights(); }
+  absl::StatusOr<std::string> Detokenize(const std::vector<int32_t>& ids) override {
+    return model_.tokenizer().Decode(ids);
+  }
+  bool IsEnd(int32_t token) const override { return model_.IsEnd(token); }
+  int32_t max_sequence_tokens() const override { return static_cast<int32_t>(model_.config().context); }
+
+ private:
+  static absl::Status NoWeights() { return absl::FailedPreconditionError("a survey has no weights"); }
+  const OpenModel& model_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const OpenModel>> EngineEvaluator::Open(const std::string& id) {
+  if (open_ != nullptr && open_id_ == id) return open_;
+  auto models = FindModels(options_.models);
+  if (!models.ok()) return models.status();
+  const auto found = models->find(id);
+  if (found == models->end()) {
+    return absl::NotFoundError(absl::StrCat("model ", id, ": not below ", options_.models, " on this worker"));
+  }
+  auto opened = OpenModel::Open(found->second);
+  if (!opened.ok()) return opened.status();
+  open_ = *std::move(opened);
+  open_id_ = id;
+  return open_;
+}
+
+absl::Status EngineEvaluator::Load(const measure::HostRequest& request) {
+  Unload();
+  auto model = Open(request.model);
+  if (!model.ok()) return model.status();
+  auto variant = quantize::FindVariant(request.variant);
+  if (!variant.ok()) return variant.status();
+  const model::ModelConfig& config = (*model)->config();
+  if (absl::Status fits = quantize::FitsModel(*variant, config); !fits.ok()) return fits;
+  if (request.max_sequence_tokens > config.context) {
+    return absl::InvalidArgumentError(absl::StrCat("sequence of ", request.max_sequence_tokens,
+                                                   " tokens: expected at most ", config.context, ", the context of ",
+                                                   request.model, "; shorten the prompts or the output"));
+  }
+  auto digest = (*model)->checkpoint().Digest();
+  if (!digest.ok()) return digest.status();
+  auto engine = engine::Engine::Create((*model)->checkpoint(), *variant,
+                                       {options_.threads, options_.cpu_set, request.max_sequence_tokens});
+  if (!engine.ok()) return engine.status();
+  engine_ = *std::move(engine);
+  hosted_ = *std::move(model);
+  text_model_ = std::make_unique<EngineTextModel>(*hosted_, *engine_);
+  identity_ = {*std::move(digest), quantize::ConfigDigest(*variant)};
+  return absl::OkStatus();
+}
+
+void EngineEvaluator::Unload() {
+  text_model_.reset();
+  engine_.reset();
+  hosted_.reset();
+  text_name_.clear();
+}
+
+absl::Status EngineEvaluator::CheckHosted() const {
+  if (engine_ != nullptr) return absl::OkStatus();
+  return absl::FailedPreconditionError("no variant is hosted: load one first");
+}
+
+absl::StatusOr<measure::SurveyReport> EngineEvaluator::Survey(const measure::SurveyRequest& request) {
+  auto model = Open(request.model);
+  if (!model.ok()) return model.status();
+  measure::SurveyReport report;
+  EncoderOnly encoder(**model);
+  for (const measure::Prompt& prompt : request.prompts->prompts) {
+    auto input = measure::PrepareInput(encoder, prompt, request.input);
+    if (!input.ok()) return input.status();
+    report.longest_input_tokens = std::max(report.longest_input_tokens, input->tokens);
+  }
+  if (request.text != nullptr) {
+    auto ids = (*model)->EncodeText(JoinPieces(*request.text));
+    if (!ids.ok()) return ids.status();
+    report.text_tokens = static_cast<int64_t>(ids->size());
+    report.text_windows = WindowCount(report.text_tokens, std::max(1, request.context_tokens));
+  }
+  return report;
+}
+
+absl::StatusOr<measure::Timing> EngineEvaluator::TimePrompt(const measure::Prompt& prompt,
+                                                            const measure::GenerationRequest& request) {
+  if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  auto generated = measure::TimeGeneration(*text_model_, *clock_, prompt, request);
+  if (!generated.ok()) return generated.status();
+  return std::move(generated->timing);
+}
+
+absl::StatusOr<measure::Generation> EngineEvaluator::Generate(const measure::Prompt& prompt,
+                                                              const measure::GenerationRequest& request) {
+  if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  auto generated = measure::TimeGeneration(*text_model_, *clock_, prompt, request);
+  if (!generated.ok()) return generated.status();
+  return measure::Generation{generated->timing.input_tokens, static_cast<int32_t>(generated->output_ids.size()),
+                             generated->stopped, generated->timing.output_digest};
+}
+
+absl::StatusOr<measure::WindowScore> EngineEvaluator::ScoreWindow(const measure::PromptSet& text,
+                                                                  int32_t context_tokens, int32_t index) {
+  if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  if (text.name.empty() || text.name != text_name_) {
+    auto ids = hosted_->EncodeText(JoinPieces(text));
+    if (!ids.ok()) return ids.status();
+    text_ids_ = *std::move(ids);
+    text_name_ = text.name;
+  }
+  return evaluate::ScoreWindow(*engine_, text_ids_, context_tokens, index);
+}
+
+absl::StatusOr<measure::Identity> EngineEvaluator::Identify() {
+  if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  return identity_;
+}
+
+absl::StatusOr<measure::Memory> EngineEvaluator::MemoryUsed() {
+  if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  const engine::EngineMemory memory = engine_->memory();
+  return measure::Memory{memory.weights_bytes, memory.block_weights_bytes, memory.kv_cache_bytes,
+                         memory.workspace_bytes, measure::PeakResidentBytes()};
+}
+
+}  // namespace uaqf::evaluate

@@ -1,0 +1,62 @@
+// The Evaluator that computes: the models of a folder, the engine and the protocol.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "worker/engine/engine.h"
+#include "worker/evaluate/engine_text_model.h"
+#include "worker/evaluate/open_model.h"
+#include "worker/measure/clock.h"
+#include "worker/measure/evaluator.h"
+
+namespace uaqf::evaluate {
+
+class EngineEvaluator final : public measure::Evaluator {
+ public:
+  struct Options {
+    // Folder of the models that may be named.
+    std::string models;
+    // As engine::EngineOptions.
+    int threads = 0;
+    std::vector<int> cpu_set;
+  };
+
+  // `clock` is borrowed.
+  EngineEvaluator(Options options, measure::Clock* clock) : options_(std::move(options)), clock_(clock) {}
+
+  absl::Status Load(const measure::HostRequest& request) override;
+  void Unload() override;
+  absl::StatusOr<measure::SurveyReport> Survey(const measure::SurveyRequest& request) override;
+  absl::StatusOr<measure::Timing> TimePrompt(const measure::Prompt& prompt,
+                                             const measure::GenerationRequest& request) override;
+  absl::StatusOr<measure::Generation> Generate(const measure::Prompt& prompt,
+                                               const measure::GenerationRequest& request) override;
+  absl::StatusOr<measure::WindowScore> ScoreWindow(const measure::PromptSet& text, int32_t context_tokens,
+                                                   int32_t index) override;
+  absl::StatusOr<measure::Identity> Identify() override;
+  absl::StatusOr<measure::Memory> MemoryUsed() override;
+
+ private:
+  // Opens the model of that id, unless it is the one that is open.
+  absl::StatusOr<std::shared_ptr<const OpenModel>> Open(const std::string& id);
+  absl::Status CheckHosted() const;
+
+  const Options options_;
+  measure::Clock* const clock_;
+  // The model opened last; shared with the hosted one, which stays while another is surveyed.
+  std::string open_id_;
+  std::shared_ptr<const OpenModel> open_;
+  std::shared_ptr<const OpenModel> hosted_;
+  std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<EngineTextModel> text_model_;
+  measure::Identity identity_;
+  // Tokens of the text scored last, for the hosted model.
+  std::string text_name_;
+  std::vector<int32_t> text_ids_;
+};
+
+}  // namespace uaqf::evaluate

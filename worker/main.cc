@@ -1,0 +1,32 @@
+// uaqf-worker: hosts one quantized variant of a model at a time and measures it, for a coordinator (serve) or for a
+// person at a terminal.
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "proto/wire/version.h"
+#include "spdlog/sinks/stdout_color_sinks.h"
+#include "spdlog/spdlog.h"
+#include "worker/commands/command.h"
+
+int main(int argc, char** argv) {
+  using namespace uaqf;
+  // Standard output is for results.
+  spdlog::set_default_logger(spdlog::stderr_color_mt("uaqf-worker"));
+  CLI::App app("Measures quantized variants of a language model on this machine", "uaqf-worker");
+  app.set_version_flag("--version", "uaqf-worker " + wire::Version());
+  app.require_subcommand(1);
+  commands::Run run;
+  commands::AddServe(app, run);
+  commands::AddInspect(app, run);
+  commands::AddEncode(app, run);
+  commands::AddGenerate(app, run);
+  commands::AddPerplexity(app, run);
+  commands::AddBench(app, run);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    constexpr int kWrongUsage = 2;
+    return app.exit(error) == 0 ? 0 : kWrongUsage;
+  }
+  return commands::Report(run());
+}
