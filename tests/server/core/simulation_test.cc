@@ -1,0 +1,114 @@
+// Random histories against the invariants. UAQF_SIMULATIONS sets their number (default 20000); a failure prints its
+// seed, and UAQF_SEED runs that one alone.
+#include "tests/server/core/simulation.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "absl/strings/str_join.h"
+
+namespace uaqf::core {
+namespace {
+
+std::uint64_t FromEnvironment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+// Runs `percent` of the histories with `profile`; `check` looks at each when it has ended.
+template <typename Check>
+void RunHistories(int percent, std::uint64_t salt, const Simulation::Profile& profile, Check check) {
+  const std::uint64_t only = FromEnvironment("UAQF_SEED", 0);
+  const std::uint64_t count = only != 0 ? 1 : FromEnvironment("UAQF_SIMULATIONS", 20000) * percent / 100;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::uint64_t seed = only != 0 ? only : salt * 1'000'000'000 + i;
+    MemoryStore store;
+    Simulation simulation(seed, profile, &store);
+    const std::vector<std::string> problems = simulation.Run();
+    ASSERT_TRUE(problems.empty()) << absl::StrJoin(problems, "\n");
+    check(seed, simulation, &store);
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
+Tally Total(const JobDump& dump) {
+  Tally total;
+  for (const VariantStatus& variant : dump.variants) total.Add(variant.tally);
+  return total;
+}
+
+// Situation: anything may crash, hang, repeat or be reordered; attempts are plenty.
+TEST(Simulation, LosesAndDoublesNothingUnderFaults) {
+  RunHistories(60, 1, {}, [](std::uint64_t seed, const Simulation& simulation, MemoryStore* store) {
+    for (const JobId& id : simulation.jobs()) {
+      const JobDump dump = store->Dump(id);
+      ASSERT_EQ(dump.state, JobState::kSucceeded) << "seed " << seed;
+      ASSERT_EQ(Total(dump).records_quarantined, 0) << "seed " << seed;
+      ASSERT_EQ(Total(dump).records_done, Total(dump).records_total) << "seed " << seed;
+    }
+  });
+}
+
+// Situation: the same, and records that were accepted must be the ones made under the accepted epoch.
+TEST(Simulation, AcceptsOnlyWhatTheAcceptedAttemptMeasured) {
+  RunHistories(5, 2, {}, [](std::uint64_t seed, const Simulation&, MemoryStore* store) {
+    for (const auto& [id, job] : store->jobs()) {
+      for (const auto& [key, attempt] : job.attempts) {
+        for (const RecordRow& record : attempt.records) {
+          const std::string expected = ToString({id, key.first, key.second}) + " item " + std::to_string(record.item);
+          ASSERT_EQ(record.blob, expected) << "seed " << seed;
+        }
+      }
+    }
+  });
+}
+
+// Situation: jobs are cancelled at any moment.
+TEST(Simulation, KeepsInvariantsWhenJobsAreCancelled) {
+  Simulation::Profile profile;
+  profile.cancels = true;
+  RunHistories(15, 3, profile, [](std::uint64_t, const Simulation&, MemoryStore*) {});
+}
+
+// Situation: some workers cannot load anything.
+TEST(Simulation, EndsWhenVariantsCannotBeHosted) {
+  Simulation::Profile profile;
+  profile.load_failures = true;
+  RunHistories(10, 4, profile, [](std::uint64_t, const Simulation&, MemoryStore*) {});
+}
+
+// Situation: one prompt kills every worker that times it. No other fault.
+TEST(Simulation, QuarantinesExactlyThePoisonedPrompt) {
+  Simulation::Profile profile;
+  profile.faults = false;
+  profile.poison = true;
+  profile.attempt_limit = 2;
+  profile.steps = 0;
+  RunHistories(5, 5, profile, [](std::uint64_t seed, const Simulation& simulation, MemoryStore* store) {
+    const JobDump dump = store->Dump(simulation.jobs().front());
+    const std::int64_t poisoned = static_cast<std::int64_t>(dump.spec.variants.size()) * dump.spec.timing.repeats;
+    ASSERT_EQ(Total(dump).records_quarantined, poisoned) << "seed " << seed;
+    ASSERT_EQ(Total(dump).records_done, Total(dump).records_total - poisoned) << "seed " << seed;
+    // Two attempts of the whole chunk, then one for each halving of at most four prompts.
+    ASSERT_LE(simulation.worker_deaths(), poisoned * (2 + 2)) << "seed " << seed;
+  });
+}
+
+// Situation: one worker dies on everything it is given; the others are well.
+TEST(Simulation, BenchesTheSickWorkerAndPoisonsNoRecord) {
+  Simulation::Profile profile;
+  profile.faults = false;
+  profile.sick = true;
+  profile.attempt_limit = 3;
+  profile.steps = 0;
+  RunHistories(5, 6, profile, [](std::uint64_t seed, const Simulation& simulation, MemoryStore* store) {
+    const JobDump dump = store->Dump(simulation.jobs().front());
+    ASSERT_EQ(dump.state, JobState::kSucceeded) << "seed " << seed;
+    ASSERT_EQ(Total(dump).records_quarantined, 0) << "seed " << seed;
+    ASSERT_EQ(Total(dump).records_done, Total(dump).records_total) << "seed " << seed;
+  });
+}
+
+}  // namespace
+}  // namespace uaqf::core
