@@ -208,16 +208,6 @@ inline void SumLines(const Int8TileArgs& tile, I32 (&acc)[kTokens][kPanels]) {
   }
 }
 
-inline I32 CodeSums(const PanelView& view, int64_t panel, int64_t begin, int64_t end) {
-  I32 sum = BroadcastInt(0);
-  for (int64_t line = begin; line < end; ++line) {
-    const I32 codes = LoadInt(view.data + panel * view.panel_bytes + line * 64);
-    sum = Add(sum, Add(Add(ShiftRight<24>(ShiftLeft<24>(codes)), ShiftRight<24>(ShiftLeft<16>(codes))),
-                       Add(ShiftRight<24>(ShiftLeft<8>(codes)), ShiftRight<24>(codes))));
-  }
-  return sum;
-}
-
 // What the unsigned side's bias added to the sums of lines [begin, end).
 template <PanelFormat kFormat>
 inline I32 OffsetOf(const Int8Vector& x, I32 code_sums, int64_t begin, int64_t end) {
@@ -260,8 +250,9 @@ struct Int8Tiles {
         const int64_t panel = tile.panel + p;
         I32 code_sums = BroadcastInt(0);
         if (kFormat == PanelFormat::kInt8 && kInt8Biased) {
-          code_sums = view.group_size > 0 ? CodeSums(view, panel, tile.begin_line, tile.end_line)
-                                          : LoadInt(view.row_sums + panel * kPanelRows);
+          code_sums = view.group_size > 0
+                          ? CodeSums(view.data + panel * view.panel_bytes, tile.begin_line, tile.end_line)
+                          : LoadInt(view.row_sums + panel * kPanelRows);
         }
         const F32 scale =
             view.group_size > 0 ? LoadGroupScales(view, panel, group) : Load(view.scales + panel * kPanelRows);

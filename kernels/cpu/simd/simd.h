@@ -72,6 +72,10 @@ template <int kBits>
 static inline I32 ShiftRight(I32 a) {  // arithmetic
   return {_mm512_srai_epi32(a.v, kBits)};
 }
+// Within each 128 bits, as _mm_shuffle_epi8.
+static inline I32 PermuteBytes(I32 a, __m128i order) {
+  return {_mm512_shuffle_epi8(a.v, _mm512_broadcast_i32x4(order))};
+}
 static inline F32 AsFloat(I32 a) { return {_mm512_castsi512_ps(a.v)}; }
 static inline float SumLanes(F32 a) { return _mm512_reduce_add_ps(a.v); }
 static inline float MaxLanes(F32 a) { return _mm512_reduce_max_ps(a.v); }
@@ -167,6 +171,10 @@ static inline I32 ShiftLeft(I32 a) {
 template <int kBits>
 static inline I32 ShiftRight(I32 a) {  // arithmetic
   return {_mm256_srai_epi32(a.lo, kBits), _mm256_srai_epi32(a.hi, kBits)};
+}
+static inline I32 PermuteBytes(I32 a, __m128i order) {
+  const __m256i both = _mm256_broadcastsi128_si256(order);
+  return {_mm256_shuffle_epi8(a.lo, both), _mm256_shuffle_epi8(a.hi, both)};
 }
 static inline F32 AsFloat(I32 a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
 static inline float SumLanes(F32 a) {
