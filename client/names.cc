@@ -12,6 +12,8 @@
 #include "client/figures.h"
 #include "client/prompt_file.h"
 #include "client/utf8.h"
+#include "proto/wire/digest.h"
+#include "proto/wire/names.h"
 
 namespace uaqf::client {
 namespace {
@@ -19,10 +21,10 @@ namespace {
 constexpr std::size_t kShortestDigestPrefix = 4;
 constexpr std::size_t kNamedCandidates = 8;
 
-std::string Named(std::vector<std::string> candidates) {
+std::string Named(const std::vector<std::string>& candidates) {
   const std::size_t all = candidates.size();
-  if (all > kNamedCandidates) candidates.resize(kNamedCandidates);
-  std::string text = absl::StrJoin(candidates, ", ");
+  const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(std::min(all, kNamedCandidates));
+  const std::string text = absl::StrJoin(candidates.begin(), end, ", ");
   return all > kNamedCandidates ? absl::StrCat(text, " and ", all - kNamedCandidates, " more") : text;
 }
 
@@ -73,7 +75,7 @@ absl::StatusOr<std::string> PickName(absl::string_view wanted, absl::string_view
         absl::StrCat("no ", collection, "/", id, ", and none that begins so\nsee: ", list_command));
   }
   return UsageError(absl::StrCat("\"", id, "\" is the beginning of ", found.size(), " ", collection,
-                                 ", expected of one\nwhich? ", Named(std::move(found))));
+                                 ", expected of one\nwhich? ", Named(found)));
 }
 
 absl::StatusOr<v1::PromptSet> PickPromptSet(absl::string_view wanted, v1::PromptSetKind kind,
@@ -84,7 +86,7 @@ absl::StatusOr<v1::PromptSet> PickPromptSet(absl::string_view wanted, v1::Prompt
     std::vector<std::string> digests;
     for (const v1::PromptSet& set : found) digests.push_back(absl::StrCat(ShortDigest(set), " ", set.display_name()));
     return UsageError(absl::StrCat("\"", wanted, "\" is the beginning of ", found.size(),
-                                   " digests, expected of one\nwhich? ", Named(std::move(digests))));
+                                   " digests, expected of one\nwhich? ", Named(digests)));
   }
   if (!Matches(wanted, Other(kind), sets).empty()) {
     return absl::NotFoundError(absl::StrCat("\"", wanted, "\" is a set of kind ", KindName(Other(kind)),
@@ -144,13 +146,14 @@ absl::StatusOr<ResolvedSet> ResolvePromptSet(Client& client, const std::string& 
 
 absl::StatusOr<ResolvedSet> Upload(Client& client, const std::string& display_name, v1::PromptSetKind kind,
                                    const std::vector<v1::Prompt>& prompts) {
-  const auto before = client.ListPromptSets();
-  if (!before.ok()) return before.status();
+  wire::PromptSetDigest digest(kind);
+  for (const v1::Prompt& prompt : prompts) digest.Add(prompt);
+  auto known = client.GetPromptSet(wire::PromptSetName(digest.Finish()));
+  if (known.ok()) return ResolvedSet{*std::move(known), false};
+  if (!absl::IsNotFound(known.status())) return known.status();
   auto set = client.CreatePromptSet(display_name, kind, prompts);
   if (!set.ok()) return set.status();
-  const auto& sets = before->prompt_sets();
-  const bool known = std::any_of(sets.begin(), sets.end(), [&](const auto& s) { return s.name() == set->name(); });
-  return ResolvedSet{*std::move(set), !known};
+  return ResolvedSet{*std::move(set), true};
 }
 
 std::string SetLine(const ResolvedSet& resolved) {

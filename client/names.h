@@ -40,7 +40,7 @@ struct ResolvedSet {
 [[nodiscard]] absl::StatusOr<ResolvedSet> ResolvePromptSet(Client& client, const std::string& wanted,
                                                            v1::PromptSetKind kind);
 
-// Uploads `prompts` under `display_name`, and tells whether the coordinator had them.
+// The set of `prompts`: the one that the coordinator has, whatever its label, else uploaded under `display_name`.
 [[nodiscard]] absl::StatusOr<ResolvedSet> Upload(Client& client, const std::string& display_name,
                                                  v1::PromptSetKind kind, const std::vector<v1::Prompt>& prompts);
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/figures.h"
 #include "client/show.h"
@@ -25,10 +26,14 @@ std::string Heading(const v1::RankVariantsResponse& answer, const Terminal& term
   absl::string_view id = profile.name();
   absl::ConsumePrefix(&id, "profiles/");
   std::string text = id.empty() ? "given weights" : absl::StrCat("profile ", terminal.Paint(Style::kBold, id));
-  absl::StrAppend(&text, "   ", Printable(answer.formula()), "   ");
-  absl::StrAppend(&text,
-                  profile.normalization() == v1::NORMALIZATION_MINMAX ? "min-max over all variants" : "baseline fp16");
-  absl::StrAppend(&text, "\n");
+  // The formula proper, then what its terms stand for.
+  const std::vector<std::string> clauses = absl::StrSplit(Printable(answer.formula()), "; ");
+  absl::StrAppend(&text, "   ", clauses[0], "   ",
+                  profile.normalization() == v1::NORMALIZATION_MINMAX ? "min-max over all variants" : "baseline fp16",
+                  "\n");
+  for (std::size_t i = 1; i < clauses.size(); ++i) {
+    absl::StrAppend(&text, terminal.Paint(Style::kDim, absl::StrCat("  ", clauses[i])), "\n");
+  }
   if (!answer.conditions().empty()) absl::StrAppend(&text, Printable(answer.conditions()), "\n");
   return text;
 }
@@ -123,11 +128,6 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
     line.erase(line.find_last_not_of(' ') + 1);
     const Style style = !ranked ? Style::kDim : variant.variant() == answer.winner() ? Style::kGreen : Style::kPlain;
     absl::StrAppend(&text, terminal.Paint(style, line), "\n");
-  }
-  if (!answer.other_normalization_winner().empty()) {
-    const bool minmax = answer.profile().normalization() == v1::NORMALIZATION_MINMAX;
-    absl::StrAppend(&text, "against ", minmax ? "fp16 alone" : "all variants (min-max)", " ",
-                    answer.other_normalization_winner(), " would win\n");
   }
   for (const std::string& warning : answer.warnings()) {
     absl::StrAppend(&text, terminal.Paint(Style::kYellow, "warning:"), " ", Printable(warning), "\n");

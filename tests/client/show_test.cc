@@ -1,0 +1,194 @@
+#include "client/show.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client/failure.h"
+#include "client/json.h"
+#include "client/records.h"
+#include "proto/wire/status.h"
+#include "tests/client/fake_coordinator.h"
+
+namespace uaqf::client {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+const Terminal kPlain;
+
+TEST(ShowMeasures, IsTheTableOfWhatWasMeasured) {
+  EXPECT_EQ(MeasuresText(SampleMeasures(), kPlain),
+            "variant         latency s  ±95 %  TTFT ms  tok/s  speedup  stability    ΔPPL  ΔNLL           memory\n"
+            "fp16                1.912  0.011     84.0   33.5     1.00     0.42 %       0  0              269 MB\n"
+            "rtn-w8-channel      1.204  0.009     85.0   53.2     1.59     0.51 %  +0.060  +0.003 ±0.001  163 MB\n"
+            "rtn-w4-g64          0.874  0.012     91.0   73.3     2.19     0.77 %  +8.710  +0.361 ±0.020  117 MB\n"
+            "note: loss is relative to the Q4_1 release of this model\n");
+}
+
+// Missing is not zero: a job without quality shows no loss, one variant without a figure shows a dash.
+TEST(ShowMeasures, ShowsNoFigureThatWasNotMeasured) {
+  v1::MeasureVariantsResponse measures = SampleMeasures();
+  for (v1::VariantMeasures& m : *measures.mutable_variants()) {
+    m.clear_delta_nll();
+    m.clear_delta_perplexity();
+  }
+  measures.mutable_variants(2)->clear_latency_s();
+  measures.clear_notes();
+  EXPECT_EQ(MeasuresText(measures, kPlain),
+            "variant         latency s  ±95 %  TTFT ms  tok/s  speedup  stability  memory\n"
+            "fp16                1.912  0.011     84.0   33.5     1.00     0.42 %  269 MB\n"
+            "rtn-w8-channel      1.204  0.009     85.0   53.2     1.59     0.51 %  163 MB\n"
+            "rtn-w4-g64              -      -     91.0   73.3     2.19     0.77 %  117 MB\n");
+}
+
+TEST(ShowMeasures, KeepsItsCsvColumns) {
+  const std::string csv = MeasuresCsv(SampleMeasures());
+  EXPECT_THAT(csv, StartsWith("variant,timing_records,prompts,repeats,latency_s,latency_s_half_width,latency_p50_s,"
+                              "latency_p95_s,ttft_s,ttft_s_half_width,tokens_per_s,tokens_per_s_half_width,"
+                              "token_weighted_tokens_per_s,inter_token_s,speedup,latency_deviation_s,"
+                              "throughput_deviation,relative_stability,run_mean_deviation_s,"
+                              "across_prompt_deviation_s,windows,nll,perplexity,delta_perplexity,delta_nll,"
+                              "delta_nll_half_width,output_length_change,output_length_change_half_width,"
+                              "memory_bytes,weights_bytes,kv_cache_bytes,workspace_bytes,measured_peak_bytes,"
+                              "tainted_chunks,quarantined\n"));
+  EXPECT_THAT(csv, HasSubstr("\nrtn-w4-g64,120,40,3,0.874,0.012,,,0.091,,73.3,,,,2.19,,,0.0077,,,0,,,8.71,0.361,0.02,,,"
+                             "117000000,,,,,0,0\n"));
+}
+
+TEST(ShowRank, IsTheOrderWithItsReasons) {
+  EXPECT_EQ(RankText(SampleRanking(), kPlain),
+            "profile balanced   U = 0.4 S~ - 0.4 Q~ - 0.2 P~   baseline fp16\n"
+            "  S~ = log2(T / 33.5 tokens/s)\n"
+            "output lengths matched, 8 windows of 512 tokens\n"
+            "1  rtn-w8-channel   U +0.24   speed +0.27  quality -0.01  stability -0.02\n"
+            "2  fp16             U 0       speed 0      quality 0      stability 0\n"
+            "-  rtn-w4-g64       not feasible: ΔNLL 0.361 > 0.3\n"
+            "warning: the loss is relative to the Q4_1 release\n");
+}
+
+// Two digits would show a winner and a loser as equals.
+TEST(ShowRank, ShowsNeighboursApart) {
+  v1::RankVariantsResponse answer = SampleRanking();
+  answer.mutable_variants(0)->set_utility(.2412);
+  answer.mutable_variants(1)->set_utility(.2398);
+  EXPECT_THAT(RankText(answer, kPlain), HasSubstr("U +0.241 "));
+  EXPECT_THAT(RankText(answer, kPlain), HasSubstr("U +0.240 "));
+}
+
+TEST(ShowRank, KeepsItsCsvColumns) {
+  EXPECT_EQ(RankCsv(SampleRanking()),
+            "rank,variant,status,utility,speed,quality,stability,memory,reason\n"
+            "1,rtn-w8-channel,ranked,0.24,0.268,-0.012,-0.016,,\n"
+            "2,fp16,ranked,0,0,0,0,,\n"
+            ",rtn-w4-g64,not feasible,,,,,,ΔNLL 0.361 > 0.3\n");
+}
+
+TEST(ShowRank, StealsNoControlOfTheTerminal) {
+  v1::RankVariantsResponse answer = SampleRanking();
+  answer.add_warnings("\x1b[2Jgone");
+  EXPECT_THAT(RankText(answer, kPlain), Not(HasSubstr("\x1b")));
+}
+
+// What programs read: the proto's names, zeros written out, what is absent left out.
+TEST(Json, WritesProtoNamesZerosAndNoAbsentFields) {
+  const std::string json = ToJson(SampleRanking());
+  EXPECT_THAT(json, HasSubstr("\"other_normalization_winner\": \"\""));
+  EXPECT_THAT(json, HasSubstr("\"utility\": 0.24"));
+  EXPECT_THAT(json, HasSubstr("\"utility\": 0\n"));
+  EXPECT_THAT(json, HasSubstr("\"records_used\": \"384\""));
+  v1::VariantMeasures unmeasured;
+  EXPECT_THAT(ToJson(unmeasured), Not(HasSubstr("latency_s")));
+  EXPECT_THAT(ToJson(unmeasured), Not(HasSubstr("speedup"))) << "an absent optional is not 0";
+  EXPECT_THAT(ToJson(unmeasured), HasSubstr("\"repeats\": 0"));
+  v1::Record empty;
+  EXPECT_THAT(ToJson(empty), Not(HasSubstr("failure"))) << "a oneof that is not set is not an empty string";
+}
+
+TEST(Json, IsOneLineInAStream) {
+  const std::string line = ToJson(SampleJob("jobs/a", 3), /*compact=*/true);
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+}
+
+TEST(ShowJob, SaysWhatWasAskedAndWhereItIs) {
+  v1::Job job = SampleJob("jobs/k7f2m9", 223);
+  job.mutable_progress()->set_chunks_rerun(2);
+  job.mutable_progress()->mutable_variants(2)->set_error("out of memory");
+  EXPECT_EQ(JobText(job, kPlain),
+            "job       jobs/k7f2m9   running   223/360 records   2 chunks re-run\n"
+            "model     smollm2-135m-instruct\n"
+            "variants  fp16, rtn-w8-channel, rtn-w4-g64\n"
+            "prompts   aaaaaaaaaaaa\n"
+            "timing    3 repeats, at most 512 tokens out, output length matched\n"
+            "quality   not measured\n"
+            "failed    rtn-w4-g64: out of memory\n");
+}
+
+TEST(ShowJobs, ListsThemWithTheirAge) {
+  v1::ListJobsResponse jobs;
+  *jobs.add_jobs() = SampleJob("jobs/k7f2m9", 223);
+  EXPECT_EQ(JobsTable(jobs, absl::FromUnixSeconds(1'700'000'000 + 720)).Text(kPlain),
+            "job          state    model                  variants                        records     age\n"
+            "jobs/k7f2m9  running  smollm2-135m-instruct  fp16,rtn-w8-channel,rtn-w4-g64  223/360  12 min\n");
+  EXPECT_EQ(
+      JobsCsv(jobs).Csv(),
+      "name,state,model,variants,prompt_set,records_done,records_total,records_quarantined,create_time,start_time,"
+      "end_time,error\n"
+      "jobs/k7f2m9,running,smollm2-135m-instruct,fp16 rtn-w8-channel rtn-w4-g64,promptSets/" +
+          std::string(64, 'a') + ",223,360,0,2023-11-14T22:13:20.000Z,2023-11-14T22:13:20.000Z,,\n");
+}
+
+v1::StoredRecord Timing() {
+  v1::StoredRecord stored;
+  stored.set_job("jobs/a");
+  stored.set_variant("fp16");
+  stored.set_kind(v1::CHUNK_KIND_TIMING);
+  stored.set_prompt_id("math-1");
+  stored.set_category("math, hard");
+  stored.mutable_record()->set_item(4);
+  v1::TimingRecord* timing = stored.mutable_record()->mutable_timing();
+  timing->set_input_tokens(100);
+  timing->set_output_tokens(32);
+  timing->set_latency_ns(1'000'000'000);
+  timing->set_prefill_ns(84'000'000);
+  timing->set_output_digest("\x01\xff");
+  return stored;
+}
+
+TEST(Records, AreRowsOfFixedColumns) {
+  EXPECT_EQ(RecordTableHeader(10) + RecordTableLine(Timing(), 10),
+            "variant     kind         item  prompt             repeat     in    out  latency ms   TTFT ms    tok/s  "
+            "note\n"
+            "fp16        timing          4  math-1                  0    100     32     1000.00     84.00     32.0\n");
+}
+
+TEST(Records, KeepTheirCsvColumns) {
+  EXPECT_EQ(RecordCsvHeader() + RecordCsvLine(Timing()),
+            "job,variant,kind,chunk,epoch,item,repeat,prompt_id,category,worker,tainted,input_tokens,output_tokens,"
+            "latency_ns,tokenize_ns,prefill_ns,decode_ns,detokenize_ns,start_offset_ns,output_digest,stopped,"
+            "scored_tokens,nll_sum,failure\n"
+            "jobs/a,fp16,timing,0,0,4,0,math-1,\"math, hard\",,false,100,32,1000000000,0,84000000,0,0,0,01ff,,,,\n");
+}
+
+TEST(Failures, HaveTheExitCodesThatScriptsKnow) {
+  EXPECT_EQ(ExitCodeOf(absl::OkStatus()), 0);
+  EXPECT_EQ(ExitCodeOf(absl::NotFoundError("")), 1);
+  EXPECT_EQ(ExitCodeOf(absl::FailedPreconditionError("")), 1);
+  EXPECT_EQ(ExitCodeOf(absl::InvalidArgumentError("")), 2);
+  EXPECT_EQ(ExitCodeOf(absl::UnavailableError("")), 3);
+  EXPECT_EQ(ExitCodeOf(absl::DeadlineExceededError("")), 3);
+  EXPECT_EQ(ExitCodeOf(wire::Error(absl::StatusCode::kFailedPrecondition, "NOT_DECIDABLE", "")), 4);
+}
+
+TEST(Failures, AreToldWithWhatToDoBelow) {
+  EXPECT_EQ(ErrorText(absl::NotFoundError("no jobs/x\nsee: uaqf jobs list"), kPlain),
+            "error: no jobs/x\n  see: uaqf jobs list\n");
+  EXPECT_EQ(ErrorText(wire::Error(absl::StatusCode::kFailedPrecondition, "NOT_DECIDABLE", "no quality"), kPlain),
+            "error: not decidable: no quality\n");
+  EXPECT_EQ(ErrorText(wire::WithRetryDelay(absl::ResourceExhaustedError("full"), absl::Seconds(5)), kPlain),
+            "error: full\n  try again in 5s\n");
+}
+
+}  // namespace
+}  // namespace uaqf::client
