@@ -134,7 +134,8 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ChannelCredentials(con
 }
 
 bool MayBeWorker(const grpc::AuthContext& peer, absl::string_view id) {
-  if (peer.FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME).empty()) return true;
+  const auto transport = peer.FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
+  if (transport.empty() || transport[0] == "insecure") return true;
   for (const grpc::string_ref& value : peer.FindPropertyValues(GRPC_X509_SAN_PROPERTY_NAME)) {
     absl::string_view san(value.data(), value.size());
     if (absl::ConsumePrefix(&san, kWorkerRole) && (san == "*" || id.empty() || san == id)) return true;

@@ -1,11 +1,46 @@
 #include "server/metrics/exposition.h"
 
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
 #include <exception>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 namespace uaqf::metrics {
+
+void Exposition::WakeAccept() const {
+  const std::size_t colon = address_.rfind(':');
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(address_.substr(0, colon).c_str(), address_.substr(colon + 1).c_str(), &hints, &found) != 0) return;
+  const int socket_fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (socket_fd >= 0) {
+    // Whether it succeeds does not matter: it ends the poll.
+    if (connect(socket_fd, found->ai_addr, found->ai_addrlen) != 0) errno = 0;
+    close(socket_fd);
+  }
+  freeaddrinfo(found);
+}
+
+Exposition::~Exposition() {
+  std::atomic<bool> stopped{false};
+  std::thread waker([&] {
+    while (!stopped) {
+      WakeAccept();
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  });
+  exposer_.reset();
+  stopped = true;
+  waker.join();
+}
 
 absl::StatusOr<std::unique_ptr<Exposition>> Exposition::Start(const std::string& address, const Metrics& metrics) {
   const size_t colon = address.rfind(':');
