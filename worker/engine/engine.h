@@ -19,7 +19,7 @@ struct EngineOptions {
   // Compute threads, the calling one included; 0 = one for each CPU of `cpu_set`.
   int threads = 0;
   // CPUs the threads are pinned to, in order; empty = those the process may use.
-  std::vector<int> cpu_set;
+  std::vector<int> cpu_set = {};
   // Positions of the KV cache, prompt and output together; 0 = the model's context, at most 4096.
   int64_t max_sequence_tokens = 0;
 };

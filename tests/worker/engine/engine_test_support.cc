@@ -1,0 +1,65 @@
+#include "tests/worker/engine/engine_test_support.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "tests/support/test_data.h"
+#include "tests/worker/model/model_files.h"
+
+namespace uaqf::test {
+
+std::unique_ptr<engine::Engine> MakeEngine(const model::Checkpoint& checkpoint, const std::string& variant,
+                                           const engine::EngineOptions& options) {
+  auto engine = engine::Engine::Create(checkpoint, quantize::FindVariant(variant).value(), options);
+  EXPECT_TRUE(engine.ok()) << engine.status();
+  return engine.ok() ? *std::move(engine) : nullptr;
+}
+
+std::unique_ptr<model::Checkpoint> RandomCheckpoint(const model::ModelConfig& config, uint64_t seed,
+                                                    const std::string& config_json) {
+  const std::string folder = ScratchFolder();
+  WriteHuggingFace(folder, nlohmann::json::parse(config_json), RandomWeights(config, seed));
+  auto checkpoint = model::Checkpoint::Open(folder);
+  EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
+  return checkpoint.ok() ? *std::move(checkpoint) : nullptr;
+}
+
+std::unique_ptr<model::Checkpoint> RandomCheckpoint(const model::ModelConfig& config, uint64_t seed) {
+  return RandomCheckpoint(config, seed, HuggingFaceJson(config).dump());
+}
+
+std::vector<int32_t> RandomIds(size_t count, int64_t vocab, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::uniform_int_distribution<int32_t> draw(0, static_cast<int32_t>(vocab) - 1);
+  std::vector<int32_t> ids(count);
+  for (int32_t& id : ids) id = draw(random);
+  return ids;
+}
+
+double RelativeError(std::span<const float> got, std::span<const double> expected) {
+  EXPECT_EQ(got.size(), expected.size());
+  double largest = 0;
+  double error = 0;
+  for (size_t i = 0; i < std::min(got.size(), expected.size()); ++i) {
+    largest = std::max(largest, std::abs(expected[i]));
+    error = std::max(error, std::abs(static_cast<double>(got[i]) - expected[i]));
+  }
+  return error / largest;
+}
+
+std::vector<int32_t> Generate(engine::Engine& engine, std::span<const int32_t> prompt, size_t count) {
+  const auto awake = engine.KeepAwake();
+  std::vector<int32_t> ids;
+  absl::StatusOr<int32_t> next = engine.Prefill(prompt);
+  while (next.ok() && ids.size() < count) {
+    ids.push_back(*next);
+    if (ids.size() < count) next = engine.Decode(*next);
+  }
+  EXPECT_TRUE(next.ok()) << next.status();
+  return ids;
+}
+
+}  // namespace uaqf::test
