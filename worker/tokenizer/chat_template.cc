@@ -20,10 +20,7 @@ bool ContainsAny(std::string_view text, std::initializer_list<std::string_view> 
 }
 
 // What Python's str.strip(), and with it Jinja's trim, takes away.
-bool IsPythonSpace(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
+bool IsPythonSpace(char32_t c) { return IsWhiteSpace(c) || (c >= 0x1C && c <= 0x1F); }
 
 // Texts that are not UTF-8 come back as they are; encoding refuses them.
 std::string Strip(std::string_view text) {

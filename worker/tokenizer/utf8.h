@@ -19,6 +19,9 @@ size_t Utf8Length(unsigned char lead);
 char32_t DecodeUtf8(std::string_view text, size_t at);
 void AppendUtf8(char32_t character, std::string& out);
 
+// Unicode's White_Space property.
+bool IsWhiteSpace(char32_t character);
+
 // Takes from `pending` everything up to an unfinished character at its end; bytes that cannot become a character turn
 // into U+FFFD, one for each longest beginning of a character. With `final` nothing stays behind.
 std::string TakeUtf8(std::string& pending, bool final);

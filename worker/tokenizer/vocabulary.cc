@@ -9,7 +9,24 @@
 namespace uaqf::tokenizer {
 namespace {
 
-bool IsSpace(unsigned char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
+// Where the white space that ends at `end` begins, not before `begin`.
+size_t SpaceBefore(std::string_view text, size_t begin, size_t end) {
+  while (end > begin) {
+    size_t start = end - 1;
+    while (start > begin && (static_cast<unsigned char>(text[start]) & 0xC0) == 0x80) --start;
+    if (!IsWhiteSpace(DecodeUtf8(text, start))) break;
+    end = start;
+  }
+  return end;
+}
+
+// Where the white space that begins at `begin` ends.
+size_t SpaceAfter(std::string_view text, size_t begin) {
+  while (begin < text.size() && IsWhiteSpace(DecodeUtf8(text, begin))) {
+    begin += Utf8Length(static_cast<unsigned char>(text[begin]));
+  }
+  return begin;
+}
 
 }  // namespace
 
@@ -72,8 +89,8 @@ std::vector<Section> Vocabulary::Split(std::string_view text, bool normalized, b
     }
     size_t left = at;
     size_t right = at + token->content.size();
-    while (token->strip_left && left > begin && IsSpace(static_cast<unsigned char>(text[left - 1]))) --left;
-    while (token->strip_right && right < text.size() && IsSpace(static_cast<unsigned char>(text[right]))) ++right;
+    if (token->strip_left) left = SpaceBefore(text, begin, left);
+    if (token->strip_right) right = SpaceAfter(text, right);
     if (left > begin) sections.push_back({text.substr(begin, left - begin), -1});
     sections.push_back({text.substr(left, right - left), token->id});
     begin = at = right;
