@@ -99,6 +99,8 @@ absl::Status Client::Told(const grpc::Status& status, absl::Duration deadline) c
   // With a reason it is the coordinator that speaks.
   if (told.ok() || !wire::Reason(told).empty()) return told;
   switch (told.code()) {
+    // A call that meets a coordinator in the middle of its stop is cancelled by the transport.
+    case absl::StatusCode::kCancelled:
     case absl::StatusCode::kUnavailable:
       return absl::UnavailableError(absl::StrCat("lost the coordinator at ", address_, " (",
                                                  BriefCause(status.error_message()),

@@ -72,7 +72,7 @@ class Client {
   [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> ListJobs();
   [[nodiscard]] absl::StatusOr<v1::Job> CancelJob(const std::string& name, const std::string& request_id);
   // Calls `on_state` with the state now and after each change, until the job ends (Ok), the stream breaks, or
-  // `cancellation` is cancelled (Cancelled). One stream: FollowJob in watch.h reconnects.
+  // `cancellation` is cancelled (both Unavailable). One stream: FollowJob in watch.h reconnects.
   [[nodiscard]] absl::Status WatchJob(const std::string& name, const std::function<void(const v1::Job&)>& on_state,
                                       Cancellation& cancellation);
   // Calls `on_batch` with the accepted records from `cursor` on (empty: all), with `follow` until the job ends.

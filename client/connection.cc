@@ -19,16 +19,19 @@ struct Cause {
   const char* brief;
 };
 
+constexpr char kClosed[] = "the connection was closed";
+
 // In the words of gRPC and the system, and in ours.
-constexpr std::array<Cause, 9> kCauses{{{"Connection refused", "connection refused"},
-                                        {"Domain name not found", "no such host"},
-                                        {"DNS resolution failed", "no such host"},
-                                        {"No route to host", "no route to the host"},
-                                        {"Network is unreachable", "network unreachable"},
-                                        {"No such file or directory", "no such socket"},
-                                        {"handshake failed", "the TLS handshake failed"},
-                                        {"Handshake", "the TLS handshake failed"},
-                                        {"timed out", "no answer"}}};
+constexpr std::array<Cause, 10> kCauses{{{"Connection refused", "connection refused"},
+                                         {"Domain name not found", "no such host"},
+                                         {"DNS resolution failed", "no such host"},
+                                         {"No route to host", "no route to the host"},
+                                         {"Network is unreachable", "network unreachable"},
+                                         {"No such file or directory", "no such socket"},
+                                         {"handshake failed", "the TLS handshake failed"},
+                                         {"Handshake", "the TLS handshake failed"},
+                                         {"timed out", "no answer"},
+                                         {"CANCELLED", "it is stopping"}}};
 
 // What stands in the way, in the transport's words. `channel` has been trying: a call that does not wait for it fails
 // at once with the last error. A stream method, because those are not retried by the channel's policy.
@@ -49,7 +52,7 @@ std::string WhatToDo(const std::string& brief, const wire::Security& security) {
     return "check --tls-ca: it must be the authority that signed the coordinator's certificate, and the host name in "
            "it";
   }
-  if (brief == "closed at once" && !security.UsesTls()) {
+  if (brief == kClosed && !security.UsesTls()) {
     return "does it want TLS? give --tls-ca (UAQF_TLS_CA)    or name another: --server HOST:PORT, UAQF_SERVER";
   }
   if (security.UsesTls())
@@ -83,7 +86,7 @@ std::string BriefCause(absl::string_view transport_message) {
   }
   if (absl::StrContains(transport_message, "ocket closed") || absl::StrContains(transport_message, "onnection reset") ||
       absl::StrContains(transport_message, "GOAWAY")) {
-    return "closed at once";
+    return kClosed;
   }
   return transport_message.empty() ? "no answer" : std::string(transport_message);
 }

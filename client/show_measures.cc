@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +23,19 @@ std::string SignedWithSpread(bool has, const v1::Estimate& estimate, int decimal
   return absl::StrCat(value, " ±", Fixed(estimate.half_width(), decimals));
 }
 
+// Digits behind the point: `fewest`, or as many as show the smallest spread of a column at all.
+template <typename EstimateOf>
+int Decimals(const v1::MeasureVariantsResponse& measures, EstimateOf estimate_of, double unit, int fewest) {
+  constexpr int kMost = 6;
+  double smallest = std::numeric_limits<double>::infinity();
+  for (const v1::VariantMeasures& m : measures.variants()) {
+    const v1::Estimate estimate = estimate_of(m);
+    if (estimate.half_width() > 0) smallest = std::min(smallest, estimate.half_width() * unit);
+  }
+  if (!std::isfinite(smallest)) return fewest;
+  return std::clamp(static_cast<int>(std::ceil(-std::log10(smallest))), fewest, kMost);
+}
+
 template <typename Value>
 std::string Raw(bool has, Value value) {
   return has ? absl::StrCat(value) : "";
@@ -34,6 +50,12 @@ void AppendEstimate(bool has, const v1::Estimate& estimate, std::vector<std::str
 }  // namespace
 
 std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Terminal& terminal) {
+  const int latency = Decimals(
+      measures, [](const auto& m) { return m.latency_s(); }, 1, 3);
+  const int ttft = Decimals(
+      measures, [](const auto& m) { return m.ttft_s(); }, 1e3, 1);
+  const int nll = Decimals(
+      measures, [](const auto& m) { return m.delta_nll(); }, 1, 3);
   Table table({{"variant"},
                {"latency s", Align::kRight},
                {"±95 %", Align::kRight},
@@ -49,18 +71,18 @@ std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Term
                {"tainted", Align::kRight},
                {"quarantined", Align::kRight}});
   for (const v1::VariantMeasures& m : measures.variants()) {
-    table.AddRow({m.variant(), m.has_latency_s() ? Fixed(m.latency_s().value(), 3) : "",
-                  Spread(m.has_latency_s(), m.latency_s(), 3), m.has_ttft_s() ? Fixed(m.ttft_s().value() * 1e3, 1) : "",
-                  m.has_tokens_per_s() ? Fixed(m.tokens_per_s().value(), 1) : "",
-                  m.has_speedup() ? Fixed(m.speedup(), 2) : "",
-                  m.has_relative_stability() ? absl::StrCat(Fixed(m.relative_stability() * 100, 2), " %") : "",
-                  m.has_perplexity() ? Fixed(m.perplexity(), 3) : "",
-                  m.has_delta_perplexity() ? Signed(m.delta_perplexity(), 3) : "",
-                  SignedWithSpread(m.has_delta_nll(), m.delta_nll(), 3),
-                  SignedWithSpread(m.has_output_length_change(), m.output_length_change(), 1),
-                  m.has_memory_bytes() ? Bytes(m.memory_bytes()) : "",
-                  m.tainted_chunks() > 0 ? Count(m.tainted_chunks(), "chunk") : "",
-                  m.quarantined() > 0 ? Count(m.quarantined(), "record") : ""});
+    table.AddRow(
+        {m.variant(), m.has_latency_s() ? Fixed(m.latency_s().value(), latency) : "",
+         Spread(m.has_latency_s(), m.latency_s(), latency), m.has_ttft_s() ? Fixed(m.ttft_s().value() * 1e3, ttft) : "",
+         m.has_tokens_per_s() ? Fixed(m.tokens_per_s().value(), 1) : "", m.has_speedup() ? Fixed(m.speedup(), 2) : "",
+         m.has_relative_stability() ? absl::StrCat(Fixed(m.relative_stability() * 100, 2), " %") : "",
+         m.has_perplexity() ? Fixed(m.perplexity(), 3) : "",
+         m.has_delta_perplexity() ? Signed(m.delta_perplexity(), 3) : "",
+         SignedWithSpread(m.has_delta_nll(), m.delta_nll(), nll),
+         SignedWithSpread(m.has_output_length_change(), m.output_length_change(), 1),
+         m.has_memory_bytes() ? Bytes(m.memory_bytes()) : "",
+         m.tainted_chunks() > 0 ? Count(m.tainted_chunks(), "chunk") : "",
+         m.quarantined() > 0 ? Count(m.quarantined(), "record") : ""});
   }
   table.DropEmptyColumns();
   std::string text = table.Text(terminal);

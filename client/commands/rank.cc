@@ -1,11 +1,14 @@
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/commands/commands.h"
 #include "client/commands/profile_options.h"
+#include "client/failure.h"
 #include "client/json.h"
 #include "client/names.h"
 #include "client/show.h"
+#include "proto/wire/status.h"
 
 namespace uaqf::client {
 namespace {
@@ -34,6 +37,15 @@ absl::StatusOr<v1::RankVariantsRequest> Request(Client& client, const RankFlags&
   return request;
 }
 
+// A constraint nobody asked for by name must not be a dead end.
+absl::Status WithWayOut(const absl::Status& status) {
+  if (ExitCodeOf(status) != kExitNotDecidable) return status;
+  const std::string message(status.message());
+  if (!absl::StrContains(message, "sanity constraint")) return status;
+  return wire::Error(status.code(), kReasonNotDecidable,
+                     absl::StrCat(message, "\nwithout the constraint: --no-sanity"));
+}
+
 absl::Status Rank(Context& context, const RankFlags& flags) {
   // A bad weight is told without asking anyone.
   if (!flags.given.weights.empty()) {
@@ -44,7 +56,7 @@ absl::Status Rank(Context& context, const RankFlags& flags) {
   const auto request = Request(**client, flags);
   if (!request.ok()) return request.status();
   const auto answer = (*client)->RankVariants(*request);
-  if (!answer.ok()) return answer.status();
+  if (!answer.ok()) return WithWayOut(answer.status());
   if (context.json()) {
     context.Print(ToJson(*answer));
   } else if (context.csv()) {

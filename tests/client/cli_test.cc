@@ -259,6 +259,17 @@ TEST_F(Cli, ExitsWithFourWhenItIsNotDecidable) {
   EXPECT_EQ(outcome.err, "error: not decidable: the profile weighs quality 0.6, and there are no quality records\n");
 }
 
+TEST_F(Cli, ShowsTheWayOutOfAConstraintThatCannotBeJudged) {
+  coordinator_.Add(SampleJob("jobs/k7f2m9", 360));
+  coordinator_.With([](FakeState& state) {
+    state.failures["RankVariants"] = wire::Error(absl::StatusCode::kFailedPrecondition, kReasonNotDecidable,
+                                                 "fp16 lacks the sanity constraint: no quality records");
+  });
+  const Outcome outcome = Uaqf({"rank", "k7f", "--weights", "speed=1"});
+  EXPECT_EQ(outcome.code, 4);
+  EXPECT_THAT(outcome.err, EndsWith("\n  without the constraint: --no-sanity\n"));
+}
+
 TEST_F(Cli, KeepsProfiles) {
   const Outcome created = Uaqf({"profiles", "create", "mine", "--weights", "speed=1", "--description", "fast"});
   EXPECT_EQ(created.code, 0) << created.err;
@@ -350,7 +361,7 @@ TEST_F(Cli, WatchesThroughARestartOfTheCoordinator) {
   coordinator_.Stop();
   ASSERT_TRUE(run.AwaitOutput("waiting   lost the coordinator"));
   coordinator_.Start();
-  ASSERT_TRUE(run.AwaitOutput("the coordinator is back"));
+  ASSERT_TRUE(run.AwaitOutput("the coordinator is back")) << run.Finish().out << run.Finish().err;
   coordinator_.Change("jobs/a", [](v1::Job& job) { job.set_state(v1::JOB_STATE_SUCCEEDED); });
   EXPECT_EQ(run.Finish().code, 0);
 }

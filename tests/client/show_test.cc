@@ -43,6 +43,18 @@ TEST(ShowMeasures, ShowsNoFigureThatWasNotMeasured) {
             "rtn-w4-g64              -      -     91.0   73.3     2.19     0.77 %  117 MB\n");
 }
 
+// A model of milliseconds has spreads that three digits would show as nothing.
+TEST(ShowMeasures, ShowsTheDigitsOfASmallSpread) {
+  v1::MeasureVariantsResponse measures;
+  v1::VariantMeasures* m = measures.add_variants();
+  m->set_variant("fp16");
+  m->mutable_latency_s()->set_value(.0392794);
+  m->mutable_latency_s()->set_half_width(.000152);
+  EXPECT_EQ(MeasuresText(measures, kPlain),
+            "variant  latency s   ±95 %\n"
+            "fp16        0.0393  0.0002\n");
+}
+
 TEST(ShowMeasures, KeepsItsCsvColumns) {
   const std::string csv = MeasuresCsv(SampleMeasures());
   EXPECT_THAT(csv, StartsWith("variant,timing_records,prompts,repeats,latency_s,latency_s_half_width,latency_p50_s,"
