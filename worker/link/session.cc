@@ -14,6 +14,8 @@ namespace {
 // Reports that are wanted follow each other no closer than this.
 constexpr absl::Duration kShortestGap = absl::Milliseconds(5);
 constexpr absl::Duration kLongestInterval = absl::Seconds(60);
+// Silence that is worth a line in the log.
+constexpr absl::Duration kSilence = absl::Seconds(5);
 
 absl::Duration FromProto(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
@@ -48,6 +50,7 @@ Session::~Session() {
   {
     const absl::MutexLock lock(&mutex_);
     stream = std::move(stream_);
+    lonely_ = true;  // on purpose: nothing to log
   }
   stream.reset();
 }
@@ -94,6 +97,7 @@ void Session::OnDesired(const v1::DesiredState& desired) {
     const absl::MutexLock lock(&mutex_);
     backoff_.Reset();
     found = std::exchange(lonely_, false);
+    last_heard_ = absl::Now();
     answered_ = desired.acknowledged_sequence();
     if (desired.has_next_report_in()) {
       interval_ = std::clamp(FromProto(desired.next_report_in()), kShortestGap, kLongestInterval);
@@ -110,7 +114,7 @@ void Session::OnEnd(const grpc::Status& status) {
     ended_ = true;
     refused_ = Refusal(status);
     retry_at_ = absl::Now() + backoff_.Next();
-    lost = !std::exchange(lonely_, true);
+    lost = refused_.ok() && !std::exchange(lonely_, true);
   }
   if (lost) spdlog::warn("lost the coordinator: {}; trying again", status.error_message());
   wake_();
@@ -118,28 +122,39 @@ void Session::OnEnd(const grpc::Status& status) {
 
 absl::StatusOr<absl::Time> Session::Tend(absl::Time now) {
   std::unique_ptr<StateStream> old;
+  absl::Time next;
+  bool silent = false;
   {
     const absl::MutexLock lock(&mutex_);
     if (!refused_.ok()) return refused_;
-    if (!ended_) {
+    if (ended_ && now < retry_at_) return retry_at_;
+    if (ended_) {
+      old = std::move(stream_);
+    } else {
       const absl::Duration limit = measuring_ ? 2 * interval_ : wanted_ ? kShortestGap : interval_;
       if (now - last_report_ >= limit) SendLocked(now);
-      return last_report_ + (measuring_ ? 2 * interval_ : wanted_ ? kShortestGap : interval_);
+      next = last_report_ + (measuring_ ? 2 * interval_ : wanted_ ? kShortestGap : interval_);
+      silent = now - std::max(last_heard_, opened_) > kSilence && !std::exchange(lonely_, true);
     }
-    if (now < retry_at_) return retry_at_;
-    old = std::move(stream_);
   }
+  if (silent) spdlog::warn("no answer from the coordinator for {} s; still trying", absl::ToInt64Seconds(kSilence));
+  if (old == nullptr && next != absl::Time()) return next;
   old.reset();
+  Open(now);
+  return now + kSilence;
+}
+
+void Session::Open(absl::Time now) {
   auto fresh = std::make_unique<StateStream>(
       StateStream::Handlers{[this](const v1::DesiredState& desired) { OnDesired(desired); },
                             [this](const grpc::Status& status) { OnEnd(status); }});
   StateStream* const started = fresh.get();
   const absl::MutexLock lock(&mutex_);
   ended_ = false;
+  opened_ = now;
   stream_ = std::move(fresh);
   started->Start([this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Session(context, reactor); });
   SendLocked(now);
-  return now + interval_;
 }
 
 int64_t Session::sent_sequence() const {

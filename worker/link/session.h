@@ -50,6 +50,7 @@ class Session {
 
   bool DueLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Open(absl::Time now);
   void OnDesired(const v1::DesiredState& desired);
   void OnEnd(const grpc::Status& status);
 
@@ -67,6 +68,8 @@ class Session {
   bool lonely_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration interval_ ABSL_GUARDED_BY(mutex_) = absl::Seconds(1);
   absl::Time last_report_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Time last_heard_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Time opened_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time retry_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t sent_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t answered_ ABSL_GUARDED_BY(mutex_) = 0;

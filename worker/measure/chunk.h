@@ -54,10 +54,10 @@ class ChunkSink {
 
 // What the runs of a worker share; all borrowed.
 struct ChunkDevice {
-  Evaluator* evaluator;
-  DeviceMonitor* monitor;
-  DeviceLock* lock;
-  Clock* clock;
+  Evaluator* evaluator = nullptr;
+  DeviceMonitor* monitor = nullptr;
+  DeviceLock* lock = nullptr;
+  Clock* clock = nullptr;
   // How long an item waits for the device's lock file before it is measured without it, and the chunk tainted.
   absl::Duration lock_patience = absl::Seconds(2);
 };

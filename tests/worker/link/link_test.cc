@@ -1,0 +1,323 @@
+// The worker's link against a coordinator in the same process, over real sockets, with an evaluator that makes its
+// figures up.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "tests/fault/null_worker/null_evaluator.h"
+#include "tests/support/test_data.h"
+#include "tests/worker/link/fake_worker_port.h"
+#include "worker/link/host.h"
+#include "worker/measure/clock.h"
+
+namespace uaqf::link {
+namespace {
+
+using test::FakeWorkerPort;
+using testing::HasSubstr;
+
+constexpr char kPrompts[] = "promptSets/0000000000000000000000000000000000000000000000000000000000000001";
+
+// Stops before the item it is told, until it is let go.
+class GatedEvaluator final : public measure::Evaluator {
+ public:
+  absl::Status Load(const measure::HostRequest& request) override { return null_.Load(request); }
+  void Unload() override { null_.Unload(); }
+  absl::StatusOr<measure::SurveyReport> Survey(const measure::SurveyRequest& request) override {
+    return null_.Survey(request);
+  }
+  absl::StatusOr<measure::Timing> TimePrompt(const measure::Prompt& prompt,
+                                             const measure::GenerationRequest& request) override {
+    if (prompt.id == gate_at) {
+      reached.Notify();
+      opened.WaitForNotification();
+    }
+    return null_.TimePrompt(prompt, request);
+  }
+  absl::StatusOr<measure::Generation> Generate(const measure::Prompt& prompt,
+                                               const measure::GenerationRequest& request) override {
+    return null_.Generate(prompt, request);
+  }
+  absl::StatusOr<measure::WindowScore> ScoreWindow(const measure::PromptSet& text, int32_t context,
+                                                   int32_t index) override {
+    return null_.ScoreWindow(text, context, index);
+  }
+  absl::StatusOr<measure::Identity> Identify() override { return null_.Identify(); }
+  absl::StatusOr<measure::Memory> MemoryUsed() override { return null_.MemoryUsed(); }
+
+  std::string gate_at;
+  absl::Notification reached;
+  absl::Notification opened;
+
+ private:
+  test::NullEvaluator null_{{}};
+};
+
+v1::Lease TimingLease(int chunk, int count, int64_t epoch = 1) {
+  v1::Lease lease;
+  *lease.mutable_attempt() = ToProto(Attempt{"jobs/a", chunk, epoch});
+  lease.mutable_duration()->set_seconds(60);
+  lease.set_kind(v1::CHUNK_KIND_TIMING);
+  lease.set_variant("fp16");
+  lease.set_repeat(1);
+  lease.set_item_count(count);
+  lease.set_prompt_set(kPrompts);
+  lease.mutable_timing()->set_max_output_tokens(8);
+  lease.mutable_timing()->set_warmup_generations(0);
+  return lease;
+}
+
+v1::DesiredState Wanting(std::initializer_list<v1::Lease> leases) {
+  v1::DesiredState desired;
+  desired.mutable_assignment()->set_model("null");
+  desired.mutable_assignment()->set_variant("fp16");
+  for (const v1::Lease& lease : leases) *desired.add_leases() = lease;
+  return desired;
+}
+
+class LinkTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::vector<v1::Prompt> prompts(2000);
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      prompts[i].set_id(absl::StrCat("p", i));
+      prompts[i].set_text("Say something.");
+    }
+    coordinator_.AddPrompts(kPrompts, prompts);
+  }
+
+  void StartHost() {
+    auto lock = measure::DeviceLock::Open(test::ScratchFolder(), "null");
+    ASSERT_TRUE(lock.ok()) << lock.status();
+    lock_ = *std::move(lock);
+    HostOptions options;
+    options.server = coordinator_.address();
+    options.security.insecure_dev = true;
+    options.worker = "w1";
+    options.build = "test";
+    options.device = {&evaluator_, &monitor_, lock_.get(), &clock_, absl::Seconds(1)};
+    auto host = Host::Create(std::move(options), [this] { refused_.Notify(); });
+    ASSERT_TRUE(host.ok()) << host.status();
+    host_ = *std::move(host);
+    host_->Start();
+  }
+
+  // Number of whole attempts received, by their last batches.
+  int Ends() const {
+    int ends = 0;
+    for (const v1::RecordBatch& batch : coordinator_.batches()) ends += batch.has_end() ? 1 : 0;
+    return ends;
+  }
+
+  // Is an attempt of this chunk in the latest report?
+  bool Reports(int chunk) const {
+    const v1::WorkerState state = coordinator_.last_state();
+    return std::any_of(state.attempts().begin(), state.attempts().end(),
+                       [chunk](const v1::AttemptProgress& attempt) { return attempt.attempt().chunk() == chunk; });
+  }
+
+  FakeWorkerPort coordinator_;
+  measure::SteadyClock clock_;
+  test::NullMonitor monitor_{"null"};
+  GatedEvaluator evaluator_;
+  std::unique_ptr<measure::DeviceLock> lock_;
+  absl::Notification refused_;
+  std::unique_ptr<Host> host_;
+};
+
+TEST_F(LinkTest, TellsWhatItIsAndHostsWhatItIsAssigned) {
+  coordinator_.Want(Wanting({}));
+  StartHost();
+  v1::ModelInfo model;
+  model.set_model("null");
+  host_->SetModels({model});
+  ASSERT_TRUE(coordinator_.Await([this] {
+    const v1::WorkerState state = coordinator_.last_state();
+    return state.hosted().state() == v1::VARIANT_STATE_READY && state.models_size() == 1;
+  }));
+  const v1::WorkerState state = coordinator_.last_state();
+  EXPECT_EQ(state.worker(), "workers/w1");
+  EXPECT_EQ(state.device().id(), "null");
+  EXPECT_EQ(state.hosted().variant(), "fp16");
+}
+
+TEST_F(LinkTest, RunsALeaseAndEndsItWithCountAndEvidence) {
+  coordinator_.Want(Wanting({TimingLease(0, 5)}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 1; }));
+  int items = 0;
+  for (const v1::RecordBatch& batch : coordinator_.batches()) {
+    EXPECT_EQ(batch.worker(), "workers/w1");
+    for (const v1::Record& record : batch.records()) {
+      EXPECT_EQ(record.item(), items++);
+      EXPECT_EQ(record.repeat(), 1);
+      EXPECT_GT(record.timing().latency_ns(), 0);
+    }
+  }
+  EXPECT_EQ(items, 5);
+  const v1::AttemptEnd end = coordinator_.batches().back().end();
+  EXPECT_EQ(end.record_count(), 5);
+  EXPECT_EQ(end.evidence().device().id(), "null");
+  EXPECT_GT(end.evidence().memory().weights_bytes(), 0);
+  EXPECT_EQ(end.evidence().model_digest().size(), 64u);
+}
+
+TEST_F(LinkTest, CutsALongAttemptIntoBatchesWithoutGaps) {
+  coordinator_.Want(Wanting({TimingLease(0, 1000)}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 1; }));
+  int64_t sequence = 0;
+  int records = 0;
+  for (const v1::RecordBatch& batch : coordinator_.batches()) {
+    EXPECT_EQ(batch.sequence(), sequence++);
+    EXPECT_LE(batch.records_size(), 256);
+    records += batch.records_size();
+  }
+  EXPECT_EQ(records, 1000);
+}
+
+TEST_F(LinkTest, FetchesAPromptSetOnce) {
+  coordinator_.Want(Wanting({TimingLease(0, 2), TimingLease(1, 2), TimingLease(2, 2)}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 3; }));
+  EXPECT_EQ(coordinator_.fetches(), 1);
+}
+
+TEST_F(LinkTest, SendsEverythingUnacknowledgedAgainAfterAReconnect) {
+  // The first stream breaks at the third batch and has acknowledged nothing but the first.
+  coordinator_.JudgeBy([n = 0](const v1::RecordBatch&) mutable -> std::optional<v1::RecordVerdict> {
+    if (++n == 3) return std::nullopt;
+    return v1::RECORD_VERDICT_STORED;
+  });
+  coordinator_.Want(Wanting({TimingLease(0, 1000)}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() >= 1 && coordinator_.record_streams() == 2; }));
+  std::map<int64_t, std::string> content;
+  for (const v1::RecordBatch& batch : coordinator_.batches()) {
+    const auto [it, fresh] = content.emplace(batch.sequence(), batch.SerializeAsString());
+    EXPECT_TRUE(fresh || it->second == batch.SerializeAsString()) << "batch " << batch.sequence() << " changed";
+  }
+  EXPECT_EQ(content.size(), static_cast<size_t>(content.rbegin()->first) + 1);
+  ASSERT_TRUE(coordinator_.Await([this] { return coordinator_.last_state().attempts_size() == 1; }));
+}
+
+TEST_F(LinkTest, DropsAnAttemptWhoseLeaseIsLostAndRunsTheNext) {
+  coordinator_.JudgeBy([](const v1::RecordBatch& batch) {
+    return batch.attempt().chunk() == 0 ? v1::RECORD_VERDICT_LEASE_LOST : v1::RECORD_VERDICT_STORED;
+  });
+  // The first batch leaves before this item; either the refusal is there in time, or the item waits for it.
+  evaluator_.gate_at = "p256";
+  coordinator_.Want(Wanting({TimingLease(0, 2000), TimingLease(1, 3)}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return !coordinator_.batches().empty() && !Reports(0); }));
+  evaluator_.opened.Notify();
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 1; }));
+  EXPECT_EQ(coordinator_.batches().back().attempt().chunk(), 1);
+}
+
+TEST_F(LinkTest, StopsAnAttemptThatIsNotWantedAnyMore) {
+  evaluator_.gate_at = "p3";
+  coordinator_.Want(Wanting({TimingLease(0, 8)}));
+  StartHost();
+  evaluator_.reached.WaitForNotification();
+  coordinator_.Want(Wanting({TimingLease(1, 2)}));
+  ASSERT_TRUE(coordinator_.Await([this] { return Reports(1); }));
+  evaluator_.opened.Notify();
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 1; }));
+  for (const v1::RecordBatch& batch : coordinator_.batches()) {
+    EXPECT_FALSE(batch.attempt().chunk() == 0 && batch.has_end());
+  }
+}
+
+TEST_F(LinkTest, FinishesTheRunningChunkAndGivesBackTheRestWhenItDrains) {
+  evaluator_.gate_at = "p1";
+  coordinator_.Want(Wanting({TimingLease(0, 4), TimingLease(1, 4)}));
+  StartHost();
+  evaluator_.reached.WaitForNotification();
+  std::thread drain([this] { EXPECT_TRUE(host_->Drain(absl::Seconds(20))); });
+  ASSERT_TRUE(coordinator_.Await([this] { return coordinator_.last_state().draining(); }));
+  EXPECT_EQ(coordinator_.last_state().attempts_size(), 1);
+  evaluator_.opened.Notify();
+  drain.join();
+  EXPECT_EQ(Ends(), 1);
+  EXPECT_EQ(coordinator_.last_state().attempts_size(), 0);
+}
+
+TEST_F(LinkTest, SurvivesARestartOfTheCoordinator) {
+  evaluator_.gate_at = "p2";
+  coordinator_.Want(Wanting({TimingLease(0, 4)}));
+  StartHost();
+  evaluator_.reached.WaitForNotification();
+  const std::string session = coordinator_.last_state().session();
+  coordinator_.Stop();
+  coordinator_.Start();
+  evaluator_.opened.Notify();
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 1; }));
+  EXPECT_EQ(coordinator_.batches().back().end().record_count(), 4);
+  EXPECT_EQ(coordinator_.last_state().session(), session);
+}
+
+TEST_F(LinkTest, ReportsWhyAnAttemptFailed) {
+  v1::Lease beyond = TimingLease(0, 8);
+  beyond.set_first_item(1995);
+  coordinator_.Want(Wanting({beyond}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] {
+    const v1::WorkerState state = coordinator_.last_state();
+    return state.attempts_size() == 1 && !state.attempts(0).error().empty();
+  }));
+  EXPECT_THAT(coordinator_.last_state().attempts(0).error(), HasSubstr("ends at item 2003: expected at most 2000"));
+}
+
+TEST_F(LinkTest, SurveysAJobWithoutHostingAnything) {
+  v1::DesiredState desired;
+  v1::Survey& survey = *desired.add_surveys();
+  survey.set_job("jobs/b");
+  survey.set_model("null");
+  survey.set_prompt_set(kPrompts);
+  coordinator_.Want(desired);
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return coordinator_.last_state().surveys_size() == 1; }));
+  const v1::SurveyResult result = coordinator_.last_state().surveys(0);
+  EXPECT_EQ(result.error(), "");
+  EXPECT_GT(result.longest_input_tokens(), 0);
+  EXPECT_FALSE(coordinator_.last_state().has_hosted());
+}
+
+TEST_F(LinkTest, SaysThatASetIsMissing) {
+  v1::DesiredState desired;
+  desired.add_surveys()->set_job("jobs/b");
+  desired.mutable_surveys(0)->set_prompt_set("promptSets/none");
+  coordinator_.Want(desired);
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return coordinator_.last_state().surveys_size() == 1; }));
+  EXPECT_THAT(coordinator_.last_state().surveys(0).error(), HasSubstr("promptSets/none"));
+}
+
+TEST_F(LinkTest, EndsWhenAnotherProcessTakesItsName) {
+  coordinator_.RefuseSessions({grpc::StatusCode::ABORTED, "a newer session of workers/w1 exists"});
+  StartHost();
+  refused_.WaitForNotification();
+  EXPECT_EQ(host_->failure().code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(std::string(host_->failure().message()), HasSubstr("worker name"));
+}
+
+TEST_F(LinkTest, RefusesAWorkerNameWithASlash) {
+  HostOptions options;
+  options.server = coordinator_.address();
+  options.worker = "a/b";
+  options.device.monitor = &monitor_;
+  const auto host = Host::Create(std::move(options), [] {});
+  EXPECT_EQ(host.status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace uaqf::link
