@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/types/span.h"
 #include "server/core/chunk.h"
 #include "server/core/types.h"
 

@@ -215,7 +215,10 @@ bool Scheduler::Impl::Assign(ActiveJob* job, const std::string& device, const st
   const bool timing = turn != turns_.end() && turn->second.timing > 0;
   const std::int32_t tokens = MaxSequenceTokens(job->spec, job->survey);
   bool waits = false;
-  for (WorkerEntry* worker : live) {
+  // Those that host nothing come first: what they take need not be loaded twice.
+  std::vector<WorkerEntry*> order = live;
+  std::stable_partition(order.begin(), order.end(), [](const WorkerEntry* w) { return w->variant.empty(); });
+  for (WorkerEntry* worker : order) {
     if (!worker->leases.empty()) continue;
     std::int32_t want = HostedIndex(*job, *worker);
     if (want >= 0 && FirstRunnable(*job, want, *worker).has_value()) {

@@ -1,0 +1,180 @@
+#include "server/core/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+#include "server/core/random.h"
+
+namespace uaqf::core {
+namespace {
+
+JobSpec Spec(std::int32_t variants, std::uint64_t seed) {
+  JobSpec spec;
+  for (std::int32_t v = 0; v < variants; ++v)
+    spec.variants.push_back(v + 1 < variants ? absl::StrCat("v", v) : std::string(kBaselineVariant));
+  spec.seed = seed;
+  return spec;
+}
+
+// Every shape a job can have, small.
+struct Shape {
+  JobSpec spec;
+  std::int32_t prompts = 0;
+  Survey survey;
+};
+
+Shape RandomShape(std::uint64_t seed) {
+  Random random(seed);
+  Shape shape;
+  shape.spec = Spec(1 + static_cast<std::int32_t>(random.Below(7)), random.Next());
+  shape.spec.timing.repeats = 1 + static_cast<std::int32_t>(random.Below(5));
+  shape.spec.timing.block_prompts = 1 + static_cast<std::int32_t>(random.Below(9));
+  shape.prompts = 1 + static_cast<std::int32_t>(random.Below(40));
+  if (random.Below(2) == 0) shape.spec.quality.text_set = "t";
+  shape.spec.quality.max_windows = static_cast<std::int32_t>(random.Below(12));
+  shape.survey.text_windows = static_cast<std::int32_t>(random.Below(20));
+  return shape;
+}
+
+TEST(Plan, CoversEveryRecordExactlyOnce) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    const Shape shape = RandomShape(seed);
+    std::set<std::tuple<ChunkKind, std::int32_t, std::int32_t, std::int32_t>> seen;
+    const std::vector<Chunk> plan = MakePlan(shape.spec, shape.prompts, shape.survey);
+    for (std::size_t i = 0; i < plan.size(); ++i) {
+      ASSERT_EQ(plan[i].index, static_cast<std::int32_t>(i));
+      ASSERT_EQ(plan[i].position, plan[i].index);
+      ASSERT_GE(plan[i].count, 1);
+      for (std::int32_t item = plan[i].first; item < plan[i].first + plan[i].count; ++item) {
+        ASSERT_TRUE(seen.insert({plan[i].kind, plan[i].variant, plan[i].repeat, item}).second) << "seed " << seed;
+      }
+    }
+    const std::int32_t windows = WindowCount(shape.spec, shape.survey);
+    ASSERT_EQ(static_cast<std::int64_t>(seen.size()), PlannedRecords(shape.spec, shape.prompts, windows));
+    const auto variants = static_cast<std::int32_t>(shape.spec.variants.size());
+    for (std::int32_t v = 0; v < variants; ++v) {
+      for (std::int32_t item = 0; item < shape.prompts; ++item) {
+        ASSERT_TRUE(seen.count({ChunkKind::kGeneration, v, 0, item}));
+        for (std::int32_t r = 0; r < shape.spec.timing.repeats; ++r) {
+          ASSERT_TRUE(seen.count({ChunkKind::kTiming, v, r, item}));
+        }
+      }
+      for (std::int32_t w = 0; w < windows; ++w) ASSERT_TRUE(seen.count({ChunkKind::kPerplexity, v, 0, w}));
+    }
+  }
+}
+
+TEST(Plan, LetsEveryBlockVisitAllVariantsBeforeTheNext) {
+  const Shape shape = RandomShape(7);
+  const std::vector<Chunk> plan = MakePlan(shape.spec, shape.prompts, shape.survey);
+  const std::size_t n = shape.spec.variants.size();
+  for (std::size_t i = 0; i < plan.size(); i += n) {
+    std::set<std::int32_t> variants;
+    for (std::size_t j = i; j < i + n; ++j) {
+      EXPECT_EQ(plan[j].first, plan[i].first);
+      EXPECT_EQ(plan[j].kind, plan[i].kind);
+      EXPECT_EQ(plan[j].repeat, plan[i].repeat);
+      variants.insert(plan[j].variant);
+    }
+    EXPECT_EQ(variants.size(), n);
+  }
+}
+
+TEST(Plan, PutsQualityFirstAndTheBaselineFirstInIt) {
+  JobSpec spec = Spec(3, 1);  // the baseline is the last of the spec
+  spec.quality.text_set = "t";
+  Survey survey;
+  survey.text_windows = 7;
+  const std::vector<Chunk> plan = MakePlan(spec, 10, survey);
+  bool timing = false;
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    timing |= plan[i].kind == ChunkKind::kTiming;
+    EXPECT_EQ(plan[i].kind == ChunkKind::kTiming, timing);
+    if (!timing && i % 3 == 0) {
+      EXPECT_EQ(plan[i].variant, 2);
+    }
+  }
+}
+
+TEST(Plan, DependsOnNothingButItsArguments) {
+  const Shape shape = RandomShape(3);
+  const std::vector<Chunk> a = MakePlan(shape.spec, shape.prompts, shape.survey);
+  const std::vector<Chunk> b = MakePlan(shape.spec, shape.prompts, shape.survey);
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i].variant, b[i].variant);
+}
+
+TEST(Plan, ChangesItsOrderWithTheSeed) {
+  JobSpec spec = Spec(6, 1);
+  const auto order = [&](std::uint64_t seed) {
+    spec.seed = seed;
+    std::vector<std::int32_t> variants;
+    for (const Chunk& chunk : MakePlan(spec, 80, {})) {
+      if (chunk.kind == ChunkKind::kTiming) variants.push_back(chunk.variant);
+    }
+    return variants;
+  };
+  EXPECT_NE(order(1), order(2));
+}
+
+TEST(Plan, ScoresAsManyWindowsAsThereAreAndAsAreAsked) {
+  JobSpec spec = Spec(1, 0);
+  Survey survey;
+  survey.text_windows = 9;
+  EXPECT_EQ(WindowCount(spec, survey), 0);
+  spec.quality.text_set = "t";
+  EXPECT_EQ(WindowCount(spec, survey), 9);
+  spec.quality.max_windows = 4;
+  EXPECT_EQ(WindowCount(spec, survey), 4);
+  spec.quality.max_windows = 40;
+  EXPECT_EQ(WindowCount(spec, survey), 9);
+}
+
+TEST(Plan, SizesTheCacheForTheLongestSequence) {
+  JobSpec spec = Spec(1, 0);
+  spec.timing.max_output_tokens = 100;
+  Survey survey;
+  survey.longest_input_tokens = 30;
+  EXPECT_EQ(MaxSequenceTokens(spec, survey), 130);
+  spec.timing.input_tokens = 512;
+  EXPECT_EQ(MaxSequenceTokens(spec, survey), 612);
+  spec.quality.text_set = "t";
+  spec.quality.context_tokens = 2048;
+  EXPECT_EQ(MaxSequenceTokens(spec, survey), 2048);
+}
+
+TEST(BalancedOrder, PutsEveryVariantEquallyOftenAtEveryPlace) {
+  for (std::int32_t n = 1; n <= 9; ++n) {
+    const BalancedOrder order(n, 42);
+    std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t> places;
+    std::vector<std::int32_t> row;
+    for (std::int64_t r = 0; r < order.period(); ++r) {
+      order.Row(r, &row);
+      ASSERT_EQ(row.size(), static_cast<std::size_t>(n));
+      for (std::int32_t place = 0; place < n; ++place) ++places[{row[place], place}];
+    }
+    ASSERT_EQ(places.size(), static_cast<std::size_t>(n * n));
+    for (const auto& [key, count] : places) EXPECT_EQ(count, order.period() / n) << n;
+  }
+}
+
+TEST(BalancedOrder, LetsEveryVariantFollowEveryOtherEquallyOften) {
+  for (std::int32_t n = 2; n <= 9; ++n) {
+    const BalancedOrder order(n, 42);
+    std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t> pairs;
+    std::vector<std::int32_t> row;
+    for (std::int64_t r = 0; r < order.period(); ++r) {
+      order.Row(r, &row);
+      for (std::int32_t place = 1; place < n; ++place) ++pairs[{row[place - 1], row[place]}];
+    }
+    ASSERT_EQ(pairs.size(), static_cast<std::size_t>(n * (n - 1))) << n;
+    for (const auto& [key, count] : pairs) EXPECT_EQ(count, pairs.begin()->second) << n;
+  }
+}
+
+}  // namespace
+}  // namespace uaqf::core
