@@ -1,0 +1,191 @@
+#include "tests/server/rpc/fake_worker.h"
+
+#include <grpcpp/channel.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace uaqf::test {
+namespace {
+
+constexpr auto kPatience = std::chrono::seconds(30);
+
+}  // namespace
+
+FakeWorker::FakeWorker(std::shared_ptr<grpc::Channel> channel, const std::string& name, const std::string& session)
+    : channel_(std::move(channel)), stub_(v1::WorkerService::NewStub(channel_)) {
+  state.set_worker("workers/" + name);
+  state.set_session(session);
+  state.mutable_device()->set_id("device-of-" + name);
+  state.mutable_device()->set_backend("cpu");
+  v1::ModelInfo& model = *state.add_models();
+  model.set_model("m");
+  model.set_context_tokens(4096);
+  model.set_release_format("Q4_1");
+  for (const char* variant : {"fp16", "rtn-w8", "rtn-w4"}) {
+    v1::VariantInfo& info = *model.add_variants();
+    info.set_variant(variant);
+    info.set_fits(true);
+  }
+}
+
+FakeWorker::~FakeWorker() {
+  if (session_ != nullptr) FinishSession();
+  if (records_ != nullptr) {
+    records_context_->TryCancel();
+    records_->Finish();
+  }
+}
+
+std::unique_ptr<grpc::ClientContext> FakeWorker::Context() {
+  auto context = std::make_unique<grpc::ClientContext>();
+  context->set_deadline(std::chrono::system_clock::now() + kPatience);
+  return context;
+}
+
+std::optional<v1::DesiredState> FakeWorker::Report() {
+  if (session_ == nullptr) {
+    session_context_ = Context();
+    session_ = stub_->Session(session_context_.get());
+  }
+  state.set_sequence(state.sequence() + 1);
+  if (!session_->Write(state)) return std::nullopt;
+  v1::DesiredState desired;
+  // What was pushed before it came is older than the answer.
+  do {
+    if (!session_->Read(&desired)) return std::nullopt;
+  } while (desired.acknowledged_sequence() < state.sequence());
+  return desired;
+}
+
+std::optional<v1::DesiredState> FakeWorker::Await(const std::function<bool(const v1::DesiredState&)>& done) {
+  while (true) {
+    std::optional<v1::DesiredState> desired = Report();
+    if (!desired.has_value() || done(*desired)) return desired;
+    state.clear_hosted();
+    if (desired->has_assignment()) {
+      v1::HostedVariant& hosted = *state.mutable_hosted();
+      hosted.set_model(desired->assignment().model());
+      hosted.set_variant(desired->assignment().variant());
+      hosted.set_max_sequence_tokens(desired->assignment().max_sequence_tokens());
+      hosted.set_state(v1::VARIANT_STATE_READY);
+    }
+    state.clear_surveys();
+    for (const v1::Survey& survey : desired->surveys()) {
+      v1::SurveyResult& result = *state.add_surveys();
+      result.set_job(survey.job());
+      result.set_longest_input_tokens(10);
+      if (!survey.text_set().empty()) {
+        result.set_text_tokens(4L * survey.context_tokens());
+        result.set_text_windows(4);
+      }
+    }
+  }
+}
+
+v1::Lease FakeWorker::AwaitLease() {
+  const auto desired = Await([](const v1::DesiredState& d) { return d.leases_size() > 0; });
+  EXPECT_TRUE(desired.has_value()) << "the session ended before a lease came";
+  return desired.has_value() ? desired->leases(0) : v1::Lease();
+}
+
+grpc::Status FakeWorker::FinishSession() {
+  session_->WritesDone();
+  v1::DesiredState ignored;
+  while (session_->Read(&ignored)) {
+  }
+  const grpc::Status status = session_->Finish();
+  session_.reset();
+  return status;
+}
+
+std::vector<v1::Record> FakeWorker::Measure(const v1::Lease& lease) {
+  std::vector<v1::Record> records;
+  const bool fp16 = lease.variant() == "fp16";
+  for (int i = 0; i < lease.item_count(); ++i) {
+    v1::Record& record = records.emplace_back();
+    record.set_item(lease.first_item() + i);
+    record.set_repeat(lease.repeat());
+    switch (lease.kind()) {
+      case v1::CHUNK_KIND_TIMING: {
+        v1::TimingRecord& timing = *record.mutable_timing();
+        const int tokens = lease.output_tokens_size() > i ? lease.output_tokens(i) : 8;
+        timing.set_input_tokens(10);
+        timing.set_output_tokens(tokens);
+        // fp16 takes twice as long; runs differ a little.
+        timing.set_latency_ns((fp16 ? 20'000'000 : 10'000'000) + 100'000 * lease.repeat() + 1000 * record.item());
+        timing.set_prefill_ns(2'000'000);
+        timing.set_decode_ns(timing.latency_ns() - 3'000'000);
+        break;
+      }
+      case v1::CHUNK_KIND_GENERATION:
+        record.mutable_generation()->set_input_tokens(10);
+        record.mutable_generation()->set_output_tokens(8 + record.item());
+        record.mutable_generation()->set_stopped(true);
+        break;
+      default:
+        record.mutable_window()->set_scored_tokens(15);
+        record.mutable_window()->set_nll_sum(fp16 ? 45 : 46);
+    }
+  }
+  return records;
+}
+
+v1::RecordBatch FakeWorker::Batch(const v1::Lease& lease, int sequence, int first, int last) const {
+  v1::RecordBatch batch;
+  batch.set_worker(state.worker());
+  *batch.mutable_attempt() = lease.attempt();
+  batch.set_sequence(sequence);
+  const std::vector<v1::Record> records = Measure(lease);
+  for (int i = first; i < last; ++i) *batch.add_records() = records[static_cast<std::size_t>(i)];
+  if (last == static_cast<int>(records.size())) {
+    batch.mutable_end()->set_record_count(last);
+    v1::ChunkEvidence& evidence = *batch.mutable_end()->mutable_evidence();
+    *evidence.mutable_device() = state.device();
+    evidence.mutable_memory()->set_weights_bytes(lease.variant() == "fp16" ? 200 : 80);
+    evidence.set_wall_ns(1'000'000);
+  }
+  return batch;
+}
+
+bool FakeWorker::Write(const v1::RecordBatch& batch) {
+  if (records_ == nullptr) {
+    records_context_ = Context();
+    records_ = stub_->Records(records_context_.get());
+  }
+  return records_->Write(batch);
+}
+
+std::optional<v1::RecordAck> FakeWorker::Send(const v1::RecordBatch& batch) {
+  v1::RecordAck ack;
+  if (!Write(batch) || !records_->Read(&ack)) return std::nullopt;
+  return ack;
+}
+
+grpc::Status FakeWorker::FinishRecords() {
+  records_->WritesDone();
+  v1::RecordAck ignored;
+  while (records_->Read(&ignored)) {
+  }
+  const grpc::Status status = records_->Finish();
+  records_.reset();
+  return status;
+}
+
+bool FakeWorker::Complete(const v1::Lease& lease) {
+  const auto ack = Send(Batch(lease, 0, 0, lease.item_count()));
+  return ack.has_value() && ack->verdict() == v1::RECORD_VERDICT_STORED;
+}
+
+int FakeWorker::RunUntilIdle() {
+  int done = 0;
+  while (true) {
+    const auto desired = Await(
+        [](const v1::DesiredState& d) { return d.leases_size() > 0 || (!d.has_assignment() && d.surveys().empty()); });
+    if (!desired.has_value() || desired->leases().empty()) return done;
+    for (const v1::Lease& lease : desired->leases()) done += Complete(lease) ? 1 : 0;
+  }
+}
+
+}  // namespace uaqf::test

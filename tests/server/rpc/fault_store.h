@@ -1,0 +1,67 @@
+// A store whose jobs cannot be written while it is told so.
+#pragma once
+
+#include <atomic>
+
+#include "server/store/job_store.h"
+
+namespace uaqf::test {
+
+class FaultStore final : public store::Store {
+ public:
+  explicit FaultStore(store::Store* real) : real_(real) {}
+
+  // Commits that are refused from now on: none, or all as a full disk does.
+  std::atomic<bool> full{false};
+  std::atomic<int> refused{0};
+
+  absl::StatusOr<std::vector<store::MutationResult>> Commit(absl::Span<const core::Mutation> mutations) override {
+    if (full) {
+      ++refused;
+      return absl::ResourceExhaustedError("database or disk is full");
+    }
+    return real_->Commit(mutations);
+  }
+  absl::StatusOr<store::MutationResult> FindRequest(const core::RequestKey& request) override {
+    return real_->FindRequest(request);
+  }
+  absl::StatusOr<core::Snapshot> LoadSnapshot() override { return real_->LoadSnapshot(); }
+  absl::StatusOr<core::JobView> GetJob(const core::JobId& id) override { return real_->GetJob(id); }
+  absl::StatusOr<store::JobPage> ListJobs(std::int64_t before, std::int32_t limit) override {
+    return real_->ListJobs(before, limit);
+  }
+  absl::StatusOr<store::RecordPage> ReadRecords(const core::JobId& id, const store::RecordCursor& cursor,
+                                                const store::RecordFilter& filter, std::int32_t limit) override {
+    return real_->ReadRecords(id, cursor, filter, limit);
+  }
+  absl::StatusOr<core::Measurements> ReadMeasurements(const core::JobId& id) override {
+    return real_->ReadMeasurements(id);
+  }
+  absl::StatusOr<core::JobDump> Dump(const core::JobId& id) override { return real_->Dump(id); }
+  absl::StatusOr<store::PromptSetInfo> PutPromptSet(const store::PromptSetInfo& info,
+                                                    absl::Span<const store::PromptItem> items) override {
+    return real_->PutPromptSet(info, items);
+  }
+  absl::StatusOr<store::PromptSetInfo> GetPromptSet(const std::string& digest) override {
+    return real_->GetPromptSet(digest);
+  }
+  absl::StatusOr<store::PromptSetPage> ListPromptSets(std::int64_t before, std::int32_t limit) override {
+    return real_->ListPromptSets(before, limit);
+  }
+  absl::StatusOr<std::vector<store::PromptItem>> ReadPrompts(const std::string& digest, std::int32_t first,
+                                                             std::int32_t limit) override {
+    return real_->ReadPrompts(digest, first, limit);
+  }
+  absl::Status CreateProfile(const store::StoredProfile& profile) override { return real_->CreateProfile(profile); }
+  absl::StatusOr<store::StoredProfile> GetProfile(const std::string& name) override { return real_->GetProfile(name); }
+  absl::StatusOr<std::vector<store::StoredProfile>> ListProfiles(const std::string& after,
+                                                                 std::int32_t limit) override {
+    return real_->ListProfiles(after, limit);
+  }
+  absl::Status DeleteProfile(const std::string& name) override { return real_->DeleteProfile(name); }
+
+ private:
+  store::Store* const real_;
+};
+
+}  // namespace uaqf::test

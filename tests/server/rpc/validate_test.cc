@@ -1,0 +1,151 @@
+#include "server/rpc/validate.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+
+#include "proto/wire/status.h"
+
+namespace uaqf::rpc {
+namespace {
+
+v1::CreateJobRequest Job() {
+  v1::CreateJobRequest request;
+  request.set_request_id("r");
+  request.mutable_spec()->set_model("m");
+  request.mutable_spec()->add_variants("fp16");
+  request.mutable_spec()->add_variants("rtn-w4");
+  request.mutable_spec()->set_prompt_set("promptSets/" + std::string(64, 'a'));
+  *request.mutable_spec() = WithDefaults(request.spec());
+  return request;
+}
+
+TEST(ValidateJob, AcceptsTheDefaults) {
+  const v1::CreateJobRequest request = Job();
+  EXPECT_TRUE(Validate(request).ok()) << Validate(request);
+  EXPECT_EQ(request.spec().timing().repeats(), 3);
+  EXPECT_EQ(request.spec().timing().output_length(), v1::OUTPUT_LENGTH_MATCHED);
+  EXPECT_TRUE(request.spec().timing().clear_cache());
+  EXPECT_EQ(request.spec().lease_duration().seconds(), 30);
+}
+
+TEST(ValidateJob, KeepsAZeroThatWasMeant) {
+  v1::JobSpec spec;
+  spec.mutable_timing()->set_warmup_generations(0);
+  spec.mutable_timing()->set_clear_cache(false);
+  const v1::JobSpec filled = WithDefaults(spec);
+  EXPECT_EQ(filled.timing().warmup_generations(), 0);
+  EXPECT_FALSE(filled.timing().clear_cache());
+}
+
+TEST(ValidateJob, RefusesEveryFieldOutsideItsRange) {
+  struct Case {
+    const char* reason;
+    std::function<void(v1::CreateJobRequest&)> spoil;
+  };
+  const Case cases[] = {
+      {"INVALID_REQUEST_ID", [](auto& r) { r.clear_request_id(); }},
+      {"INVALID_REQUEST_ID", [](auto& r) { r.set_request_id(std::string(129, 'a')); }},
+      {"INVALID_REQUEST_ID", [](auto& r) { r.set_request_id("a\nb"); }},
+      {"NO_SPEC", [](auto& r) { r.clear_spec(); }},
+      {"INVALID_ID", [](auto& r) { r.mutable_spec()->set_model("../etc/passwd"); }},
+      {"INVALID_ID", [](auto& r) { r.mutable_spec()->clear_model(); }},
+      {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->clear_variants(); }},
+      {"DUPLICATE_VARIANT", [](auto& r) { r.mutable_spec()->add_variants("fp16"); }},
+      {"INVALID_NAME", [](auto& r) { r.mutable_spec()->set_prompt_set("demo"); }},
+      {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_timing()->set_repeats(101); }},
+      {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_timing()->set_repeats(-1); }},
+      {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_timing()->set_max_output_tokens(4097); }},
+      {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_timing()->set_block_prompts(1001); }},
+      {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_timing()->set_warmup_generations(11); }},
+      {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_timing()->set_input_tokens(-1); }},
+      {"UNKNOWN_ENUM",
+       [](auto& r) { r.mutable_spec()->mutable_timing()->set_output_length(static_cast<v1::OutputLength>(9)); }},
+      {"MATCHED_NEEDS_FP16", [](auto& r) { r.mutable_spec()->set_variants(0, "rtn-w8"); }},
+      {"INVALID_NAME", [](auto& r) { r.mutable_spec()->mutable_quality()->set_text_set("x"); }},
+      {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_quality()->set_context_tokens(1); }},
+      {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_lease_duration()->set_seconds(0); }},
+      {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_lease_duration()->set_seconds(3601); }},
+      {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->set_attempt_limit(1001); }},
+  };
+  int number = 0;
+  for (const Case& test : cases) {
+    v1::CreateJobRequest request = Job();
+    test.spoil(request);
+    const absl::Status status = Validate(request);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << "case " << number;
+    EXPECT_EQ(wire::Reason(status), test.reason) << "case " << number << ": " << status;
+    ++number;
+  }
+}
+
+TEST(ValidatePrompt, WantsTextOrMessagesAndNotBoth) {
+  v1::Prompt prompt;
+  prompt.set_id("a");
+  EXPECT_EQ(wire::Reason(Validate(prompt, v1::PROMPT_SET_KIND_PROMPTS)), "EMPTY_PROMPT");
+  prompt.set_text("t");
+  EXPECT_TRUE(Validate(prompt, v1::PROMPT_SET_KIND_PROMPTS).ok());
+  prompt.add_messages()->set_role("user");
+  EXPECT_EQ(wire::Reason(Validate(prompt, v1::PROMPT_SET_KIND_PROMPTS)), "EMPTY_PROMPT");
+  prompt.clear_text();
+  EXPECT_EQ(wire::Reason(Validate(prompt, v1::PROMPT_SET_KIND_PROMPTS)), "EMPTY_PROMPT") << "an empty message";
+  prompt.mutable_messages(0)->set_content("hello");
+  EXPECT_TRUE(Validate(prompt, v1::PROMPT_SET_KIND_PROMPTS).ok());
+  EXPECT_EQ(wire::Reason(Validate(prompt, v1::PROMPT_SET_KIND_TEXT)), "TEXT_WITH_MESSAGES");
+  prompt.mutable_messages(0)->set_role("root");
+  EXPECT_EQ(wire::Reason(Validate(prompt, v1::PROMPT_SET_KIND_PROMPTS)), "UNKNOWN_ROLE");
+}
+
+v1::RecordBatch Batch() {
+  v1::RecordBatch batch;
+  batch.set_worker("workers/w");
+  batch.mutable_attempt()->set_job("jobs/a");
+  batch.mutable_attempt()->set_epoch(1);
+  v1::TimingRecord& timing = *batch.add_records()->mutable_timing();
+  timing.set_output_tokens(2);
+  timing.set_latency_ns(5);
+  timing.add_inter_token_ns(1);
+  return batch;
+}
+
+TEST(ValidateBatch, RefusesWhatNoWorkerMeasures) {
+  EXPECT_TRUE(Validate(Batch()).ok()) << Validate(Batch());
+  v1::RecordBatch batch = Batch();
+  batch.mutable_attempt()->set_epoch(0);
+  EXPECT_EQ(wire::Reason(Validate(batch)), "OUT_OF_RANGE");
+  batch = Batch();
+  batch.mutable_records(0)->mutable_timing()->set_latency_ns(0);
+  EXPECT_EQ(wire::Reason(Validate(batch)), "OUT_OF_RANGE");
+  batch = Batch();
+  batch.mutable_records(0)->mutable_timing()->add_inter_token_ns(1);
+  EXPECT_EQ(wire::Reason(Validate(batch)), "RECORD_INCONSISTENT");
+  batch = Batch();
+  batch.clear_records();
+  EXPECT_EQ(wire::Reason(Validate(batch)), "EMPTY_BATCH");
+  batch.mutable_end()->mutable_evidence()->set_foreign_load(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_EQ(wire::Reason(Validate(batch)), "NOT_A_NUMBER");
+}
+
+TEST(ValidateBatch, TakesTheLikelihoodOfACollapsedVariant) {
+  v1::RecordBatch batch = Batch();
+  v1::WindowRecord& window = *batch.mutable_records(0)->mutable_window();
+  window.set_scored_tokens(15);
+  window.set_nll_sum(std::numeric_limits<double>::infinity());
+  EXPECT_TRUE(Validate(batch).ok());
+}
+
+TEST(ValidateProfile, RefusesWhatIsNoNumber) {
+  v1::Profile profile;
+  profile.set_formula(v1::UTILITY_FORMULA_FULL);
+  profile.set_normalization(v1::NORMALIZATION_BASELINE);
+  EXPECT_TRUE(Validate(profile).ok());
+  profile.mutable_weights()->set_speed(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_EQ(wire::Reason(Validate(profile)), "NOT_A_NUMBER");
+  profile.mutable_weights()->set_speed(1);
+  profile.clear_formula();
+  EXPECT_EQ(wire::Reason(Validate(profile)), "UNKNOWN_ENUM");
+}
+
+}  // namespace
+}  // namespace uaqf::rpc

@@ -1,0 +1,204 @@
+// The worker port: sessions, leases, record batches.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "proto/wire/channel.h"
+#include "proto/wire/status.h"
+#include "tests/server/rpc/fake_worker.h"
+#include "tests/server/rpc/test_server.h"
+
+namespace uaqf::test {
+namespace {
+
+// A job that waits for a worker; the worker that makes its model known goes away again.
+std::string QueueJob(TestServer& server) {
+  FakeWorker scout(server.worker_channel(), "scout");
+  EXPECT_TRUE(scout.Report().has_value());
+  const auto job = server.Create(server.Request("r"));
+  EXPECT_TRUE(job.ok()) << job.status();
+  return job->name();
+}
+
+TEST(Session, IsEndedByANewerOneOfTheSameWorker) {
+  TestServer server;
+  FakeWorker old(server.worker_channel(), "w", "first");
+  ASSERT_TRUE(old.Report().has_value());
+  FakeWorker fresh(server.worker_channel(), "w", "second");
+  ASSERT_TRUE(fresh.Report().has_value());
+  const absl::Status ended = wire::FromGrpc(old.FinishSession());
+  EXPECT_EQ(ended.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(wire::Reason(ended), "SESSION_REPLACED");
+
+  // A process that slept through its replacement must not throw the new one out.
+  FakeWorker late(server.worker_channel(), "w", "first");
+  EXPECT_FALSE(late.Report().has_value());
+  EXPECT_EQ(wire::Reason(wire::FromGrpc(late.FinishSession())), "SESSION_REPLACED");
+  EXPECT_TRUE(fresh.Report().has_value());
+}
+
+TEST(Session, WithoutADeviceIsRefused) {
+  TestServer server;
+  FakeWorker worker(server.worker_channel(), "w");
+  worker.state.clear_device();
+  EXPECT_FALSE(worker.Report().has_value());
+  const absl::Status ended = wire::FromGrpc(worker.FinishSession());
+  EXPECT_EQ(ended.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(wire::Reason(ended), "NO_DEVICE");
+}
+
+TEST(Session, ShowsTheWorkerUntilItEnds) {
+  TestServer server;
+  const auto workers = [&] {
+    v1::ListWorkersResponse response;
+    EXPECT_TRUE(server.evaluation().ListWorkers(Within30s().get(), v1::ListWorkersRequest(), &response).ok());
+    return response.workers_size();
+  };
+  EXPECT_EQ(workers(), 0);
+  {
+    FakeWorker worker(server.worker_channel(), "w");
+    ASSERT_TRUE(worker.Report().has_value());
+    EXPECT_EQ(workers(), 1);
+    v1::ListVariantsRequest request;
+    request.set_model("m");
+    v1::ListVariantsResponse variants;
+    ASSERT_TRUE(server.evaluation().ListVariants(Within30s().get(), request, &variants).ok());
+    EXPECT_EQ(variants.variants_size(), 3);
+  }
+  EXPECT_TRUE(Eventually([&] { return workers() == 0; }));
+}
+
+TEST(Records, OfALeaseThatWasLostAreRefused) {
+  TestServer server;
+  const std::string job = QueueJob(server);
+  FakeWorker first(server.worker_channel(), "w", "first");
+  const v1::Lease lease = first.AwaitLease();
+  // The process died and came again: its leases are lost at once, and the chunk gets a new epoch.
+  FakeWorker second(server.worker_channel(), "w", "second");
+  const v1::Lease again = second.AwaitLease();
+  EXPECT_EQ(again.attempt().chunk(), lease.attempt().chunk());
+  EXPECT_GT(again.attempt().epoch(), lease.attempt().epoch());
+
+  const auto stale = first.Send(first.Batch(lease, 0, 0, lease.item_count()));
+  ASSERT_TRUE(stale.has_value());
+  EXPECT_EQ(stale->verdict(), v1::RECORD_VERDICT_LEASE_LOST);
+  EXPECT_EQ(server.Records(job).size(), 0u);
+  EXPECT_TRUE(second.Complete(again));
+}
+
+TEST(Records, SentAgainAfterAReconnectAreStoredOnce) {
+  TestServer server;
+  const std::string job = QueueJob(server);
+  FakeWorker worker(server.worker_channel(), "w");
+  const v1::Lease lease = worker.AwaitLease();
+  ASSERT_EQ(lease.item_count(), 2);
+  const v1::RecordBatch first = worker.Batch(lease, 0, 0, 1);
+  const v1::RecordBatch last = worker.Batch(lease, 1, 1, 2);
+  ASSERT_TRUE(worker.Send(first).has_value());
+  EXPECT_TRUE(worker.FinishRecords().ok()) << "a half-closed stream ends well";
+  for (int i = 0; i < 3; ++i) {
+    for (const v1::RecordBatch& batch : {first, last}) {
+      const auto ack = worker.Send(batch);
+      ASSERT_TRUE(ack.has_value());
+      EXPECT_EQ(ack->verdict(), v1::RECORD_VERDICT_STORED);
+      EXPECT_EQ(ack->sequence(), batch.sequence());
+    }
+    EXPECT_TRUE(worker.FinishRecords().ok());
+  }
+  EXPECT_EQ(server.Records(job).size(), 2u);
+}
+
+TEST(Records, ThatLeaveAGapEndTheStreamToBeSentAgain) {
+  TestServer server;
+  QueueJob(server);
+  FakeWorker worker(server.worker_channel(), "w");
+  const v1::Lease lease = worker.AwaitLease();
+  EXPECT_FALSE(worker.Send(worker.Batch(lease, 1, 1, 2)).has_value());
+  const absl::Status ended = wire::FromGrpc(worker.FinishRecords());
+  EXPECT_EQ(ended.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(wire::Reason(ended), "BATCH_MISSING");
+  EXPECT_TRUE(worker.Complete(lease));
+}
+
+TEST(Records, OutsideTheLeaseAreRejected) {
+  TestServer server;
+  QueueJob(server);
+  FakeWorker worker(server.worker_channel(), "w");
+  const v1::Lease lease = worker.AwaitLease();
+  v1::RecordBatch batch = worker.Batch(lease, 0, 0, 1);
+  batch.mutable_records(0)->set_item(lease.first_item() + lease.item_count());
+  const auto ack = worker.Send(batch);
+  ASSERT_TRUE(ack.has_value());
+  EXPECT_EQ(ack->verdict(), v1::RECORD_VERDICT_REJECTED);
+  EXPECT_FALSE(ack->reason().empty());
+}
+
+TEST(Records, ThatAreMalformedEndTheStream) {
+  TestServer server;
+  QueueJob(server);
+  FakeWorker worker(server.worker_channel(), "w");
+  const v1::Lease lease = worker.AwaitLease();
+  v1::RecordBatch batch = worker.Batch(lease, 0, 0, 1);
+  batch.mutable_records(0)->clear_body();
+  EXPECT_FALSE(worker.Send(batch).has_value());
+  const absl::Status ended = wire::FromGrpc(worker.FinishRecords());
+  EXPECT_EQ(ended.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(wire::Reason(ended), "RECORD_EMPTY");
+}
+
+TEST(Records, ManyInFlightAreAllAcknowledgedInOrder) {
+  TestServer server;
+  const std::string job = QueueJob(server);
+  FakeWorker worker(server.worker_channel(), "w");
+  const v1::Lease lease = worker.AwaitLease();
+  // The same batch over and over: more than the coordinator reads ahead.
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(worker.Write(worker.Batch(lease, 0, 0, 1)));
+  const auto ack = worker.Send(worker.Batch(lease, 1, 1, 2));
+  ASSERT_TRUE(ack.has_value());
+  EXPECT_EQ(ack->sequence(), 0);
+  EXPECT_TRUE(worker.FinishRecords().ok());
+  EXPECT_EQ(server.Records(job).size(), 2u);
+}
+
+TEST(FetchPrompts, StreamsEveryItemInMessagesOfAtMostAMebibyte) {
+  TestServer server;
+  auto context = Within30s();
+  v1::PromptSet set;
+  auto writer = server.evaluation().CreatePromptSet(context.get(), &set);
+  v1::CreatePromptSetRequest part;
+  part.mutable_header()->set_kind(v1::PROMPT_SET_KIND_TEXT);
+  writer->Write(part);
+  // Sizes from a few bytes to almost the limit of an item.
+  for (int i = 0; i < 40; ++i) {
+    part.mutable_items()->clear_prompts();
+    v1::Prompt& prompt = *part.mutable_items()->add_prompts();
+    prompt.set_id(absl::StrCat("p", i));
+    prompt.set_text(std::string(i % 7 == 0 ? 900'000 : 10 + 1000 * i, 'x'));
+    writer->Write(part);
+  }
+  writer->WritesDone();
+  const grpc::Status stored = writer->Finish();
+  ASSERT_TRUE(stored.ok()) << stored.error_message();
+
+  auto stub = v1::WorkerService::NewStub(server.worker_channel());
+  v1::FetchPromptsRequest request;
+  request.set_prompt_set(set.name());
+  auto fetch_context = Within30s();
+  auto reader = stub->FetchPrompts(fetch_context.get(), request);
+  v1::PromptBatch batch;
+  int count = 0;
+  while (reader->Read(&batch)) {
+    EXPECT_LE(batch.ByteSizeLong(), static_cast<std::size_t>(wire::kBatchBytes));
+    for (const v1::Prompt& prompt : batch.prompts()) EXPECT_EQ(prompt.id(), absl::StrCat("p", count++));
+  }
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_EQ(count, 40);
+
+  request.set_prompt_set("promptSets/" + std::string(64, '0'));
+  auto missing_context = Within30s();
+  const grpc::Status missing = stub->FetchPrompts(missing_context.get(), request)->Finish();
+  EXPECT_EQ(wire::Reason(wire::FromGrpc(missing)), "PROMPT_SET_NOT_FOUND");
+}
+
+}  // namespace
+}  // namespace uaqf::test
