@@ -1,8 +1,8 @@
 """Makes stand-ins for the CUDA libraries that PyPI's torch wheel is linked against.
 
 The oracles run on the CPU, so none of these libraries is ever called, yet the loader insists on them: together they
-are 2 GB of packages. (The runtime and CUPTI are called while torch loads; deploy/dependencies.sh has the real ones.) Each stand-in carries the name and the symbol versions that torch asks for; every function in it
-aborts.
+are 2 GB of packages. Each stand-in carries the name and the symbol versions that torch asks for; every function in it
+aborts. (The CUDA runtime and CUPTI are called while torch loads; deploy/dependencies.sh has the real ones.)
 
 usage: cuda_stand_ins.py TORCH_LIB_FOLDER OUTPUT_FOLDER
 """

@@ -1,6 +1,11 @@
 // Every tokenizer on a whole corpus, against token counts that others have published or measured.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+#include <set>
+#include <sstream>
+
 #include "tests/worker/tokenizer/fixtures.h"
 #include "worker/tokenizer/gguf_tokenizer.h"
 #include "worker/tokenizer/sentencepiece_tokenizer.h"
@@ -41,6 +46,38 @@ TEST(WikiText, HasTheTokensOfSmolLm2AndComesBackWhole) {
   const auto ids = tokenizer->Encode(text).value();
   EXPECT_EQ(ids.size(), 304978U);
   EXPECT_EQ(tokenizer->Decode(ids).value(), text);
+}
+
+// The demo scores 15 windows of 512 tokens; the oracle's windows are the first three of them.
+TEST(DemoProse, FillsTheDemosWindowsAndBeginsWithTheOracles) {
+  UAQF_NEED_FILE(test::DefaultModel());
+  const auto ids = SmolLm2()->Encode(test::ReadFile(test::SourceFile("deploy/demo/prose.txt"))).value();
+  EXPECT_GE(ids.size(), 8000U);
+  const auto oracle = nlohmann::json::parse(test::ReadFile(test::SourceFile("tests/data/smollm2_oracle.json")));
+  std::vector<int32_t> windows;
+  for (const auto& window : oracle["windows"]) {
+    for (const auto& id : window["ids"]) windows.push_back(id);
+  }
+  ASSERT_EQ(windows.size(), 3U * 512U);
+  EXPECT_TRUE(std::equal(windows.begin(), windows.end(), ids.begin()));
+}
+
+// The demo takes the first 13 prompts, one of each of the paper's categories.
+TEST(DemoPrompts, BeginWithOneOfEachCategory) {
+  std::istringstream lines(test::ReadFile(test::SourceFile("deploy/demo/prompts.jsonl")));
+  std::set<std::string> ids;
+  std::map<std::string, int> categories;
+  for (std::string line; std::getline(lines, line);) {
+    const auto prompt = nlohmann::json::parse(line);
+    EXPECT_TRUE(ids.insert(prompt["id"]).second) << prompt["id"];
+    EXPECT_NE(prompt.contains("text"), prompt.contains("messages")) << prompt["id"];
+    categories[prompt["category"]] += 1;
+    if (ids.size() == 13) {
+      EXPECT_EQ(categories.size(), 13U);
+    }
+  }
+  EXPECT_GE(ids.size(), 44U);
+  EXPECT_EQ(categories.size(), 13U);
 }
 
 }  // namespace
