@@ -110,10 +110,9 @@ absl::Status Client::Told(const grpc::Status& status, absl::Duration deadline) c
                                                       absl::FormatDuration(deadline),
                                                       "\nit may be busy or stopped: call again, or see its log"));
     case absl::StatusCode::kUnimplemented:
-      return absl::UnimplementedError(absl::StrCat("what answers at ", address_, " does not know this call (",
-                                                   std::string(told.message()),
-                                                   ")\nis it a uaqf-server, of this release, on its client port "
-                                                   "(7600 by default)?"));
+      return absl::UnimplementedError(
+          absl::StrCat("what answers at ", address_, " does not know this call",
+                       "\nis it a uaqf-server of this release, and its client port (7600 by default)?"));
     default:
       return told;
   }

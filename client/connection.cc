@@ -22,7 +22,7 @@ struct Cause {
 constexpr char kClosed[] = "the connection was closed";
 
 // In the words of gRPC and the system, and in ours.
-constexpr std::array<Cause, 10> kCauses{{{"Connection refused", "connection refused"},
+constexpr std::array<Cause, 11> kCauses{{{"Connection refused", "connection refused"},
                                          {"Domain name not found", "no such host"},
                                          {"DNS resolution failed", "no such host"},
                                          {"No route to host", "no route to the host"},
@@ -31,7 +31,8 @@ constexpr std::array<Cause, 10> kCauses{{{"Connection refused", "connection refu
                                          {"handshake failed", "the TLS handshake failed"},
                                          {"Handshake", "the TLS handshake failed"},
                                          {"timed out", "no answer"},
-                                         {"CANCELLED", "it is stopping"}}};
+                                         {"CANCELLED", "it is stopping"},
+                                         {"HTTP/2", "what answers there is no coordinator"}}};
 
 // What stands in the way, in the transport's words. `channel` has been trying: a call that does not wait for it fails
 // at once with the last error. A stream method, because those are not retried by the channel's policy.
@@ -54,6 +55,9 @@ std::string WhatToDo(const std::string& brief, const wire::Security& security) {
   }
   if (brief == kClosed && !security.UsesTls()) {
     return "does it want TLS? give --tls-ca (UAQF_TLS_CA)    or name another: --server HOST:PORT, UAQF_SERVER";
+  }
+  if (absl::StrContains(brief, "no coordinator")) {
+    return "is it the client port (7600 by default)?    name another: --server HOST:PORT, UAQF_SERVER";
   }
   if (security.UsesTls())
     return "check that it runs there, with TLS    or name another: --server HOST:PORT, UAQF_SERVER";

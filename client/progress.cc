@@ -15,9 +15,9 @@
 namespace uaqf::client {
 namespace {
 
-constexpr int kBarColumns = 30;
-// Below this the bar leaves its room to the figures.
-constexpr int kNarrow = 90;
+constexpr int kLongestBar = 30;
+// On narrower lines the bar leaves its room to the figures.
+constexpr int kNarrow = 60;
 constexpr absl::Duration kRedraw = absl::Milliseconds(100);
 
 std::int64_t Settled(const v1::JobProgress& progress) {
@@ -110,7 +110,7 @@ void AppendVariantEvents(const v1::Job* before, const v1::Job& after, std::vecto
 std::string BarLine(const v1::Job& job, int width) {
   std::string text;
   if (job.progress().records_total() > 0 && width >= kNarrow) {
-    text = absl::StrCat(Bar(Share(job.progress()), kBarColumns), "  ");
+    text = absl::StrCat(Bar(Share(job.progress()), std::min(width / 5, kLongestBar)), "  ");
   }
   absl::StrAppend(&text, absl::StrJoin(Figures(job), "   "));
   return FitToWidth(Printable(Labelled(Label(job), text)), width);
@@ -118,6 +118,8 @@ std::string BarLine(const v1::Job& job, int width) {
 
 std::vector<std::string> EventLines(const v1::Job* before, const v1::Job& after) {
   std::vector<std::string> lines;
+  // All of it happened before anybody looked.
+  if (before == nullptr && HasEnded(after.state())) return lines;
   AppendVariantEvents(before, after, &lines);
   // The end has a line of its own.
   if (!HasEnded(after.state())) {

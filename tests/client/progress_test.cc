@@ -27,7 +27,7 @@ v1::Job Running(int done) {
 TEST(BarLine, SaysHowFarHowFastAndHowLong) {
   v1::Job job = Running(223);
   job.mutable_progress()->set_chunks_rerun(2);
-  EXPECT_EQ(BarLine(job, 140),
+  EXPECT_EQ(BarLine(job, 160),
             "measure   ██████████████████▌              61 %   223/360   4.1/s   0:33 left   rtn-w4-g64 repeat 2   2 "
             "chunks re-run");
 }
@@ -69,6 +69,13 @@ TEST(EventLines, TellOfVariantsThatEnd) {
   EXPECT_THAT(EventLines(&before, after),
               ElementsAre("variant   fp16 done", "variant   rtn-w4-g64 failed: out of memory"));
   EXPECT_THAT(EventLines(&after, after), IsEmpty());
+}
+
+TEST(EventLines, SayNothingOfAJobThatHadEnded) {
+  v1::Job job = Running(360);
+  job.set_state(v1::JOB_STATE_SUCCEEDED);
+  job.mutable_progress()->mutable_variants(0)->set_state(v1::VARIANT_STATE_DONE);
+  EXPECT_THAT(EventLines(nullptr, job), IsEmpty());
 }
 
 TEST(EndLine, SumsUp) {
