@@ -82,6 +82,44 @@ struct Int8BlockArgs {
 constexpr int64_t kScratchColumns = 2048;
 constexpr int64_t kScratchFloats = kScratchColumns * 2 * kPanelRows;
 
+constexpr int64_t kMaxHeadDim = 256;
+constexpr int64_t kAttentionPositions = 32;  ///< prefill attention rounds positions up to this
+constexpr int64_t kAttentionTile = 12;       ///< tokens attended to at once, at most
+
+struct AttentionRun {
+  const float* query;      ///< [heads][head_dim]
+  const uint16_t* keys;    ///< [count][head_dim] FP16
+  const uint16_t* values;  ///< [count][head_dim] FP16
+  int64_t heads;
+  int64_t count;  ///< at least 1
+  int64_t head_dim;
+  float scale;
+  float* scores;   ///< scratch [heads][count rounded up to 16]
+  float* out;      ///< [heads][head_dim], not yet divided by `sum`
+  float* largest;  ///< [heads]
+  float* sum;      ///< [heads]
+};
+
+/// One KV head in FP32, in the order the instruction set likes.
+struct KvPanels {
+  float* keys;    ///< count * head_dim
+  float* values;  ///< count * (head_dim rounded up to 32)
+  int64_t count;  ///< positions, a multiple of kAttentionPositions
+  int64_t used;   ///< of them filled, the rest is zero
+  int64_t head_dim;
+};
+
+/// Token i is at position `first` + i of the panels and sees [max(0, first + i - window + 1), first + i].
+struct AttentionTokens {
+  const float* query;  ///< [token][stride]
+  float* out;          ///< [token][stride]
+  int64_t stride;
+  int64_t tokens;
+  int64_t first;
+  int64_t window;  ///< 0: all
+  float scale;
+  float* scores;  ///< scratch [kAttentionTile][panels.count]
+};
 }  // namespace uaqf::kernels::internal
 
 #endif  // UAQF_KERNELS_CPU_PACKED_LAYOUT_H_

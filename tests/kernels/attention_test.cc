@@ -75,7 +75,7 @@ class AttentionTest : public ::testing::TestWithParam<Isa> {};
 TEST_P(AttentionTest, DecodeAgreesWithFloat64) {
   const std::unique_ptr<ThreadPool> pool = ThreadPool::CreateUnpinned(2);
   for (const AttentionShape& shape : Shapes()) {
-    for (const int64_t position : {0, 1, 6, 7, 15, 16, 63, 64, 131, 300}) {
+    for (const int64_t position : {0, 1, 6, 7, 15, 16, 63, 64, 131, 300, 5000}) {
       const Cache cache = RandomCache(shape, position + 3, position + 1, position);
       const std::vector<float> query = RandomVector(shape.heads * shape.head_dim, 2, 4.0f);
       std::vector<float> out(query.size(), NAN);

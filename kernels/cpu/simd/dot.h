@@ -48,11 +48,32 @@ constexpr int Int4Column(int nibble) { return nibble / 2 + nibble % 2 * 4; }
 
 constexpr bool kInt8Biased = true;  // sums of INT8 weights hold 128 * sum of the weights
 
+// Nibble at bit kBit of each lane to FP32. Bits 0..3: the permutation reads just those. Bits 4..19: put under the
+// exponent at which they count ones, then less that exponent's value and the code's offset; all of it is exact. The two
+// ways use different ports, and shifts, which share theirs with the permutation, are needed for three nibbles only
+// once.
+template <int kBit>
+static inline F32 NibbleAt(__m512i words) {
+  if constexpr (kBit == 0) {
+    const __m512 values = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+    return {_mm512_permutexvar_ps(words, values)};
+  } else {
+    static_assert(kBit <= 16);
+    constexpr float kOne = static_cast<float>(1 << (23 - kBit));
+    const __m512i exponent = _mm512_castps_si512(_mm512_set1_ps(kOne));
+    constexpr int kAndOr = 0xea;
+    const __m512i bits = _mm512_ternarylogic_epi32(words, _mm512_set1_epi32(0xf << kBit), exponent, kAndOr);
+    return {_mm512_sub_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(kOne + kInt4Zero))};
+  }
+}
+
 template <int kNibble>
 static inline F32 Int4Nibble(I32 words) {
-  // The permutation reads the low four bits of a lane: a nibble becomes a float in one instruction.
-  const __m512 values = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
-  return {_mm512_permutexvar_ps(_mm512_srli_epi32(words.v, 4 * kNibble), values)};
+  if constexpr (kNibble <= 4) {
+    return NibbleAt<4 * kNibble>(words.v);
+  } else {
+    return NibbleAt<4 * kNibble - 20>(_mm512_srli_epi32(words.v, 20));
+  }
 }
 
 static inline I32 Int8Word(const Int8Vector& x, int64_t unit) {

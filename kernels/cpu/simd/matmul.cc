@@ -2,18 +2,10 @@
 // columns, so a weight is loaded once for all tokens of the tile and an activation once for all 32 rows.
 #include "kernels/cpu/isa_functions.h"
 #include "kernels/cpu/simd/dot.h"
+#include "kernels/cpu/simd/tile.h"
 
 namespace uaqf::kernels::internal::UAQF_SIMD_NAMESPACE {
 namespace {
-
-// Tile: kTileTokens x kTilePanels sums, as many as the registers hold beside the weights and one activation.
-#if defined(__AVX512F__)
-constexpr int kTilePanels = 2;
-constexpr int kTileTokens = 12;
-#else
-constexpr int kTilePanels = 1;
-constexpr int kTileTokens = 6;
-#endif
 
 template <int kPanels>
 constexpr int64_t kScratchStride = kPanels* kPanelRows;
@@ -57,82 +49,11 @@ void DecodePanel(const PanelView& view, int64_t panel, int64_t begin, int64_t en
   }
 }
 
-// What happens to a finished sum: where it goes and what is added.
-struct Target {
-  float* out;         // first token, first row of the panel
-  int64_t stride;     // from token to token
-  const float* bias;  // first row of the panel, null: none
-  int64_t rows;       // rows of the panel that exist, at most 16
-  bool add;
-};
-
-inline void Finish(const Target& target, int64_t token, F32 sum) {
-  float* out = target.out + token * target.stride;
-  if (target.rows == kPanelRows) {
-    if (target.add) sum = Add(Load(out), sum);
-    if (target.bias != nullptr) sum = Add(sum, Load(target.bias));
-    return Store(out, sum);
-  }
-  if (target.add) sum = Add(LoadFirst(out, target.rows), sum);
-  if (target.bias != nullptr) sum = Add(sum, LoadFirst(target.bias, target.rows));
-  StoreFirst(out, target.rows, sum);
-}
-
 Target TargetOf(const BlockRange& range, int64_t panel, bool first, bool last) {
   const int64_t row = panel * kPanelRows;
   const int64_t rows = range.rows - row < kPanelRows ? range.rows - row : kPanelRows;
   return {range.out + row, range.out_stride, last && range.bias != nullptr ? range.bias + row : nullptr, rows,
           range.accumulate || !first};
-}
-
-template <int kTokens, int kPanels>
-struct FloatTile {
-  static void Run(const float* x, int64_t x_stride, const float* weights, int64_t cols, const Target* targets,
-                  int64_t token) {
-    F32 acc[kTokens][kPanels];
-#pragma GCC unroll 12
-    for (int t = 0; t < kTokens; ++t) {
-#pragma GCC unroll 2
-      for (int p = 0; p < kPanels; ++p) acc[t][p] = Zero();
-    }
-    const float* tokens = x + token * x_stride;
-    for (int64_t col = 0; col < cols; ++col, weights += kScratchStride<kPanels>) {
-      F32 weight[kPanels];
-#pragma GCC unroll 2
-      for (int p = 0; p < kPanels; ++p) weight[p] = Load(weights + p * kPanelRows);
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) {
-        const F32 activation = Broadcast(tokens[t * x_stride + col]);
-#pragma GCC unroll 2
-        for (int p = 0; p < kPanels; ++p) acc[t][p] = MulAdd(weight[p], activation, acc[t][p]);
-      }
-    }
-#pragma GCC unroll 12
-    for (int t = 0; t < kTokens; ++t) {
-#pragma GCC unroll 2
-      for (int p = 0; p < kPanels; ++p) Finish(targets[p], token + t, acc[t][p]);
-    }
-  }
-};
-
-// Calls Tile<n>::Run with n = tokens, which is 1 to kTileTokens.
-template <template <int, int> class Tile, int kPanels, int kTokens = kTileTokens, typename... Args>
-inline void RunTile(int64_t tokens, const Args&... args) {
-  if constexpr (kTokens > 0) {
-    if (tokens == kTokens) return Tile<kTokens, kPanels>::Run(args...);
-    RunTile<Tile, kPanels, kTokens - 1>(tokens, args...);
-  }
-}
-
-// Splits `tokens` into the fewest tiles, their sizes as equal as can be, and calls fn(first, count) for each.
-template <typename Fn>
-inline void ForEachTile(int64_t begin, int64_t end, const Fn& fn) {
-  int64_t left = end - begin;
-  for (int64_t tiles = (left + kTileTokens - 1) / kTileTokens; tiles > 0; --tiles) {
-    const int64_t count = (left + tiles - 1) / tiles;
-    fn(end - left, count);
-    left -= count;
-  }
 }
 
 template <int kPanels>

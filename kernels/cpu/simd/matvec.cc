@@ -1,13 +1,11 @@
 // Products of packed panels with one vector. A lane is a row, so sums stay in their lanes. One panel after the other is
 // read as a single forward stream: on Zen 5 that reaches the read bandwidth of memory, and two streams at once 20 to 40
-// % less. Four sums hide the latency of the additions.
+// % less. Several sums hide the latency of the additions.
 #include "kernels/cpu/isa_functions.h"
 #include "kernels/cpu/simd/dot.h"
 
 namespace uaqf::kernels::internal::UAQF_SIMD_NAMESPACE {
 namespace {
-
-constexpr int kSums = 4;
 
 // How far ahead of use a line is asked for. The panels of a lane are contiguous, so little of it is wasted.
 constexpr int64_t kPrefetchBytes = 4096;
@@ -21,20 +19,23 @@ inline I32 LoadLine(const uint8_t* line) {
   return LoadInt(line);
 }
 
-// Each decoder adds one line, kUnit columns of a panel, times x to the sums.
+// Each decoder adds one line, kUnit columns of a panel, times x to kSums sums; kFactor times their total is the result.
 struct Fp16Decoder {
   static constexpr int64_t kUnit = 2;
+  static constexpr int kSums = 2;
+  static constexpr float kFactor = 1;
   static inline void Step(const uint8_t* line, const float* x, F32* acc) {
     const uint16_t* halves = reinterpret_cast<const uint16_t*>(line);
     Prefetch(line);
     acc[0] = MulAdd(LoadHalf(halves), Broadcast(x[0]), acc[0]);
     acc[1] = MulAdd(LoadHalf(halves + kPanelRows), Broadcast(x[1]), acc[1]);
   }
-  static inline F32 Total(const F32 (&acc)[kSums]) { return Add(Add(acc[0], acc[2]), Add(acc[1], acc[3])); }
 };
 
 struct Int8Decoder {
   static constexpr int64_t kUnit = kInt8Unit;
+  static constexpr int kSums = 2;
+  static constexpr float kFactor = kInt8ColumnShift;
   static inline void Step(const uint8_t* line, const float* x, F32* acc) {
     const I32 codes = LoadLine(line);
     acc[0] = MulAdd(Int8ColumnShifted<0>(codes), Broadcast(x[0]), acc[0]);
@@ -42,37 +43,38 @@ struct Int8Decoder {
     acc[0] = MulAdd(Int8ColumnShifted<2>(codes), Broadcast(x[2]), acc[0]);
     acc[1] = MulAdd(Int8ColumnShifted<3>(codes), Broadcast(x[3]), acc[1]);
   }
-  static inline F32 Total(const F32 (&acc)[kSums]) {
-    return Mul(Add(Add(acc[0], acc[2]), Add(acc[1], acc[3])), Broadcast(kInt8ColumnShift));
-  }
 };
 
 struct Int4Decoder {
   static constexpr int64_t kUnit = kInt4Unit;
+  static constexpr int kSums = 4;
+  static constexpr float kFactor = 1;
   static inline void Step(const uint8_t* line, const float* x, F32* acc) {
     const I32 words = LoadLine(line);
     acc[0] = MulAdd(Int4Nibble<0>(words), Broadcast(x[Int4Column(0)]), acc[0]);
     acc[1] = MulAdd(Int4Nibble<1>(words), Broadcast(x[Int4Column(1)]), acc[1]);
-    acc[0] = MulAdd(Int4Nibble<2>(words), Broadcast(x[Int4Column(2)]), acc[0]);
-    acc[1] = MulAdd(Int4Nibble<3>(words), Broadcast(x[Int4Column(3)]), acc[1]);
+    acc[2] = MulAdd(Int4Nibble<2>(words), Broadcast(x[Int4Column(2)]), acc[2]);
+    acc[3] = MulAdd(Int4Nibble<3>(words), Broadcast(x[Int4Column(3)]), acc[3]);
     acc[0] = MulAdd(Int4Nibble<4>(words), Broadcast(x[Int4Column(4)]), acc[0]);
     acc[1] = MulAdd(Int4Nibble<5>(words), Broadcast(x[Int4Column(5)]), acc[1]);
-    acc[0] = MulAdd(Int4Nibble<6>(words), Broadcast(x[Int4Column(6)]), acc[0]);
-    acc[1] = MulAdd(Int4Nibble<7>(words), Broadcast(x[Int4Column(7)]), acc[1]);
+    acc[2] = MulAdd(Int4Nibble<6>(words), Broadcast(x[Int4Column(6)]), acc[2]);
+    acc[3] = MulAdd(Int4Nibble<7>(words), Broadcast(x[Int4Column(7)]), acc[3]);
   }
-  static inline F32 Total(const F32 (&acc)[kSums]) { return Add(Add(acc[0], acc[2]), Add(acc[1], acc[3])); }
 };
 
-// Columns [begin, end) of a panel times x; begin is a multiple of the unit. Lines alternate between two pairs of sums.
+// Columns [begin, end) of a panel times x; begin is a multiple of the unit. Even and odd lines have sums of their own.
 template <typename Decoder>
 inline F32 FloatRange(const uint8_t* data, const float* x, int64_t begin, int64_t end) {
   constexpr int64_t kUnit = Decoder::kUnit;
-  F32 acc[kSums] = {Zero(), Zero(), Zero(), Zero()};
+  constexpr int kSums = Decoder::kSums;
+  F32 acc[2 * kSums];
+#pragma GCC unroll 8
+  for (int i = 0; i < 2 * kSums; ++i) acc[i] = Zero();
   const uint8_t* line = data + begin / kUnit * 64;
   int64_t col = begin;
   for (; col + 2 * kUnit <= end; col += 2 * kUnit, line += 128) {
     Decoder::Step(line, x + col, acc);
-    Decoder::Step(line + 64, x + col + kUnit, acc + 2);
+    Decoder::Step(line + 64, x + col + kUnit, acc + kSums);
   }
   if (col + kUnit <= end) {
     Decoder::Step(line, x + col, acc);
@@ -82,9 +84,11 @@ inline F32 FloatRange(const uint8_t* data, const float* x, int64_t begin, int64_
   if (col < end) {
     float tail[kInt4Unit] = {};
     for (int64_t i = 0; col + i < end; ++i) tail[i] = x[col + i];
-    Decoder::Step(line, tail, acc + 2);
+    Decoder::Step(line, tail, acc + kSums);
   }
-  return Decoder::Total(acc);
+  F32 total = Add(Add(acc[0], acc[kSums]), Add(acc[1], acc[kSums + 1]));
+  if constexpr (kSums == 4) total = Add(total, Add(Add(acc[2], acc[6]), Add(acc[3], acc[7])));
+  return Decoder::kFactor == 1 ? total : Mul(total, Broadcast(Decoder::kFactor));
 }
 
 template <typename Decoder>

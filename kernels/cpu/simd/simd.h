@@ -79,6 +79,9 @@ static inline I32 PermuteBytes(I32 a, __m128i order) {
 static inline F32 AsFloat(I32 a) { return {_mm512_castsi512_ps(a.v)}; }
 static inline float SumLanes(F32 a) { return _mm512_reduce_add_ps(a.v); }
 static inline float MaxLanes(F32 a) { return _mm512_reduce_max_ps(a.v); }
+static inline __m256 FoldHalves(F32 a) {
+  return _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+}
 static inline double SumLanesDouble(F32 a) {
   return _mm512_reduce_add_pd(
       _mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a.v)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1))));
@@ -189,6 +192,7 @@ static inline float MaxLanes(F32 a) {
   half = _mm_max_ps(half, _mm_movehl_ps(half, half));
   return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
 }
+static inline __m256 FoldHalves(F32 a) { return _mm256_add_ps(a.lo, a.hi); }
 static inline double SumLanesDouble(F32 a) {
   __m256d sum = _mm256_add_pd(
       _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a.lo)), _mm256_cvtps_pd(_mm256_extractf128_ps(a.lo, 1))),
@@ -208,6 +212,14 @@ static inline void StoreBytes(int8_t* p, I32 a) {
 }
 
 #endif
+
+// The sums of the lanes of each of four registers.
+static inline __m128 SumLanesOfFour(F32 a, F32 b, F32 c, F32 d) {
+  const __m256 ab = _mm256_hadd_ps(FoldHalves(a), FoldHalves(b));
+  const __m256 cd = _mm256_hadd_ps(FoldHalves(c), FoldHalves(d));
+  const __m256 abcd = _mm256_hadd_ps(ab, cd);
+  return _mm_add_ps(_mm256_castps256_ps128(abcd), _mm256_extractf128_ps(abcd, 1));
+}
 
 // exp to 2 ulp for results in the normal range: 2^n * e^r with |r| <= ln(2) / 2, a polynomial of degree 7 in r.
 // Arguments are clamped to [-88, 89]: below, the result is under FP32's normal range; above, infinity.
