@@ -57,7 +57,7 @@ CMD ["--listen", "0.0.0.0:7600", "--worker-listen", "0.0.0.0:7601", "--metrics",
 
 FROM runtime AS worker
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends libpcre2-8-0 \
+ && apt-get install -y -qq --no-install-recommends libpcre2-8-0 libprotobuf-lite32 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/uaqf/deps/torch-2.11.0/torch/lib /opt/uaqf/deps/torch-2.11.0/torch/lib
 COPY --from=build /opt/uaqf/deps/cuda-runtime-13.0.96 /opt/uaqf/deps/cuda-runtime-13.0.96
