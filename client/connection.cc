@@ -51,7 +51,8 @@ std::string TransportMessage(const std::shared_ptr<grpc::Channel>& channel) {
 std::string WhatToDo(const std::string& brief, const wire::Security& security) {
   if (absl::StrContains(brief, "TLS")) {
     return "check --tls-ca: it must be the authority that signed the coordinator's certificate, and the host name in "
-           "it";
+           "it\n"
+           "does the coordinator run without TLS? then leave --tls-ca and UAQF_TLS_CA out";
   }
   if (brief == kClosed && !security.UsesTls()) {
     return "does it want TLS? give --tls-ca (UAQF_TLS_CA)    or name another: --server HOST:PORT, UAQF_SERVER";

@@ -2,6 +2,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <cstdlib>
 #include <iostream>
 
 #include "client/commands/commands.h"
@@ -28,6 +29,8 @@ int Tell(const absl::Status& status, Context& context) {
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
+  // gRPC's own log would stand between a person and the one message that says what to do; whoever sets it gets it.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   Context context;
   CLI::App app("Measures quantized variants of a language model on your hardware and ranks them.", "uaqf");
   uaqf::client::AddCommands(app, context);

@@ -56,6 +56,7 @@ void AddCommands(CLI::App& app, Context& context) {
   app.add_option("--tls-cert", context.security.tls.certificate, "PEM file of this client's certificate, if any")
       ->envname("UAQF_TLS_CERT");
   app.add_option("--tls-key", context.security.tls.key, "PEM file of its key")->envname("UAQF_TLS_KEY");
+  app.add_flag("--insecure-dev", context.security.insecure_dev, "No TLS, on loopback only: the default there");
   app.footer(
       "exit codes: 0 ok, 1 failed, 2 usage, 3 no coordinator, 4 not decidable, 130 interrupted\n"
       "environment: UAQF_SERVER, UAQF_TLS_CA, UAQF_TLS_CERT, UAQF_TLS_KEY, NO_COLOR\n"
