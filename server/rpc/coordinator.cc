@@ -342,9 +342,9 @@ void Coordinator::Commit(Round round, core::Effects effects, core::Instant now) 
     }
     metrics_->CountCommit(committed.ok(), seconds, records);
     if (!committed.ok()) {
-      Refuse(round, StoreUnavailable(committed.status()));
+      // Health first: whoever is refused can look and see why.
       StoreFailed(committed.status(), now);
-      return;
+      return Refuse(round, StoreUnavailable(committed.status()));
     }
     results = *std::move(committed);
   }
@@ -353,9 +353,9 @@ void Coordinator::Commit(Round round, core::Effects effects, core::Instant now) 
   if (drift) {
     spdlog::error(
         "the store refused a step of the scheduler; another program may write to it. Beginning again from it");
-    Refuse(round, StoreUnavailable(absl::AbortedError("its state was not the expected one")));
-    StoreFailed(absl::AbortedError("state was not the expected one"), now);
-    return;
+    const absl::Status cause = absl::AbortedError("its state was not the expected one");
+    StoreFailed(cause, now);
+    return Refuse(round, StoreUnavailable(cause));
   }
   CountMutations(mutations);
   for (const std::string& notice : effects.notices) spdlog::warn("{}", notice);

@@ -241,11 +241,11 @@ TEST(Metrics, AgreeWithTheStoreWhenNothingRuns) {
        {std::string("uaqf_store_records 32"), std::string("uaqf_records_committed_total 32"),
         std::string("uaqf_jobs{state=\"succeeded\"} 1"), std::string("uaqf_jobs{state=\"running\"} 0"),
         std::string("uaqf_queue_chunks 0"), std::string("uaqf_leased_chunks 0"), std::string("uaqf_serving 1"),
-        "uaqf_job_state{job=\"" + id + "\",state=\"succeeded\"} 1",
-        "uaqf_job_records{job=\"" + id + "\",state=\"done\"} 32",
-        "uaqf_variant_memory_bytes{job=\"" + id + "\",variant=\"rtn-w4\"} 80",
-        "uaqf_decision_rank{job=\"" + id + "\",profile=\"latency\",variant=\"rtn-w4\"} 1"}) {
-    EXPECT_TRUE(Eventually([&] { return shows(line); })) << line << "\n" << server.server().metrics().Text();
+        "uaqf_job_state{job_id=\"" + id + "\",state=\"succeeded\"} 1",
+        "uaqf_job_records{job_id=\"" + id + "\",state=\"done\"} 32",
+        "uaqf_variant_memory_bytes{job_id=\"" + id + "\",variant=\"rtn-w4\"} 80",
+        "uaqf_decision_rank{job_id=\"" + id + "\",profile=\"latency\",variant=\"rtn-w4\"} 1"}) {
+    ASSERT_TRUE(Eventually([&] { return shows(line); })) << line << "\n" << server.server().metrics().Text();
   }
   // A restart counts them from the store.
   server.Restart();
