@@ -189,11 +189,13 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
   core::Measurements out;
   ReadFacts(connection, *job, &out);
   ReadMemory(connection, *job, &out);
+  // CROSS JOIN keeps this order: SQLite would rather walk the records and look chunk and attempt up for every one.
   Query query(connection->Prepare(
       "SELECT c.variant, r.item, r.repeat, r.body, r.input_tokens, r.output_tokens, r.latency_ns, r.tokenize_ns, "
       "r.prefill_ns, r.decode_ns, r.detokenize_ns, r.scored_tokens, r.nll_sum, r.checksum FROM chunk c "
-      "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
-      "JOIN record r ON r.job = c.job AND r.chunk = c.idx AND r.epoch = c.epoch WHERE c.job = ?1 AND c.state = 3"));
+      "CROSS JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
+      "CROSS JOIN record r ON r.job = c.job AND r.chunk = c.idx AND r.epoch = c.epoch "
+      "WHERE c.job = ?1 AND c.state = 3"));
   query.Bind(*job);
   while (query.Step()) {
     const core::RecordRow row = ToRow(query);

@@ -188,6 +188,7 @@ absl::Status CheckAndMigrate(Connection* connection, const std::string& path) {
                                                       ", this program knows up to ", kVersion,
                                                       ": start the program that wrote it, or a newer one"));
   }
+  if (version == kVersion) return absl::OkStatus();
   for (int next = version; next < kVersion; ++next) database.exec(kMigrations[next]);
   database.exec(absl::StrCat("UPDATE schema_version SET version = ", kVersion));
   transaction.commit();

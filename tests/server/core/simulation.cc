@@ -48,6 +48,7 @@ void Simulation::SubmitJob() {
   create.id = absl::StrCat("j", jobs_.size());
   const std::size_t variants = 1 + random_.Below(3);
   for (std::size_t v = 0; v < variants; ++v) create.spec.variants.emplace_back(kVariants[v]);
+  create.request.request_id = create.id;
   create.spec.model = kModel;
   create.spec.prompt_set = "p";
   create.spec.timing.repeats = 1 + static_cast<std::int32_t>(random_.Below(2));

@@ -1,0 +1,408 @@
+// What every store promises. Another kind of store joins by a line in `Stores`.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "tests/server/store/store_fixture.h"
+
+namespace uaqf::store {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+struct SqliteFile {
+  static std::unique_ptr<Store> Open() { return OpenOrDie(test::ScratchFolder() + "/uaqf.db"); }
+};
+struct SqliteMemory {
+  static std::unique_ptr<Store> Open() { return OpenOrDie(":memory:"); }
+};
+
+template <typename Kind>
+class StoreConformance : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    store_ = Kind::Open();
+    ASSERT_NE(store_, nullptr);
+  }
+  // A planned job.
+  core::PlanJob Plan(const core::JobId& id) {
+    const core::CreateJob create = NewJob(id);
+    core::PlanJob plan = PlanOf(create);
+    EXPECT_TRUE(CommitOne(store_.get(), create));
+    EXPECT_TRUE(CommitOne(store_.get(), plan));
+    return plan;
+  }
+
+  std::unique_ptr<Store> store_;
+};
+
+using Stores = ::testing::Types<SqliteFile, SqliteMemory>;
+TYPED_TEST_SUITE(StoreConformance, Stores);
+
+// --- Jobs
+
+TYPED_TEST(StoreConformance, GivesBackAJobAsItWasAsked) {
+  const core::CreateJob create = NewJob("k7f2m9");
+  ASSERT_TRUE(CommitOne(this->store_.get(), create));
+  const auto job = this->store_->GetJob("k7f2m9");
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->spec, create.spec);
+  EXPECT_EQ(job->state, core::JobState::kQueued);
+  EXPECT_EQ(job->create_wall_ns, create.wall_ns);
+  ASSERT_EQ(job->progress.variants.size(), 2u);
+  EXPECT_EQ(job->progress.variants[1].variant, "rtn-w4");
+  EXPECT_TRUE(absl::IsNotFound(this->store_->GetJob("nope").status()));
+}
+
+TYPED_TEST(StoreConformance, MakesOneJobOfARepeatedRequest) {
+  ASSERT_TRUE(CommitOne(this->store_.get(), NewJob("aaaaaa", "r")));
+  const auto again = this->store_->Commit(std::vector<core::Mutation>{NewJob("bbbbbb", "r")});
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->at(0).applied, Applied::kExists);
+  EXPECT_EQ(again->at(0).existing, "aaaaaa");
+  core::CreateJob other = NewJob("cccccc", "r");
+  other.request.digest = "other";
+  EXPECT_THAT(CommitAll(this->store_.get(), {other}), ElementsAre(Applied::kRequestReused));
+  other.request.principal = "you";
+  EXPECT_TRUE(CommitOne(this->store_.get(), other));
+  EXPECT_THAT(CommitAll(this->store_.get(), {NewJob("aaaaaa", "new")}), ElementsAre(Applied::kIdTaken));
+  EXPECT_TRUE(absl::IsNotFound(this->store_->GetJob("bbbbbb").status()));
+}
+
+TYPED_TEST(StoreConformance, FindsARequestWithoutWriting) {
+  const core::CreateJob create = NewJob("aaaaaa", "r");
+  EXPECT_EQ(this->store_->FindRequest(create.request)->applied, Applied::kYes);
+  ASSERT_TRUE(CommitOne(this->store_.get(), create));
+  EXPECT_EQ(this->store_->FindRequest(create.request)->existing, "aaaaaa");
+  EXPECT_EQ(this->store_->FindRequest({"me", "r", "other"})->applied, Applied::kRequestReused);
+}
+
+TYPED_TEST(StoreConformance, ListsJobsNewestFirstInPages) {
+  for (const char* id : {"a", "b", "c", "d", "e"}) ASSERT_TRUE(CommitOne(this->store_.get(), NewJob(id)));
+  std::vector<core::JobId> ids;
+  std::int64_t before = 0;
+  int pages = 0;
+  do {
+    const auto page = this->store_->ListJobs(before, 2);
+    ASSERT_TRUE(page.ok());
+    for (const core::JobView& job : page->jobs) ids.push_back(job.id);
+    before = page->next;
+    ++pages;
+  } while (before != 0);
+  EXPECT_THAT(ids, ElementsAre("e", "d", "c", "b", "a"));
+  EXPECT_EQ(pages, 3);
+}
+
+// --- Fencing
+
+// Situation: a chunk was leased twice; the first worker wakes up.
+TYPED_TEST(StoreConformance, RefusesEverythingOfAnOldEpoch) {
+  const core::PlanJob plan = this->Plan("j");
+  core::CloseAttempt expired = Accepting("j", 0, 1);
+  expired.outcome = core::Outcome::kExpired;
+  expired.next = core::ChunkState::kPending;
+  expired.failures = 1;
+  ASSERT_THAT(CommitAll(this->store_.get(), {LeaseOf("j", 0, 1), expired, LeaseOf("j", 0, 2)}),
+              ElementsAre(Applied::kYes, Applied::kYes, Applied::kYes));
+  EXPECT_THAT(CommitAll(this->store_.get(), {core::AppendRecords{{"j", 0, 1}, 0, RowsOf(plan.chunks[0])},
+                                             Accepting("j", 0, 1), LeaseOf("j", 0, 2), LeaseOf("j", 0, 4)}),
+              ElementsAre(Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost));
+  const auto dump = this->store_->Dump("j");
+  ASSERT_TRUE(dump.ok());
+  EXPECT_EQ(dump->chunks[0].epoch, 2);
+  EXPECT_EQ(dump->chunks[0].state, core::ChunkState::kLeased);
+  for (const core::AttemptDump& attempt : dump->attempts) EXPECT_TRUE(attempt.records.empty());
+}
+
+TYPED_TEST(StoreConformance, AppliesTheRestWhenOneMutationIsLost) {
+  const core::PlanJob plan = this->Plan("j");
+  ASSERT_TRUE(CommitOne(this->store_.get(), LeaseOf("j", 1, 1)));
+  EXPECT_THAT(CommitAll(this->store_.get(), {core::AppendRecords{{"j", 0, 1}, 0, RowsOf(plan.chunks[0])},
+                                             core::AppendRecords{{"j", 1, 1}, 0, RowsOf(plan.chunks[1])}}),
+              ElementsAre(Applied::kLost, Applied::kYes));
+}
+
+TYPED_TEST(StoreConformance, TakesEachBatchOnceAndInOrder) {
+  const core::PlanJob plan = this->Plan("j");
+  ASSERT_TRUE(CommitOne(this->store_.get(), LeaseOf("j", 0, 1)));
+  const core::AppendRecords first{{"j", 0, 1}, 0, RowsOf(plan.chunks[0])};
+  const core::AppendRecords third{{"j", 0, 1}, 2, {}};
+  EXPECT_THAT(CommitAll(this->store_.get(), {third, first, first}),
+              ElementsAre(Applied::kLost, Applied::kYes, Applied::kLost));
+}
+
+TYPED_TEST(StoreConformance, KeepsNothingOfACommitThatFails) {
+  this->Plan("j");
+  std::vector<core::RecordRow> doubled = {TimingRow(0, 0), TimingRow(0, 0)};
+  const auto result = this->store_->Commit(
+      std::vector<core::Mutation>{LeaseOf("j", 0, 1), core::AppendRecords{{"j", 0, 1}, 0, doubled}});
+  EXPECT_FALSE(result.ok());
+  EXPECT_EQ(this->store_->Dump("j")->chunks[0].epoch, 0);
+  EXPECT_TRUE(CommitOne(this->store_.get(), LeaseOf("j", 0, 1)));
+}
+
+TYPED_TEST(StoreConformance, StoresNothingAfterTheEndOfAJob) {
+  const core::PlanJob plan = this->Plan("j");
+  ASSERT_TRUE(CommitOne(this->store_.get(), LeaseOf("j", 0, 1)));
+  ASSERT_TRUE(CommitOne(this->store_.get(), core::SetJobState{"j", core::JobState::kCancelled, 5, "", ""}));
+  EXPECT_THAT(
+      CommitAll(this->store_.get(),
+                {core::AppendRecords{{"j", 0, 1}, 0, RowsOf(plan.chunks[0])}, Accepting("j", 0, 1), LeaseOf("j", 1, 1),
+                 core::AddChunks{"j", {plan.chunks[0]}}, core::SaveVariant{"j", 0, {}}, core::FailVariant{"j", 0, "x"},
+                 core::SetJobState{"j", core::JobState::kSucceeded, 6, "", ""}, plan}),
+      ElementsAre(Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost,
+                  Applied::kLost, Applied::kLost));
+  const core::JobDump dump = *this->store_->Dump("j");
+  for (const core::AttemptDump& attempt : dump.attempts) {
+    EXPECT_EQ(attempt.outcome, core::Outcome::kAbandoned);
+    EXPECT_TRUE(attempt.records.empty());
+  }
+  for (const core::Chunk& chunk : dump.chunks) EXPECT_EQ(chunk.state, core::ChunkState::kAbandoned);
+  EXPECT_EQ(this->store_->GetJob("j")->end_wall_ns, 5);
+  EXPECT_TRUE(this->store_->LoadSnapshot()->jobs.empty());
+}
+
+TYPED_TEST(StoreConformance, LosesMutationsOfUnknownJobs) {
+  EXPECT_THAT(CommitAll(this->store_.get(), {LeaseOf("nope", 0, 1), core::SaveVariant{"nope", 0, {}},
+                                             core::SetJobState{"nope", core::JobState::kRunning, 1, "", "k"}}),
+              ElementsAre(Applied::kLost, Applied::kLost, Applied::kLost));
+}
+
+// --- Snapshot
+
+TYPED_TEST(StoreConformance, GivesTheSchedulerEverythingBack) {
+  const core::PlanJob plan = this->Plan("j");
+  ASSERT_TRUE(CommitOne(this->store_.get(), core::SetJobState{"j", core::JobState::kRunning, 7, "", "cpu x"}));
+  Complete(this->store_.get(), "j", plan.chunks[0]);  // the baseline's generation of prompts 0 and 1
+  core::VariantStatus status;
+  status.tally.records_done = 2;
+  status.tally.nll_sum = std::numeric_limits<double>::quiet_NaN();
+  status.tally.latency_sum_s = 0.1;
+  std::vector<core::RecordRow> half = RowsOf(plan.chunks[2]);
+  half.pop_back();
+  CommitAll(this->store_.get(),
+            {core::SaveVariant{"j", 0, status}, LeaseOf("j", 2, 1), core::AppendRecords{{"j", 2, 1}, 0, half}});
+  const auto snapshot = this->store_->LoadSnapshot();
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+  ASSERT_EQ(snapshot->jobs.size(), 1u);
+  const core::JobSnapshot& job = snapshot->jobs[0];
+  EXPECT_EQ(job.spec, SmallSpec());
+  EXPECT_EQ(job.survey, plan.survey);
+  EXPECT_EQ(job.device_kind, "cpu x");
+  EXPECT_EQ(job.start_wall_ns, 7);
+  EXPECT_EQ(job.prompt_count, 4);
+  EXPECT_EQ(job.chunks.size(), plan.chunks.size());
+  EXPECT_EQ(job.chunks[0].state, core::ChunkState::kDone);
+  EXPECT_EQ(job.baseline_lengths, (std::vector<std::pair<std::int32_t, std::int32_t>>{{0, 5}, {1, 5}}));
+  EXPECT_DOUBLE_EQ(job.variants[0].tally.latency_sum_s, 0.1);
+  EXPECT_TRUE(std::isnan(job.variants[0].tally.nll_sum));
+  ASSERT_EQ(job.attempts.size(), 1u);
+  EXPECT_EQ(job.attempts[0].worker, "w1");
+  EXPECT_EQ(job.attempts[0].session, "w1/0");
+  EXPECT_EQ(job.attempts[0].device, "d0");
+  EXPECT_EQ(job.attempts[0].next_sequence, 1);
+  EXPECT_THAT(job.attempts[0].items, ElementsAre(2));
+  EXPECT_EQ(job.attempts[0].sums.records_done, 1);
+}
+
+// --- Records
+
+TYPED_TEST(StoreConformance, GivesBackRecordsExactlyAsTheyCame) {
+  const core::PlanJob plan = this->Plan("j");
+  Complete(this->store_.get(), "j", plan.chunks[0]);
+  const auto page = this->store_->ReadRecords("j", {}, {}, 100);
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_EQ(page->records.size(), 2u);
+  EXPECT_TRUE(page->at_end);
+  const std::vector<core::RecordRow> rows = RowsOf(plan.chunks[0]);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(page->records[i].blob, rows[i].blob);
+    EXPECT_EQ(page->records[i].item, rows[i].item);
+    EXPECT_EQ(page->records[i].kind, core::ChunkKind::kGeneration);
+    EXPECT_EQ(page->records[i].worker, "w1");
+    EXPECT_EQ(page->records[i].epoch, 1);
+  }
+  EXPECT_TRUE(absl::IsNotFound(this->store_->ReadRecords("nope", {}, {}, 1).status()));
+}
+
+// Situation: a reader follows while attempts are accepted in another order than they were leased.
+TYPED_TEST(StoreConformance, GivesAFollowerEveryAcceptedRecordOnce) {
+  const core::PlanJob plan = this->Plan("j");
+  CommitAll(this->store_.get(),
+            {LeaseOf("j", 0, 1), LeaseOf("j", 1, 1), core::AppendRecords{{"j", 0, 1}, 0, RowsOf(plan.chunks[0])},
+             core::AppendRecords{{"j", 1, 1}, 0, RowsOf(plan.chunks[1])}});
+  RecordCursor cursor;
+  std::vector<std::pair<std::int32_t, std::int32_t>> seen;
+  const auto read = [&] {
+    for (bool at_end = false; !at_end;) {
+      const auto page = this->store_->ReadRecords("j", cursor, {}, 1);
+      ASSERT_TRUE(page.ok());
+      ASSERT_LE(page->records.size(), 1u);
+      for (const StoredRecord& record : page->records) seen.emplace_back(record.chunk, record.item);
+      cursor = page->next;
+      at_end = page->at_end;
+    }
+  };
+  read();
+  EXPECT_TRUE(seen.empty());
+  ASSERT_TRUE(CommitOne(this->store_.get(), Accepting("j", 1, 1)));
+  read();
+  ASSERT_TRUE(CommitOne(this->store_.get(), Accepting("j", 0, 1)));
+  read();
+  read();
+  EXPECT_THAT(seen,
+              ElementsAre(std::make_pair(1, 0), std::make_pair(1, 1), std::make_pair(0, 0), std::make_pair(0, 1)));
+}
+
+TYPED_TEST(StoreConformance, FiltersRecordsByVariantAndKind) {
+  const core::PlanJob plan = this->Plan("j");
+  for (const core::Chunk& chunk : plan.chunks) Complete(this->store_.get(), "j", chunk);
+  RecordFilter filter;
+  filter.variant = 1;
+  filter.kind = core::ChunkKind::kTiming;
+  const auto page = this->store_->ReadRecords("j", {}, filter, 1000);
+  ASSERT_TRUE(page.ok());
+  EXPECT_EQ(page->records.size(), 8u);
+  for (const StoredRecord& record : page->records) {
+    EXPECT_EQ(record.variant, 1);
+    EXPECT_EQ(record.kind, core::ChunkKind::kTiming);
+  }
+}
+
+TYPED_TEST(StoreConformance, HidesWhatWasNotAccepted) {
+  const core::PlanJob plan = this->Plan("j");
+  core::CloseAttempt tainted = Accepting("j", 0, 1);
+  tainted.outcome = core::Outcome::kTainted;
+  tainted.next = core::ChunkState::kPending;
+  CommitAll(this->store_.get(),
+            {LeaseOf("j", 0, 1), core::AppendRecords{{"j", 0, 1}, 0, RowsOf(plan.chunks[0])}, tainted});
+  EXPECT_TRUE(this->store_->ReadRecords("j", {}, {}, 10)->records.empty());
+  EXPECT_TRUE(this->store_->ReadMeasurements("j")->generations.item.empty());
+}
+
+// Situation: the one record of the attempt was stored, but its end never came.
+TYPED_TEST(StoreConformance, ShowsAQuarantinedRecordWithItsReason) {
+  core::PlanJob plan = this->Plan("j");
+  core::CloseAttempt close = Accepting("j", 0, 1);
+  close.outcome = core::Outcome::kQuarantined;
+  close.next = core::ChunkState::kQuarantined;
+  close.error = "it kills workers";
+  CommitAll(this->store_.get(), {LeaseOf("j", 0, 1), core::AppendRecords{{"j", 0, 1}, 0, {TimingRow(0, 0)}}, close});
+  const auto page = this->store_->ReadRecords("j", {}, {}, 10);
+  ASSERT_TRUE(page.ok());
+  ASSERT_EQ(page->records.size(), 1u);
+  EXPECT_EQ(page->records[0].failure, "it kills workers");
+  EXPECT_EQ(page->records[0].blob, "");
+  EXPECT_TRUE(this->store_->ReadMeasurements("j")->timings.item.empty());
+}
+
+TYPED_TEST(StoreConformance, GivesMeasurementsAsColumns) {
+  const core::PlanJob plan = this->Plan("j");
+  for (const core::Chunk& chunk : plan.chunks) Complete(this->store_.get(), "j", chunk);
+  const auto measured = this->store_->ReadMeasurements("j");
+  ASSERT_TRUE(measured.ok()) << measured.status();
+  EXPECT_EQ(measured->timings.item.size(), 16u);  // 2 variants, 2 repeats, 4 prompts
+  EXPECT_EQ(measured->generations.item.size(), 8u);
+  EXPECT_EQ(measured->windows.window.size(), 14u);
+  for (std::size_t i = 0; i < measured->timings.item.size(); ++i) {
+    EXPECT_EQ(measured->timings.latency_ns[i], 1'000'000 + measured->timings.item[i]);
+    EXPECT_EQ(measured->timings.prefill_ns[i], 2000 + measured->timings.item[i]);
+    EXPECT_EQ(measured->timings.decode_ns[i], 3000 + measured->timings.item[i]);
+    EXPECT_EQ(measured->timings.output_tokens[i], 5);
+  }
+  for (std::size_t i = 0; i < measured->windows.window.size(); ++i) {
+    EXPECT_EQ(measured->windows.nll_sum[i], 5000.5 + measured->windows.window[i]);
+  }
+  ASSERT_EQ(measured->variants.size(), 2u);
+  EXPECT_EQ(measured->variants[0].name, "fp16");
+  ASSERT_TRUE(measured->variants[0].memory.has_value());
+  EXPECT_EQ(measured->variants[0].memory->kv_cache_bytes, 10);
+  EXPECT_TRUE(absl::IsNotFound(this->store_->ReadMeasurements("nope").status()));
+}
+
+TYPED_TEST(StoreConformance, KeepsALikelihoodThatIsNotANumber) {
+  const core::PlanJob plan = this->Plan("j");
+  core::Chunk window;
+  for (const core::Chunk& chunk : plan.chunks) {
+    if (chunk.kind == core::ChunkKind::kPerplexity) window = chunk;
+  }
+  std::vector<core::RecordRow> rows = RowsOf(window);
+  rows[0].nll_sum = std::numeric_limits<double>::quiet_NaN();
+  rows[1].nll_sum = std::numeric_limits<double>::infinity();
+  CommitAll(this->store_.get(), {LeaseOf("j", window.index, 1), core::AppendRecords{{"j", window.index, 1}, 0, rows},
+                                 Accepting("j", window.index, 1)});
+  const auto measured = this->store_->ReadMeasurements("j");
+  ASSERT_TRUE(measured.ok()) << measured.status();
+  EXPECT_TRUE(std::isnan(measured->windows.nll_sum[0]));
+  EXPECT_TRUE(std::isinf(measured->windows.nll_sum[1]));
+}
+
+TYPED_TEST(StoreConformance, CountsFlaggedChunksOfEachVariant) {
+  const core::PlanJob plan = this->Plan("j");
+  core::CloseAttempt close = Accepting("j", 1, 1);
+  close.flagged = true;
+  CommitAll(this->store_.get(),
+            {LeaseOf("j", 1, 1), core::AppendRecords{{"j", 1, 1}, 0, RowsOf(plan.chunks[1])}, close});
+  const auto measured = this->store_->ReadMeasurements("j");
+  EXPECT_EQ(measured->variants[0].tainted_chunks, 0);
+  EXPECT_EQ(measured->variants[1].tainted_chunks, 1);
+  EXPECT_TRUE(this->store_->ReadRecords("j", {}, {}, 10)->records[0].tainted);
+}
+
+// --- Prompt sets and profiles
+
+TYPED_TEST(StoreConformance, StoresAPromptSetOnceUnderItsDigest) {
+  PromptSetInfo info;
+  info.digest = "abc";
+  info.display_name = "demo";
+  info.create_wall_ns = 5;
+  const std::vector<PromptItem> items = {{"1", "math", "x"}, {"2", "chat", std::string("y\0z", 3)}, {"3", "math", ""}};
+  const auto stored = this->store_->PutPromptSet(info, items);
+  ASSERT_TRUE(stored.ok()) << stored.status();
+  EXPECT_EQ(stored->prompt_count, 3);
+  EXPECT_EQ(stored->size_bytes, 4);
+  EXPECT_THAT(stored->categories, ElementsAre(CategoryCount{"chat", 1}, CategoryCount{"math", 2}));
+  info.display_name = "again";
+  EXPECT_EQ(this->store_->PutPromptSet(info, items)->display_name, "demo");
+  const auto read = this->store_->ReadPrompts("abc", 1, 10);
+  ASSERT_TRUE(read.ok());
+  ASSERT_EQ(read->size(), 2u);
+  EXPECT_EQ(read->at(0).blob, std::string("y\0z", 3));
+  EXPECT_TRUE(absl::IsNotFound(this->store_->ReadPrompts("nope", 0, 1).status()));
+  EXPECT_TRUE(absl::IsNotFound(this->store_->GetPromptSet("nope").status()));
+  EXPECT_EQ(this->store_->ListPromptSets(0, 10)->sets.size(), 1u);
+}
+
+TYPED_TEST(StoreConformance, ListsPromptSetsNewestFirstInPages) {
+  for (const char* digest : {"a", "b", "c"}) {
+    PromptSetInfo info;
+    info.digest = digest;
+    ASSERT_TRUE(this->store_->PutPromptSet(info, {{"1", "", "x"}}).ok());
+  }
+  const auto first = this->store_->ListPromptSets(0, 2);
+  ASSERT_EQ(first->sets.size(), 2u);
+  EXPECT_EQ(first->sets[0].digest, "c");
+  const auto second = this->store_->ListPromptSets(first->next, 2);
+  ASSERT_EQ(second->sets.size(), 1u);
+  EXPECT_EQ(second->sets[0].digest, "a");
+  EXPECT_EQ(second->next, 0);
+}
+
+TYPED_TEST(StoreConformance, CreatesListsAndDeletesProfiles) {
+  Store* store = this->store_.get();
+  ASSERT_TRUE(store->CreateProfile({"b", "two"}).ok());
+  ASSERT_TRUE(store->CreateProfile({"a", std::string("\0one", 4)}).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(store->CreateProfile({"a", "other"})));
+  EXPECT_EQ(store->GetProfile("a")->blob, std::string("\0one", 4));
+  EXPECT_EQ(store->ListProfiles("", 10)->size(), 2u);
+  EXPECT_EQ(store->ListProfiles("a", 10)->at(0).name, "b");
+  ASSERT_TRUE(store->DeleteProfile("a").ok());
+  EXPECT_TRUE(absl::IsNotFound(store->DeleteProfile("a")));
+  EXPECT_TRUE(absl::IsNotFound(store->GetProfile("a").status()));
+}
+
+}  // namespace
+}  // namespace uaqf::store
