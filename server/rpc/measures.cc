@@ -63,11 +63,11 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Of(const core::JobI
   result->view = *std::move(view);
   auto columns = jobs_->ReadMeasurements(id);
   if (!columns.ok()) return columns.status();
-  const ranking::Measurements measurements = Move(*std::move(columns));
+  ranking::Measurements measurements = Move(*std::move(columns));
   auto all = ranking::Measure(measurements);
   if (!all.ok()) return all.status();
   result->all = *std::move(all);
-  auto common = ranking::KeepCommonRecords(measurements);
+  auto common = ranking::KeepCommonRecords(std::move(measurements));
   if (!common.ok()) return common.status();
   result->notes = std::move(common->notes);
   if (result->notes.empty()) {
