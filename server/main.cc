@@ -1,5 +1,6 @@
 // uaqf-server: the coordinator.
 #include <google/protobuf/stubs/logging.h>
+#include <grpc/support/log.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -44,8 +45,9 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("uaqf-server"));
   uaqf::rpc::StopSignal stop;
   signal(SIGPIPE, SIG_IGN);
-  // A malformed message is answered, not printed: strangers do not write to our log.
+  // Malformed messages and failed handshakes are answered, not printed: strangers do not write to our log.
   google::protobuf::SetLogHandler(nullptr);
+  gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("gRPC: {}", line->message); });
 
   // Only the default folder is ours to make; a named one that is missing is a mistake to be told.
   std::error_code ignored;
