@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a Python script in the environment of the oracles, made in $UAQF_CACHE on first use:
-#   tests/oracle/python.sh tests/oracle/smollm2_greedy.py
+#   tests/oracle/python.sh tests/oracle/smollm2_oracle.py
 # Tests do not need it: they read the JSON files that the scripts wrote.
 set -euo pipefail
 
