@@ -92,7 +92,8 @@ void Scheduler::Impl::GiveUpVariants(Instant now) {
 }
 
 void Scheduler::Impl::DropUnusedAssignments() {
-  for (auto& [id, worker] : workers_) {
+  for (auto& entry : workers_) {
+    auto& worker = entry.second;  // clang 14 captures no structured binding
     if (worker.variant.empty()) continue;
     const bool used = !worker.benched && std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) {
       return job->spec.model == worker.model && job->VariantIndex(worker.variant) >= 0;
