@@ -1,12 +1,12 @@
 #include "server/store/record_codec.h"
 
-#include <cmath>
 #include <cstring>
+#include <type_traits>
 
 namespace uaqf::store {
 namespace {
 
-// Mixes 64 bits at a time: a row must cost nanoseconds.
+// Mixes 64 bits at a time: a record must cost nanoseconds.
 class Mixer {
  public:
   void Add(std::uint64_t value) {
@@ -30,6 +30,23 @@ class Mixer {
   std::uint64_t state_ = 0x5541514673746f72u;
 };
 
+// One record as it lies in `figures`.
+struct Figures {
+  std::int64_t item = 0;
+  std::int64_t repeat = 0;
+  std::int64_t body = 0;
+  std::int64_t input_tokens = 0;
+  std::int64_t output_tokens = 0;
+  std::int64_t latency_ns = 0;
+  std::int64_t tokenize_ns = 0;
+  std::int64_t prefill_ns = 0;
+  std::int64_t decode_ns = 0;
+  std::int64_t detokenize_ns = 0;
+  std::int64_t scored_tokens = 0;
+  double nll_sum = 0;
+};
+static_assert(sizeof(Figures) == 96 && std::is_trivially_copyable_v<Figures>);
+
 template <typename T>
 void Append(T value, std::string* out) {
   char bytes[sizeof(T)];
@@ -46,20 +63,6 @@ bool Take(const std::string& body, std::size_t* at, T* value) {
 }
 
 }  // namespace
-
-std::int64_t Check(const core::RecordRow& record) {
-  Mixer mixer;
-  for (std::int64_t value :
-       {std::int64_t{record.item}, std::int64_t{record.repeat}, static_cast<std::int64_t>(record.body),
-        std::int64_t{record.input_tokens}, std::int64_t{record.output_tokens}, record.latency_ns, record.tokenize_ns,
-        record.prefill_ns, record.decode_ns, record.detokenize_ns, std::int64_t{record.scored_tokens}}) {
-    mixer.Add(static_cast<std::uint64_t>(value));
-  }
-  std::uint64_t nll = 0;  // every NaN is the same one to SQLite
-  if (!std::isnan(record.nll_sum)) std::memcpy(&nll, &record.nll_sum, sizeof(nll));
-  mixer.Add(nll);
-  return mixer.Value();
-}
 
 std::int64_t Check(const std::string& bytes) {
   Mixer mixer;
@@ -94,6 +97,42 @@ absl::StatusOr<std::vector<EncodedRecord>> DecodeBatch(const std::string& body) 
     record.blob = body.substr(at, length);
     at += length;
     records.push_back(std::move(record));
+  }
+  return records;
+}
+
+std::string EncodeFigures(const std::vector<core::RecordRow>& records) {
+  std::string out;
+  out.reserve(records.size() * sizeof(Figures));
+  for (const core::RecordRow& r : records) {
+    const Figures figures = {r.item,          r.repeat,        static_cast<std::int64_t>(r.body),
+                             r.input_tokens,  r.output_tokens, r.latency_ns,
+                             r.tokenize_ns,   r.prefill_ns,    r.decode_ns,
+                             r.detokenize_ns, r.scored_tokens, r.nll_sum};
+    Append(figures, &out);
+  }
+  return out;
+}
+
+absl::StatusOr<std::vector<core::RecordRow>> DecodeFigures(const std::string& bytes) {
+  if (bytes.size() % sizeof(Figures) != 0) return absl::DataLossError("the figures of a batch are cut short");
+  std::vector<core::RecordRow> records(bytes.size() / sizeof(Figures));
+  std::size_t at = 0;
+  for (core::RecordRow& record : records) {
+    Figures figures;
+    if (!Take(bytes, &at, &figures)) return absl::DataLossError("the figures of a batch are cut short");
+    record.item = static_cast<std::int32_t>(figures.item);
+    record.repeat = static_cast<std::int32_t>(figures.repeat);
+    record.body = static_cast<core::RecordBody>(figures.body);
+    record.input_tokens = static_cast<std::int32_t>(figures.input_tokens);
+    record.output_tokens = static_cast<std::int32_t>(figures.output_tokens);
+    record.latency_ns = figures.latency_ns;
+    record.tokenize_ns = figures.tokenize_ns;
+    record.prefill_ns = figures.prefill_ns;
+    record.decode_ns = figures.decode_ns;
+    record.detokenize_ns = figures.detokenize_ns;
+    record.scored_tokens = static_cast<std::int32_t>(figures.scored_tokens);
+    record.nll_sum = figures.nll_sum;
   }
   return records;
 }

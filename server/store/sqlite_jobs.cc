@@ -108,67 +108,55 @@ std::vector<core::Chunk> ReadChunks(Connection* connection, std::int64_t job) {
 }
 
 // What was stored of an attempt that is still open.
-void ReadOpenRecords(Connection* connection, std::int64_t job, core::OpenAttempt* attempt) {
-  Query query(
-      connection->Prepare("SELECT item, body, output_tokens, latency_ns, scored_tokens, nll_sum FROM record "
-                          "WHERE job = ?1 AND chunk = ?2 AND epoch = ?3"));
-  query.Bind(job, attempt->chunk, attempt->epoch);
-  while (query.Step()) {
-    core::RecordRow row;
-    row.item = query.Int32(0);
-    row.body = static_cast<core::RecordBody>(query.Int32(1));
-    row.output_tokens = query.Int32(2);
-    row.latency_ns = query.Int(3);
-    row.scored_tokens = query.Int32(4);
-    row.nll_sum = query.Real(5);
+absl::Status ReadOpenRecords(Connection* connection, const std::string& path, std::int64_t job,
+                             core::OpenAttempt* attempt) {
+  const auto records = ReadFigures(connection, path, job, attempt->chunk, attempt->epoch);
+  if (!records.ok()) return records.status();
+  for (const core::RecordRow& row : *records) {
     core::Count(row, &attempt->sums);
     attempt->items.push_back(row.item);
     attempt->lengths.emplace_back(row.item, row.body == core::RecordBody::kFailure ? -1 : row.output_tokens);
   }
+  return absl::OkStatus();
 }
 
-std::vector<core::OpenAttempt> ReadOpenAttempts(Connection* connection, std::int64_t job) {
-  std::vector<core::OpenAttempt> attempts;
-  {
-    Query query(
-        connection->Prepare("SELECT a.chunk, a.epoch, a.worker, a.session, a.device, a.next_sequence FROM attempt a "
-                            "JOIN chunk c ON c.job = a.job AND c.idx = a.chunk WHERE a.job = ?1 AND a.outcome = 0 "
-                            "ORDER BY a.lease_commit, c.position, c.idx"));
-    query.Bind(job);
-    while (query.Step()) {
-      core::OpenAttempt attempt;
-      attempt.chunk = query.Int32(0);
-      attempt.epoch = query.Int(1);
-      attempt.worker = query.Text(2);
-      attempt.session = query.Text(3);
-      attempt.device = query.Text(4);
-      attempt.next_sequence = query.Int(5);
-      attempts.push_back(std::move(attempt));
+absl::Status ReadOpenAttempts(Connection* connection, const std::string& path, std::int64_t job,
+                              core::JobSnapshot* snapshot) {
+  Query query(
+      connection->Prepare("SELECT a.chunk, a.epoch, a.worker, a.session, a.device, a.next_sequence FROM attempt a "
+                          "JOIN chunk c ON c.job = a.job AND c.idx = a.chunk WHERE a.job = ?1 AND a.outcome = 0 "
+                          "ORDER BY a.lease_commit, c.position, c.idx"));
+  query.Bind(job);
+  while (query.Step()) {
+    core::OpenAttempt attempt;
+    attempt.chunk = query.Int32(0);
+    attempt.epoch = query.Int(1);
+    attempt.worker = query.Text(2);
+    attempt.session = query.Text(3);
+    attempt.device = query.Text(4);
+    attempt.next_sequence = query.Int(5);
+    if (absl::Status status = ReadOpenRecords(connection, path, job, &attempt); !status.ok()) return status;
+    snapshot->attempts.push_back(std::move(attempt));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadBaselineLengths(Connection* connection, const std::string& path, std::int64_t job,
+                                 core::JobSnapshot* snapshot) {
+  for (const core::Chunk& chunk : snapshot->chunks) {
+    const bool baseline = chunk.kind == core::ChunkKind::kGeneration &&
+                          snapshot->spec.variants.at(chunk.variant) == core::kBaselineVariant;
+    if (!baseline) continue;
+    if (chunk.state == core::ChunkState::kQuarantined) snapshot->baseline_lengths.emplace_back(chunk.first, -1);
+    if (chunk.state != core::ChunkState::kDone) continue;
+    const auto records = ReadFigures(connection, path, job, chunk.index, chunk.epoch);
+    if (!records.ok()) return records.status();
+    for (const core::RecordRow& row : *records) {
+      const bool failed = row.body == core::RecordBody::kFailure;
+      snapshot->baseline_lengths.emplace_back(row.item, failed ? -1 : row.output_tokens);
     }
   }
-  for (core::OpenAttempt& attempt : attempts) ReadOpenRecords(connection, job, &attempt);
-  return attempts;
-}
-
-void ReadBaselineLengths(Connection* connection, std::int64_t job, core::JobSnapshot* snapshot) {
-  std::int32_t baseline = 0;
-  const auto count = static_cast<std::int32_t>(snapshot->spec.variants.size());
-  while (baseline < count && snapshot->spec.variants[baseline] != core::kBaselineVariant) ++baseline;
-  Query query(
-      connection->Prepare("SELECT r.item, r.body, r.output_tokens FROM chunk c "
-                          "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
-                          "JOIN record r ON r.job = c.job AND r.chunk = c.idx AND r.epoch = c.epoch "
-                          "WHERE c.job = ?1 AND c.kind = 2 AND c.state = 3 AND c.variant = ?2"));
-  query.Bind(job, baseline);
-  while (query.Step()) {
-    const bool failed = query.Int32(1) == static_cast<std::int32_t>(core::RecordBody::kFailure);
-    snapshot->baseline_lengths.emplace_back(query.Int32(0), failed ? -1 : query.Int32(2));
-  }
-  for (const core::Chunk& chunk : snapshot->chunks) {
-    const bool given_up = chunk.kind == core::ChunkKind::kGeneration && chunk.variant == baseline &&
-                          chunk.state == core::ChunkState::kQuarantined;
-    if (given_up) snapshot->baseline_lengths.emplace_back(chunk.first, -1);
-  }
+  return absl::OkStatus();
 }
 
 core::JobView ToView(Connection* connection, const JobRow& row) {
@@ -193,7 +181,7 @@ MutationResult FindRequest(Connection* connection, const core::RequestKey& reque
   return {Applied::kExists, query.Text(0)};
 }
 
-core::Snapshot LoadSnapshot(Connection* connection) {
+absl::StatusOr<core::Snapshot> LoadSnapshot(Connection* connection, const std::string& path) {
   std::vector<JobRow> rows;
   {
     Query query(connection->Prepare("SELECT " UAQF_JOB_COLUMNS "FROM job WHERE state < 3 ORDER BY seq"));
@@ -214,8 +202,9 @@ core::Snapshot LoadSnapshot(Connection* connection) {
     job.variants = ReadVariants(connection, row.seq);
     if (row.planned) {
       job.chunks = ReadChunks(connection, row.seq);
-      job.attempts = ReadOpenAttempts(connection, row.seq);
-      ReadBaselineLengths(connection, row.seq, &job);
+      absl::Status status = ReadOpenAttempts(connection, path, row.seq, &job);
+      if (status.ok()) status = ReadBaselineLengths(connection, path, row.seq, &job);
+      if (!status.ok()) return status;
     }
     snapshot.jobs.push_back(std::move(job));
   }
@@ -268,12 +257,11 @@ absl::StatusOr<core::JobDump> Dump(Connection* connection, const core::JobId& id
     attempt.last_commit = attempts.Int(4);
     const bool quarantined = attempt.outcome == core::Outcome::kQuarantined;
     Query records(connection->Prepare(
-        quarantined ? "SELECT item, repeat, 4 FROM quarantine WHERE job = ?1 AND chunk = ?2 AND epoch = ?3"
-                    : "SELECT item, repeat, body FROM record WHERE job = ?1 AND chunk = ?2 AND epoch = ?3"));
+        quarantined ? "SELECT item, repeat, 1 FROM quarantine WHERE job = ?1 AND chunk = ?2 AND epoch = ?3"
+                    : "SELECT item, repeat, failure FROM record WHERE job = ?1 AND chunk = ?2 AND epoch = ?3"));
     records.Bind(row->seq, attempt.chunk, attempt.epoch);
     while (records.Step()) {
-      const bool failure = records.Int32(2) == static_cast<std::int32_t>(core::RecordBody::kFailure);
-      attempt.records.push_back({records.Int32(0), records.Int32(1), failure});
+      attempt.records.push_back({records.Int32(0), records.Int32(1), records.Int(2) != 0});
     }
     dump.attempts.push_back(std::move(attempt));
   }

@@ -13,12 +13,15 @@ namespace uaqf::store {
 
 // sqlite_jobs.cc
 MutationResult FindRequest(Connection* connection, const core::RequestKey& request);
-core::Snapshot LoadSnapshot(Connection* connection);
+absl::StatusOr<core::Snapshot> LoadSnapshot(Connection* connection, const std::string& path);
 absl::StatusOr<core::JobView> GetJob(Connection* connection, const core::JobId& id);
 JobPage ListJobs(Connection* connection, std::int64_t before, std::int32_t limit);
 absl::StatusOr<core::JobDump> Dump(Connection* connection, const core::JobId& id);
 
 // sqlite_records.cc. `path` is for messages.
+// The records of one attempt without their blobs, in the order they came.
+absl::StatusOr<std::vector<core::RecordRow>> ReadFigures(Connection* connection, const std::string& path,
+                                                         std::int64_t job, std::int32_t chunk, std::int64_t epoch);
 absl::StatusOr<RecordPage> ReadRecords(Connection* connection, const std::string& path, const core::JobId& id,
                                        const RecordCursor& cursor, const RecordFilter& filter, std::int32_t limit);
 absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, const std::string& path,

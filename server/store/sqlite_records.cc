@@ -49,7 +49,7 @@ absl::Status Append(Connection* connection, const std::string& path, std::int64_
     return absl::OkStatus();
   }
   Query query(connection->Prepare(
-      "SELECT body, checksum FROM batch WHERE job = ?1 AND chunk = ?2 AND epoch = ?3 ORDER BY sequence"));
+      "SELECT body, body_checksum FROM batch WHERE job = ?1 AND chunk = ?2 AND epoch = ?3 ORDER BY sequence"));
   query.Bind(job, record.chunk, record.epoch);
   while (query.Step()) {
     const std::string body = query.Text(0);
@@ -65,23 +65,6 @@ absl::Status Append(Connection* connection, const std::string& path, std::int64_
     }
   }
   return absl::OkStatus();
-}
-
-core::RecordRow ToRow(const Query& query) {
-  core::RecordRow row;
-  row.item = query.Int32(1);
-  row.repeat = query.Int32(2);
-  row.body = static_cast<core::RecordBody>(query.Int32(3));
-  row.input_tokens = query.Int32(4);
-  row.output_tokens = query.Int32(5);
-  row.latency_ns = query.Int(6);
-  row.tokenize_ns = query.Int(7);
-  row.prefill_ns = query.Int(8);
-  row.decode_ns = query.Int(9);
-  row.detokenize_ns = query.Int(10);
-  row.scored_tokens = query.Int32(11);
-  row.nll_sum = query.Real(12);
-  return row;
 }
 
 void AddRow(std::int32_t variant, const core::RecordRow& row, core::Measurements* out) {
@@ -146,6 +129,23 @@ void ReadMemory(Connection* connection, std::int64_t job, core::Measurements* ou
 
 }  // namespace
 
+absl::StatusOr<std::vector<core::RecordRow>> ReadFigures(Connection* connection, const std::string& path,
+                                                         std::int64_t job, std::int32_t chunk, std::int64_t epoch) {
+  Query query(connection->Prepare(
+      "SELECT figures, figures_checksum FROM batch WHERE job = ?1 AND chunk = ?2 AND epoch = ?3 ORDER BY sequence"));
+  query.Bind(job, chunk, epoch);
+  std::vector<core::RecordRow> records;
+  while (query.Step()) {
+    const std::string figures = query.Text(0);
+    auto rows = DecodeFigures(figures);
+    if (Check(figures) != query.Int(1) || !rows.ok()) {
+      return Damaged(path, absl::StrCat("the records of chunk ", chunk, " do not match their checksum"));
+    }
+    std::move(rows->begin(), rows->end(), std::back_inserter(records));
+  }
+  return records;
+}
+
 absl::StatusOr<RecordPage> ReadRecords(Connection* connection, const std::string& path, const core::JobId& id,
                                        const RecordCursor& cursor, const RecordFilter& filter, std::int32_t limit) {
   const absl::StatusOr<std::int64_t> job = Seq(connection, id);
@@ -191,19 +191,17 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
   ReadMemory(connection, *job, &out);
   // CROSS JOIN keeps this order: SQLite would rather walk the records and look chunk and attempt up for every one.
   Query query(connection->Prepare(
-      "SELECT c.variant, r.item, r.repeat, r.body, r.input_tokens, r.output_tokens, r.latency_ns, r.tokenize_ns, "
-      "r.prefill_ns, r.decode_ns, r.detokenize_ns, r.scored_tokens, r.nll_sum, r.checksum FROM chunk c "
-      "CROSS JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
-      "CROSS JOIN record r ON r.job = c.job AND r.chunk = c.idx AND r.epoch = c.epoch "
-      "WHERE c.job = ?1 AND c.state = 3"));
+      "SELECT c.variant, b.figures, b.figures_checksum FROM chunk c "
+      "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
+      "JOIN batch b ON b.job = c.job AND b.chunk = c.idx AND b.epoch = c.epoch WHERE c.job = ?1 AND c.state = 3"));
   query.Bind(*job);
   while (query.Step()) {
-    const core::RecordRow row = ToRow(query);
-    if (Check(row) != query.Int(13)) {
-      return Damaged(path, absl::StrCat("the record of item ", row.item, ", repeat ", row.repeat, " in jobs/", id,
-                                        " does not match its checksum"));
+    const std::string figures = query.Text(1);
+    const auto rows = DecodeFigures(figures);
+    if (Check(figures) != query.Int(2) || !rows.ok()) {
+      return Damaged(path, absl::StrCat("records of jobs/", id, " do not match their checksum"));
     }
-    AddRow(query.Int32(0), row, &out);
+    for (const core::RecordRow& row : *rows) AddRow(query.Int32(0), row, &out);
   }
   return out;
 }

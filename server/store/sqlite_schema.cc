@@ -119,17 +119,7 @@ CREATE TABLE record(
   epoch INTEGER NOT NULL,
   item INTEGER NOT NULL,
   repeat INTEGER NOT NULL,
-  body INTEGER NOT NULL,
-  input_tokens INTEGER NOT NULL,
-  output_tokens INTEGER NOT NULL,
-  latency_ns INTEGER NOT NULL,
-  tokenize_ns INTEGER NOT NULL,
-  prefill_ns INTEGER NOT NULL,
-  decode_ns INTEGER NOT NULL,
-  detokenize_ns INTEGER NOT NULL,
-  scored_tokens INTEGER NOT NULL,
-  nll_sum REAL,
-  checksum INTEGER NOT NULL,
+  failure INTEGER NOT NULL,
   PRIMARY KEY(job, chunk, epoch, item, repeat)) WITHOUT ROWID;
 
 CREATE TABLE batch(
@@ -138,7 +128,9 @@ CREATE TABLE batch(
   epoch INTEGER NOT NULL,
   sequence INTEGER NOT NULL,
   record_count INTEGER NOT NULL,
-  checksum INTEGER NOT NULL,
+  figures_checksum INTEGER NOT NULL,
+  figures BLOB NOT NULL,
+  body_checksum INTEGER NOT NULL,
   body BLOB NOT NULL,
   UNIQUE(job, chunk, epoch, sequence));
 

@@ -6,8 +6,8 @@
 //   prompt_set 1--n prompt           content-addressed inputs
 //   job 1--n variant                 what was asked; counters of each variant
 //       1--n chunk 1--n attempt      the plan; every lease there was
-//                       1--n record  figures, typed columns      \  the same records
-//                       1--n batch   the records as they came    /
+//                       1--n batch   the records as they came, and their figures (record_codec.h)
+//                       1--n record  the key of each, unique
 //                       0..1 quarantine
 //   profile
 #pragma once

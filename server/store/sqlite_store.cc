@@ -37,7 +37,7 @@ class ReaderPool {
       ++open_;
     }
     try {
-      return std::make_unique<Connection>(options_.path, SQLite::OPEN_READONLY | SQLite::OPEN_FULLMUTEX,
+      return std::make_unique<Connection>(options_.path, SQLite::OPEN_READONLY | SQLite::OPEN_NOMUTEX,
                                           options_.busy_timeout_ms);
     } catch (...) {
       Return(nullptr);
@@ -83,7 +83,7 @@ class SqliteStore : public Store {
     return Read([&](Connection* c) -> absl::StatusOr<MutationResult> { return store::FindRequest(c, request); });
   }
   absl::StatusOr<core::Snapshot> LoadSnapshot() override {
-    return Read([](Connection* c) -> absl::StatusOr<core::Snapshot> { return store::LoadSnapshot(c); });
+    return Read([&](Connection* c) { return store::LoadSnapshot(c, options_.path); });
   }
   absl::StatusOr<core::JobView> GetJob(const core::JobId& id) override {
     return Read([&](Connection* c) { return store::GetJob(c, id); });
@@ -211,7 +211,7 @@ void Configure(Connection* connection) {
 absl::StatusOr<std::unique_ptr<Connection>> OpenConnection(const SqliteOptions& options) {
   return Guard(options.path, [&]() -> absl::StatusOr<std::unique_ptr<Connection>> {
     auto connection = std::make_unique<Connection>(
-        options.path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_FULLMUTEX, options.busy_timeout_ms);
+        options.path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_NOMUTEX, options.busy_timeout_ms);
     Configure(connection.get());
     if (absl::Status status = CheckAndMigrate(connection.get(), options.path); !status.ok()) return status;
     return connection;

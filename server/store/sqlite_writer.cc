@@ -104,16 +104,16 @@ MutationResult SqliteWriter::Write(const core::AppendRecords& append) {
   if (changed == 0) return Lost();
   for (const core::RecordRow& record : append.records) InsertRecord(job, attempt, record);
   const std::string body = EncodeBatch(append.records);
-  Run("INSERT INTO batch VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)", job, attempt.chunk, attempt.epoch, append.sequence,
-      static_cast<std::int32_t>(append.records.size()), Check(body), Blob{body});
+  const std::string figures = EncodeFigures(append.records);
+  Run("INSERT INTO batch VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", job, attempt.chunk, attempt.epoch,
+      append.sequence, static_cast<std::int32_t>(append.records.size()), Check(figures), Blob{figures}, Check(body),
+      Blob{body});
   return {};
 }
 
 void SqliteWriter::InsertRecord(std::int64_t job, const core::AttemptId& attempt, const core::RecordRow& record) {
-  Run("INSERT INTO record VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)", job,
-      attempt.chunk, attempt.epoch, record.item, record.repeat, Number(record.body), record.input_tokens,
-      record.output_tokens, record.latency_ns, record.tokenize_ns, record.prefill_ns, record.decode_ns,
-      record.detokenize_ns, record.scored_tokens, record.nll_sum, Check(record));
+  Run("INSERT INTO record VALUES(?1, ?2, ?3, ?4, ?5, ?6)", job, attempt.chunk, attempt.epoch, record.item,
+      record.repeat, record.body == core::RecordBody::kFailure);
 }
 
 MutationResult SqliteWriter::Write(const core::CloseAttempt& close) {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -74,7 +75,12 @@ int Run(std::int64_t records, const std::string& folder) {
   create.spec = Spec(records);
   create.prompt_count = 1000;
   std::vector<uaqf::core::Chunk> plan = uaqf::core::MakePlan(create.spec, create.prompt_count, {});
-  const auto planned = std::vector<Mutation>{create, uaqf::core::PlanJob{"bench", {}, plan}};
+  uaqf::core::PlanJob plan_job;
+  plan_job.job = "bench";
+  plan_job.chunks = plan;
+  std::vector<Mutation> planned;
+  planned.emplace_back(create);
+  planned.emplace_back(plan_job);
   if (!(*store)->Commit(planned).ok()) return 1;
 
   std::int64_t stored = 0;
@@ -91,17 +97,22 @@ int Run(std::int64_t records, const std::string& folder) {
               1e3 * write_s / static_cast<double>(plan.size()));
 
   std::vector<double> reads;
+  std::vector<double> cpu;
   for (int i = 0; i < 5; ++i) {
     const auto start = Clock::now();
+    const std::clock_t cpu_start = std::clock();
     const auto measured = (*store)->ReadMeasurements("bench");
     if (!measured.ok()) return 1;
     reads.push_back(Seconds(start));
+    cpu.push_back(static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC);
     stored = static_cast<std::int64_t>(measured->timings.item.size() + measured->generations.item.size());
   }
   std::sort(reads.begin(), reads.end());
+  std::sort(cpu.begin(), cpu.end());
   struct rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
-  std::printf("read     %lld records: median %.1f ms\n", static_cast<long long>(stored), 1e3 * reads[2]);
+  std::printf("read     %lld records: median %.1f ms, %.1f ms of processor time\n", static_cast<long long>(stored),
+              1e3 * reads[2], 1e3 * cpu[2]);
   std::printf("file     %.1f MB; peak memory %.0f MiB\n", static_cast<double>(std::filesystem::file_size(path)) / 1e6,
               static_cast<double>(usage.ru_maxrss) / 1024);
   for (const char* suffix : {"", "-wal", "-shm", ".lock"}) std::filesystem::remove(path + suffix);
