@@ -1,0 +1,43 @@
+// Runs build/bin/uaqf-worker as a person does.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace uaqf::test {
+
+struct Outcome {
+  // Exit code; 128 and more: the signal that killed it.
+  int code = -1;
+  std::string out;
+  std::string err;
+
+  // `out` as JSON; fails the test when it is none.
+  nlohmann::json json() const;
+};
+
+// A program that was started and not waited for yet.
+class StartedWorker {
+ public:
+  explicit StartedWorker(const std::vector<std::string>& arguments);
+  // Kills it if it still runs.
+  ~StartedWorker();
+  StartedWorker(const StartedWorker&) = delete;
+  StartedWorker& operator=(const StartedWorker&) = delete;
+
+  void Signal(int signal) const;
+  Outcome Wait();
+
+ private:
+  std::string folder_;
+  int pid_ = -1;
+};
+
+Outcome RunWorker(const std::vector<std::string>& arguments);
+
+// The stories260K model as a Hugging Face folder with its tokenizer, named "stories260k", in a fresh folder of models.
+// Empty when the shared data is missing.
+std::string StoriesModel();
+
+}  // namespace uaqf::test

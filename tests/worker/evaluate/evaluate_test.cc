@@ -1,0 +1,149 @@
+// Windows of a text, models of a folder, and the evaluator that computes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/test_data.h"
+#include "tests/worker/commands/run_worker.h"
+#include "worker/evaluate/catalog.h"
+#include "worker/evaluate/engine_evaluator.h"
+#include "worker/evaluate/perplexity.h"
+#include "worker/measure/clock.h"
+
+namespace uaqf::evaluate {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Key;
+
+TEST(Windows, AreDisjointAndDropTheTail) {
+  EXPECT_EQ(WindowCount(341469, 2048), 166);
+  EXPECT_EQ(WindowCount(2047, 2048), 0);
+  EXPECT_EQ(WindowCount(2048, 2048), 1);
+}
+
+TEST(Windows, MeanIsOverWindowMeans) { EXPECT_DOUBLE_EQ(MeanNll({1.0, 2.0, 6.0}), 3.0); }
+
+TEST(JoinRows, MakesBlankLinesEmptyRowsAndKeepsLineFeeds) {
+  EXPECT_EQ(JoinRows(" \n = Title = \n \n Text .\n"), "\n\n = Title = \n\n\n\n\n Text .\n");
+  EXPECT_EQ(JoinRows(""), "");
+  EXPECT_EQ(JoinRows("no feed"), "no feed");
+}
+
+TEST(JoinPieces, PutsNothingBetween) {
+  EXPECT_EQ(JoinPieces({"set", {{"0", "one ", {}}, {"1", "text", {}}}}), "one text");
+}
+
+TEST(Catalog, FindsFilesAndFoldersButNothingElse) {
+  const std::string folder = test::ScratchFolder();
+  std::filesystem::create_directories(folder + "/hf");
+  std::filesystem::create_directories(folder + "/empty");
+  std::filesystem::create_directories(folder + "/bad name");
+  for (const char* file : {"/hf/config.json", "/a-1.gguf", "/readme.txt", "/bad name/config.json", "/.hidden.gguf"}) {
+    std::ofstream(folder + file) << "{}";
+  }
+  EXPECT_THAT(*FindModels(folder), ElementsAre(Key("a-1"), Key("hf")));
+}
+
+TEST(Catalog, ModelIdsAreNoPaths) {
+  const std::string folder = test::ScratchFolder();
+  measure::SteadyClock clock;
+  EngineEvaluator evaluator({folder, 1, {}}, &clock);
+  for (const char* id : {"../secret", "/etc/passwd", "a/b", ".", ""}) {
+    EXPECT_EQ(evaluator.Load({id, "fp16", 16}).code(), absl::StatusCode::kNotFound) << id;
+  }
+}
+
+TEST(Catalog, SaysWhichFolderIsMissing) {
+  EXPECT_THAT(std::string(FindModels("/no/such/folder").status().message()), HasSubstr("/no/such/folder"));
+}
+
+class EvaluatorTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    UAQF_NEED_DATA("stories260k/stories260K.bin");
+    const std::string models = std::filesystem::path(test::StoriesModel()).parent_path();
+    evaluator_ = std::make_unique<EngineEvaluator>(EngineEvaluator::Options{models, 1, {}}, &clock_);
+    std::string text;
+    while (text.size() < 3000) text += "Lily and Tom went to the park to play with a big red ball. ";
+    text_.prompts.push_back({"0", text.substr(0, 1000), {}});
+    text_.prompts.push_back({"1", text.substr(1000), {}});
+  }
+  absl::Status Load(const std::string& variant) { return evaluator_->Load({"stories260k", variant, 128}); }
+
+  measure::SteadyClock clock_;
+  std::unique_ptr<EngineEvaluator> evaluator_;
+  measure::PromptSet text_{"promptSets/t", {}};
+  const measure::Prompt prompt_{"p", "Once upon a time", {}};
+};
+
+TEST_F(EvaluatorTest, NeedsAHostedVariant) {
+  EXPECT_EQ(evaluator_->TimePrompt(prompt_, {}).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(evaluator_->ScoreWindow(text_, 64, 0).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(evaluator_->Identify().status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(EvaluatorTest, RefusesASequenceBeyondTheContext) {
+  EXPECT_THAT(std::string(evaluator_->Load({"stories260k", "fp16", 513}).message()), HasSubstr("expected at most 512"));
+}
+
+TEST_F(EvaluatorTest, TakesLessMemoryWithFewerBits) {
+  ASSERT_TRUE(Load("fp16").ok());
+  const measure::Memory fp16 = *evaluator_->MemoryUsed();
+  const std::string digest = evaluator_->Identify()->variant_digest;
+  ASSERT_TRUE(Load("rtn-w8-channel").ok());
+  EXPECT_LT(evaluator_->MemoryUsed()->block_weights_bytes, fp16.block_weights_bytes);
+  EXPECT_NE(evaluator_->Identify()->variant_digest, digest);
+}
+
+TEST_F(EvaluatorTest, SurveysAnotherJobWithoutDisturbingWhatIsHosted) {
+  ASSERT_TRUE(Load("fp16").ok());
+  measure::PromptSet prompts{"promptSets/p", {prompt_}};
+  measure::SurveyRequest request;
+  request.model = "stories260k";
+  request.prompts = &prompts;
+  request.text = &text_;
+  request.context_tokens = 64;
+  request.input.input_tokens = 100;
+  const auto report = evaluator_->Survey(request);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->longest_input_tokens, 100);
+  EXPECT_EQ(report->text_windows, report->text_tokens / 64);
+  EXPECT_TRUE(evaluator_->TimePrompt(prompt_, {.output_tokens = 2}).ok());
+}
+
+TEST_F(EvaluatorTest, ReachesAnInputLengthWithARealTokenizer) {
+  ASSERT_TRUE(Load("fp16").ok());
+  for (const int tokens : {3, 17, 64, 100}) {
+    const auto timing = evaluator_->TimePrompt(prompt_, {.input_tokens = tokens, .output_tokens = 2});
+    ASSERT_TRUE(timing.ok()) << timing.status();
+    EXPECT_EQ(timing->input_tokens, tokens);
+  }
+}
+
+TEST_F(EvaluatorTest, SaysTheSameEveryTime) {
+  ASSERT_TRUE(Load("rtn-w8").ok());
+  const auto first = evaluator_->Generate(prompt_, {.max_output_tokens = 20});
+  const auto again = evaluator_->Generate(prompt_, {.max_output_tokens = 20});
+  ASSERT_TRUE(first.ok() && again.ok());
+  EXPECT_EQ(first->output_digest, again->output_digest);
+}
+
+TEST_F(EvaluatorTest, ScoresPiecesAsOneText) {
+  ASSERT_TRUE(Load("fp16").ok());
+  measure::PromptSet whole{"promptSets/w", {{"0", JoinPieces(text_), {}}}};
+  for (const int window : {0, 5}) {
+    const auto pieces = evaluator_->ScoreWindow(text_, 64, window);
+    const auto one = evaluator_->ScoreWindow(whole, 64, window);
+    ASSERT_TRUE(pieces.ok() && one.ok()) << pieces.status() << one.status();
+    EXPECT_EQ(pieces->nll_sum, one->nll_sum);
+    EXPECT_EQ(pieces->scored_tokens, 63);
+  }
+  EXPECT_EQ(evaluator_->ScoreWindow(whole, 64, 100000).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace uaqf::evaluate

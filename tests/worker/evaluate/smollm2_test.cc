@@ -1,0 +1,71 @@
+// The default model against what the `transformers` package computes from the same GGUF file in float32.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "tests/support/test_data.h"
+#include "worker/engine/engine.h"
+#include "worker/evaluate/open_model.h"
+
+namespace uaqf::evaluate {
+namespace {
+
+// Below this distance between the two likeliest tokens, rounding decides.
+constexpr double kDecided = 0.02;
+
+class Smollm2 : public testing::Test {
+ protected:
+  void SetUp() override {
+    UAQF_NEED_FILE(test::DefaultModel());
+    oracle_ = nlohmann::json::parse(test::ReadFile(test::SourceFile("tests/data/smollm2_oracle.json")));
+    auto model = OpenModel::Open(test::DefaultModel());
+    ASSERT_TRUE(model.ok()) << model.status();
+    model_ = *std::move(model);
+    engine::EngineOptions options;
+    options.max_sequence_tokens = 1024;
+    auto engine = engine::Engine::Create(model_->checkpoint(), *quantize::FindVariant("fp16"), options);
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    engine_ = *std::move(engine);
+  }
+
+  nlohmann::json oracle_;
+  std::unique_ptr<OpenModel> model_;
+  std::unique_ptr<engine::Engine> engine_;
+};
+
+TEST_F(Smollm2, ChoosesTheSameTokenAtEveryDecidedStep) {
+  int compared = 0;
+  for (const nlohmann::json& prompt : oracle_["prompts"]) {
+    const std::string text = prompt["text"];
+    const std::vector<int32_t> ids = prompt["prompt_ids"];
+    // Some texts are rendered conversations.
+    EXPECT_EQ(*model_->tokenizer().Encode(text, {.add_bos = true, .parse_special = true}), ids) << text;
+    const std::vector<int32_t> expected = prompt["ids"];
+    const std::vector<double> margins = prompt["margins"];
+    // The oracle's tokens are fed, so that one undecided step does not end the comparison.
+    auto next = engine_->Prefill(ids);
+    for (size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_TRUE(next.ok()) << next.status();
+      if (margins[i] >= kDecided) {
+        EXPECT_EQ(*next, expected[i]) << text << ": step " << i << ", margin " << margins[i];
+        ++compared;
+      }
+      next = engine_->Decode(expected[i]);
+    }
+  }
+  EXPECT_GT(compared, 1200);
+}
+
+TEST_F(Smollm2, ScoresWindowsWithinAThousandth) {
+  for (const nlohmann::json& window : oracle_["windows"]) {
+    const std::vector<int32_t> ids = window["ids"];
+    const auto nll = engine_->Score(ids);
+    ASSERT_TRUE(nll.ok()) << nll.status();
+    const double mean = std::accumulate(nll->begin(), nll->end(), 0.0) / static_cast<double>(nll->size());
+    EXPECT_NEAR(mean, window["nll"].get<double>(), 1e-3);
+  }
+}
+
+}  // namespace
+}  // namespace uaqf::evaluate
