@@ -1,0 +1,201 @@
+// Speed of the decode and prefill products over the matrices of a whole SmolLM2-135M, so that what is read is as large
+// as what a token reads: one small matrix again and again would come from the cache. Counters: bytes per second against
+// BM_Read over as many bytes, and for prefill FLOP per second.
+//
+//   kernels_bench --benchmark_filter='MatVec|Read'
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "kernels/attention.h"
+#include "kernels/bandwidth.h"
+#include "kernels/matmul.h"
+#include "kernels/packed_matrix.h"
+#include "kernels/thread_pool.h"
+
+namespace uaqf::kernels {
+namespace {
+
+constexpr int64_t kLayers = 30;
+constexpr int64_t kHidden = 576;
+constexpr int64_t kKv = 192;
+constexpr int64_t kInner = 1536;
+
+enum Kind { kFp16, kInt8Row, kInt4Group64, kInt4Row };
+constexpr const char* kKindNames[] = {"fp16", "int8-row", "int4-g64", "int4-row"};
+
+struct Layer {
+  PackedMatrix q, k, v, o, gate, up, down;
+};
+
+ThreadPool& Pool() {
+  static ThreadPool* pool =
+      ThreadPool::CreateUnpinned(static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))).release();
+  return *pool;
+}
+
+PackedMatrix Matrix(Kind kind, int64_t rows, int64_t cols) {
+  if (kind == kFp16) return *PackedMatrix::FromFp16(rows, cols, std::vector<uint16_t>(rows * cols, 0x2e66));
+  QuantizedWeights weights;
+  weights.format = kind == kInt8Row ? WeightFormat::kInt8 : WeightFormat::kInt4;
+  weights.rows = rows;
+  weights.cols = cols;
+  const std::vector<int8_t> codes(rows * cols, 3);
+  weights.codes = codes;
+  const std::vector<float> scales(rows, 0.01f);
+  const std::vector<uint16_t> group_scales(rows * (cols / 64), 0x211f);
+  if (kind == kInt4Group64) {
+    weights.granularity = ScaleGranularity::kPerGroup;
+    weights.group_size = 64;
+    weights.group_scales = group_scales;
+  } else {
+    weights.scales = scales;
+  }
+  return *PackedMatrix::FromQuantized(weights);
+}
+
+std::vector<Layer> Model(Kind kind) {
+  std::vector<Layer> layers;
+  for (int64_t i = 0; i < kLayers; ++i) {
+    layers.push_back({Matrix(kind, kHidden, kHidden), Matrix(kind, kKv, kHidden), Matrix(kind, kKv, kHidden),
+                      Matrix(kind, kHidden, kHidden), Matrix(kind, kInner, kHidden), Matrix(kind, kInner, kHidden),
+                      Matrix(kind, kHidden, kInner)});
+  }
+  return layers;
+}
+
+int64_t BytesOf(const std::vector<Layer>& layers) {
+  int64_t bytes = 0;
+  for (const Layer& l : layers) {
+    for (const PackedMatrix* m : {&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down}) bytes += m->bytes();
+  }
+  return bytes;
+}
+
+// Buffers for `tokens` tokens.
+struct Buffers {
+  explicit Buffers(int64_t tokens)
+      : x(tokens * kInner, 0.1f),
+        q(tokens * kHidden),
+        k(tokens * kKv),
+        v(tokens * kKv),
+        y(tokens * kHidden),
+        gate(tokens * kInner),
+        up(tokens * kInner) {}
+  std::vector<float> x, q, k, v, y, gate, up;
+};
+
+Activations ActivationsOf(const benchmark::State& state) {
+  return state.range(1) == 8 ? Activations::kInt8 : Activations::kFloat;
+}
+
+void BM_MatVec(benchmark::State& state) {
+  const Kind kind = static_cast<Kind>(state.range(0));
+  const std::vector<Layer> layers = Model(kind);
+  Buffers b(1);
+  const Activations activations = ActivationsOf(state);
+  const ThreadPool::ActiveRegion region(Pool());
+  for (auto _ : state) {
+    for (const Layer& l : layers) {
+      const Product qkv[] = {{&l.q, b.q.data()}, {&l.k, b.k.data()}, {&l.v, b.v.data()}};
+      const Product out[] = {{&l.o, b.y.data()}};
+      const Product down[] = {{&l.down, b.y.data()}};
+      MatVec(qkv, b.x.data(), activations, Pool());
+      MatVec(out, b.x.data(), activations, Pool());
+      MatVecGated(l.gate, l.up, b.x.data(), b.gate.data(), activations, Pool());
+      MatVec(down, b.gate.data(), activations, Pool());
+    }
+  }
+  state.SetLabel(kKindNames[kind]);
+  state.SetBytesProcessed(state.iterations() * BytesOf(layers));
+}
+BENCHMARK(BM_MatVec)
+    ->ArgNames({"kind", "activation_bits"})
+    ->Args({kFp16, 32})
+    ->Args({kInt8Row, 32})
+    ->Args({kInt8Row, 8})
+    ->Args({kInt4Group64, 32})
+    ->Args({kInt4Row, 32})
+    ->Args({kInt4Row, 8})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+void BM_MatMul(benchmark::State& state) {
+  const Kind kind = static_cast<Kind>(state.range(0));
+  const int64_t tokens = state.range(2);
+  const std::vector<Layer> layers = Model(kind);
+  Buffers b(tokens);
+  const Activations activations = ActivationsOf(state);
+  const ThreadPool::ActiveRegion region(Pool());
+  for (auto _ : state) {
+    for (const Layer& l : layers) {
+      const Product qkv[] = {{&l.q, b.q.data()}, {&l.k, b.k.data()}, {&l.v, b.v.data()}};
+      const Product out[] = {{&l.o, b.y.data()}};
+      const Product gated[] = {{&l.gate, b.gate.data()}, {&l.up, b.up.data()}};
+      const Product down[] = {{&l.down, b.y.data()}};
+      MatMul(qkv, b.x.data(), tokens, activations, Pool());
+      MatMul(out, b.x.data(), tokens, activations, Pool());
+      MatMul(gated, b.x.data(), tokens, activations, Pool());
+      MatMul(down, b.gate.data(), tokens, activations, Pool());
+    }
+  }
+  const double weights = kLayers * (2.0 * kHidden * kHidden + 2.0 * kKv * kHidden + 3.0 * kInner * kHidden);
+  state.SetLabel(kKindNames[kind]);
+  state.counters["FLOP"] = benchmark::Counter(
+      2 * weights * static_cast<double>(tokens) * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+}
+BENCHMARK(BM_MatMul)
+    ->ArgNames({"kind", "activation_bits", "tokens"})
+    ->ArgsProduct({{kFp16, kInt8Row, kInt4Group64}, {32}, {16, 100, 512}})
+    ->ArgsProduct({{kInt8Row, kInt4Row}, {8}, {16, 100, 512}})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+// One layer's attention of a token with state.range(0) positions before it.
+void BM_DecodeAttention(benchmark::State& state) {
+  const AttentionShape shape = {9, 3, 64, 0, 0.125f};
+  const int64_t position = state.range(0);
+  const std::vector<uint16_t> cache(3 * (position + 1) * 64, 0x3000);
+  const KvView view = {cache.data(), cache.data(), position + 1};
+  const std::vector<float> query(kHidden, 0.1f);
+  std::vector<float> out(kHidden);
+  const ThreadPool::ActiveRegion region(Pool());
+  for (auto _ : state) DecodeAttention(shape, view, position, query.data(), out.data(), Pool());
+}
+BENCHMARK(BM_DecodeAttention)->Arg(100)->Arg(500)->Arg(2000)->UseRealTime()->Unit(benchmark::kMicrosecond);
+
+// One layer's attention of a whole prompt.
+void BM_PrefillAttention(benchmark::State& state) {
+  const AttentionShape shape = {9, 3, 64, 0, 0.125f};
+  const int64_t tokens = state.range(0);
+  const std::vector<uint16_t> cache(3 * tokens * 64, 0x3000);
+  const KvView view = {cache.data(), cache.data(), tokens};
+  const std::vector<float> query(tokens * kHidden, 0.1f);
+  std::vector<float> out(tokens * kHidden);
+  const ThreadPool::ActiveRegion region(Pool());
+  for (auto _ : state) PrefillAttention(shape, view, 0, tokens, query.data(), out.data(), Pool());
+}
+BENCHMARK(BM_PrefillAttention)->Arg(100)->Arg(512)->Arg(2048)->UseRealTime()->Unit(benchmark::kMicrosecond);
+
+void BM_Read(benchmark::State& state) {
+  double best = 0;
+  for (auto _ : state) best = std::max(best, MeasureReadGbps(state.range(0) << 20, 5, Pool()));
+  state.counters["GB/s"] = best;
+}
+BENCHMARK(BM_Read)->ArgName("MiB")->Arg(52)->Arg(102)->Arg(203)->Iterations(5)->UseRealTime();
+
+void BM_Barrier(benchmark::State& state) {
+  const ThreadPool::ActiveRegion region(Pool());
+  for (auto _ : state) Pool().ParallelFor(Pool().lanes(), [](int64_t, int64_t, int) {});
+}
+BENCHMARK(BM_Barrier)->UseRealTime();
+
+}  // namespace
+}  // namespace uaqf::kernels
+
+BENCHMARK_MAIN();
