@@ -1,8 +1,9 @@
 #include "kernels/matmul.h"
 
 #include <algorithm>
+#include <memory>
+#include <new>
 
-#include "kernels/aligned_buffer.h"
 #include "kernels/cpu/activation_buffer.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/panel_view.h"
@@ -13,10 +14,15 @@ namespace {
 using internal::BlockRange;
 using internal::PanelView;
 
-// Scratch of a lane. Lanes live as long as their pool, so it is allocated once.
+// Decoded weights of a lane, kept from call to call. Not an AlignedBuffer, which would keep a whole slab for it.
 float* LaneScratch() {
-  static thread_local AlignedBuffer scratch(internal::kScratchFloats * sizeof(float));
-  return scratch.data<float>();
+  constexpr size_t kAlignment = 64;
+  struct Free {
+    void operator()(float* scratch) const { ::operator delete(scratch, std::align_val_t(kAlignment)); }
+  };
+  static thread_local const std::unique_ptr<float, Free> scratch(
+      static_cast<float*>(::operator new(internal::kScratchFloats * sizeof(float), std::align_val_t(kAlignment))));
+  return scratch.get();
 }
 
 bool UsesInt8(const Product& product, Activations activations) {

@@ -120,6 +120,16 @@ void PackInt4(const QuantizedWeights& w, int64_t panel_bytes, uint8_t* data) {
   }
 }
 
+void PackGroupScales(const QuantizedWeights& w, uint16_t* scales) {
+  const int64_t groups = CeilDiv(w.cols, w.group_size);
+  for (int64_t row = 0; row < w.rows; ++row) {
+    for (int64_t group = 0; group < groups; ++group) {
+      scales[(row / kPanelRows * groups + group) * kPanelRows + row % kPanelRows] =
+          w.group_scales[row * groups + group];
+    }
+  }
+}
+
 }  // namespace
 
 std::string_view WeightFormatName(WeightFormat format) {
@@ -157,6 +167,7 @@ absl::StatusOr<PackedMatrix> PackedMatrix::FromQuantized(const QuantizedWeights&
   matrix.cols_ = w.cols;
   matrix.format_ = w.format;
   matrix.granularity_ = w.granularity;
+  matrix.group_size_ = w.granularity == ScaleGranularity::kPerGroup ? w.group_size : 0;
   const int64_t panels = CeilDiv(w.rows, kPanelRows);
   const int64_t panel_bytes = PanelBytes(w.format, w.cols);
   matrix.data_ = AlignedBuffer(panels * panel_bytes);
@@ -166,22 +177,13 @@ absl::StatusOr<PackedMatrix> PackedMatrix::FromQuantized(const QuantizedWeights&
   } else {
     PackInt4(w, panel_bytes, matrix.data_.data<uint8_t>());
   }
-  if (w.granularity == ScaleGranularity::kPerGroup) {
-    matrix.group_size_ = w.group_size;
-    const int64_t groups = CeilDiv(w.cols, w.group_size);
-    matrix.group_scales_ = AlignedBuffer(panels * groups * kPanelRows * 2);
-    uint16_t* scales = matrix.group_scales_.data<uint16_t>();
-    for (int64_t row = 0; row < w.rows; ++row) {
-      for (int64_t group = 0; group < groups; ++group) {
-        scales[(row / kPanelRows * groups + group) * kPanelRows + row % kPanelRows] =
-            w.group_scales[row * groups + group];
-      }
-    }
+  if (matrix.group_size_ > 0) {
+    matrix.group_scales_ = AlignedBuffer(panels * CeilDiv(w.cols, w.group_size) * kPanelRows * 2);
+    PackGroupScales(w, matrix.group_scales_.data<uint16_t>());
   } else {
     matrix.scales_ = AlignedBuffer(panels * kPanelRows * 4);
-    float* scales = matrix.scales_.data<float>();
     const bool per_row = w.granularity == ScaleGranularity::kPerRow;
-    for (int64_t row = 0; row < w.rows; ++row) scales[row] = w.scales[per_row ? row : 0];
+    for (int64_t row = 0; row < w.rows; ++row) matrix.scales_.data<float>()[row] = w.scales[per_row ? row : 0];
   }
   return matrix;
 }
