@@ -146,7 +146,8 @@ absl::Status Scheduler::Impl::OnReport(WorkerReport report, Instant now) {
   WorkerEntry& worker = workers_[report.worker];
   LoseOldSessions(&worker, now);
   NoteProgress(&worker, report.attempts, now);
-  if (worker.draining) ReturnUnbegun(&worker, report.attempts, now);
+  // Neither side begins anything while one drains: what waits goes back instead of holding the stop up.
+  if (worker.draining || draining_) ReturnUnbegun(&worker, report.attempts, now);
   for (const SurveyResult& result : report.surveys) OnSurvey(result, now);
   if (worker.hosted.state == VariantState::kFailed) OnLoadFailure(&worker);
   return absl::OkStatus();
@@ -215,6 +216,7 @@ void Scheduler::Impl::OnLoadFailure(WorkerEntry* worker) {
     job->load_errors[variant] = hosted.error;
   }
   Notice(absl::StrCat("workers/", worker->id, " cannot host ", hosted.model, "/", hosted.variant, ": ", hosted.error));
+  ReturnAll(worker);
   worker->model.clear();
   worker->variant.clear();
   Touch(*worker);

@@ -174,7 +174,8 @@ TEST(Stop, LetsAWorkerFinishItsLeaseAndEndsItsStreams) {
   FakeWorker worker(server.worker_channel(), "w");
   ASSERT_TRUE(worker.Report().has_value());
   const std::string job = server.Create(server.Request("r"))->name();
-  v1::Lease lease = worker.AwaitLease();
+  const v1::Lease begun = worker.AwaitLease();
+  *worker.state.add_attempts()->mutable_attempt() = begun.attempt();
   auto context = Within30s();
   v1::WatchJobRequest watch;
   watch.set_name(job);
@@ -183,12 +184,18 @@ TEST(Stop, LetsAWorkerFinishItsLeaseAndEndsItsStreams) {
   ASSERT_TRUE(Eventually([&] { return !TestServer::Serving(server.client_channel(), kEvaluation); }));
   const absl::Status refused = server.Create(server.Request("r2")).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
-  // Whatever it holds it may finish; nothing new comes.
-  for (auto desired = worker.Report(); desired.has_value() && desired->leases_size() > 0; desired = worker.Report()) {
-    EXPECT_TRUE(desired->drain());
-    for (const v1::Lease& held : desired->leases()) EXPECT_TRUE(worker.Complete(held));
-  }
+  // What it works on it may finish; what only waits goes back, and nothing new comes.
+  auto desired = worker.Report();
+  ASSERT_TRUE(desired.has_value());
+  EXPECT_TRUE(desired->drain());
+  desired = worker.Report();
+  ASSERT_TRUE(desired.has_value());
+  ASSERT_EQ(desired->leases_size(), 1);
+  EXPECT_EQ(desired->leases(0).attempt().chunk(), begun.attempt().chunk());
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(worker.Complete(begun));
   stop.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(15)) << "nobody waits for the whole grace";
   EXPECT_EQ(worker.FinishSession().error_code(), grpc::StatusCode::UNAVAILABLE);
   v1::Job state;
   while (watcher->Read(&state)) {
