@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "proto/wire/names.h"
 #include "proto/wire/status.h"
@@ -49,13 +50,29 @@ ranking::OutputLength Convert(core::OutputLength length) {
 
 }  // namespace
 
+std::shared_ptr<const JobMeasures> Measurer::Kept(const core::JobId& id) const {
+  for (const auto& [kept, measures] : kept_) {
+    if (kept == id) return measures;
+  }
+  return nullptr;
+}
+
 absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Of(const core::JobId& id) {
   {
     absl::MutexLock lock(&mutex_);
-    for (const auto& [kept, measures] : kept_) {
-      if (kept == id) return measures;
-    }
+    const auto free = [this, &id]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return reading_.count(id) == 0; };
+    mutex_.Await(absl::Condition(&free));
+    if (auto kept = Kept(id)) return kept;
+    reading_.insert(id);
   }
+  const auto done = absl::MakeCleanup([this, &id] {
+    absl::MutexLock lock(&mutex_);
+    reading_.erase(id);
+  });
+  return Read(id);
+}
+
+absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::JobId& id) {
   auto result = std::make_shared<JobMeasures>();
   // The view first: when it says that the job has ended, the records read after it are all there are.
   auto view = jobs_->GetJob(id);

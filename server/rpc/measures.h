@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,7 +29,8 @@ struct JobMeasures {
   std::vector<std::string> notes;
 };
 
-// Thread-safe; reads the store, so it is for the executor. The figures of a job that has ended are kept.
+// Thread-safe; reads the store, so it is for the executor. The figures of a job that has ended are kept, and one caller
+// at a time reads a job: who asks meanwhile waits, and most often finds them kept.
 class Measurer {
  public:
   explicit Measurer(store::JobStore* jobs) : jobs_(jobs) {}
@@ -40,9 +42,13 @@ class Measurer {
  private:
   static constexpr std::size_t kKept = 16;
 
+  absl::StatusOr<std::shared_ptr<const JobMeasures>> Read(const core::JobId& id) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::shared_ptr<const JobMeasures> Kept(const core::JobId& id) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+
   store::JobStore* const jobs_;
   absl::Mutex mutex_;
   std::deque<std::pair<core::JobId, std::shared_ptr<const JobMeasures>>> kept_ ABSL_GUARDED_BY(mutex_);
+  std::set<core::JobId> reading_ ABSL_GUARDED_BY(mutex_);
 };
 
 // `release_format` of the model ("" for an original release).
