@@ -142,6 +142,13 @@ void Scheduler::Impl::ReturnAttempt(const LeaseState& lease) {
   mutations_.push_back(std::move(close));
 }
 
+void Scheduler::Impl::ReturnAll(WorkerEntry* worker) {
+  while (!worker->leases.empty()) {
+    const AttemptId id = worker->leases.front().id;
+    ReturnAttempt(RemoveLease(worker, id));
+  }
+}
+
 void Scheduler::Impl::FailAttempt(WorkerEntry* worker, const LeaseState& lease, Outcome outcome,
                                   const std::string& error) {
   ActiveJob* job = lease.job;
@@ -296,6 +303,7 @@ void Scheduler::Impl::CreditOthers(const WorkerEntry& worker, const LeaseState& 
     if (other.failed.erase({lease.id.job, lease.id.chunk}) == 0 || other.benched) continue;
     if (++other.confirmed < options_.bench_after) continue;
     other.benched = true;
+    ReturnAll(&other);
     Touch(other);
     place_needed_ = true;
     Notice(absl::StrCat("workers/", id, " is benched: it failed ", other.confirmed,

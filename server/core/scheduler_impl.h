@@ -126,6 +126,8 @@ class Scheduler::Impl {
   void LoseOldSessions(WorkerEntry* worker, Instant now);
   void FailAttempt(WorkerEntry* worker, const LeaseState& lease, Outcome outcome, const std::string& error);
   void ReturnAttempt(const LeaseState& lease);
+  // Of a worker that will not run them: its failure to load, or its bench, is not the chunks' fault.
+  void ReturnAll(WorkerEntry* worker);
   void Quarantine(const LeaseState& lease, CloseAttempt close);
   void EndAttempt(WorkerEntry* worker, const LeaseState& lease, AttemptEnd end, Instant now);
   void Accept(WorkerEntry* worker, const LeaseState& lease, CloseAttempt close, Instant now);

@@ -443,6 +443,42 @@ TEST(Scheduler, BenchesAWorkerWhoseFailuresOthersComplete) {
   EXPECT_TRUE(rig.scheduler().Desired("sick", rig.now()).surveys.empty());
 }
 
+// Situation: the worker holds leases at the moment it is benched, and goes on reporting them.
+TEST(Scheduler, TakesBackTheLeasesOfABenchedWorker) {
+  Rig rig;
+  JobSpec spec = Rig::Spec({"fp16"});
+  spec.attempt_limit = 100;
+  rig.Submit("j", spec, 40);
+  rig.Connect("sick", "d0");
+  rig.Connect("well", "d1");
+  for (int i = 0; i < 3; ++i) rig.Restart("sick", "d0");
+  ASSERT_FALSE(rig.Leases("sick").empty());
+  for (int i = 0; i < 100 && rig.State("j") == JobState::kRunning; ++i) {
+    rig.Report(rig.ReportOf("sick", "d0"));
+    rig.Report(rig.ReportOf("well", "d1"));
+    rig.CompleteOne("well");
+  }
+  EXPECT_EQ(rig.State("j"), JobState::kSucceeded);
+  EXPECT_TRUE(rig.scheduler().Workers().at(0).benched);
+}
+
+// Situation: a device is lost under a worker that had loaded its variant.
+TEST(Scheduler, TakesBackTheLeasesOfAWorkerThatCanHostItsVariantNoMore) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16"}), 4);
+  rig.Connect("a");
+  ASSERT_FALSE(rig.Leases("a").empty());
+  WorkerReport report = rig.ReportOf("a");
+  report.hosted.state = VariantState::kFailed;
+  report.hosted.error = "the device is lost";
+  rig.Connect("b");
+  rig.Report(report);
+  rig.Connect("b");
+  EXPECT_TRUE(rig.Leases("a").empty());
+  EXPECT_FALSE(rig.Leases("b").empty());
+  EXPECT_EQ(rig.ChunkOf("j", 0).failures, 0);
+}
+
 // Situation: a worker is killed now and then, but completes chunks in between.
 TEST(Scheduler, DoesNotBenchAWorkerThatSucceedsInBetween) {
   Rig rig;
