@@ -84,8 +84,6 @@ measure() {
 }
 
 answer() {
-  step "what was measured"
-  "$bin/uaqf" jobs show "$job"
   for profile in latency-critical accuracy-critical memory-constrained paper-utility; do
     step "ranking for profile $profile"
     "$bin/uaqf" rank "$job" --profile "$profile"
