@@ -66,28 +66,38 @@ def libraries(program):
             yield match.group(1)
 
 
-def owner(library):
-    for path in (library, os.path.realpath(library), library.removeprefix("/usr"), os.path.realpath(library).removeprefix("/usr")):
-        done = subprocess.run(["dpkg", "-S", path], capture_output=True, text=True)
-        if done.returncode == 0:
-            return done.stdout.split(":")[0]
-    return None
+def spellings(library):
+    """As ldd found it and as it is, with and without /usr: packages list either."""
+    for path in (library, os.path.realpath(library)):
+        bare = path.removeprefix("/usr")
+        yield from (bare, "/usr" + bare)
+
+
+def owners(found):
+    """The package of each library; one call, since dpkg reads every list each time."""
+    paths = {path: library for library in found for path in spellings(library)}
+    done = subprocess.run(["dpkg", "-S", *paths], capture_output=True, text=True)
+    packages_of = {}
+    for line in done.stdout.splitlines():
+        names, path = line.rsplit(": ", 1)
+        packages_of[paths[path]] = names.split(",")[0].split(":")[0]
+    return packages_of
 
 
 def check_libraries(found, target, program):
     lines = lineage(found, target)
     installed = closure(packages(lines))
     copied = [rest.split()[-1] for instruction, rest in lines if instruction == "COPY" and "--from=build" in rest]
-    count = 0
-    for library in libraries(BIN / program):
-        count += 1
-        if library.startswith(DEPS + "/"):
-            place = IMAGE_DEPS + library.removeprefix(DEPS)
-            assert any(place.startswith(folder + "/") for folder in copied), f"{target} lacks {place}"
-            continue
-        package = owner(library)
+    loaded = list(libraries(BIN / program))
+    ours = [library for library in loaded if library.startswith(DEPS + "/")]
+    for library in ours:
+        place = IMAGE_DEPS + library.removeprefix(DEPS)
+        assert any(place.startswith(folder + "/") for folder in copied), f"{target} lacks {place}"
+    packages_of = owners(set(loaded) - set(ours))
+    for library in sorted(set(loaded) - set(ours)):
+        package = packages_of.get(library)
         assert package in installed, f"{target}: {program} loads {library} of {package}, which the image does not install"
-    return count
+    return len(loaded)
 
 
 def check_copies(found):
