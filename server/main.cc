@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -36,6 +37,14 @@ void PrintAddresses(const uaqf::rpc::Server& server, const std::string& store) {
   std::fflush(stdout);
 }
 
+// Every connection is a descriptor, and the usual soft limit of 1024 is less than idle connections can fill.
+void RaiseFileLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("cannot raise the limit of open files to {}", limit.rlim_max);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -45,6 +54,7 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("uaqf-server"));
   uaqf::rpc::StopSignal stop;
   signal(SIGPIPE, SIG_IGN);
+  RaiseFileLimit();
   // Malformed messages and failed handshakes are answered, not printed: strangers do not write to our log.
   google::protobuf::SetLogHandler(nullptr);
   gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("gRPC: {}", line->message); });

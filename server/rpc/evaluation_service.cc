@@ -58,8 +58,8 @@ std::int64_t WallNs() {
 
 // --- prompt sets
 
-grpc::ServerReadReactor<grpc::ByteBuffer>* EvaluationService::CreatePromptSet(Context*, Bytes* response) {
-  return UploadStream::Start(context_, &upload_bytes_, response);
+grpc::ServerReadReactor<grpc::ByteBuffer>* EvaluationService::CreatePromptSet(Context* context, Bytes* response) {
+  return UploadStream::Start(context_, context, &upload_bytes_, response);
 }
 
 grpc::ServerUnaryReactor* EvaluationService::GetPromptSet(Context* context, const Bytes* request, Bytes* response) {

@@ -74,9 +74,9 @@ absl::StatusOr<store::PromptSetInfo> PromptSetBuilder::Finish() {
   return info;
 }
 
-UploadStream* UploadStream::Start(const ServiceContext& context, std::atomic<std::int64_t>* all_bytes,
-                                  grpc::ByteBuffer* response) {
-  auto stream = std::make_shared<UploadStream>(context, all_bytes, response);
+UploadStream* UploadStream::Start(const ServiceContext& context, grpc::CallbackServerContext* call,
+                                  std::atomic<std::int64_t>* all_bytes, grpc::ByteBuffer* response) {
+  auto stream = std::make_shared<UploadStream>(context, call, all_bytes, response);
   stream->self_ = stream;
   context.streams->Add(stream);
   stream->StartRead(&stream->in_);
@@ -121,7 +121,7 @@ void UploadStream::Store() {
   {
     // A cancelled upload also ends its reads, and must not be taken for a complete one.
     absl::MutexLock lock(&mutex_);
-    if (finished_) return;
+    if (finished_ || call_->IsCancelled()) return;  // OnCancel finishes it
   }
   auto info = builder_.Finish();
   if (!info.ok()) return FinishOnce(info.status());

@@ -45,10 +45,11 @@ class PromptSetBuilder {
 class UploadStream final : public grpc::ServerReadReactor<grpc::ByteBuffer>, public EndableStream {
  public:
   // `response` is gRPC's and lives until Finish. `all_bytes` counts the bytes of all uploads in progress. Never null.
-  static UploadStream* Start(const ServiceContext& context, std::atomic<std::int64_t>* all_bytes,
-                             grpc::ByteBuffer* response);
-  UploadStream(const ServiceContext& context, std::atomic<std::int64_t>* all_bytes, grpc::ByteBuffer* response)
-      : context_(context), all_bytes_(all_bytes), response_(response), builder_(context.limits) {}
+  static UploadStream* Start(const ServiceContext& context, grpc::CallbackServerContext* call,
+                             std::atomic<std::int64_t>* all_bytes, grpc::ByteBuffer* response);
+  UploadStream(const ServiceContext& context, grpc::CallbackServerContext* call, std::atomic<std::int64_t>* all_bytes,
+               grpc::ByteBuffer* response)
+      : context_(context), call_(call), all_bytes_(all_bytes), response_(response), builder_(context.limits) {}
 
   void OnReadDone(bool ok) override;
   void OnCancel() override { End(absl::CancelledError("the client is gone")); }
@@ -61,6 +62,7 @@ class UploadStream final : public grpc::ServerReadReactor<grpc::ByteBuffer>, pub
   void FinishOnce(const absl::StatusOr<store::PromptSetInfo>& answer) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const ServiceContext& context_;
+  grpc::CallbackServerContext* const call_;
   std::atomic<std::int64_t>* const all_bytes_;
   grpc::ByteBuffer* const response_;
   grpc::ByteBuffer in_;

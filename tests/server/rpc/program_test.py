@@ -3,13 +3,18 @@
 import contextlib
 import json
 import pathlib
+import resource
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
+
+import grpc
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
 from service import BIN  # noqa: E402
@@ -22,10 +27,10 @@ def run(*flags):
 
 
 @contextlib.contextmanager
-def running(*flags):
+def running(*flags, **options):
     """A server that serves; its address line as a dictionary, and the process."""
     process = subprocess.Popen([BIN / "uaqf-server", "--insecure-dev", *flags], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+                               stderr=subprocess.PIPE, text=True, **options)
     try:
         yield json.loads(process.stdout.readline()), process
     finally:
@@ -97,12 +102,31 @@ def test_bad_stores(folder):
         refused(3, ["good.db"], "--insecure-dev", *FREE, "--store", good)
 
 
+def test_idle_connections_starve_nobody(folder):
+    """Who connects and says nothing holds a descriptor, and neither the port nor the others' calls."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(3000, hard - 200)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 100), hard))
+    # The server is started with the usual soft limit, which is less than that.
+    with running(*FREE, "--store", f"{folder}/idle.db", preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_NOFILE, (1024, hard))) as (line, _), contextlib.ExitStack() as stack:
+        host, port = line["listen"].split(":")
+        for _ in range(count):
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+        with grpc.insecure_channel(line["listen"]) as channel:
+            call = channel.unary_unary("/uaqf.v1.EvaluationService/ListJobs")
+            start = time.monotonic()
+            call(b"", timeout=10, wait_for_ready=True)
+            print(f"a call beside {count} idle connections took {time.monotonic() - start:.3f} s")
+
+
 def main():
     test_help_and_version()
     with tempfile.TemporaryDirectory(prefix="uaqf-program-") as folder:
         test_usage(folder)
         test_serves_and_stops(folder)
         test_bad_stores(folder)
+        test_idle_connections_starve_nobody(folder)
     print("ok")
 
 
