@@ -81,13 +81,13 @@ void Records::Drop(const Attempt& attempt) {
 
 void Records::Forget(const Attempt& attempt) {
   if (open_.batch != nullptr && open_.attempt == attempt) open_ = {};
-  const auto gone = std::remove_if(unacknowledged_.begin(), unacknowledged_.end(), [&](const Sent& sent) {
-    if (sent.attempt != attempt) return false;
+  const auto belongs = [&attempt](const Sent& sent) { return sent.attempt == attempt; };
+  for (const Sent& sent : unacknowledged_) {
+    if (!belongs(sent)) continue;
     unacknowledged_records_ -= sent.batch->records_size();
     unacknowledged_bytes_ -= sent.bytes;
-    return true;
-  });
-  unacknowledged_.erase(gone, unacknowledged_.end());
+  }
+  unacknowledged_.erase(std::remove_if(unacknowledged_.begin(), unacknowledged_.end(), belongs), unacknowledged_.end());
 }
 
 bool Records::HasRoom() const {
