@@ -1,4 +1,7 @@
-// The engine on the processor: our kernels for prefill and decode alike.
+// The engine on the processor: our kernels for prefill and decode alike. At prefill libtorch's FP32 product reached 92
+// GFLOP/s on a core where ours reaches 220 (100 tokens, 1536 x 576) and reads packed weights as they are; its BF16
+// product is faster but has 8 bits. So there is no OpenMP in the worker either, whose threads would spin beside the
+// pool's.
 #pragma once
 
 #include <cstdint>
