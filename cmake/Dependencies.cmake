@@ -34,7 +34,7 @@ add_library(uaqf_sentencepiece STATIC IMPORTED)
 set_target_properties(uaqf_sentencepiece PROPERTIES
   IMPORTED_LOCATION ${UAQF_DEPS}/sentencepiece-0.2.1/lib/libsentencepiece.a
   INTERFACE_INCLUDE_DIRECTORIES ${UAQF_DEPS}/sentencepiece-0.2.1/include
-  INTERFACE_LINK_LIBRARIES "protobuf::libprotobuf-lite;absl::strings;absl::flat_hash_map")
+  INTERFACE_LINK_LIBRARIES "protobuf::libprotobuf;absl::strings;absl::flat_hash_map")
 
 if(UAQF_BUILD_WORKER)
   # libtorch's own find_package insists on a CUDA toolkit, so the CPU half is declared here. It was linked

@@ -189,7 +189,6 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
   core::Measurements out;
   ReadFacts(connection, *job, &out);
   ReadMemory(connection, *job, &out);
-  // CROSS JOIN keeps this order: SQLite would rather walk the records and look chunk and attempt up for every one.
   Query query(connection->Prepare(
       "SELECT c.variant, b.figures, b.figures_checksum FROM chunk c "
       "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
