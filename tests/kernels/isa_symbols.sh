@@ -6,7 +6,7 @@
 set -euo pipefail
 
 [ $# -gt 0 ] || { echo "no objects" >&2; exit 2; }
-shared=$(nm -C --defined-only "$@" | grep -E ' [WVu] ' | grep -vE 'kernels::internal::(avx2|avx512)::| __' || true)
+shared=$(nm -C --defined-only "$@" | grep -E ' [WVu] ' | grep -vE 'kernels::internal::(avx2|avx512)::| (DW\.ref\.)?__' || true)
 if [ -n "$shared" ]; then
   printf 'defined by objects of one instruction set, and perhaps by others:\n%s\n' "$shared" >&2
   exit 1

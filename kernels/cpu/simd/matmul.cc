@@ -1,14 +1,11 @@
-// Products of packed panels with many tokens: a tile of tokens times two panels is summed in registers over the
-// columns, so a weight is loaded once for all tokens of the tile and an activation once for all 32 rows.
+// FP32 products of packed panels with many tokens: a piece of a tile's panels is decoded once, into the cache, and
+// meets all tokens there.
 #include "kernels/cpu/isa_functions.h"
 #include "kernels/cpu/simd/dot.h"
-#include "kernels/cpu/simd/tile.h"
+#include "kernels/cpu/simd/panel_set.h"
 
 namespace uaqf::kernels::internal::UAQF_SIMD_NAMESPACE {
 namespace {
-
-template <int kPanels>
-constexpr int64_t kScratchStride = kPanels* kPanelRows;
 
 inline F32 ScaleOf(const PanelView& view, int64_t panel, int64_t col) {
   if (view.group_size > 0) return LoadGroupScales(view, panel, col / view.group_size);
@@ -49,179 +46,35 @@ void DecodePanel(const PanelView& view, int64_t panel, int64_t begin, int64_t en
   }
 }
 
-Target TargetOf(const BlockRange& range, int64_t panel, bool first, bool last) {
-  const int64_t row = panel * kPanelRows;
-  const int64_t rows = range.rows - row < kPanelRows ? range.rows - row : kPanelRows;
-  return {range.out + row, range.out_stride, last && range.bias != nullptr ? range.bias + row : nullptr, rows,
-          range.accumulate || !first};
-}
-
-template <int kPanels>
-void FloatPanelGroup(const PanelView& view, const FloatBlockArgs& block, int64_t panel) {
+void FloatPanelSet(const PanelView& view, const FloatBlockArgs& block, int64_t panel) {
+  const BlockRange& range = block.range;
+  const PanelSet set = PanelsFrom(range, panel);
   for (int64_t begin = 0; begin < view.cols; begin += kScratchColumns) {
     const int64_t end = begin + kScratchColumns < view.cols ? begin + kScratchColumns : view.cols;
-    Target targets[kPanels];
-    for (int p = 0; p < kPanels; ++p) {
-      DecodePanel(view, panel + p, begin, end, kScratchStride<kPanels>, block.scratch + p * kPanelRows);
-      targets[p] = TargetOf(block.range, panel + p, begin == 0, end == view.cols);
+    for (int p = 0; p < kTilePanels; ++p) {
+      DecodePanel(view, set.index[p], begin, end, kTileColumns, block.scratch + p * kPanelRows);
     }
-    ForEachTile(block.range.begin_token, block.range.end_token, [&](int64_t token, int64_t count) {
-      RunTile<FloatTile, kPanels>(count, block.x + begin, block.x_stride, block.scratch, end - begin, targets, token);
+    const Epilogue epilogue = EpilogueOf(range, begin == 0, end == view.cols);
+    ForEachTile(range.begin_token, range.end_token, [&](int64_t token, int64_t count) {
+      alignas(64) float sums[kTileTokens * kTileColumns];
+      const float* x = block.x + token * block.x_stride + begin;
+      const float* weights = block.scratch;
+      float* out = sums;
+      RunTile<FloatTile>(count, x, block.x_stride, weights, end - begin, out);
+      for (int64_t t = 0; t < count; ++t) {
+        for (int p = 0; p < kTilePanels; ++p) {
+          Finish(range, set, epilogue, token + t, p, Load(sums + t * kTileColumns + p * kPanelRows));
+        }
+      }
     });
   }
-}
-
-struct Int8TileArgs {
-  const PanelView* view;
-  const Int8BlockArgs* block;
-  int64_t panel;
-  int64_t token;
-  int64_t begin_line;
-  int64_t end_line;
-};
-
-inline Int8Vector TokenOf(const Int8BlockArgs& block, int64_t token) {
-  return {block.codes + token * block.code_stride, block.biased + token * block.code_stride,
-          block.prefix + token * block.prefix_stride, block.scales[token]};
-}
-
-template <PanelFormat kFormat, int kTokens, int kPanels>
-inline void SumLines(const Int8TileArgs& tile, I32 (&acc)[kTokens][kPanels]) {
-  const uint8_t* data = tile.view->data + tile.panel * tile.view->panel_bytes;
-  const Int8Vector x = TokenOf(*tile.block, tile.token);
-  const int64_t words = tile.block->code_stride / 4;  // from token to token
-#pragma GCC unroll 12
-  for (int t = 0; t < kTokens; ++t) {
-#pragma GCC unroll 2
-    for (int p = 0; p < kPanels; ++p) acc[t][p] = BroadcastInt(0);
-  }
-  for (int64_t line = tile.begin_line; line < tile.end_line; ++line) {
-    I32 weight[kPanels];
-#pragma GCC unroll 2
-    for (int p = 0; p < kPanels; ++p) weight[p] = LoadInt(data + p * tile.view->panel_bytes + line * 64);
-    if constexpr (kFormat == PanelFormat::kInt8) {
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) {
-        const I32 word = Int8Word(x, t * words + line);
-#pragma GCC unroll 2
-        for (int p = 0; p < kPanels; ++p) acc[t][p] = DotInt8(acc[t][p], weight[p], word);
-      }
-    } else {
-      I32 low[kPanels], high[kPanels];
-#pragma GCC unroll 2
-      for (int p = 0; p < kPanels; ++p) {
-        low[p] = LowNibbles(weight[p]);
-        high[p] = HighNibbles(weight[p]);
-      }
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) {
-        const I32 word = BroadcastInt(reinterpret_cast<const Word*>(x.codes)[t * words + 2 * line]);
-#pragma GCC unroll 2
-        for (int p = 0; p < kPanels; ++p) acc[t][p] = DotInt4(acc[t][p], low[p], word);
-      }
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) {
-        const I32 word = BroadcastInt(reinterpret_cast<const Word*>(x.codes)[t * words + 2 * line + 1]);
-#pragma GCC unroll 2
-        for (int p = 0; p < kPanels; ++p) acc[t][p] = DotInt4(acc[t][p], high[p], word);
-      }
-    }
-  }
-}
-
-// What the unsigned side's bias added to the sums of lines [begin, end).
-template <PanelFormat kFormat>
-inline I32 OffsetOf(const Int8Vector& x, I32 code_sums, int64_t begin, int64_t end) {
-  if constexpr (kFormat == PanelFormat::kInt4) {
-    return BroadcastInt(kInt4Zero * (x.prefix[end] - x.prefix[begin]));
-  } else {
-    return kInt8Biased ? ShiftLeft<7>(code_sums) : BroadcastInt(0);
-  }
-}
-
-template <PanelFormat kFormat>
-struct Int8Tiles {
-  static constexpr int64_t kUnit = kFormat == PanelFormat::kInt8 ? kInt8Unit : kInt4Unit;
-
-  template <int kTokens, int kPanels>
-  struct Tile {
-    static void Run(const PanelView& view, const Int8BlockArgs& block, int64_t panel, int64_t token,
-                    const Target* targets) {
-      F32 total[kTokens][kPanels];
-      for (int t = 0; t < kTokens; ++t) {
-        for (int p = 0; p < kPanels; ++p) total[t][p] = Zero();
-      }
-      const int64_t lines = (view.cols + kUnit - 1) / kUnit;
-      const int64_t group_lines = view.group_size > 0 ? view.group_size / kUnit : lines;
-      for (int64_t begin = 0, group = 0; begin < lines; begin += group_lines, ++group) {
-        const int64_t end = begin + group_lines < lines ? begin + group_lines : lines;
-        AddGroup(Int8TileArgs{&view, &block, panel, token, begin, end}, group, total);
-      }
-      for (int t = 0; t < kTokens; ++t) {
-        const F32 scale = Broadcast(block.scales[token + t]);
-        for (int p = 0; p < kPanels; ++p) Finish(targets[p], token + t, Mul(total[t][p], scale));
-      }
-    }
-
-    static inline void AddGroup(const Int8TileArgs& tile, int64_t group, F32 (&total)[kTokens][kPanels]) {
-      const PanelView& view = *tile.view;
-      I32 acc[kTokens][kPanels];
-      SumLines<kFormat, kTokens, kPanels>(tile, acc);
-      for (int p = 0; p < kPanels; ++p) {
-        const int64_t panel = tile.panel + p;
-        I32 code_sums = BroadcastInt(0);
-        if (kFormat == PanelFormat::kInt8 && kInt8Biased) {
-          code_sums = view.group_size > 0
-                          ? CodeSums(view.data + panel * view.panel_bytes, tile.begin_line, tile.end_line)
-                          : LoadInt(view.row_sums + panel * kPanelRows);
-        }
-        const F32 scale =
-            view.group_size > 0 ? LoadGroupScales(view, panel, group) : Load(view.scales + panel * kPanelRows);
-        for (int t = 0; t < kTokens; ++t) {
-          const Int8Vector x = TokenOf(*tile.block, tile.token + t);
-          const I32 offset = OffsetOf<kFormat>(x, code_sums, tile.begin_line, tile.end_line);
-          const F32 codes = ToFloat(Sub(acc[t][p], offset));
-          total[t][p] = MulAdd(codes, scale, total[t][p]);
-        }
-      }
-    }
-  };
-};
-
-template <PanelFormat kFormat, int kPanels>
-void Int8PanelGroup(const PanelView& view, const Int8BlockArgs& block, int64_t panel) {
-  Target targets[kPanels];
-  for (int p = 0; p < kPanels; ++p) targets[p] = TargetOf(block.range, panel + p, true, true);
-  const Target* where = targets;
-  ForEachTile(block.range.begin_token, block.range.end_token, [&](int64_t token, int64_t count) {
-    RunTile<Int8Tiles<kFormat>::template Tile, kPanels>(count, view, block, panel, token, where);
-  });
-}
-
-template <PanelFormat kFormat>
-void Int8Groups(const PanelView& view, const Int8BlockArgs& block) {
-  int64_t panel = block.range.begin_panel;
-  for (; panel + kTilePanels <= block.range.end_panel; panel += kTilePanels) {
-    Int8PanelGroup<kFormat, kTilePanels>(view, block, panel);
-  }
-  for (; panel < block.range.end_panel; ++panel) Int8PanelGroup<kFormat, 1>(view, block, panel);
 }
 
 }  // namespace
 
 void FloatBlock(const PanelView& view, const FloatBlockArgs& block) {
-  int64_t panel = block.range.begin_panel;
-  for (; panel + kTilePanels <= block.range.end_panel; panel += kTilePanels) {
-    FloatPanelGroup<kTilePanels>(view, block, panel);
-  }
-  for (; panel < block.range.end_panel; ++panel) FloatPanelGroup<1>(view, block, panel);
-}
-
-void Int8Block(const PanelView& view, const Int8BlockArgs& block) {
-  if (view.format == PanelFormat::kInt8) {
-    Int8Groups<PanelFormat::kInt8>(view, block);
-  } else {
-    Int8Groups<PanelFormat::kInt4>(view, block);
+  for (int64_t panel = block.range.begin_panel; panel < block.range.end_panel; panel += kTilePanels) {
+    FloatPanelSet(view, block, panel);
   }
 }
 

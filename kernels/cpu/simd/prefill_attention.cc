@@ -6,23 +6,21 @@
 namespace uaqf::kernels::internal::UAQF_SIMD_NAMESPACE {
 namespace {
 
-constexpr int64_t kWide = kTilePanels * kPanelRows;  // columns of one register tile
-static_assert(kTileTokens <= kAttentionTile && kAttentionPositions % kWide == 0);
+static_assert(kTileTokens <= kAttentionTile && kAttentionPositions % kTileColumns == 0);
 
-// tokens x depth of x times one tile's columns of weights, [depth][kWide]; `rows` of the columns exist.
+// tokens x depth of x times one tile's columns of weights, [depth][kTileColumns]; `columns` of them exist.
 void TileProduct(const float* x, int64_t x_stride, int64_t tokens, const float* weights, int64_t depth, float* out,
-                 int64_t out_stride, int64_t rows) {
-  Target targets[kTilePanels];
-  for (int p = 0; p < kTilePanels; ++p) {
-    const int64_t left = rows - p * kPanelRows;
-    targets[p] = {out + p * kPanelRows, out_stride, nullptr,
-                  left < 0            ? 0
-                  : left < kPanelRows ? left
-                                      : kPanelRows,
-                  false};
+                 int64_t out_stride, int64_t columns) {
+  alignas(64) float sums[kTileTokens * kTileColumns];
+  float* where = sums;
+  RunTile<FloatTile>(tokens, x, x_stride, weights, depth, where);
+  for (int64_t t = 0; t < tokens; ++t) {
+    const float* sum = sums + t * kTileColumns;
+    float* row = out + t * out_stride;
+    int64_t i = 0;
+    for (; i + kLanes <= columns && i < kTileColumns; i += kLanes) Store(row + i, Load(sum + i));
+    if (i < columns && i < kTileColumns) StoreFirst(row + i, columns - i, Load(sum + i));
   }
-  const Target* where = targets;
-  RunTile<FloatTile, kTilePanels>(tokens, x, x_stride, weights, depth, where, int64_t{0});
 }
 
 // Turns products at [begin, end) into probabilities; the rest of [low, high) becomes zero.
@@ -46,20 +44,22 @@ void Softmax(float* scores, int64_t low, int64_t begin, int64_t end, int64_t hig
 
 }  // namespace
 
-// keys [position / kWide][dimension][position % kWide], values [dimension / kWide][position][dimension % kWide].
+// keys [position / kTileColumns][dimension][position % kTileColumns], values [dimension /
+// kTileColumns][position][dimension % kTileColumns].
 void DecodeKv(const KvPanels& panels, const uint16_t* keys, const uint16_t* values) {
   const int64_t dim = panels.head_dim;
   float row[kMaxHeadDim];
   for (int64_t i = 0; i < panels.count; ++i) {
-    float* key = panels.keys + i / kWide * kWide * dim + i % kWide;
+    float* key = panels.keys + i / kTileColumns * kTileColumns * dim + i % kTileColumns;
     if (i < panels.used) {
       Fp16ToFloat(keys + i * dim, dim, row);
-      for (int64_t d = 0; d < dim; ++d) key[d * kWide] = row[d];
+      for (int64_t d = 0; d < dim; ++d) key[d * kTileColumns] = row[d];
       Fp16ToFloat(values + i * dim, dim, row);
     } else {
-      for (int64_t d = 0; d < dim; ++d) key[d * kWide] = row[d] = 0;
+      for (int64_t d = 0; d < dim; ++d) key[d * kTileColumns] = row[d] = 0;
     }
-    for (int64_t d = 0; d < dim; ++d) panels.values[(d / kWide * panels.count + i) * kWide + d % kWide] = row[d];
+    for (int64_t d = 0; d < dim; ++d)
+      panels.values[(d / kTileColumns * panels.count + i) * kTileColumns + d % kTileColumns] = row[d];
   }
 }
 
@@ -67,20 +67,20 @@ void AttendTokens(const KvPanels& panels, const AttentionTokens& work) {
   ForEachTile(0, work.tokens, [&](int64_t token, int64_t count) {
     const float* query = work.query + token * work.stride;
     const int64_t oldest = work.window > 0 ? work.first + token - work.window + 1 : 0;
-    const int64_t low = oldest > 0 ? oldest / kWide * kWide : 0;
+    const int64_t low = oldest > 0 ? oldest / kTileColumns * kTileColumns : 0;
     const int64_t newest = work.first + token + count;
-    const int64_t high = (newest + kWide - 1) / kWide * kWide;
-    for (int64_t i = low; i < high; i += kWide) {
+    const int64_t high = (newest + kTileColumns - 1) / kTileColumns * kTileColumns;
+    for (int64_t i = low; i < high; i += kTileColumns) {
       TileProduct(query, work.stride, count, panels.keys + i * panels.head_dim, panels.head_dim, work.scores + i,
-                  panels.count, kWide);
+                  panels.count, kTileColumns);
     }
     for (int64_t t = 0; t < count; ++t) {
       const int64_t end = work.first + token + t + 1;
       const int64_t begin = work.window > 0 && end > work.window ? end - work.window : 0;
       Softmax(work.scores + t * panels.count, low, begin, end, high, work.scale);
     }
-    for (int64_t d = 0; d < panels.head_dim; d += kWide) {
-      TileProduct(work.scores + low, panels.count, count, panels.values + (d * panels.count + low * kWide),
+    for (int64_t d = 0; d < panels.head_dim; d += kTileColumns) {
+      TileProduct(work.scores + low, panels.count, count, panels.values + (d * panels.count + low * kTileColumns),
                   newest - low, work.out + token * work.stride + d, work.stride, panels.head_dim - d);
     }
   });
