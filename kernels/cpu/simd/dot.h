@@ -76,9 +76,7 @@ static inline F32 Int4Nibble(I32 words) {
   }
 }
 
-static inline I32 Int8Word(const Int8Vector& x, int64_t unit) {
-  return BroadcastInt(reinterpret_cast<const Word*>(x.biased)[unit]);
-}
+static inline const Word* Int8Words(const Int8Vector& x) { return reinterpret_cast<const Word*>(x.biased); }
 static inline I32 DotInt8(I32 sum, I32 line, I32 word) { return {_mm512_dpbusd_epi32(sum.v, word.v, line.v)}; }
 static inline I32 LowNibbles(I32 words) { return And(words, {_mm512_set1_epi8(0xf)}); }
 static inline I32 HighNibbles(I32 words) { return LowNibbles({_mm512_srli_epi32(words.v, 4)}); }
@@ -96,9 +94,7 @@ static inline F32 Int4Nibble(I32 words) {
   return ToFloat(ShiftRight<28>(ShiftLeft<28 - 4 * kNibble>(codes)));
 }
 
-static inline I32 Int8Word(const Int8Vector& x, int64_t unit) {
-  return BroadcastInt(reinterpret_cast<const Word*>(x.codes)[unit]);
-}
+static inline const Word* Int8Words(const Int8Vector& x) { return reinterpret_cast<const Word*>(x.codes); }
 static inline __m256i DotUnsigned(__m256i sum, __m256i magnitudes, __m256i codes) {
   // No pair saturates 16 bits: 2 * 128 * 127 is the largest.
   const __m256i pairs = _mm256_maddubs_epi16(magnitudes, codes);
@@ -122,12 +118,8 @@ static inline I32 DotInt4(I32 sum, I32 nibbles, I32 word) {
 
 #endif
 
-static inline I32 Int4WordLow(const Int8Vector& x, int64_t unit) {
-  return BroadcastInt(reinterpret_cast<const Word*>(x.codes)[2 * unit]);
-}
-static inline I32 Int4WordHigh(const Int8Vector& x, int64_t unit) {
-  return BroadcastInt(reinterpret_cast<const Word*>(x.codes)[2 * unit + 1]);
-}
+// What a line of INT4 weights meets: two words of four codes for each.
+static inline const Word* Int4Words(const Int8Vector& x) { return reinterpret_cast<const Word*>(x.codes); }
 
 }  // namespace uaqf::kernels::internal::UAQF_SIMD_NAMESPACE
 

@@ -19,16 +19,27 @@ inline Int8Vector TokenOf(const Int8BlockArgs& block, int64_t token) {
           block.prefix + token * block.prefix_stride, block.scales[token]};
 }
 
-// Adds one line of INT8 weights: acc[token][panel]. `words`: from token to token of x.
+// Codes of the tokens of a tile at one line. Tokens are reached from every third one: twelve pointers would not fit the
+// registers.
 template <int kTokens>
-inline void AddInt8Line(const Lines& lines, int64_t line, const Int8Vector& x, int64_t words,
+struct TokenWords {
+  static constexpr int kBases = (kTokens + 2) / 3;
+  const Word* base[kBases];
+  int64_t stride;  // from token to token
+
+  inline I32 Broadcast(int token, int word) const { return BroadcastInt(base[token / 3][token % 3 * stride + word]); }
+};
+
+// Adds one line of INT8 weights: acc[token][panel].
+template <int kTokens>
+inline void AddInt8Line(const Lines& lines, int64_t line, const TokenWords<kTokens>& x,
                         I32 (&acc)[kTokens][kTilePanels]) {
   I32 weight[kTilePanels];
 #pragma GCC unroll 2
   for (int p = 0; p < kTilePanels; ++p) weight[p] = LoadInt(lines.data[p] + line * 64);
 #pragma GCC unroll 12
   for (int t = 0; t < kTokens; ++t) {
-    const I32 word = Int8Word(x, t * words + line);
+    const I32 word = x.Broadcast(t, 0);
 #pragma GCC unroll 2
     for (int p = 0; p < kTilePanels; ++p) acc[t][p] = DotInt8(acc[t][p], weight[p], word);
   }
@@ -36,9 +47,8 @@ inline void AddInt8Line(const Lines& lines, int64_t line, const Int8Vector& x, i
 
 // The same for INT4: low nibbles are the first four columns of the line, high ones the next.
 template <int kTokens>
-inline void AddInt4Line(const Lines& lines, int64_t line, const Int8Vector& x, int64_t words,
+inline void AddInt4Line(const Lines& lines, int64_t line, const TokenWords<kTokens>& x,
                         I32 (&acc)[kTokens][kTilePanels]) {
-  const Word* codes = reinterpret_cast<const Word*>(x.codes) + 2 * line;
   I32 low[kTilePanels], high[kTilePanels];
 #pragma GCC unroll 2
   for (int p = 0; p < kTilePanels; ++p) {
@@ -48,8 +58,8 @@ inline void AddInt4Line(const Lines& lines, int64_t line, const Int8Vector& x, i
   }
 #pragma GCC unroll 12
   for (int t = 0; t < kTokens; ++t) {
-    const I32 first = BroadcastInt(codes[t * words]);
-    const I32 second = BroadcastInt(codes[t * words + 1]);
+    const I32 first = x.Broadcast(t, 0);
+    const I32 second = x.Broadcast(t, 1);
 #pragma GCC unroll 2
     for (int p = 0; p < kTilePanels; ++p) {
       acc[t][p] = DotInt4(DotInt4(acc[t][p], low[p], first), high[p], second);
@@ -62,19 +72,29 @@ struct Tiles {
   // sums[token][kTilePanels]
   template <int kTokens>
   struct Tile {
-    static void Run(const Lines& lines, const Int8Vector& x, int64_t words, I32* sums) {
+    static void Run(const Lines& lines, const Int8Vector& x, int64_t stride, I32* sums) {
+      constexpr bool kIsInt8 = kFormat == PanelFormat::kInt8;
+      constexpr int kWords = kIsInt8 ? 1 : 2;  // to a line
       I32 acc[kTokens][kTilePanels];
 #pragma GCC unroll 12
       for (int t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 2
         for (int p = 0; p < kTilePanels; ++p) acc[t][p] = BroadcastInt(0);
       }
+      TokenWords<kTokens> words;
+      words.stride = stride;
+#pragma GCC unroll 4
+      for (int i = 0; i < words.kBases; ++i) {
+        words.base[i] = (kIsInt8 ? Int8Words(x) : Int4Words(x)) + 3 * i * stride + lines.begin * kWords;
+      }
       for (int64_t line = lines.begin; line < lines.end; ++line) {
-        if constexpr (kFormat == PanelFormat::kInt8) {
-          AddInt8Line<kTokens>(lines, line, x, words, acc);
+        if constexpr (kIsInt8) {
+          AddInt8Line<kTokens>(lines, line, words, acc);
         } else {
-          AddInt4Line<kTokens>(lines, line, x, words, acc);
+          AddInt4Line<kTokens>(lines, line, words, acc);
         }
+#pragma GCC unroll 4
+        for (int i = 0; i < words.kBases; ++i) words.base[i] += kWords;
       }
 #pragma GCC unroll 12
       for (int t = 0; t < kTokens; ++t) {

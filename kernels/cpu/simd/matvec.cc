@@ -118,24 +118,28 @@ inline I32 Int8Range(const uint8_t* data, const Int8Vector& x, int64_t begin, in
   I32 acc[4] = {BroadcastInt(0), BroadcastInt(0), BroadcastInt(0), BroadcastInt(0)};
   int64_t line = begin;
   if constexpr (kFormat == PanelFormat::kInt8) {
+    const Word* words = Int8Words(x);
     for (; line + 4 <= end; line += 4) {
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) acc[i] = DotInt8(acc[i], LoadLine(data + (line + i) * 64), Int8Word(x, line + i));
+      for (int i = 0; i < 4; ++i) {
+        acc[i] = DotInt8(acc[i], LoadLine(data + (line + i) * 64), BroadcastInt(words[line + i]));
+      }
     }
-    for (; line < end; ++line) acc[0] = DotInt8(acc[0], LoadLine(data + line * 64), Int8Word(x, line));
+    for (; line < end; ++line) acc[0] = DotInt8(acc[0], LoadLine(data + line * 64), BroadcastInt(words[line]));
   } else {
+    const Word* words = Int4Words(x);
     for (; line + 2 <= end; line += 2) {
 #pragma GCC unroll 2
       for (int i = 0; i < 2; ++i) {
-        const I32 words = LoadLine(data + (line + i) * 64);
-        acc[i] = DotInt4(acc[i], LowNibbles(words), Int4WordLow(x, line + i));
-        acc[i + 2] = DotInt4(acc[i + 2], HighNibbles(words), Int4WordHigh(x, line + i));
+        const I32 weights = LoadLine(data + (line + i) * 64);
+        acc[i] = DotInt4(acc[i], LowNibbles(weights), BroadcastInt(words[2 * (line + i)]));
+        acc[i + 2] = DotInt4(acc[i + 2], HighNibbles(weights), BroadcastInt(words[2 * (line + i) + 1]));
       }
     }
     if (line < end) {
-      const I32 words = LoadLine(data + line * 64);
-      acc[0] = DotInt4(acc[0], LowNibbles(words), Int4WordLow(x, line));
-      acc[2] = DotInt4(acc[2], HighNibbles(words), Int4WordHigh(x, line));
+      const I32 weights = LoadLine(data + line * 64);
+      acc[0] = DotInt4(acc[0], LowNibbles(weights), BroadcastInt(words[2 * line]));
+      acc[2] = DotInt4(acc[2], HighNibbles(weights), BroadcastInt(words[2 * line + 1]));
     }
   }
   return Add(Add(acc[0], acc[1]), Add(acc[2], acc[3]));

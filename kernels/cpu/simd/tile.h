@@ -52,16 +52,23 @@ struct FloatTile {
 #pragma GCC unroll 2
       for (int p = 0; p < kTilePanels; ++p) acc[t][p] = Zero();
     }
+    // Rows are reached from every third one: twelve pointers would not fit the registers.
+    constexpr int kBases = (kTokens + 2) / 3;
+    const float* base[kBases];
+#pragma GCC unroll 4
+    for (int i = 0; i < kBases; ++i) base[i] = x + 3 * i * x_stride;
     for (int64_t col = 0; col < cols; ++col, weights += kTileColumns) {
       F32 weight[kTilePanels];
 #pragma GCC unroll 2
       for (int p = 0; p < kTilePanels; ++p) weight[p] = Load(weights + p * kPanelRows);
 #pragma GCC unroll 12
       for (int t = 0; t < kTokens; ++t) {
-        const F32 activation = Broadcast(x[t * x_stride + col]);
+        const F32 activation = Broadcast(base[t / 3][t % 3 * x_stride]);
 #pragma GCC unroll 2
         for (int p = 0; p < kTilePanels; ++p) acc[t][p] = MulAdd(weight[p], activation, acc[t][p]);
       }
+#pragma GCC unroll 4
+      for (int i = 0; i < kBases; ++i) ++base[i];
     }
 #pragma GCC unroll 12
     for (int t = 0; t < kTokens; ++t) {
