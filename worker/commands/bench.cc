@@ -148,7 +148,8 @@ absl::Status Bench(const Options& options) {
               {"variants", Json::array()}};
   for (const Subject& subject : *subjects) out["variants"].push_back(Figures(options, subject));
   if (options.json) {
-    std::cout << out.dump(2) << std::endl;
+    // A model's name is that of its file, which need not be UTF-8.
+    std::cout << out.dump(2, ' ', false, Json::error_handler_t::replace) << std::endl;
   } else {
     Print(out);
   }

@@ -85,7 +85,8 @@ absl::Status Inspect(const Options& options) {
     facts["digest"] = *digest;
   }
   if (options.json) {
-    std::cout << facts.dump(2) << std::endl;
+    // A path need not be UTF-8.
+    std::cout << facts.dump(2, ' ', false, Json::error_handler_t::replace) << std::endl;
   } else {
     Print(facts);
   }

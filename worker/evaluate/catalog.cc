@@ -61,10 +61,13 @@ absl::StatusOr<std::map<std::string, std::string>> FindModels(const std::string&
     return absl::NotFoundError(absl::StrCat("models folder ", folder, ": ", error.message(),
                                             "; name another with --models, or run deploy/dependencies.sh"));
   }
-  for (const fs::directory_entry& entry : entries) {
+  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+    const fs::directory_entry& entry = *entries;
     const fs::path& path = entry.path();
-    const bool gguf = path.extension() == ".gguf" && entry.is_regular_file(error);
-    const bool hugging_face = entry.is_directory(error) && fs::is_regular_file(path / "config.json", error);
+    // What cannot be looked at, a dangling link for instance, is no model.
+    std::error_code unseen;
+    const bool gguf = path.extension() == ".gguf" && entry.is_regular_file(unseen);
+    const bool hugging_face = entry.is_directory(unseen) && fs::is_regular_file(path / "config.json", unseen);
     const std::string id = gguf ? path.stem().string() : path.filename().string();
     if ((gguf || hugging_face) && IsId(id)) models.emplace(id, path.string());
   }
