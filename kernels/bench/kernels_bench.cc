@@ -4,12 +4,11 @@
 //
 //   kernels_bench --benchmark_filter='MatVec|Read'
 #include <benchmark/benchmark.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <thread>
-#include <utility>
 #include <vector>
 
 #include "kernels/attention.h"
@@ -33,9 +32,17 @@ struct Layer {
   PackedMatrix q, k, v, o, gate, up, down;
 };
 
+// A lane on each processor this program may use: `taskset -c 0` gives one.
 ThreadPool& Pool() {
-  static ThreadPool* pool =
-      ThreadPool::CreateUnpinned(static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))).release();
+  static ThreadPool* pool = [] {
+    cpu_set_t set;
+    sched_getaffinity(0, sizeof(set), &set);
+    std::vector<int> cpus;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    }
+    return ThreadPool::Create(cpus)->release();
+  }();
   return *pool;
 }
 
