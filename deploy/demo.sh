@@ -19,7 +19,8 @@ step() { printf '\n== %s\n' "$*"; }
 
 stop_service() {
   local file pid
-  for file in "$run"/*.pid; do
+  # Workers first: they say goodbye to the coordinator.
+  for file in "$run"/worker-*.pid "$run"/server.pid; do
     [ -e "$file" ] || continue
     pid=$(cat "$file")
     # A pid file can outlive its process: only stop what is ours.
@@ -38,14 +39,27 @@ start() { # name, command...
   echo $! >"$run/$name.pid"
 }
 
+# A port may be in use: then another service would answer in place of ours.
+need_running() {
+  local file
+  for file in "$run"/*.pid; do
+    kill -0 "$(cat "$file")" 2>/dev/null && continue
+    echo "demo: $(basename "$file" .pid) has ended:" >&2
+    tail -n 3 "${file%.pid}.log" >&2
+    exit 1
+  done
+}
+
 # wait_for SECONDS WHAT COMMAND...: until the command succeeds.
 wait_for() {
   local limit=$((SECONDS + $1)) what=$2
   shift 2
   until "$@" >/dev/null 2>&1; do
+    need_running
     [ $SECONDS -lt $limit ] || { echo "demo: $what did not happen; see $run/*.log" >&2; exit 1; }
     sleep 0.2
   done
+  need_running
 }
 
 worker_count() { "$bin/uaqf" workers --output json | python3 -c 'import json,sys; print(len(json.load(sys.stdin).get("workers", [])))'; }

@@ -49,7 +49,7 @@ class Host {
   // Connects and begins to work.
   void Start();
   // Takes nothing new, gives back what was not begun, finishes the running chunk and waits for its verdict, at most
-  // `grace`. False: the grace ended first.
+  // `grace`. False: the grace ended before that.
   [[nodiscard]] bool Drain(absl::Duration grace);
   // Why the coordinator refused; OK when it did not.
   absl::Status failure() const;

@@ -164,8 +164,10 @@ int64_t Session::sent_sequence() const {
 
 bool Session::WaitUntilAnswered(int64_t sequence, absl::Duration patience) const {
   const absl::MutexLock lock(&mutex_);
-  const auto answered = [this, sequence]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return answered_ >= sequence; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&answered), patience);
+  const auto over = [this, sequence]()
+                        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return answered_ >= sequence || lonely_; };
+  mutex_.AwaitWithTimeout(absl::Condition(&over), patience);
+  return answered_ >= sequence;
 }
 
 }  // namespace uaqf::link

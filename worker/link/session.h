@@ -42,7 +42,8 @@ class Session {
 
   // Sequence of the last report.
   int64_t sent_sequence() const;
-  // Waits at most `patience` until a report of this sequence or a later one was answered.
+  // Waits at most `patience` until a report of this sequence or a later one was answered. False, and at once, while
+  // there is no coordinator to answer.
   bool WaitUntilAnswered(int64_t sequence, absl::Duration patience) const;
 
  private:
@@ -65,6 +66,7 @@ class Session {
   absl::Status refused_ ABSL_GUARDED_BY(mutex_);
   bool wanted_ ABSL_GUARDED_BY(mutex_) = false;
   bool measuring_ ABSL_GUARDED_BY(mutex_) = false;
+  // The coordinator went away, or is silent; the log says so already.
   bool lonely_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration interval_ ABSL_GUARDED_BY(mutex_) = absl::Seconds(1);
   absl::Time last_report_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();

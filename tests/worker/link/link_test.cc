@@ -251,6 +251,13 @@ TEST_F(LinkTest, FinishesTheRunningChunkAndGivesBackTheRestWhenItDrains) {
   EXPECT_EQ(coordinator_.last_state().attempts_size(), 0);
 }
 
+TEST_F(LinkTest, DrainsWithoutACoordinatorThatHearsIt) {
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return coordinator_.last_state().sequence() > 0; }));
+  coordinator_.Stop();
+  EXPECT_TRUE(host_->Drain(absl::InfiniteDuration()));
+}
+
 TEST_F(LinkTest, SurvivesARestartOfTheCoordinator) {
   evaluator_.gate_at = "p2";
   coordinator_.Want(Wanting({TimingLease(0, 4)}));
