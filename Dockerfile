@@ -15,7 +15,6 @@
 # The programs run as user 10001: it must be able to read the certificates' keys and the models.
 
 FROM debian:12-slim AS build
-# libtorch's place is written into the worker, so it is the same here and in the worker's image.
 ENV UAQF_CACHE=/opt/uaqf
 WORKDIR /src
 # Alone first: a change of the source does not fetch the dependencies anew.
@@ -59,9 +58,6 @@ FROM runtime AS worker
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends libpcre2-8-0 libprotobuf-lite32 \
  && rm -rf /var/lib/apt/lists/*
-COPY --from=build /opt/uaqf/deps/torch-2.11.0/torch/lib /opt/uaqf/deps/torch-2.11.0/torch/lib
-COPY --from=build /opt/uaqf/deps/cuda-runtime-13.0.96 /opt/uaqf/deps/cuda-runtime-13.0.96
-COPY --from=build /opt/uaqf/deps/cuda-cupti-13.0.85 /opt/uaqf/deps/cuda-cupti-13.0.85
 COPY --from=build /src/build/bin/uaqf-worker /usr/local/bin/
 USER uaqf
 VOLUME /models

@@ -1,18 +1,17 @@
-#ifndef UAQF_KERNELS_ALIGNED_BUFFER_H_
-#define UAQF_KERNELS_ALIGNED_BUFFER_H_
+#pragma once
 
 #include <cstdint>
 #include <memory>
 
 namespace uaqf::kernels {
 
-/// Zeroed memory aligned to 64 bytes, owned, movable. Buffers are cut from slabs on huge pages, since a token walks
-/// through all weights and would miss the TLB on every small page; a slab is freed with the last buffer in it.
+// Zeroed memory aligned to 64 bytes, owned, movable. Buffers are cut from slabs on huge pages, since a token walks
+// through all weights and would miss the TLB on every small page; a slab is freed with the last buffer in it.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
 
-  /// Aborts if memory is exhausted, like operator new. Thread-safe.
+  // Aborts if memory is exhausted, like operator new. Thread-safe.
   explicit AlignedBuffer(int64_t bytes);
 
   AlignedBuffer(AlignedBuffer&&) = default;
@@ -36,5 +35,3 @@ class AlignedBuffer {
 };
 
 }  // namespace uaqf::kernels
-
-#endif  // UAQF_KERNELS_ALIGNED_BUFFER_H_

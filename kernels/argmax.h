@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_ARGMAX_H_
-#define UAQF_KERNELS_ARGMAX_H_
+#pragma once
 
 #include <cstdint>
 
@@ -7,9 +6,7 @@
 
 namespace uaqf::kernels {
 
-/// Index of the largest of `size` >= 1 values, the lowest such index at a tie. NaN never wins; all NaN: 0.
+// Index of the largest of `size` >= 1 values, the lowest such index at a tie. NaN never wins; all NaN: 0.
 [[nodiscard]] int64_t ArgMax(const float* values, int64_t size, Isa isa = ActiveIsa());
 
 }  // namespace uaqf::kernels
-
-#endif  // UAQF_KERNELS_ARGMAX_H_

@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_BANDWIDTH_H_
-#define UAQF_KERNELS_BANDWIDTH_H_
+#pragma once
 
 #include <cstdint>
 
@@ -8,10 +7,8 @@
 
 namespace uaqf::kernels {
 
-/// Gigabytes (1e9) per second at which the lanes together read a buffer of `bytes`, each its own contiguous part: the
-/// best of `passes` >= 1, after one that is not counted. Allocates and frees the buffer.
+// Gigabytes (1e9) per second at which the lanes together read a buffer of `bytes`, each its own contiguous part: the
+// best of `passes` >= 1, after one that is not counted. Allocates and frees the buffer.
 [[nodiscard]] double MeasureReadGbps(int64_t bytes, int passes, ThreadPool& pool, Isa isa = ActiveIsa());
 
 }  // namespace uaqf::kernels
-
-#endif  // UAQF_KERNELS_BANDWIDTH_H_

@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_FP16_H_
-#define UAQF_KERNELS_FP16_H_
+#pragma once
 
 #include <cstdint>
 
@@ -7,15 +6,13 @@
 
 namespace uaqf::kernels {
 
-/// FP16 bits to FP32, exact; NaN payloads are kept.
+// FP16 bits to FP32, exact; NaN payloads are kept.
 [[nodiscard]] float Fp16ToFloat(uint16_t bits);
 
-/// FP32 to FP16 bits, half to even; too large becomes infinity.
+// FP32 to FP16 bits, half to even; too large becomes infinity.
 [[nodiscard]] uint16_t FloatToFp16(float value);
 
 void Fp16ToFloat(const uint16_t* source, int64_t size, float* out, Isa isa = ActiveIsa());
 void FloatToFp16(const float* source, int64_t size, uint16_t* out, Isa isa = ActiveIsa());
 
 }  // namespace uaqf::kernels
-
-#endif  // UAQF_KERNELS_FP16_H_

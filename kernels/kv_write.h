@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_KV_WRITE_H_
-#define UAQF_KERNELS_KV_WRITE_H_
+#pragma once
 
 #include <cstdint>
 
@@ -7,11 +6,9 @@
 
 namespace uaqf::kernels {
 
-/// Rounds one token's keys or values, [kv_heads, head_dim] FP32, to FP16 (half to even, overflow to infinity) and
-/// stores them at `position` of a cache [kv_heads][capacity][head_dim].
+// Rounds one token's keys or values, [kv_heads, head_dim] FP32, to FP16 (half to even, overflow to infinity) and
+// stores them at `position` of a cache [kv_heads][capacity][head_dim].
 void WriteKv(const float* source, int64_t kv_heads, int64_t head_dim, int64_t capacity, int64_t position,
              uint16_t* cache, Isa isa = ActiveIsa());
 
 }  // namespace uaqf::kernels
-
-#endif  // UAQF_KERNELS_KV_WRITE_H_

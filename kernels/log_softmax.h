@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_LOG_SOFTMAX_H_
-#define UAQF_KERNELS_LOG_SOFTMAX_H_
+#pragma once
 
 #include <cstdint>
 
@@ -7,10 +6,8 @@
 
 namespace uaqf::kernels {
 
-/// -log softmax(logits)[target] in nats: log(sum_i exp(logits[i] - max)) + max - logits[target]; the sum is FP64.
-/// 0 <= target < size.
+// -log softmax(logits)[target] in nats: log(sum_i exp(logits[i] - max)) + max - logits[target]; the sum is FP64.
+// 0 <= target < size.
 [[nodiscard]] double NegativeLogLikelihood(const float* logits, int64_t size, int64_t target, Isa isa = ActiveIsa());
 
 }  // namespace uaqf::kernels
-
-#endif  // UAQF_KERNELS_LOG_SOFTMAX_H_

@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_MATMUL_H_
-#define UAQF_KERNELS_MATMUL_H_
+#pragma once
 
 #include <cstdint>
 #include <span>
@@ -8,13 +7,11 @@
 
 namespace uaqf::kernels {
 
-/// Y = X W^T for each product: prefill. x is [tokens, cols] row-major, each out is [tokens, rows] row-major; all
-/// matrices have the same cols. Meaning of `activations`, bias and accumulate as in matvec.h; kInt8 takes a scale per
-/// token. FP32 sums (kFloat) differ from MatVec's in the last bits only, int32 sums (kInt8) not at all.
-/// Bit-reproducible and independent of the number of lanes, and of the other tokens in the call.
+// Y = X W^T for each product: prefill. x is [tokens, cols] row-major, each out is [tokens, rows] row-major; all
+// matrices have the same cols. Meaning of `activations`, bias and accumulate as in matvec.h; kInt8 takes a scale per
+// token. FP32 sums (kFloat) differ from MatVec's in the last bits only, int32 sums (kInt8) not at all.
+// Bit-reproducible and independent of the number of lanes, and of the other tokens in the call.
 void MatMul(std::span<const Product> products, const float* x, int64_t tokens, Activations activations,
             ThreadPool& pool, Isa isa = ActiveIsa());
 
 }  // namespace uaqf::kernels
-
-#endif  // UAQF_KERNELS_MATMUL_H_

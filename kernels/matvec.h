@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_MATVEC_H_
-#define UAQF_KERNELS_MATVEC_H_
+#pragma once
 
 #include <span>
 
@@ -9,31 +8,29 @@
 
 namespace uaqf::kernels {
 
-/// How the input vector enters a product.
+// How the input vector enters a product.
 enum class Activations {
-  kFloat,  ///< as FP32; weights become FP32 by code * scale, sums are FP32
-  kInt8,   ///< quantized per token, symmetric: s = max(absmax, 1e-5) / 127, q = clamp(rint(x / s), -127, 127); sums are
-           ///< exact int32, y = (sum * weight scale) * s. With group scales the sum over groups is FP32.
+  kFloat,  // as FP32; weights become FP32 by code * scale, sums are FP32
+  kInt8,   // quantized per token, symmetric: s = max(absmax, 1e-5) / 127, q = clamp(rint(x / s), -127, 127); sums are
+           // < exact int32, y = (sum * weight scale) * s. With group scales the sum over groups is FP32.
 };
 
-/// One product of several that read the same input.
+// One product of several that read the same input.
 struct Product {
   const PackedMatrix* weights = nullptr;
-  float* out = nullptr;  ///< [weights->rows()] for a vector; [tokens, rows] for MatMul; must not overlap the input
-  const float* bias = nullptr;  ///< [rows], added last; null: none
-  bool accumulate = false;      ///< out += W x (+ bias) instead of out = W x (+ bias): the residual stream
+  float* out = nullptr;         // [weights->rows()] for a vector; [tokens, rows] for MatMul; must not overlap the input
+  const float* bias = nullptr;  // [rows], added last; null: none
+  bool accumulate = false;      // out += W x (+ bias) instead of out = W x (+ bias): the residual stream
 };
 
-/// y = W x for each product; all matrices have the same cols, x has cols values. Each matrix keeps its own scales.
-/// Rows are split over the lanes; the result does not depend on their number, and is the same bits on every run.
-/// kInt8 on an FP16 matrix computes as kFloat.
+// y = W x for each product; all matrices have the same cols, x has cols values. Each matrix keeps its own scales.
+// Rows are split over the lanes; the result does not depend on their number, and is the same bits on every run.
+// kInt8 on an FP16 matrix computes as kFloat.
 void MatVec(std::span<const Product> products, const float* x, Activations activations, ThreadPool& pool,
             Isa isa = ActiveIsa());
 
-/// out[i] = silu(gate x)[i] * (up x)[i]: the first half of a Llama MLP in one pass. gate and up have the same shape.
+// out[i] = silu(gate x)[i] * (up x)[i]: the first half of a Llama MLP in one pass. gate and up have the same shape.
 void MatVecGated(const PackedMatrix& gate, const PackedMatrix& up, const float* x, float* out, Activations activations,
                  ThreadPool& pool, Isa isa = ActiveIsa());
 
 }  // namespace uaqf::kernels
-
-#endif  // UAQF_KERNELS_MATVEC_H_

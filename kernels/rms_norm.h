@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_RMS_NORM_H_
-#define UAQF_KERNELS_RMS_NORM_H_
+#pragma once
 
 #include <cstdint>
 
@@ -7,9 +6,7 @@
 
 namespace uaqf::kernels {
 
-/// out[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i], i < size. out may be x. Sums in FP32 lanes of fixed order.
+// out[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i], i < size. out may be x. Sums in FP32 lanes of fixed order.
 void RmsNorm(const float* x, const float* weight, int64_t size, float epsilon, float* out, Isa isa = ActiveIsa());
 
 }  // namespace uaqf::kernels
-
-#endif  // UAQF_KERNELS_RMS_NORM_H_

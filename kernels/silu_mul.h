@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_SILU_MUL_H_
-#define UAQF_KERNELS_SILU_MUL_H_
+#pragma once
 
 #include <cstdint>
 
@@ -7,9 +6,7 @@
 
 namespace uaqf::kernels {
 
-/// out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]. out may be gate or up.
+// out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]. out may be gate or up.
 void SiluMul(const float* gate, const float* up, int64_t size, float* out, Isa isa = ActiveIsa());
 
 }  // namespace uaqf::kernels
-
-#endif  // UAQF_KERNELS_SILU_MUL_H_

@@ -25,8 +25,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    constexpr int kWrongUsage = 2;
-    return app.exit(error) == 0 ? 0 : kWrongUsage;
+    return commands::ReportUsage(app, error);
   }
   return commands::Report(run());
 }

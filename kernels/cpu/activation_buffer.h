@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_CPU_ACTIVATION_BUFFER_H_
-#define UAQF_KERNELS_CPU_ACTIVATION_BUFFER_H_
+#pragma once
 
 #include <cstdint>
 #include <vector>
@@ -9,27 +8,27 @@
 
 namespace uaqf::kernels::internal {
 
-/// Tokens quantized to INT8, reused from call to call so that decoding allocates nothing. One owner thread; others may
-/// read between two calls of Resize.
+// Tokens quantized to INT8, reused from call to call so that decoding allocates nothing. One owner thread; others may
+// read between two calls of Resize.
 class ActivationBuffer {
  public:
-  /// Makes room for `tokens` vectors of `cols`; their content is undefined.
+  // Makes room for `tokens` vectors of `cols`; their content is undefined.
   void Resize(int64_t tokens, int64_t cols);
 
-  /// Fills one token's place from x[0 .. cols). Different tokens may be filled by different threads.
+  // Fills one token's place from x[0 .. cols). Different tokens may be filled by different threads.
   void QuantizeToken(int64_t token, const float* x, Isa isa);
 
-  /// Resize and QuantizeToken for x [tokens, cols].
+  // Resize and QuantizeToken for x [tokens, cols].
   void Quantize(const float* x, int64_t tokens, int64_t cols, Isa isa);
 
-  /// Valid until the next Resize.
+  // Valid until the next Resize.
   Int8Vector token(int64_t token) const;
   Int8BlockArgs Block(const BlockRange& range) const;
 
  private:
   int64_t cols_ = 0;
-  int64_t padded_ = 0;       ///< codes to a token, multiple of 64
-  int64_t prefix_size_ = 0;  ///< sums to a token
+  int64_t padded_ = 0;       // codes to a token, multiple of 64
+  int64_t prefix_size_ = 0;  // sums to a token
   std::vector<int8_t> codes_;
   std::vector<uint8_t> biased_;
   std::vector<int32_t> prefix_;
@@ -37,5 +36,3 @@ class ActivationBuffer {
 };
 
 }  // namespace uaqf::kernels::internal
-
-#endif  // UAQF_KERNELS_CPU_ACTIVATION_BUFFER_H_

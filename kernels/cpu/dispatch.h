@@ -1,12 +1,11 @@
-#ifndef UAQF_KERNELS_CPU_DISPATCH_H_
-#define UAQF_KERNELS_CPU_DISPATCH_H_
+#pragma once
 
 #include "kernels/cpu/isa_functions.h"
 #include "kernels/isa.h"
 
 namespace uaqf::kernels::internal {
 
-/// The implementation for `isa` of three of one signature.
+// The implementation for `isa` of three of one signature.
 template <typename Function>
 Function* Pick(Isa isa, Function* reference, Function* avx2, Function* avx512) {
   return isa == Isa::kAvx512 ? avx512 : isa == Isa::kAvx2 ? avx2 : reference;
@@ -14,9 +13,7 @@ Function* Pick(Isa isa, Function* reference, Function* avx2, Function* avx512) {
 
 }  // namespace uaqf::kernels::internal
 
-/// The function `name` for `isa`.
+// The function `name` for `isa`.
 #define UAQF_KERNELS_PICK(isa, name)                                                \
   ::uaqf::kernels::internal::Pick(isa, &::uaqf::kernels::internal::reference::name, \
                                   &::uaqf::kernels::internal::avx2::name, &::uaqf::kernels::internal::avx512::name)
-
-#endif  // UAQF_KERNELS_CPU_DISPATCH_H_

@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_CPU_ISA_FUNCTIONS_H_
-#define UAQF_KERNELS_CPU_ISA_FUNCTIONS_H_
+#pragma once
 
 #include <cstdint>
 
@@ -18,5 +17,3 @@ namespace avx512 {
 }  // namespace avx512
 
 }  // namespace uaqf::kernels::internal
-
-#endif  // UAQF_KERNELS_CPU_ISA_FUNCTIONS_H_

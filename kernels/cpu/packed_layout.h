@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_CPU_PACKED_LAYOUT_H_
-#define UAQF_KERNELS_CPU_PACKED_LAYOUT_H_
+#pragma once
 
 #include <cstdint>
 
@@ -26,29 +25,29 @@ constexpr int kInt4Zero = 8;
 
 enum class PanelFormat { kFp16, kInt8, kInt4 };
 
-/// A packed matrix as the kernels see it.
+// A packed matrix as the kernels see it.
 struct PanelView {
   PanelFormat format;
   int64_t cols;
   int64_t panel_bytes;
-  int64_t group_size;  ///< 0: no group scales
-  int64_t groups;      ///< groups in a row, 0 without
+  int64_t group_size;  // 0: no group scales
+  int64_t groups;      // groups in a row, 0 without
   const uint8_t* data;
-  const float* scales;           ///< [padded rows]; null for FP16 and with groups
-  const uint16_t* group_scales;  ///< [panel][group][16]; null without
-  const int32_t* row_sums;       ///< INT8: sum of a row's codes, [padded rows]
+  const float* scales;           // [padded rows]; null for FP16 and with groups
+  const uint16_t* group_scales;  // [panel][group][16]; null without
+  const int32_t* row_sums;       // INT8: sum of a row's codes, [padded rows]
 };
 
-/// A vector quantized per token. Codes are padded with zeros to a multiple of 64.
+// A vector quantized per token. Codes are padded with zeros to a multiple of 64.
 struct Int8Vector {
   const int8_t* codes;
-  const uint8_t* biased;  ///< codes + 128, for VNNI's unsigned side
-  const int32_t* prefix;  ///< prefix[i]: sum of the first 8 i codes
+  const uint8_t* biased;  // codes + 128, for VNNI's unsigned side
+  const int32_t* prefix;  // prefix[i]: sum of the first 8 i codes
   float scale;
 };
 
-/// Panels [begin_panel, end_panel) times tokens [begin_token, end_token): out[token * out_stride + row] for the rows
-/// below `rows`, which replace what is there, or are added to it.
+// Panels [begin_panel, end_panel) times tokens [begin_token, end_token): out[token * out_stride + row] for the rows
+// below `rows`, which replace what is there, or are added to it.
 struct BlockRange {
   int64_t begin_panel;
   int64_t end_panel;
@@ -57,69 +56,67 @@ struct BlockRange {
   int64_t rows;
   float* out;
   int64_t out_stride;
-  const float* bias;  ///< [rows], null: none
+  const float* bias;  // [rows], null: none
   bool accumulate;
 };
 
 struct FloatBlockArgs {
   BlockRange range;
-  const float* x;  ///< [token][x_stride]
+  const float* x;  // [token][x_stride]
   int64_t x_stride;
-  float* scratch;  ///< 64-byte aligned, kScratchFloats
+  float* scratch;  // 64-byte aligned, kScratchFloats
 };
 
 struct Int8BlockArgs {
   BlockRange range;
-  const int8_t* codes;    ///< [token][code_stride]
-  const uint8_t* biased;  ///< [token][code_stride]
+  const int8_t* codes;    // [token][code_stride]
+  const uint8_t* biased;  // [token][code_stride]
   int64_t code_stride;
-  const int32_t* prefix;  ///< [token][prefix_stride]
+  const int32_t* prefix;  // [token][prefix_stride]
   int64_t prefix_stride;
-  const float* scales;  ///< [token]
+  const float* scales;  // [token]
 };
 
-/// Weights are turned to FP32 this many columns of two panels at a time: half of a 512 KiB cache.
+// Weights are turned to FP32 this many columns of two panels at a time: half of a 512 KiB cache.
 constexpr int64_t kScratchColumns = 2048;
 constexpr int64_t kScratchFloats = kScratchColumns * 2 * kPanelRows;
 
 constexpr int64_t kMaxHeadDim = 256;
-constexpr int64_t kAttentionPositions = 32;  ///< prefill attention rounds positions up to this
-constexpr int64_t kAttentionTile = 12;       ///< tokens attended to at once, at most
+constexpr int64_t kAttentionPositions = 32;  // prefill attention rounds positions up to this
+constexpr int64_t kAttentionTile = 12;       // tokens attended to at once, at most
 
 struct AttentionRun {
-  const float* query;      ///< [heads][head_dim]
-  const uint16_t* keys;    ///< [count][head_dim] FP16
-  const uint16_t* values;  ///< [count][head_dim] FP16
+  const float* query;      // [heads][head_dim]
+  const uint16_t* keys;    // [count][head_dim] FP16
+  const uint16_t* values;  // [count][head_dim] FP16
   int64_t heads;
-  int64_t count;  ///< at least 1
+  int64_t count;  // at least 1
   int64_t head_dim;
   float scale;
-  float* scores;   ///< scratch [heads][count rounded up to 16]
-  float* out;      ///< [heads][head_dim], not yet divided by `sum`
-  float* largest;  ///< [heads]
-  float* sum;      ///< [heads]
+  float* scores;   // scratch [heads][count rounded up to 16]
+  float* out;      // [heads][head_dim], not yet divided by `sum`
+  float* largest;  // [heads]
+  float* sum;      // [heads]
 };
 
-/// One KV head in FP32, in the order the instruction set likes.
+// One KV head in FP32, in the order the instruction set likes.
 struct KvPanels {
-  float* keys;    ///< count * head_dim
-  float* values;  ///< count * (head_dim rounded up to 32)
-  int64_t count;  ///< positions, a multiple of kAttentionPositions
-  int64_t used;   ///< of them filled, the rest is zero
+  float* keys;    // count * head_dim
+  float* values;  // count * (head_dim rounded up to 32)
+  int64_t count;  // positions, a multiple of kAttentionPositions
+  int64_t used;   // of them filled, the rest is zero
   int64_t head_dim;
 };
 
-/// Token i is at position `first` + i of the panels and sees [max(0, first + i - window + 1), first + i].
+// Token i is at position `first` + i of the panels and sees [max(0, first + i - window + 1), first + i].
 struct AttentionTokens {
-  const float* query;  ///< [token][stride]
-  float* out;          ///< [token][stride]
+  const float* query;  // [token][stride]
+  float* out;          // [token][stride]
   int64_t stride;
   int64_t tokens;
   int64_t first;
-  int64_t window;  ///< 0: all
+  int64_t window;  // 0: all
   float scale;
-  float* scores;  ///< scratch [kAttentionTile][panels.count]
+  float* scores;  // scratch [kAttentionTile][panels.count]
 };
 }  // namespace uaqf::kernels::internal
-
-#endif  // UAQF_KERNELS_CPU_PACKED_LAYOUT_H_

@@ -75,6 +75,7 @@ struct JobView {
   std::int64_t end_wall_ns = 0;
   JobProgress progress;
   std::string error;
+  std::string release_format;  // of the survey; empty before it
 };
 
 // Progress of the sums alone: no rate, no current chunk. `status` has one entry per variant of `spec`.

@@ -148,7 +148,7 @@ absl::Status Scheduler::Impl::OnReport(WorkerReport report, Instant now) {
   NoteProgress(&worker, report.attempts, now);
   // Neither side begins anything while one drains: what waits goes back instead of holding the stop up.
   if (worker.draining || draining_) ReturnUnbegun(&worker, report.attempts, now);
-  for (const SurveyResult& result : report.surveys) OnSurvey(result, now);
+  for (const SurveyResult& result : report.surveys) OnSurvey(worker, result, now);
   if (worker.hosted.state == VariantState::kFailed) OnLoadFailure(&worker);
   return absl::OkStatus();
 }
@@ -189,7 +189,7 @@ std::int32_t Scheduler::Impl::ModelContext(const std::string& model) const {
   return 0;
 }
 
-void Scheduler::Impl::OnSurvey(const SurveyResult& result, Instant now) {
+void Scheduler::Impl::OnSurvey(const WorkerEntry& worker, const SurveyResult& result, Instant now) {
   ActiveJob* job = FindJob(result.job);
   if (job == nullptr || job->planned) return;
   const absl::Status status = ValidateSurvey(job->spec, result.survey, ModelContext(job->spec.model));
@@ -197,11 +197,15 @@ void Scheduler::Impl::OnSurvey(const SurveyResult& result, Instant now) {
     EndJob(job, JobState::kFailed, std::string(status.message()), now);
     return;
   }
-  job->SetPlan(result.survey, MakePlan(job->spec, job->prompt_count, result.survey));
+  Survey survey = result.survey;
+  for (const ModelInfo& info : worker.models) {
+    if (info.model == job->spec.model) survey.release_format = info.release_format;
+  }
+  job->SetPlan(std::move(survey), MakePlan(job->spec, job->prompt_count, result.survey));
   mutations_.push_back(PlanJob{job->id, job->survey, job->chunks});
   Touch(*job);
-  for (auto& [id, worker] : workers_) {
-    if (id == job->survey_worker) Touch(worker);
+  for (auto& [id, asked] : workers_) {
+    if (id == job->survey_worker) Touch(asked);
   }
   place_needed_ = true;
 }

@@ -24,8 +24,8 @@
 //  - A lease is held while now < deadline. Every report that lists the attempt moves the deadline. A worker whose
 //    lease expired gets no other until it reports again.
 //  - A failed chunk goes to a worker that did not fail it, if there is one. After `attempt_limit` failures it is split
-//  in
-//    halves with one attempt each; a single record is quarantined. Queued attempts that had not begun are not charged.
+//    in halves with one attempt each; a single record is quarantined. Queued attempts that had not begun are not
+//    charged.
 //  - A worker is benched when `bench_after` chunks that it failed in a row were then accepted from others.
 //  - A tainted TIMING attempt is run again at most `max_tainted_runs` times, then kept and flagged.
 #pragma once

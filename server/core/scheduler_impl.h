@@ -110,7 +110,7 @@ class Scheduler::Impl {
   absl::Status UpdateWorker(WorkerReport* report, Instant now);
   void NoteProgress(WorkerEntry* worker, const std::vector<AttemptProgress>& attempts, Instant now);
   void ReturnUnbegun(WorkerEntry* worker, const std::vector<AttemptProgress>& attempts, Instant now);
-  void OnSurvey(const SurveyResult& result, Instant now);
+  void OnSurvey(const WorkerEntry& worker, const SurveyResult& result, Instant now);
   void OnLoadFailure(WorkerEntry* worker);
   std::int32_t ModelContext(const std::string& model) const;
   void Touch(const WorkerEntry& worker) { dirty_workers_.insert(worker.id); }

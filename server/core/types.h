@@ -74,7 +74,8 @@ struct Survey {
   std::int32_t longest_input_tokens = 0;
   std::int64_t text_tokens = 0;
   std::int32_t text_windows = 0;
-  std::string error;  // why the job cannot run with this model; else empty
+  std::string error = {};           // why the job cannot run with this model; else empty
+  std::string release_format = {};  // ModelInfo::release_format of the model, at that time
 
   friend bool operator==(const Survey&, const Survey&) = default;
 };

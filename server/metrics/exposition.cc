@@ -54,9 +54,10 @@ absl::StatusOr<std::unique_ptr<Exposition>> Exposition::Start(const std::string&
   std::unique_ptr<prometheus::Exposer> exposer;
   try {
     exposer = std::make_unique<prometheus::Exposer>(bind, /*num_threads=*/2);
-  } catch (const std::exception& error) {
-    return absl::UnavailableError(absl::StrCat("cannot serve metrics on ", address, ": ", error.what(),
-                                               "; is the port in use? Choose another with --metrics HOST:PORT"));
+  } catch (const std::exception&) {
+    return absl::UnavailableError(absl::StrCat("cannot serve metrics on ", address,
+                                               ": the port is in use, or it is no address of this machine; choose "
+                                               "another with --metrics HOST:PORT"));
   }
   for (const auto& collectable : metrics.Collectables()) exposer->RegisterCollectable(collectable);
   const std::string bound = absl::StrCat(host, ":", exposer->GetListeningPorts().at(0));

@@ -8,11 +8,12 @@
 #include <type_traits>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "proto/wire/names.h"
 #include "proto/wire/status.h"
 #include "server/core/ids.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/errors.h"
+#include "server/rpc/tally.h"
 
 namespace uaqf::rpc {
 namespace {
@@ -23,95 +24,6 @@ core::Instant Now() {
   const auto ns = [](auto duration) { return std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count(); };
   return {ns(std::chrono::steady_clock::now().time_since_epoch()),
           ns(std::chrono::system_clock::now().time_since_epoch())};
-}
-
-absl::Status Stopping() {
-  return wire::Error(absl::StatusCode::kUnavailable, "STOPPING", "the coordinator stops; connect again");
-}
-
-absl::Status MailboxFull() {
-  return wire::WithRetryDelay(wire::Error(absl::StatusCode::kResourceExhausted, "OVERLOADED",
-                                          "the coordinator has too much to do now; try again"),
-                              absl::Seconds(1));
-}
-
-// What a caller sees of a failed transaction: always retryable, since nothing of it was written.
-absl::Status StoreUnavailable(const absl::Status& cause) {
-  return wire::WithRetryDelay(wire::Error(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE",
-                                          absl::StrCat("the store cannot be written now (", cause.message(),
-                                                       "); it is tried again every second")),
-                              absl::Seconds(2));
-}
-
-void Count(const core::JobView& job, metrics::CoordinatorFigures& figures) {
-  switch (job.state) {
-    case core::JobState::kQueued:
-      ++figures.jobs_queued;
-      break;
-    case core::JobState::kRunning:
-      ++figures.jobs_running;
-      break;
-    case core::JobState::kSucceeded:
-      ++figures.jobs_succeeded;
-      break;
-    case core::JobState::kCancelled:
-      ++figures.jobs_cancelled;
-      break;
-    case core::JobState::kFailed:
-      ++figures.jobs_failed;
-      break;
-  }
-  figures.records_accepted += job.progress.records_done;
-  figures.records_quarantined += job.progress.records_quarantined;
-}
-
-void Count(const core::WorkerView& worker, metrics::CoordinatorFigures& figures) {
-  if (worker.benched) {
-    ++figures.workers_benched;
-  } else if (worker.draining) {
-    ++figures.workers_draining;
-  } else if (worker.hosted.state == core::VariantState::kLoading) {
-    ++figures.workers_loading;
-  } else if (!worker.job.empty()) {
-    ++figures.workers_busy;
-  } else {
-    ++figures.workers_idle;
-  }
-}
-
-metrics::BatchVerdict Label(core::Verdict verdict) {
-  switch (verdict) {
-    case core::Verdict::kStored:
-      return metrics::BatchVerdict::kStored;
-    case core::Verdict::kLeaseLost:
-      return metrics::BatchVerdict::kLeaseLost;
-    case core::Verdict::kRejected:
-      return metrics::BatchVerdict::kRejected;
-    case core::Verdict::kGap:
-      break;
-  }
-  return metrics::BatchVerdict::kGap;
-}
-
-metrics::AttemptOutcome Label(core::Outcome outcome) {
-  switch (outcome) {
-    case core::Outcome::kAccepted:
-      return metrics::AttemptOutcome::kAccepted;
-    case core::Outcome::kTainted:
-      return metrics::AttemptOutcome::kTainted;
-    case core::Outcome::kFailed:
-      return metrics::AttemptOutcome::kFailed;
-    case core::Outcome::kExpired:
-      return metrics::AttemptOutcome::kExpired;
-    case core::Outcome::kReturned:
-      return metrics::AttemptOutcome::kReturned;
-    case core::Outcome::kQuarantined:
-      return metrics::AttemptOutcome::kQuarantined;
-    case core::Outcome::kOpen:
-    case core::Outcome::kAbandoned:
-      break;
-  }
-  return metrics::AttemptOutcome::kAbandoned;
 }
 
 }  // namespace
@@ -157,13 +69,13 @@ bool Coordinator::Post(Event event, bool bounded) {
 void Coordinator::CreateJob(core::CreateJob job, JobReply reply) {
   auto shared = std::make_shared<JobReply>(std::move(reply));
   CreateEvent event{std::move(job), [shared](absl::StatusOr<core::JobView> view) { (*shared)(std::move(view)); }};
-  if (!Post(std::move(event), /*bounded=*/true)) (*shared)(stopped() ? Stopping() : MailboxFull());
+  if (!Post(std::move(event), /*bounded=*/true)) (*shared)(stopped() ? Stopping() : Overloaded());
 }
 
 void Coordinator::CancelJob(core::JobId id, JobReply reply) {
   auto shared = std::make_shared<JobReply>(std::move(reply));
   CancelEvent event{std::move(id), [shared](absl::StatusOr<core::JobView> view) { (*shared)(std::move(view)); }};
-  if (!Post(std::move(event), /*bounded=*/true)) (*shared)(stopped() ? Stopping() : MailboxFull());
+  if (!Post(std::move(event), /*bounded=*/true)) (*shared)(stopped() ? Stopping() : Overloaded());
 }
 
 bool Coordinator::Look(View view) { return Post(LookEvent{std::move(view)}, /*bounded=*/true); }
@@ -197,7 +109,7 @@ absl::Status Coordinator::Load() {
     auto page = jobs_->ListJobs(before, 1000);
     if (!page.ok()) return page.status();
     for (const core::JobView& job : page->jobs) {
-      if (core::Ended(job.state)) Count(job, ended_);
+      if (core::Ended(job.state)) Tally(job, ended_);
     }
     before = page->next;
   } while (before != 0);
@@ -243,7 +155,7 @@ void Coordinator::Turn() {
     core::Effects effects = scheduler_.TakeEffects(now);
     Commit(std::move(round), std::move(effects), now);
   } else {
-    Refuse(round, StoreUnavailable(absl::UnavailableError("a write failed")));
+    Refuse(round, StoreUnavailable(absl::UnavailableError("a write failed")), now);
   }
   PublishDue(now);
   if (now.mono_ns >= next_metrics_ns_) PublishMetrics(now);
@@ -324,128 +236,6 @@ void Coordinator::HandleCreate(CreateEvent event, Round& round) {
   round.creates.push_back(std::move(event));
 }
 
-void Coordinator::Commit(Round round, core::Effects effects, core::Instant now) {
-  std::vector<core::Mutation> mutations;
-  mutations.reserve(round.creates.size() + effects.mutations.size());
-  for (const CreateEvent& create : round.creates) mutations.emplace_back(create.job);
-  for (core::Mutation& mutation : effects.mutations) mutations.push_back(std::move(mutation));
-  std::vector<store::MutationResult> results;
-  if (!mutations.empty()) {
-    const auto start = std::chrono::steady_clock::now();
-    auto committed = jobs_->Commit(mutations);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    std::int64_t records = 0;
-    for (const core::Mutation& mutation : mutations) {
-      if (auto* append = std::get_if<core::AppendRecords>(&mutation)) {
-        records += static_cast<std::int64_t>(append->records.size());
-      }
-    }
-    metrics_->CountCommit(committed.ok(), seconds, records);
-    if (!committed.ok()) {
-      // Health first: whoever is refused can look and see why.
-      StoreFailed(committed.status(), now);
-      return Refuse(round, StoreUnavailable(committed.status()));
-    }
-    results = *std::move(committed);
-  }
-  const bool drift = std::any_of(results.begin() + static_cast<std::ptrdiff_t>(round.creates.size()), results.end(),
-                                 [](const auto& result) { return result.applied != store::Applied::kYes; });
-  if (drift) {
-    spdlog::error(
-        "the store refused a step of the scheduler; another program may write to it. Beginning again from it");
-    const absl::Status cause = absl::AbortedError("its state was not the expected one");
-    StoreFailed(cause, now);
-    return Refuse(round, StoreUnavailable(cause));
-  }
-  CountMutations(mutations);
-  for (const std::string& notice : effects.notices) spdlog::warn("{}", notice);
-  Answer(round, effects, results, now);
-}
-
-void Coordinator::Answer(Round& round, const core::Effects& effects, const std::vector<store::MutationResult>& results,
-                         core::Instant now) {
-  for (PendingAck& ack : round.acks) {
-    metrics_->CountBatch(Label(ack.reply.verdict));
-    if (ack.reply.verdict == core::Verdict::kGap) {
-      ack.stream->End(wire::Error(absl::StatusCode::kUnavailable, "BATCH_MISSING",
-                                  absl::StrCat("got batch ", ack.sequence, " of ", core::ToString(ack.attempt),
-                                               " before an earlier one; send again all that is not acknowledged")));
-    } else {
-      ack.stream->Ack(ack.attempt, ack.sequence, ack.reply);
-    }
-  }
-  for (const core::WorkerId& worker : effects.workers) round.answer[worker] = true;
-  for (const auto& [worker, unused] : round.answer) {
-    const auto session = sessions_.find(worker);
-    if (session != sessions_.end()) session->second.stream->Send(scheduler_.Desired(worker, now));
-  }
-  for (const core::JobId& id : effects.ended) {
-    std::optional<core::JobView> view = scheduler_.Job(id, now);
-    if (!view.has_value()) continue;
-    Count(*view, ended_);
-    dirty_.erase(id);
-    published_.erase(id);
-    spdlog::info("{} ended: {}, {} of {} records", wire::JobName(id), core::Name(view->state),
-                 view->progress.records_done, view->progress.records_total);
-    board_->Publish(ToProto(*view), /*final=*/true);
-  }
-  for (const core::JobId& id : effects.jobs) {
-    if (std::find(effects.ended.begin(), effects.ended.end(), id) != effects.ended.end()) continue;
-    dirty_.emplace(id, published_[id] + options_.publish_period_ns);
-  }
-  for (PendingCancel& cancel : round.cancels) {
-    std::optional<core::JobView> view;
-    if (cancel.status.ok()) view = scheduler_.Job(cancel.id, now);
-    cancel.reply(view.has_value() ? absl::StatusOr<core::JobView>(*std::move(view))
-                                  : absl::StatusOr<core::JobView>(absl::NotFoundError(cancel.id)));
-  }
-  AnswerCreates(round.creates, results, now);
-  for (View& view : round.views) view(scheduler_, now);
-}
-
-void Coordinator::AnswerCreates(std::vector<CreateEvent>& creates, const std::vector<store::MutationResult>& results,
-                                core::Instant now) {
-  for (std::size_t i = 0; i < creates.size(); ++i) {
-    CreateEvent& create = creates[i];
-    switch (results[i].applied) {
-      case store::Applied::kYes: {
-        const core::JobId id = create.job.id;
-        scheduler_.AddJob(id, std::move(create.job.spec), create.job.prompt_count, now);
-        PublishJob(id, now);
-        create.reply(*scheduler_.Job(id, now));
-        wake_ns_ = 0;
-        break;
-      }
-      case store::Applied::kExists: {
-        const std::optional<core::JobView> active = scheduler_.Job(results[i].existing, now);
-        create.reply(active.has_value() ? absl::StatusOr<core::JobView>(*active) : jobs_->GetJob(results[i].existing));
-        break;
-      }
-      case store::Applied::kRequestReused:
-        create.reply(wire::Error(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED",
-                                 absl::StrCat("got request_id ", create.job.request.request_id,
-                                              " again with another spec; choose a new one for a new job")));
-        break;
-      case store::Applied::kIdTaken:
-      case store::Applied::kLost: {
-        auto reply = std::make_shared<JobReply>(std::move(create.reply));
-        CreateEvent again{std::move(create.job),
-                          [reply](absl::StatusOr<core::JobView> view) { (*reply)(std::move(view)); }};
-        if (!Post(std::move(again), /*bounded=*/false)) (*reply)(Stopping());
-        break;
-      }
-    }
-  }
-}
-
-void Coordinator::Refuse(Round& round, const absl::Status& status) {
-  for (PendingAck& ack : round.acks) ack.stream->End(status);
-  for (CreateEvent& create : round.creates) create.reply(status);
-  for (PendingCancel& cancel : round.cancels) cancel.reply(status);
-  const core::Instant now = Now();
-  for (View& view : round.views) view(scheduler_, now);
-}
-
 void Coordinator::StoreFailed(const absl::Status& status, core::Instant now) {
   if (store_ok_) spdlog::error("the store failed: {}. No leases are given until it works", status.ToString());
   store_ok_ = false;
@@ -484,18 +274,6 @@ void Coordinator::Begin(core::Snapshot snapshot, core::Instant now) {
   for (const core::JobId& id : scheduler_.ActiveJobs()) dirty_.emplace(id, 0);
 }
 
-void Coordinator::CountMutations(const std::vector<core::Mutation>& mutations) {
-  for (const core::Mutation& mutation : mutations) {
-    if (std::holds_alternative<core::LeaseChunk>(mutation)) metrics_->CountLeases(1);
-    const auto* close = std::get_if<core::CloseAttempt>(&mutation);
-    if (close == nullptr) continue;
-    metrics_->CountAttempt(Label(close->outcome));
-    if (close->outcome == core::Outcome::kExpired) metrics_->CountRerun(metrics::RerunReason::kExpired);
-    if (close->outcome == core::Outcome::kFailed) metrics_->CountRerun(metrics::RerunReason::kFailed);
-    if (close->outcome == core::Outcome::kTainted) metrics_->CountRerun(metrics::RerunReason::kTainted);
-  }
-}
-
 void Coordinator::PublishDue(core::Instant now) {
   // After a failed write the scheduler is ahead of the store until it begins again.
   if (!store_ok_) return;
@@ -526,11 +304,11 @@ void Coordinator::PublishMetrics(core::Instant now) {
   for (const core::JobId& id : scheduler_.ActiveJobs()) {
     const std::optional<core::JobView> view = scheduler_.Job(id, now);
     if (!view.has_value()) continue;
-    Count(*view, figures);
+    Tally(*view, figures);
     // Rate and remaining time move on without an event.
     if (view->state == core::JobState::kRunning) dirty_.emplace(id, published_[id] + options_.publish_period_ns);
   }
-  for (const core::WorkerView& worker : scheduler_.Workers()) Count(worker, figures);
+  for (const core::WorkerView& worker : scheduler_.Workers()) Tally(worker, figures);
   const core::SchedulerStats stats = scheduler_.Stats();
   figures.queue_chunks = stats.chunks_pending;
   figures.leased_chunks = stats.chunks_leased;

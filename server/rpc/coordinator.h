@@ -173,11 +173,10 @@ class Coordinator {
               core::Instant now);
   void AnswerCreates(std::vector<CreateEvent>& creates, const std::vector<store::MutationResult>& results,
                      core::Instant now);
-  void Refuse(Round& round, const absl::Status& status);
+  void Refuse(Round& round, const absl::Status& status, core::Instant now);
   void StoreFailed(const absl::Status& status, core::Instant now);
   void Begin(core::Snapshot snapshot, core::Instant now);
   void TryStoreAgain(core::Instant now);
-  void CountMutations(const std::vector<core::Mutation>& mutations);
   void PublishDue(core::Instant now);
   void PublishJob(const core::JobId& id, core::Instant now);
   void PublishMetrics(core::Instant now);

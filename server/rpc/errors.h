@@ -27,11 +27,23 @@ inline absl::Status NoSuchProfile(absl::string_view name) {
       absl::StrCat("got ", name, ", expected a built-in or stored profile; `uaqf profiles list` shows them"));
 }
 
-// The executor is full.
+inline absl::Status Stopping() {
+  return wire::Error(absl::StatusCode::kUnavailable, "STOPPING", "the coordinator stops; connect again");
+}
+
+// The executor, or the loop's mailbox, is full.
 inline absl::Status Overloaded() {
   return wire::WithRetryDelay(
       wire::Error(absl::StatusCode::kResourceExhausted, "OVERLOADED", "too many requests wait now; try again"),
       absl::Seconds(1));
+}
+
+// What a caller sees of a failed transaction: always retryable, since nothing of it was written.
+inline absl::Status StoreUnavailable(const absl::Status& cause) {
+  return wire::WithRetryDelay(wire::Error(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE",
+                                          absl::StrCat("the store cannot be written now (", cause.message(),
+                                                       "); it is tried again every second")),
+                              absl::Seconds(2));
 }
 
 // A store error that says nothing to a client, as the `missing` one that does; others as they are.

@@ -37,9 +37,9 @@ void Fill(const ranking::VariantMeasures& from, metrics::VariantFigures& to) {
 
 }  // namespace
 
-JobFiguresPublisher::JobFiguresPublisher(store::JobStore* jobs, Measurer* measurer, const ReleaseFormats* releases,
-                                         const JobBoard* board, metrics::Metrics* metrics, absl::Duration period)
-    : jobs_(jobs), measurer_(measurer), releases_(releases), board_(board), metrics_(metrics), period_(period) {
+JobFiguresPublisher::JobFiguresPublisher(store::JobStore* jobs, Measurer* measurer, const JobBoard* board,
+                                         metrics::Metrics* metrics, absl::Duration period)
+    : jobs_(jobs), measurer_(measurer), board_(board), metrics_(metrics), period_(period) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -111,7 +111,7 @@ metrics::JobFigures JobFiguresPublisher::Measure(const core::JobView& view) {
     Fill((*measures)->all[i], figures.variants[i]);
   }
   for (const ranking::Profile& profile : ranking::BuiltInProfiles()) {
-    auto ranked = RankJob(**measures, profile, /*ignore_sanity=*/false, releases_->Of(view.spec.model));
+    auto ranked = RankJob(**measures, profile, /*ignore_sanity=*/false);
     if (!ranked.ok()) continue;  // not decidable: no sample
     for (const ranking::RankedVariant& variant : ranked->variants) {
       if (variant.status != ranking::RankStatus::kRanked) continue;

@@ -11,7 +11,6 @@
 #include "server/metrics/metrics.h"
 #include "server/rpc/job_board.h"
 #include "server/rpc/measures.h"
-#include "server/rpc/releases.h"
 #include "server/store/job_store.h"
 
 namespace uaqf::rpc {
@@ -20,8 +19,8 @@ class JobFiguresPublisher {
  public:
   // Everything is borrowed. Publishes once at the start, then every `period`, and less often when a round takes long:
   // it shares the machine with what is being timed.
-  JobFiguresPublisher(store::JobStore* jobs, Measurer* measurer, const ReleaseFormats* releases, const JobBoard* board,
-                      metrics::Metrics* metrics, absl::Duration period);
+  JobFiguresPublisher(store::JobStore* jobs, Measurer* measurer, const JobBoard* board, metrics::Metrics* metrics,
+                      absl::Duration period);
   // Stops and joins.
   ~JobFiguresPublisher();
   JobFiguresPublisher(const JobFiguresPublisher&) = delete;
@@ -36,7 +35,6 @@ class JobFiguresPublisher {
 
   store::JobStore* const jobs_;
   Measurer* const measurer_;
-  const ReleaseFormats* const releases_;
   const JobBoard* const board_;
   metrics::Metrics* const metrics_;
   const absl::Duration period_;

@@ -103,7 +103,7 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::Jo
   return shared;
 }
 
-ranking::JobFacts Facts(const core::JobView& view, const std::string& release_format) {
+ranking::JobFacts Facts(const core::JobView& view) {
   ranking::JobFacts facts;
   facts.job = wire::JobName(view.id);
   facts.ended = core::Ended(view.state);
@@ -113,16 +113,16 @@ ranking::JobFacts Facts(const core::JobView& view, const std::string& release_fo
   facts.repeats = view.spec.timing.repeats;
   facts.measures_quality = !view.spec.quality.text_set.empty();
   facts.context_tokens = view.spec.quality.context_tokens;
-  if (!release_format.empty()) facts.baseline_release = absl::StrCat("the ", release_format, " release");
+  if (!view.release_format.empty()) facts.baseline_release = absl::StrCat("the ", view.release_format, " release");
   return facts;
 }
 
 absl::StatusOr<ranking::Ranking> RankJob(const JobMeasures& measures, const ranking::Profile& profile,
-                                         bool ignore_sanity, const std::string& release_format) {
+                                         bool ignore_sanity) {
   ranking::RankOptions options;
   options.ignore_sanity = ignore_sanity;
   options.notes = measures.notes;
-  auto ranked = ranking::Rank(measures.common, profile, Facts(measures.view, release_format), options);
+  auto ranked = ranking::Rank(measures.common, profile, Facts(measures.view), options);
   if (ranked.ok()) return ranked;
   return wire::WithReason(ranked.status(),
                           absl::IsFailedPrecondition(ranked.status()) ? "NOT_DECIDABLE" : "INVALID_PROFILE");

@@ -51,11 +51,11 @@ class Measurer {
   std::set<core::JobId> reading_ ABSL_GUARDED_BY(mutex_);
 };
 
-// `release_format` of the model ("" for an original release).
-ranking::JobFacts Facts(const core::JobView& view, const std::string& release_format);
+// What a ranking says beside the figures.
+ranking::JobFacts Facts(const core::JobView& view);
 
 // Ranks with a reason on the error: FAILED_PRECONDITION is NOT_DECIDABLE.
 [[nodiscard]] absl::StatusOr<ranking::Ranking> RankJob(const JobMeasures& measures, const ranking::Profile& profile,
-                                                       bool ignore_sanity, const std::string& release_format);
+                                                       bool ignore_sanity);
 
 }  // namespace uaqf::rpc

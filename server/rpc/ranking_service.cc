@@ -62,8 +62,7 @@ grpc::ServerUnaryReactor* RankingService::MeasureVariants(Context* context, cons
           v1::MeasureVariantsResponse answer;
           answer.set_job(wire::JobName(id));
           for (const ranking::VariantMeasures& variant : (*measures)->all) *answer.add_variants() = ToProto(variant);
-          const std::string release = releases_->Of((*measures)->view.spec.model);
-          for (const std::string& note : ranking::Notes((*measures)->all, Facts((*measures)->view, release))) {
+          for (const std::string& note : ranking::Notes((*measures)->all, Facts((*measures)->view))) {
             answer.add_notes(note);
           }
           call->Finish(answer);
@@ -104,8 +103,7 @@ absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVari
   }
   auto measures = measurer_->Of(job);
   if (!measures.ok()) return measures.status();
-  auto ranked =
-      RankJob(**measures, FromProto(profile), request.ignore_sanity(), releases_->Of((*measures)->view.spec.model));
+  auto ranked = RankJob(**measures, FromProto(profile), request.ignore_sanity());
   if (!ranked.ok()) return ranked.status();
   v1::RankVariantsResponse answer = ToProto(*ranked);
   *answer.mutable_profile() = profile;

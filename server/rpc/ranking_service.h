@@ -9,7 +9,6 @@
 #include "server/rpc/call.h"
 #include "server/rpc/context.h"
 #include "server/rpc/measures.h"
-#include "server/rpc/releases.h"
 
 namespace uaqf::rpc {
 
@@ -21,8 +20,7 @@ using RankingServiceBase = v1::RankingService::WithRawCallbackMethod_MeasureVari
 
 class RankingService final : public RankingServiceBase {
  public:
-  RankingService(const ServiceContext& context, Measurer* measurer, const ReleaseFormats* releases)
-      : context_(context), measurer_(measurer), releases_(releases) {}
+  RankingService(const ServiceContext& context, Measurer* measurer) : context_(context), measurer_(measurer) {}
 
   using Context = grpc::CallbackServerContext;
   using Bytes = grpc::ByteBuffer;
@@ -42,7 +40,6 @@ class RankingService final : public RankingServiceBase {
 
   const ServiceContext& context_;
   Measurer* const measurer_;
-  const ReleaseFormats* const releases_;
 };
 
 }  // namespace uaqf::rpc

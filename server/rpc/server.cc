@@ -89,8 +89,8 @@ absl::Status Server::Open(const ServerOptions& options) {
   coordinator_ = *std::move(coordinator);
   context_.coordinator = coordinator_.get();
   evaluation_ = std::make_unique<EvaluationService>(context_);
-  ranking_ = std::make_unique<RankingService>(context_, &measurer_, &releases_);
-  worker_ = std::make_unique<WorkerService>(context_, &releases_);
+  ranking_ = std::make_unique<RankingService>(context_, &measurer_);
+  worker_ = std::make_unique<WorkerService>(context_);
 
   auto exposition = metrics::Exposition::Start(options.metrics, metrics_);
   if (!exposition.ok()) return exposition.status();
@@ -111,8 +111,8 @@ absl::Status Server::Open(const ServerOptions& options) {
     serving = serving_;
   }
   SetServing(serving);
-  figures_ = std::make_unique<JobFiguresPublisher>(context_.store, &measurer_, &releases_, &board_, &metrics_,
-                                                   options.figures_period);
+  figures_ =
+      std::make_unique<JobFiguresPublisher>(context_.store, &measurer_, &board_, &metrics_, options.figures_period);
   return absl::OkStatus();
 }
 

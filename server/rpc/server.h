@@ -65,7 +65,6 @@ class Server {
   metrics::Metrics metrics_;
   JobBoard board_;
   StreamRegistry streams_;
-  ReleaseFormats releases_;
   Measurer measurer_;
   Executor executor_;
   ServiceContext context_;

@@ -15,8 +15,8 @@ using WorkerServiceBase =
 
 class WorkerService final : public WorkerServiceBase {
  public:
-  WorkerService(const ServiceContext& context, ReleaseFormats* releases)
-      : context_(context), worker_context_{context.coordinator, context.streams, context.metrics, releases} {}
+  explicit WorkerService(const ServiceContext& context)
+      : context_(context), worker_context_{context.coordinator, context.streams, context.metrics} {}
 
   using Bytes = grpc::ByteBuffer;
   grpc::ServerBidiReactor<Bytes, Bytes>* Session(grpc::CallbackServerContext* context) override;

@@ -123,7 +123,6 @@ absl::Status SessionStream::OnMessage(const grpc::ByteBuffer& bytes) {
                        absl::StrCat("got another worker or session than in the first message of ",
                                     wire::WorkerName(worker_), ", expected a new stream for it"));
   }
-  for (const core::ModelInfo& model : report.models) context_.releases->Set(model.model, model.release_format);
   {
     absl::MutexLock lock(&mutex_);
     const bool queued = report_.has_value();

@@ -15,7 +15,6 @@
 #include "absl/synchronization/mutex.h"
 #include "server/metrics/metrics.h"
 #include "server/rpc/coordinator.h"
-#include "server/rpc/releases.h"
 #include "server/rpc/stream.h"
 
 namespace uaqf::rpc {
@@ -25,7 +24,6 @@ struct WorkerContext {
   Coordinator* coordinator = nullptr;
   StreamRegistry* streams = nullptr;
   metrics::Metrics* metrics = nullptr;
-  ReleaseFormats* releases = nullptr;
 };
 
 // A bidi stream of bytes whose writes are serialized and which is finished once.

@@ -8,7 +8,7 @@ namespace {
 
 #define UAQF_JOB_COLUMNS                                                                                      \
   "seq, id, spec, prompt_count, state, create_wall_ns, start_wall_ns, end_wall_ns, end_commit, device_kind, " \
-  "error, planned, longest_input_tokens, text_tokens, text_windows "
+  "error, planned, longest_input_tokens, text_tokens, text_windows, release_format "
 
 // One row of `job`.
 struct JobRow {
@@ -44,6 +44,7 @@ JobRow ToJobRow(const Query& query) {
   row.survey.longest_input_tokens = query.Int32(12);
   row.survey.text_tokens = query.Int(13);
   row.survey.text_windows = query.Int32(14);
+  row.survey.release_format = query.Text(15);
   return row;
 }
 
@@ -168,6 +169,7 @@ core::JobView ToView(Connection* connection, const JobRow& row) {
   view.start_wall_ns = row.start_wall_ns;
   view.end_wall_ns = row.end_wall_ns;
   view.error = row.error;
+  view.release_format = row.survey.release_format;
   view.progress = core::Summarize(row.spec, ReadVariants(connection, row.seq));
   return view;
 }

@@ -145,6 +145,8 @@ CREATE TABLE quarantine(
 
 CREATE TABLE profile(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 )sql",
+    // 2: what a model's weights were before they came to us, with the job that measured them.
+    "ALTER TABLE job ADD COLUMN release_format TEXT NOT NULL DEFAULT ''",
 };
 
 constexpr int kVersion = static_cast<int>(std::size(kMigrations));

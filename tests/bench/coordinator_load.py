@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """What the coordinator itself costs, with workers that answer at once (uaqf-null-worker).
 
  1. records committed to SQLite per second, and the coordinator's peak memory, over a job of many records;
@@ -141,7 +142,7 @@ def measure(records):
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()

@@ -8,6 +8,7 @@ neither's idle threads are beside the other and drift falls on both alike; the t
   tests/bench/llama_cpp.py                 5 rounds, 100 tokens in, 128 out, 2 threads
   tests/bench/llama_cpp.py --output json   the same as JSON, with every measurement
   tests/bench/llama_cpp.py --check         ends with 1 where a target is missed
+  UAQF_ISA=avx2 tests/bench/llama_cpp.py   ours without AVX-512, which the wheel is built without
 
 llama.cpp computes Q8_0 and Q4_0 with 8-bit activations; of ours only rtn-w8a8 does, the others keep FP32.
 Decode speed is that of all tokens but the first, greedy, in both. Needs an idle machine and $UAQF_CACHE
@@ -109,7 +110,9 @@ def run_peer(options):
         raise SystemExit(f"llama.cpp took {timings['prompt_n']} tokens in and gave {timings['predicted_n']}, expected "
                          f"{options.input_tokens} and {options.output_tokens}")
     # Its clock starts at the first token, so one less is decoded within.
-    print(json.dumps({"prefill_ms": timings["prompt_ms"],
+    features = xllamacpp.get_system_info().removeprefix("CPU : ").replace(" = 1", "").split(" | ")
+    print(json.dumps({"version": xllamacpp.__version__, "features": [name for name in features if name],
+                      "prefill_ms": timings["prompt_ms"],
                       "decode_tokens_per_s": (timings["predicted_n"] - 1) / timings["predicted_ms"] * 1e3}))
     sys.stdout.flush()
     os._exit(0)  # the server's threads are not waited for
@@ -125,7 +128,8 @@ def measure_ours(options, variant):
     command = [options.worker, "bench", str(SOURCE), "--variants", variant, "--repeats", "1", "--output", "json",
                *arguments(options)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)["variants"][0]
+    answer = json.loads(done.stdout)
+    return {"isa": answer["device"]["isa"], **answer["variants"][0]}
 
 
 def arguments(options):
@@ -165,13 +169,17 @@ def compare(options):
     met = ordered and all(row["decode_ratio"] >= row["decode_target"] and row["prefill_speed_ratio"] >= 1
                           for row in rows)
     return {"input_tokens": options.input_tokens, "output_tokens": options.output_tokens, "threads": options.threads,
-            "repeats": options.repeats, "fewer_bits_are_faster": ordered,
+            "repeats": options.repeats, "isa": rows[0]["runs"][0]["isa"],
+            "peer": {key: rows[0]["peer_runs"][0][key] for key in ("version", "features")},
+            "fewer_bits_are_faster": ordered,
             "targets_met": met, "rows": rows}
 
 
 def show(result):
     print(f"{result['input_tokens']} in, {result['output_tokens']} out, {result['threads']} threads, median of "
-          f"{result['repeats']}\n")
+          f"{result['repeats']}")
+    print(f"ours: {result['isa']}; llama.cpp (xllamacpp {result['peer']['version']}): "
+          f"{' '.join(result['peer']['features'])}\n")
     print(f"{'variant':15} {'peer':5} {'decode t/s':>10} {'theirs':>8} {'ratio':>6} {'target':>6}   "
           f"{'prefill ms':>10} {'theirs':>8} {'speed':>6}   {'read GB/s':>9} {'limit':>5}")
     for row in result["rows"]:

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Every query of the Grafana dashboard gives data from a real Prometheus that scrapes a real job.
 
 Starts a coordinator, workers and Prometheus (with deploy/prometheus.yaml, its address and pace replaced), measures a

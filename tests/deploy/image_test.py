@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """The Dockerfile, without a Docker daemon: it copies what exists and is not ignored, it runs as nobody special, its
 default flags are flags, and every library that a program loads comes from a package its image installs or a folder
 its image copies.

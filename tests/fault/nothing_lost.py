@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Nothing is lost: processes die at random, and the job ends with every record exactly once.
 
 While a job runs with leases of 1 s, a random worker is killed (SIGKILL) every second and the coordinator every 5 s, each

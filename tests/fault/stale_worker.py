@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """A worker that wakes up late is refused: fencing, with real processes.
 
 1. A worker written here takes a lease, falls silent until it has expired and another worker has ended the job, and

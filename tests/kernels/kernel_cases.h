@@ -1,5 +1,4 @@
-#ifndef UAQF_TESTS_KERNELS_KERNEL_CASES_H_
-#define UAQF_TESTS_KERNELS_KERNEL_CASES_H_
+#pragma once
 
 #include <cstdint>
 #include <string>
@@ -10,19 +9,19 @@
 
 namespace uaqf::kernels {
 
-/// Instruction sets that this processor can run.
+// Instruction sets that this processor can run.
 std::vector<Isa> UsableIsas();
 
-/// For test names: "avx512".
+// For test names: "avx512".
 std::string IsaTestName(Isa isa);
 
-/// Numbers in (-1, 1), the same for a seed on every machine.
+// Numbers in (-1, 1), the same for a seed on every machine.
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed * 2 + 1) {}
   uint32_t Next();
   float Uniform();
-  int Integer(int low, int high);  ///< both inclusive
+  int Integer(int low, int high);  // both inclusive
 
  private:
   uint64_t state_;
@@ -30,14 +29,14 @@ class Random {
 
 std::vector<float> RandomVector(int64_t size, uint64_t seed, float magnitude = 1.0f);
 
-/// A weight matrix in canonical form, from which a test computes its own result in FP64.
+// A weight matrix in canonical form, from which a test computes its own result in FP64.
 struct TestMatrix {
   WeightFormat format = WeightFormat::kFp16;
   ScaleGranularity granularity = ScaleGranularity::kPerRow;
   int64_t rows = 0;
   int64_t cols = 0;
   int64_t group_size = 0;
-  std::vector<uint16_t> bits;  ///< FP16
+  std::vector<uint16_t> bits;  // FP16
   std::vector<int8_t> codes;
   std::vector<float> scales;
   std::vector<uint16_t> group_scales;
@@ -50,7 +49,7 @@ struct TestMatrix {
   double Weight(int64_t row, int64_t col) const;
 };
 
-/// What a matrix is made of.
+// What a matrix is made of.
 struct MatrixKind {
   std::string name;
   WeightFormat format;
@@ -58,15 +57,13 @@ struct MatrixKind {
   int64_t group_size;
 };
 
-/// FP16, and each quantized format with each granularity (groups of 32, 64 and 128).
+// FP16, and each quantized format with each granularity (groups of 32, 64 and 128).
 const std::vector<MatrixKind>& AllMatrixKinds();
 
-/// Random FP16 weights, or random codes over the whole range of the format with random scales.
+// Random FP16 weights, or random codes over the whole range of the format with random scales.
 TestMatrix RandomMatrix(const MatrixKind& kind, int64_t rows, int64_t cols, uint64_t seed);
 
-/// The matrix with scales that are powers of two, so that code times scale is exact.
+// The matrix with scales that are powers of two, so that code times scale is exact.
 TestMatrix PowerOfTwoMatrix(const MatrixKind& kind, int64_t rows, int64_t cols, uint64_t seed);
 
 }  // namespace uaqf::kernels
-
-#endif  // UAQF_TESTS_KERNELS_KERNEL_CASES_H_

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Another language on the contract: Python's grpcio drives submit, watch and rank with nothing but what the server's
 reflection tells, no generated code and no .proto file."""
 

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "worker/evaluate/catalog.h"
 #include "worker/measure/cpu_set.h"
 
@@ -49,6 +50,24 @@ absl::StatusOr<std::vector<int>> ConfineTo(const ComputeOptions& options) {
   }
   if (options.threads > 0) cpus.resize(static_cast<size_t>(options.threads));
   return cpus;
+}
+
+int ReportUsage(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
+  const std::vector<CLI::App*> called = app.get_subcommands();
+  std::string message = error.what();
+  if (called.empty()) {
+    const std::vector<std::string> words = app.remaining();
+    std::vector<std::string> names;
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+      names.push_back(command->get_name());
+    }
+    message = absl::StrCat(words.empty() ? "got no command" : absl::StrCat("got \"", words[0], "\""),
+                           ", expected one of ", absl::StrJoin(names, ", "));
+  }
+  std::cerr << "error: " << message << "\n  see: " << app.get_name() << " "
+            << (called.empty() ? "" : called[0]->get_name() + " ") << "--help" << std::endl;
+  return 2;
 }
 
 int Report(const absl::Status& status) {

@@ -43,6 +43,8 @@ absl::StatusOr<std::string> Resolve(const ModelOption& option);
 // The CPUs named, or those available, after the process was confined to them; as many as --threads says, when given.
 absl::StatusOr<std::vector<int>> ConfineTo(const ComputeOptions& options);
 
+// Exit code of a command line that was not understood, said on standard error; 0 for help and the version, shown.
+int ReportUsage(const CLI::App& app, const CLI::ParseError& error);
 // Exit code of a command that ended with `status`; says an error on standard error.
 int Report(const absl::Status& status);
 

@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_CPU_SIMD_DOT_H_
-#define UAQF_KERNELS_CPU_SIMD_DOT_H_
+#pragma once
 
 #include "kernels/cpu/packed_layout.h"
 #include "kernels/cpu/simd/simd.h"
@@ -122,5 +121,3 @@ static inline I32 DotInt4(I32 sum, I32 nibbles, I32 word) {
 static inline const Word* Int4Words(const Int8Vector& x) { return reinterpret_cast<const Word*>(x.codes); }
 
 }  // namespace uaqf::kernels::internal::UAQF_SIMD_NAMESPACE
-
-#endif  // UAQF_KERNELS_CPU_SIMD_DOT_H_

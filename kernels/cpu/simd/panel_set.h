@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_CPU_SIMD_PANEL_SET_H_
-#define UAQF_KERNELS_CPU_SIMD_PANEL_SET_H_
+#pragma once
 
 #include "kernels/cpu/simd/tile.h"
 
@@ -50,5 +49,3 @@ static inline void Finish(const BlockRange& range, const PanelSet& set, const Ep
 }
 
 }  // namespace uaqf::kernels::internal::UAQF_SIMD_NAMESPACE
-
-#endif  // UAQF_KERNELS_CPU_SIMD_PANEL_SET_H_

@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_CPU_SIMD_SIMD_H_
-#define UAQF_KERNELS_CPU_SIMD_SIMD_H_
+#pragma once
 
 #include <immintrin.h>
 
@@ -246,5 +245,3 @@ static inline F32 Exp(F32 x) {
 }
 
 }  // namespace uaqf::kernels::internal::UAQF_SIMD_NAMESPACE
-
-#endif  // UAQF_KERNELS_CPU_SIMD_SIMD_H_

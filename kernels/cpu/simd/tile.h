@@ -1,5 +1,4 @@
-#ifndef UAQF_KERNELS_CPU_SIMD_TILE_H_
-#define UAQF_KERNELS_CPU_SIMD_TILE_H_
+#pragma once
 
 #include "kernels/cpu/packed_layout.h"
 #include "kernels/cpu/simd/simd.h"
@@ -79,5 +78,3 @@ struct FloatTile {
 };
 
 }  // namespace uaqf::kernels::internal::UAQF_SIMD_NAMESPACE
-
-#endif  // UAQF_KERNELS_CPU_SIMD_TILE_H_

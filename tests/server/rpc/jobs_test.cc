@@ -89,6 +89,11 @@ TEST(Jobs, RankAfterTheirRecordsCame) {
   EXPECT_NEAR(measured.variants(1).speedup(), 2.0, 0.05);
   EXPECT_EQ(measured.variants(1).memory_bytes(), 80);
   EXPECT_THAT(measured.notes(), testing::Contains(HasSubstr("Q4_1")));
+
+  server.Restart();
+  v1::MeasureVariantsResponse again;
+  ASSERT_TRUE(server.ranking().MeasureVariants(Within30s().get(), measure, &again).ok());
+  EXPECT_EQ(again.DebugString(), measured.DebugString()) << "figures need the store alone";
 }
 
 TEST(Jobs, SubmittedAHundredTimesFromSixteenThreadsAreOne) {

@@ -111,7 +111,18 @@ TEST_F(SqliteStoreTest, RefusesANewerSchema) {
   { SQLite::Database(path_, SQLite::OPEN_READWRITE).exec("UPDATE schema_version SET version = 99"); }
   const auto store = Open(path_);
   ASSERT_TRUE(absl::IsFailedPrecondition(store.status())) << store.status();
-  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 1"));
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 2"));
+}
+
+TEST_F(SqliteStoreTest, BringsAStoreOfTheFirstSchemaUpToDate) {
+  Fill();
+  {
+    SQLite::Database first(path_, SQLite::OPEN_READWRITE);
+    first.exec("ALTER TABLE job DROP COLUMN release_format; UPDATE schema_version SET version = 1");
+  }
+  auto store = OpenOrDie(path_);
+  EXPECT_EQ(store->GetJob("j")->release_format, "");
+  EXPECT_EQ(store->ReadRecords("j", {}, {}, 10000)->records.size(), 2u * (3u * 200u + 7u));
 }
 
 TEST_F(SqliteStoreTest, RefusesWhatIsNotADatabase) {

@@ -226,6 +226,9 @@ TEST(Commands, WrongUsageExitsWith2) {
   EXPECT_EQ(RunWorker({"perplexity", "m", "--text", "f", "--context", "1"}).code, 2);
   EXPECT_EQ(RunWorker({"inspect", "m", "--output", "xml"}).code, 2);
   EXPECT_EQ(RunWorker({"--no-such-option"}).code, 2);
+  const auto stray = RunWorker({"measure"});
+  EXPECT_EQ(stray.code, 2);
+  EXPECT_THAT(stray.err, AllOf(HasSubstr("got \"measure\", expected one of serve, inspect"), HasSubstr("--help")));
 }
 
 TEST(Commands, EveryHelpHasAnExample) {

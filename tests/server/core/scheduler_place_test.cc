@@ -1,0 +1,158 @@
+// The rules of scheduler.h: who hosts which variant on which device, and when.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "server/core/scheduler.h"
+#include "tests/server/core/rig.h"
+
+namespace uaqf::core {
+namespace {
+
+// Connects workers on one device before the job is planned, so that all are told at once what to host. All are ready
+// with it then, but for the one that is still `loading`.
+void ConnectTogether(Rig* rig, const std::vector<WorkerId>& ids, const WorkerId& loading = "") {
+  for (const WorkerId& id : ids) rig->Report(rig->ReportOf(id));
+  WorkerReport report = rig->ReportOf(ids[0]);
+  report.surveys = {{"j", Survey{10, 0, 0, ""}}};
+  rig->Report(report);
+  for (const WorkerId& id : ids) {
+    report = rig->ReportOf(id);
+    if (id == loading) report.hosted.state = VariantState::kLoading;
+    rig->scheduler().OnReport(report, rig->now()).IgnoreError();
+  }
+  rig->Flush();
+}
+
+// Situation: three workers on one device, one variant each.
+TEST(Scheduler, LetsOneWorkerAtATimeUseADevice) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16", "rtn-w8", "rtn-w4"}), 4);
+  for (const char* id : {"a", "b", "c"}) rig.Connect(id);
+  for (int i = 0; i < 100 && rig.State("j") != JobState::kSucceeded; ++i) {
+    int holders = 0;
+    for (const char* id : {"a", "b", "c"}) holders += !rig.Leases(id).empty();
+    ASSERT_LE(holders, 1);
+    for (const char* id : {"a", "b", "c"}) {
+      rig.CompleteOne(id);
+      rig.Report(rig.ReportOf(id));
+    }
+  }
+  EXPECT_EQ(rig.State("j"), JobState::kSucceeded);
+}
+
+TEST(Scheduler, UsesTwoDevicesAtOnce) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16", "rtn-w8"}), 4);
+  rig.Connect("a", "d0");
+  rig.Connect("b", "d1");
+  EXPECT_FALSE(rig.Leases("a").empty());
+  EXPECT_FALSE(rig.Leases("b").empty());
+}
+
+TEST(Scheduler, LeasesInPlanOrderSoThatVariantsTakeTurns) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16", "rtn-w8"}), 6);
+  ConnectTogether(&rig, {"a", "b"});
+  std::vector<std::int32_t> order;
+  for (int i = 0; i < 100 && rig.State("j") != JobState::kSucceeded; ++i) {
+    for (const char* id : {"a", "b"}) {
+      const std::vector<Lease> leases = rig.Leases(id);
+      if (leases.empty()) continue;
+      order.push_back(leases[0].attempt.chunk);
+      rig.CompleteOne(id);
+    }
+  }
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+  EXPECT_EQ(order.size(), 12u);
+}
+
+TEST(Scheduler, GivesAWorkerSeveralChunksThatFollowEachOther) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16"}), 20);
+  rig.Connect("w");
+  const std::vector<Lease> leases = rig.Leases("w");
+  ASSERT_EQ(leases.size(), 4u);
+  for (std::size_t i = 0; i < leases.size(); ++i) EXPECT_EQ(leases[i].attempt.chunk, static_cast<std::int32_t>(i));
+  rig.CompleteOne("w");
+  EXPECT_EQ(rig.Leases("w").size(), 4u);
+}
+
+// Situation: a worker comes late; the variant it shall host would be loaded beside a measurement.
+TEST(Scheduler, LoadsNothingBesideATimingAndTimesNothingBesideALoad) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16", "rtn-w8"}), 2);
+  rig.Connect("a");
+  rig.CompleteOne("a");
+  ASSERT_EQ(rig.Leases("a").at(0).kind, ChunkKind::kTiming);
+  rig.Report(rig.ReportOf("b"));
+  EXPECT_EQ(rig.scheduler().Desired("b", rig.now()).variant, "");
+  rig.CompleteOne("a");
+  EXPECT_EQ(rig.scheduler().Desired("b", rig.now()).variant, "rtn-w8");
+
+  // b loads: its GENERATION may run when it is ready, and only then a TIMING.
+  WorkerReport loading = rig.ReportOf("b");
+  loading.hosted.state = VariantState::kLoading;
+  rig.Report(loading);
+  EXPECT_TRUE(rig.Leases("b").empty());
+  rig.Report(rig.ReportOf("b"));
+  EXPECT_FALSE(rig.Leases("b").empty());
+}
+
+TEST(Scheduler, TimesNothingWhileAnotherWorkerOfTheDeviceLoads) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16", "rtn-w8"}), 2);
+  ConnectTogether(&rig, {"a", "b"}, /*loading=*/"b");
+  ASSERT_EQ(rig.Leases("a").size(), 1u);
+  rig.CompleteOne("a");  // its GENERATION; the TIMING behind it must wait
+  EXPECT_TRUE(rig.Leases("a").empty());
+  rig.Report(rig.ReportOf("b"));
+  EXPECT_FALSE(rig.Leases("b").empty());
+}
+
+// Situation: a GPU and a CPU worker serve one coordinator.
+TEST(Scheduler, MeasuresAJobOnOneKindOfDevice) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16", "rtn-w8"}), 2);
+  rig.Connect("a", "d0");
+  WorkerReport gpu = rig.ReportOf("g", "GPU-1");
+  gpu.device.backend = "cuda";
+  rig.Report(gpu);
+  EXPECT_EQ(rig.scheduler().Desired("g", rig.now()).variant, "");
+  while (rig.State("j") != JobState::kSucceeded) {
+    if (!rig.CompleteOne("a")) rig.Report(rig.ReportOf("a"));
+  }
+  rig.Submit("k", Rig::Spec({"fp16"}), 2);
+  EXPECT_EQ(rig.State("j"), JobState::kSucceeded);
+}
+
+TEST(Scheduler, AsksForAsMuchCacheAsTheJobNeeds) {
+  Rig rig;
+  JobSpec spec = Rig::Spec({"fp16"});
+  spec.quality.text_set = "t";
+  spec.quality.context_tokens = 64;
+  rig.Submit("j", spec, 2);
+  rig.Connect("w");
+  EXPECT_EQ(rig.scheduler().Desired("w", rig.now()).max_sequence_tokens, 64);
+}
+
+// Situation: the worker hosts the variant from before, with a cache that is too short for the next job.
+TEST(Scheduler, WaitsForALongerCache) {
+  Rig rig;
+  rig.Submit("a", Rig::Spec({"fp16"}), 1);
+  JobSpec longer = Rig::Spec({"fp16"});
+  longer.timing.max_output_tokens = 100;
+  rig.Submit("b", longer, 1);
+  rig.Connect("w");
+  WorkerReport before = rig.ReportOf("w");
+  const std::int32_t tokens = before.hosted.max_sequence_tokens;
+  while (rig.State("a") != JobState::kSucceeded) rig.CompleteOne("w");
+  rig.Connect("w");
+  ASSERT_EQ(tokens, 14);
+  EXPECT_EQ(rig.scheduler().Desired("w", rig.now()).max_sequence_tokens, 110);
+  EXPECT_EQ(rig.Leases("w").at(0).attempt.job, "b");
+}
+
+}  // namespace
+}  // namespace uaqf::core
