@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdio>
 #include <new>
 #include <vector>
 
@@ -162,7 +163,7 @@ void SetShapes(const DecodeModel& model, const TokenLauncher& kernel, int grid, 
 }
 
 // Cuts shared memory: what the activations need first, the rest is the ring.
-Status SetShared(const TokenLauncher& kernel, int available, TokenParams* p, int* bytes) {
+Status SetShared(const TokenLauncher& kernel, int available, int max_slots, TokenParams* p, int* bytes) {
   int64_t widest = 0;
   for (int i = 0; i < kMatrices; ++i) {
     widest = std::max<int64_t>(widest, int64_t{p->op[i].blocks} * (i == kHeadMatrix ? kRowChunkCols : kernel.step_cols));
@@ -182,7 +183,7 @@ Status SetShared(const TokenLauncher& kernel, int available, TokenParams* p, int
                      "shared memory, expected room for two chunks a warp", static_cast<long long>(widest), p->layers,
                      available - fixed, available);
   }
-  p->slots = std::min(p->slots, 32);
+  p->slots = std::min(p->slots, max_slots > 0 ? max_slots : 32);
   *bytes = fixed + p->slots * kWarps * (p->slot_bytes + 8);
   return {};
 }
@@ -220,7 +221,7 @@ Status DecodeGraph::Create(const DecodeModel& model, cudaStream_t stream, std::u
     return MakeError(cudaErrorInvalidValue, "got %d attention tasks for %d multiprocessors, expected no more",
                      launch.params.attend_blocks, multiprocessors);
   }
-  UAQF_CUDA_CHECK(SetShared(launch.kernel, available, &launch.params, &launch.shared_bytes));
+  UAQF_CUDA_CHECK(SetShared(launch.kernel, available, model.config.max_slots, &launch.params, &launch.shared_bytes));
   UAQF_CUDA_CHECK(graph->Allocate(model));
   UAQF_CUDA_CHECK(graph->Capture());
   *out = std::move(graph);
@@ -262,6 +263,7 @@ Status DecodeGraph::Allocate(const DecodeModel& model) {
   UAQF_CUDA_CHECK(Reserve(&p.best, p.grid));
   UAQF_CUDA_CHECK(Reserve(&p.state, 1));
   UAQF_CUDA_CHECK(Reserve(&p.history, int64_t{p.capacity} + 1));
+  if (model.config.trace) UAQF_CUDA_CHECK(Reserve(&p.trace, (int64_t{p.layers} * 5 + 1) * p.grid * 4));
   logits_ = p.logits;
   UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));
   return {};
@@ -358,6 +360,29 @@ Status DecodeGraph::Tokens(int32_t begin, int32_t end, int32_t* tokens) {
   UAQF_CUDA_RETURN(cudaMemcpyAsync(tokens, launch_->params.history + begin, sizeof(int32_t) * (end - begin),
                                    cudaMemcpyDeviceToHost, stream_));
   UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));
+  return {};
+}
+
+Status DecodeGraph::PrintTrace(double ghz) {
+  const TokenParams& p = launch_->params;
+  if (p.trace == nullptr) return MakeError(cudaErrorInvalidValue, "got no trace, expected config.trace at Create");
+  std::vector<long long> clocks((static_cast<size_t>(p.layers) * 5 + 1) * static_cast<size_t>(p.grid) * 4);
+  UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));
+  UAQF_CUDA_RETURN(cudaMemcpy(clocks.data(), p.trace, clocks.size() * sizeof(long long), cudaMemcpyDeviceToHost));
+  const char* names[] = {"qkv", "attend", "out", "gate_up", "down", "head"};
+  std::printf("%-8s %8s %8s %8s us, %d slots of %d\n", "op", "wait", "stage", "multiply", p.slots, p.slot_bytes);
+  for (int op = 0; op < 6; ++op) {
+    double sums[3] = {};
+    int count = 0;
+    for (int layer = op == 5 ? p.layers : 1; layer < (op == 5 ? p.layers + 1 : p.layers); ++layer) {
+      for (int cta = 0; cta < p.grid; ++cta, ++count) {
+        const long long* at = &clocks[((static_cast<size_t>(layer) * 5 + op % 5) * static_cast<size_t>(p.grid) + cta) * 4];
+        for (int i = 0; i < 3; ++i) sums[i] += static_cast<double>(at[i + 1] - at[i]);
+      }
+    }
+    for (double& sum : sums) sum /= count * ghz * 1e3;
+    std::printf("%-8s %8.2f %8.2f %8.2f\n", names[op], sums[0], sums[1], sums[2]);
+  }
   return {};
 }
 

@@ -25,6 +25,8 @@ struct DecodeConfig {
   float rms_epsilon = 1e-5f;
   float attention_scale = 0;     // usually 1 / sqrt(head_dim)
   bool int8_activations = false;  // inputs of the block matrices quantized per token; row scales only
+  int max_slots = 0;              // for experiments: chunks in flight of a warp at most; 0: as many as fit
+  bool trace = false;             // for experiments: record clocks, see DecodeGraph::PrintTrace
 };
 
 // All pointers are device memory, borrowed: they must outlive the graph. The four matrices have the same format and
@@ -90,6 +92,9 @@ class DecodeGraph {
   float* mutable_logits() { return logits_; }      // for a prefill that ends with its own LM head
   const int32_t* token() const;                    // device memory: the next input token
   int64_t workspace_bytes() const { return workspace_bytes_; }
+  // With config.trace: waits, and prints for each op of a layer the mean microseconds (at `ghz`) that a block spends
+  // waiting, staging and multiplying in the last step.
+  Status PrintTrace(double ghz);
   // For tests: FP32 activations of the last layer of the last step. query [heads * head_dim] after RoPE, attended
   // [heads * head_dim], gated [ff], residual [hidden] after the last layer.
   const float* query() const;

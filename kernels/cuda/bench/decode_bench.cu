@@ -40,6 +40,8 @@ struct Options {
   int from = 512;
   int tokens = 512;
   int runs = 2;
+  int slots = 0;
+  bool trace = false;
 };
 
 bool Listed(const std::string& list, const char* name) { return ("," + list + ",").find(std::string(",") + name + ",") != std::string::npos; }
@@ -76,6 +78,8 @@ Status BenchKind(const Shape& s, const WeightKind& kind, const Options& o, doubl
   c.vocab = s.vocab;
   c.window = s.window;
   c.capacity = o.from + o.tokens;
+  c.max_slots = o.slots;
+  c.trace = o.trace;
   std::unique_ptr<SyntheticModel> synthetic;
   UAQF_CUDA_CHECK(SyntheticModel::Create(c, kind, 7, stream, &synthetic));
   std::unique_ptr<DecodeGraph> graph;
@@ -96,6 +100,7 @@ Status BenchKind(const Shape& s, const WeightKind& kind, const Options& o, doubl
   std::printf("%-12s %-10s %8.1f tok/s %7.1f us %6.2f GB %7.0f GB/s ratio %.3f  workspace %.1f MB tokens %08x%s\n",
               s.name, kind.name, rate, 1e6 / rate, bytes * 1e-9, rate * bytes * 1e-9, rate * bytes * 1e-9 / limit,
               graph->workspace_bytes() * 1e-6, first_hash, same ? "" : " DIFFERENT BETWEEN RUNS");
+  if (o.trace) UAQF_CUDA_CHECK(graph->PrintTrace(1.98));
   std::fflush(stdout);
   return {};
 }
@@ -128,6 +133,8 @@ int main(int argc, char** argv) {
     if (flag == "--kind") o.kinds = argv[i + 1];
     if (flag == "--from") o.from = std::atoi(argv[i + 1]);
     if (flag == "--tokens") o.tokens = std::atoi(argv[i + 1]);
+    if (flag == "--slots") o.slots = std::atoi(argv[i + 1]);
+    if (flag == "--trace") o.trace = std::atoi(argv[i + 1]) != 0;
     if (flag == "--runs") o.runs = std::atoi(argv[i + 1]);
   }
   const Status status = Bench(o);

@@ -88,6 +88,8 @@ struct TokenParams {
   unsigned long long* best;  // [grid]: ordered logit and ~id
   DecodeState* state;
   int32_t* history;  // [capacity + 1]: input token of each position
+  // Null, or [layers * 5 + 1][grid][4] clocks of each block: at entry of an op, after its wait, staged, multiplied.
+  long long* trace;
   // Shared memory.
   int slots;
   int slot_bytes;

@@ -23,6 +23,11 @@ __device__ __forceinline__ float BlockReduce(const Context& x, float value, floa
   return result;
 }
 
+__device__ __forceinline__ void Trace(const Context& x, int layer, int op, int event) {
+  if (x.p.trace == nullptr || threadIdx.x != 0) return;
+  x.p.trace[((layer * 5 + op) * x.p.grid + x.cta) * 4 + event] = clock64();
+}
+
 // One thread says, for all of its block, that what the block wrote may be read.
 __device__ __forceinline__ void GridArrive(const Context& x) {
   __syncthreads();

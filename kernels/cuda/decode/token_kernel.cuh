@@ -55,12 +55,14 @@ __device__ __forceinline__ void Multiply(const Context& x, Ring& ring, Cursor& c
 template <class W>
 __device__ __forceinline__ RowPair Enter(const Context& x, Cursor& c, int layer, int op, const float* norm,
                                          NormWeights& weights, uint32_t target, bool wait) {
+  Trace(x, op == kHeadOp ? layer + 1 : layer, op == kHeadOp ? 0 : op, 0);
   c.layer = layer;
   c.op = op;
   Open<W>(x, c);
   RowPair pair = FindPair(x, c, c.tile);
   if (norm != nullptr) weights.Load(norm, x.p.hidden);
   if (wait) GridWait(x, target);
+  Trace(x, op == kHeadOp ? layer + 1 : layer, op == kHeadOp ? 0 : op, 1);
   LoadResidual(x, c, pair);
   return pair;
 }
@@ -77,10 +79,13 @@ __device__ __forceinline__ void RunLayers(const Context& x, Ring& ring, Cursor& 
 #pragma unroll 1
     for (int op = kQkvOp; op <= kDownOp; ++op) {
       if (op == kAttendOp) {
+        Trace(x, layer, op, 0);
         c.op = op;
         Open<W>(x, c);
         GridWait(x, target);
+        Trace(x, layer, op, 1);
         Attend<W>(x, ring, c);
+        Trace(x, layer, op, 2);
       } else {
         const bool normed = op == kQkvOp || op == kGateUpOp;
         const float* norm = normed ? x.table[layer].norms[op == kGateUpOp] : nullptr;
@@ -89,8 +94,10 @@ __device__ __forceinline__ void RunLayers(const Context& x, Ring& ring, Cursor& 
         const float scale = normed ? StageNormed<W>(x, layer, op, weights, padded)
                                    : StagePlain<W>(x, op == kOutOp ? p.attended : p.gated, padded);
         __syncthreads();
+        Trace(x, layer, op, 2);
         Multiply<W>(x, ring, c, pair, scale, none, release);
       }
+      Trace(x, layer, op, 3);
       GridArrive(x);
       target += p.grid;
     }
@@ -195,7 +202,9 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) TokenKernel(const __grid_co
   const RowPair pair = Enter<Fp16Rows>(x, c, p.layers - 1, kHeadOp, p.final_norm, weights, target, true);
   StageNormed<Fp16Rows>(x, p.layers, kHeadOp, weights, p.op[kHeadMatrix].blocks * kRowChunkCols);
   __syncthreads();
+  Trace(x, p.layers, 0, 2);
   Multiply<Fp16Rows>(x, ring, c, pair, 1.0f, best, [&] { ring.Release<W>(x); });
+  Trace(x, p.layers, 0, 3);
   Finish(x, best, target);
 }
 
