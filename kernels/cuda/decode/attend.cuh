@@ -59,9 +59,16 @@ struct AttendState {
       const float* source = x.p.query + min(first + j, last) * x.p.head_dim + split.dim;
       maximum[j] = kNothing;
       sum[j] = 0;
+      float4 halves[2] = {};
+      if (split.on) {
+        halves[0] = __ldcg(reinterpret_cast<const float4*>(source));
+        halves[1] = __ldcg(reinterpret_cast<const float4*>(source) + 1);
+      }
+      const float values[8] = {halves[0].x, halves[0].y, halves[0].z, halves[0].w,
+                               halves[1].x, halves[1].y, halves[1].z, halves[1].w};
 #pragma unroll
       for (int d = 0; d < 8; ++d) {
-        query[j][d] = split.on ? __ldcg(source + d) * x.p.query_scale : 0;
+        query[j][d] = values[d] * x.p.query_scale;
         out[j][d] = 0;
       }
     }
@@ -118,87 +125,109 @@ __device__ __forceinline__ int WindowStart(const Context& x) {
   return x.p.window > 0 && x.position >= x.p.window ? x.position - x.p.window + 1 : 0;
 }
 
-// One unit: two slots of the ring.
-template <class W, int kQueries>
-__device__ __forceinline__ void AttendUnit(const Context& x, Ring& ring, const LaneSplit& split, int unit,
-                                           AttendState<kQueries>& state) {
-  float weight[kScores][kQueries];
+// kRows positions of a unit, of which the lane's first is at `position`, from keys and values in shared memory.
+template <int kQueries, int kRows>
+__device__ __forceinline__ void AttendRows(const Context& x, const LaneSplit& split, int position, uint32_t keys,
+                                           uint32_t values, AttendState<kQueries>& state) {
+  float weight[kRows][kQueries];
   const int start = WindowStart(x);
-  const int first = unit * x.unit_positions + split.sub;
   const uint32_t stride = split.positions * x.p.head_dim * 2;
-  const uint32_t mine = (split.sub * x.p.head_dim + split.dim) * 2;
-  const uint32_t keys = ring.Take(x) + mine;
 #pragma unroll
-  for (int i = 0; i < kScores; ++i) {
+  for (int i = 0; i < kRows; ++i) {
     const uint4 packed = split.on ? LoadShared16(keys + i * stride) : uint4{};
     state.Score(split, Unpack8(packed), weight[i]);
   }
-  ring.Release<W>(x);
 #pragma unroll
   for (int j = 0; j < kQueries; ++j) {
     float maximum = kNothing;
 #pragma unroll
-    for (int i = 0; i < kScores; ++i) {
-      const int position = first + i * split.positions;
-      if (position < start || position >= x.position) weight[i][j] = kNothing;
+    for (int i = 0; i < kRows; ++i) {
+      const int at = position + i * split.positions;
+      if (at < start || at >= x.position) weight[i][j] = kNothing;
       maximum = fmaxf(maximum, weight[i][j]);
     }
     state.Raise(j, maximum);
 #pragma unroll
-    for (int i = 0; i < kScores; ++i) {
+    for (int i = 0; i < kRows; ++i) {
       weight[i][j] = weight[i][j] == kNothing ? 0 : exp2f(weight[i][j] - state.maximum[j]);
     }
   }
-  const uint32_t values = ring.Take(x) + mine;
 #pragma unroll
-  for (int i = 0; i < kScores; ++i) {
-    const int position = first + i * split.positions;
+  for (int i = 0; i < kRows; ++i) {
+    const int at = position + i * split.positions;
     // What lies outside the sequence may be anything, NaN too.
-    const bool inside = split.on && position >= start && position < x.position;
+    const bool inside = split.on && at >= start && at < x.position;
     const Unpacked value = Unpack8(inside ? LoadShared16(values + i * stride) : uint4{});
 #pragma unroll
     for (int j = 0; j < kQueries; ++j) state.Add(j, weight[i][j], value);
   }
-  ring.Release<W>(x);
 }
 
-// The token's own position, which the stream cannot have brought.
+// One unit: two slots of the ring, keys and values. With many queries in halves, for want of registers.
 template <int kQueries>
-__device__ __forceinline__ void AttendSelf(const Context& x, const Cursor& c, const LaneSplit& split,
+__device__ __forceinline__ void AttendUnit(const Context& x, Ring& ring, const LaneSplit& split, int unit,
                                            AttendState<kQueries>& state) {
-  const LayerTable& layer = x.table[c.layer];
-  const int64_t head = c.task / x.p.tasks_per_head;
-  const int64_t at = (head * x.p.capacity + x.position) * x.p.head_dim + split.dim;
+  constexpr int kParts = kQueries > 2 ? kScores / 4 : 1;
+  constexpr int kRows = kScores / kParts;
+  const uint32_t mine = (split.sub * x.p.head_dim + split.dim) * 2;
+  const uint32_t keys = ring.Take(x) + mine;
+  const uint32_t values = ring.TakeNext(x) + mine;
+  const int position = unit * x.unit_positions + split.sub;
+#pragma unroll 1
+  for (int part = 0; part < kParts; ++part) {
+    const int at = part * kRows * split.positions;
+    AttendRows<kQueries, kRows>(x, split, position + at, keys + at * x.p.head_dim * 2, values + at * x.p.head_dim * 2,
+                                state);
+  }
+  ring.Release(x);
+  ring.Release(x);
+}
+
+// Key and value of the token's own position, which the stream cannot have brought: loaded first, used last.
+struct OwnPosition {
   uint4 key = {};
   uint4 value = {};
-  if (split.on) {
+
+  __device__ __forceinline__ void Load(const Context& x, const Cursor& c, const LaneSplit& split) {
+    const LayerTable& layer = x.table[c.layer];
+    const int64_t head = c.task / x.p.tasks_per_head;
+    const int64_t at = (head * x.p.capacity + x.position) * x.p.head_dim + split.dim;
+    if (!split.on) return;
     key = __ldcg(reinterpret_cast<const uint4*>(layer.keys + at));
     value = __ldcg(reinterpret_cast<const uint4*>(layer.values + at));
   }
-  float score[kQueries];
-  state.Score(split, Unpack8(key), score);
-  if (split.sub != 0) return;
+
+  template <int kQueries>
+  __device__ __forceinline__ void Attend(const LaneSplit& split, AttendState<kQueries>& state) const {
+    float score[kQueries];
+    state.Score(split, Unpack8(key), score);
+    if (split.sub != 0) return;
 #pragma unroll
-  for (int j = 0; j < kQueries; ++j) {
-    state.Raise(j, score[j]);
-    state.Add(j, exp2f(score[j] - state.maximum[j]), Unpack8(value));
+    for (int j = 0; j < kQueries; ++j) {
+      state.Raise(j, score[j]);
+      state.Add(j, exp2f(score[j] - state.maximum[j]), Unpack8(value));
+    }
   }
-}
+};
 
 // States of all warps, one query after the other: maximum, sum, output.
 __device__ __forceinline__ float* StateOf(const Context& x, int warp, int query) {
   return reinterpret_cast<float*>(x.act) + (warp * kMaxQueries + query) * (x.p.head_dim + 2);
 }
 
-template <class W, int kQueries>
+template <int kQueries>
 __device__ __forceinline__ void AttendWarp(const Context& x, Ring& ring, const Cursor& c, int first, int last) {
   const LaneSplit split(x.p.head_dim, x.lane);
   AttendState<kQueries> state;
+  // The warp with the fewest units.
+  const bool owns = c.split == x.p.splits - 1 && x.warp == kWarps - 1;
+  OwnPosition own;
+  if (owns) own.Load(x, c, split);
   state.Load(x, split, first, last);
   for (int unit = c.unit; unit < x.unit_end; unit += x.p.splits * kWarps) {
-    AttendUnit<W>(x, ring, split, unit, state);
+    AttendUnit(x, ring, split, unit, state);
   }
-  if (c.split == 0 && x.warp == kWarps - 1) AttendSelf(x, c, split, state);
+  if (owns) own.Attend(split, state);
   state.MergeLanes(split);
   if (split.sub != 0) return;
 #pragma unroll
@@ -239,13 +268,12 @@ __device__ __forceinline__ void MergeWarps(const Context& x, const Cursor& c, in
     const int64_t at = (int64_t{c.task} * p.splits + c.split) * kMaxQueries + j;
     p.part_out[at * p.head_dim + d] = out;
     if (d == 0) {
-      p.part_stats[at * 2] = maximum;
-      p.part_stats[at * 2 + 1] = sum;
+      reinterpret_cast<float2*>(p.part_stats)[at] = {maximum, sum};
     }
   }
 }
 
-// By the last block of a task: merges the blocks' states.
+// By the last block of a task: merges the blocks' states, in one pass so that all loads go out together.
 __device__ __forceinline__ void MergeBlocks(const Context& x, const Cursor& c, int first, int queries) {
   const TokenParams& p = x.p;
   for (int i = threadIdx.x; i < queries * p.head_dim; i += kDecodeThreads) {
@@ -253,23 +281,25 @@ __device__ __forceinline__ void MergeBlocks(const Context& x, const Cursor& c, i
     const int d = i - j * p.head_dim;
     const int64_t base = int64_t{c.task} * p.splits * kMaxQueries + j;
     float maximum = kNothing;
-#pragma unroll 4
-    for (int s = 0; s < p.splits; ++s) maximum = fmaxf(maximum, __ldcg(p.part_stats + (base + s * kMaxQueries) * 2));
     float sum = 0;
     float out = 0;
 #pragma unroll 4
     for (int s = 0; s < p.splits; ++s) {
       const int64_t at = base + s * kMaxQueries;
-      const float factor = exp2f(__ldcg(p.part_stats + at * 2) - maximum);
-      sum = fmaf(factor, __ldcg(p.part_stats + at * 2 + 1), sum);
-      out = fmaf(factor, __ldcg(p.part_out + at * p.head_dim + d), out);
+      const float2 stats = __ldcg(reinterpret_cast<const float2*>(p.part_stats) + at);
+      const float value = __ldcg(p.part_out + at * p.head_dim + d);
+      const float raised = fmaxf(maximum, stats.x);
+      const float old_factor = exp2f(maximum - raised);
+      const float new_factor = exp2f(stats.x - raised);
+      maximum = raised;
+      sum = fmaf(sum, old_factor, stats.y * new_factor);
+      out = fmaf(out, old_factor, value * new_factor);
     }
     p.attended[(first + j) * p.head_dim + d] = out / sum;
   }
 }
 
 // The whole op for one block; `c` stands at it.
-template <class W>
 __device__ __forceinline__ void Attend(const Context& x, Ring& ring, const Cursor& c) {
   const TokenParams& p = x.p;
   if (c.task >= p.tasks) return;
@@ -279,13 +309,13 @@ __device__ __forceinline__ void Attend(const Context& x, Ring& ring, const Curso
   const int last = min(first + kMaxQueries, (head + 1) * group) - 1;
   const int queries = last - first + 1;
   if (queries == 1) {
-    AttendWarp<W, 1>(x, ring, c, first, last);
+    AttendWarp<1>(x, ring, c, first, last);
   } else if (queries == 2) {
-    AttendWarp<W, 2>(x, ring, c, first, last);
+    AttendWarp<2>(x, ring, c, first, last);
   } else {
-    AttendWarp<W, 4>(x, ring, c, first, last);
+    AttendWarp<4>(x, ring, c, first, last);
   }
-  __syncthreads();
+  BlockSync();
   MergeWarps(x, c, first, queries);
   if (p.splits == 1) return;
   if (!LastToArrive(p.task_done + c.task, p.splits, reinterpret_cast<uint32_t*>(x.scratch) + 60)) return;

@@ -33,6 +33,7 @@ struct IntSums {
 
 struct Fp16Rows {
   using Sums = FloatSums;
+  using Vector = uint4;
   static constexpr bool kRows = true;
   static constexpr bool kInt8Vector = false;
   static constexpr int kSumCols = 0;
@@ -47,8 +48,8 @@ struct Fp16Rows {
     return row * (kRowChunkCols * 2) + ((piece ^ ((row & 1) << 2)) << 4);
   }
 
-  static __device__ __forceinline__ void Accumulate(uint32_t slot, int, int block, const Activations& x, int lane,
-                                                    uint4 (&b)[4], Sums& sums) {
+  static __device__ __forceinline__ void Block(uint32_t slot, int block, const Activations& x, int lane, uint4* b,
+                                               Sums& sums) {
     float even[4] = {};
     float odd[4] = {};
     const int g = lane >> 2;
@@ -69,6 +70,7 @@ struct Fp16Rows {
 
 struct Int8Blocks {
   using Sums = FloatSums;
+  using Vector = uint4;
   static constexpr bool kRows = false;
   static constexpr bool kInt8Vector = false;
   static constexpr int kSumCols = 128;
@@ -81,25 +83,21 @@ struct Int8Blocks {
   static __device__ __forceinline__ uint32_t Even(uint32_t w) { return (w ^ 0x80808080u) & 0x00FF00FFu; }
   static __device__ __forceinline__ uint32_t Odd(uint32_t w) { return ((w >> 8) ^ 0x00800080u) & 0x00FF00FFu; }
 
-  static __device__ __forceinline__ void Accumulate(uint32_t slot, int count, int block, const Activations& x,
-                                                    int lane, uint4 (&b)[4], Sums& sums) {
+  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, uint4* b,
+                                               Sums& sums) {
+    float even[4] = {};
+    float odd[4] = {};
+    const uint32_t vector = x.vector + block * 256;
 #pragma unroll
-    for (int i = 0; i < kBlocksPerChunk; ++i) {
-      if (i >= count) break;
-      float even[4] = {};
-      float odd[4] = {};
-      const uint32_t vector = x.vector + (block + i) * 256;
-#pragma unroll
-      for (int p = 0; p < 4; ++p) {
-        const uint4 w = LoadShared16(slot + i * kBlockBytes + p * 512 + lane * 16);
-        LoadWhere(x.on, vector + p * 64, b[p]);
-        MultiplyFp16(even, Even(w.x), Even(w.y), Odd(w.x), Odd(w.y), b[p].x, b[p].y);
-        MultiplyFp16(odd, Even(w.z), Even(w.w), Odd(w.z), Odd(w.w), b[p].z, b[p].w);
-      }
-      const float offset = -128.0f * __uint_as_float(LoadShared4(x.sums + (block + i) * 4));
-      sums.low += fmaf((even[0] + odd[0]) + (even[1] + odd[1]), 0x1p24f, offset);
-      sums.high += fmaf((even[2] + odd[2]) + (even[3] + odd[3]), 0x1p24f, offset);
+    for (int p = 0; p < 4; ++p) {
+      const uint4 w = LoadShared16(at + p * 512 + lane * 16);
+      LoadWhere(x.on, vector + p * 64, b[p]);
+      MultiplyFp16(even, Even(w.x), Even(w.y), Odd(w.x), Odd(w.y), b[p].x, b[p].y);
+      MultiplyFp16(odd, Even(w.z), Even(w.w), Odd(w.z), Odd(w.w), b[p].z, b[p].w);
     }
+    const float offset = -128.0f * __uint_as_float(LoadShared4(x.sums + block * 4));
+    sums.low += fmaf((even[0] + odd[0]) + (even[1] + odd[1]), 0x1p24f, offset);
+    sums.high += fmaf((even[2] + odd[2]) + (even[3] + odd[3]), 0x1p24f, offset);
   }
 };
 
@@ -107,6 +105,7 @@ struct Int8Blocks {
 template <int kGroup_>
 struct Int4Blocks {
   using Sums = FloatSums;
+  using Vector = uint4;
   static constexpr bool kRows = false;
   static constexpr bool kInt8Vector = false;
   static constexpr int kGroup = kGroup_;
@@ -136,36 +135,32 @@ struct Int4Blocks {
     }
   }
 
-  static __device__ __forceinline__ void Accumulate(uint32_t slot, int count, int block, const Activations& x,
-                                                    int lane, uint4 (&b)[4], Sums& sums) {
+  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, uint4* b,
+                                               Sums& sums) {
     constexpr int kPairs = kSumCols / 32;
+    const uint32_t vector = x.vector + block * 256;
+    const uint4 words[2] = {LoadShared16(at + lane * 16), LoadShared16(at + 512 + lane * 16)};
 #pragma unroll
-    for (int i = 0; i < kBlocksPerChunk; ++i) {
-      if (i >= count) break;
-      const uint32_t at = slot + i * kBlockBytes;
-      const uint32_t vector = x.vector + (block + i) * 256;
-      const uint4 words[2] = {LoadShared16(at + lane * 16), LoadShared16(at + 512 + lane * 16)};
+    for (int p = 0; p < 4; ++p) LoadWhere(x.on, vector + p * 64, b[p]);
 #pragma unroll
-      for (int q = 0; q < 4 / kPairs; ++q) {
-        float even[4] = {};
-        float odd[4] = {};
+    for (int q = 0; q < 4 / kPairs; ++q) {
+      float even[4] = {};
+      float odd[4] = {};
 #pragma unroll
-        for (int p = q * kPairs; p < (q + 1) * kPairs; ++p) {
-          LoadWhere(x.on, vector + p * 64, b[p]);
-          Multiply(even, p & 1 ? words[p / 2].z : words[p / 2].x, b[p].x, b[p].y);
-          Multiply(odd, p & 1 ? words[p / 2].w : words[p / 2].y, b[p].z, b[p].w);
-        }
-        const int group = (block + i) * (4 / kPairs) + q;
-        const float offset = -8.0f * __uint_as_float(LoadShared4(x.sums + group * 4));
-        const uint32_t scales = kGroup == 0 ? 0 : LoadShared4(at + 1024 + q * 32 + (lane >> 2) * 4);
-        Fold(even, odd, offset, scales, sums);
+      for (int p = q * kPairs; p < (q + 1) * kPairs; ++p) {
+        Multiply(even, p & 1 ? words[p / 2].z : words[p / 2].x, b[p].x, b[p].y);
+        Multiply(odd, p & 1 ? words[p / 2].w : words[p / 2].y, b[p].z, b[p].w);
       }
+      const float offset = -8.0f * __uint_as_float(LoadShared4(x.sums + (block * (4 / kPairs) + q) * 4));
+      const uint32_t scales = kGroup == 0 ? 0 : LoadShared4(at + 1024 + q * 32 + (lane >> 2) * 4);
+      Fold(even, odd, offset, scales, sums);
     }
   }
 };
 
 struct Int8BlocksInt8Vector {
   using Sums = IntSums;
+  using Vector = uint2;
   static constexpr bool kRows = false;
   static constexpr bool kInt8Vector = true;
   static constexpr int kGroup = 0;
@@ -175,28 +170,24 @@ struct Int8BlocksInt8Vector {
   static constexpr int kBlocksPerChunk = kChunkBytes / 2048;
   static constexpr Format kFormat = Format::kInt8;
 
-  static __device__ __forceinline__ void Accumulate(uint32_t slot, int count, int block, const Activations& x,
-                                                    int lane, uint4 (&)[4], Sums& sums) {
-    uint2 b[4] = {};
+  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, uint2* b,
+                                               Sums& sums) {
+    int even[4] = {};
+    int odd[4] = {};
 #pragma unroll
-    for (int i = 0; i < kBlocksPerChunk; ++i) {
-      if (i >= count) break;
-      int even[4] = {};
-      int odd[4] = {};
-#pragma unroll
-      for (int p = 0; p < 4; ++p) {
-        const uint4 w = LoadShared16(slot + i * kBlockBytes + p * 512 + lane * 16);
-        LoadWhere(x.on, x.vector + (block + i) * 128 + p * 32, b[p]);
-        MultiplyInt8<false>(p & 1 ? odd : even, w.x, w.y, w.z, w.w, b[p].x, b[p].y);
-      }
-      sums.low += even[0] + odd[0];
-      sums.high += even[2] + odd[2];
+    for (int p = 0; p < 4; ++p) {
+      const uint4 w = LoadShared16(at + p * 512 + lane * 16);
+      LoadWhere(x.on, x.vector + block * 128 + p * 32, b[p]);
+      MultiplyInt8<false>(p & 1 ? odd : even, w.x, w.y, w.z, w.w, b[p].x, b[p].y);
     }
+    sums.low += even[0] + odd[0];
+    sums.high += even[2] + odd[2];
   }
 };
 
 struct Int4BlocksInt8Vector {
   using Sums = IntSums;
+  using Vector = uint2;
   static constexpr bool kRows = false;
   static constexpr bool kInt8Vector = true;
   static constexpr int kGroup = 0;
@@ -206,29 +197,41 @@ struct Int4BlocksInt8Vector {
   static constexpr int kBlocksPerChunk = kChunkBytes / 1024;
   static constexpr Format kFormat = Format::kInt4;
 
-  static __device__ __forceinline__ void Accumulate(uint32_t slot, int count, int block, const Activations& x,
-                                                    int lane, uint4 (&)[4], Sums& sums) {
+  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, uint2* b,
+                                               Sums& sums) {
     constexpr uint32_t kMask = 0x0F0F0F0Fu;
-    uint2 b[2] = {};
+    int even[4] = {};
+    int odd[4] = {};
 #pragma unroll
-    for (int i = 0; i < kBlocksPerChunk; ++i) {
-      if (i >= count) break;
-      int even[4] = {};
-      int odd[4] = {};
-#pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        const uint4 w = LoadShared16(slot + i * kBlockBytes + h * 512 + lane * 16);
-        const uint32_t vector = x.vector + (block + i) * 128 + h * 64;
-        LoadWhere(x.on, vector, b[0]);
-        LoadWhere(x.on, vector + 32, b[1]);
-        MultiplyInt8<true>(even, w.x & kMask, (w.x >> 4) & kMask, w.y & kMask, (w.y >> 4) & kMask, b[0].x, b[0].y);
-        MultiplyInt8<true>(odd, w.z & kMask, (w.z >> 4) & kMask, w.w & kMask, (w.w >> 4) & kMask, b[1].x, b[1].y);
-      }
-      const int offset = kInt4Offset * static_cast<int>(LoadShared4(x.sums + (block + i) * 4));
-      sums.low += even[0] + odd[0] - offset;
-      sums.high += even[2] + odd[2] - offset;
+    for (int h = 0; h < 2; ++h) {
+      const uint4 w = LoadShared16(at + h * 512 + lane * 16);
+      const uint32_t vector = x.vector + block * 128 + h * 64;
+      uint2* const pair = b + 2 * h;
+      LoadWhere(x.on, vector, pair[0]);
+      LoadWhere(x.on, vector + 32, pair[1]);
+      MultiplyInt8<true>(even, w.x & kMask, (w.x >> 4) & kMask, w.y & kMask, (w.y >> 4) & kMask, pair[0].x, pair[0].y);
+      MultiplyInt8<true>(odd, w.z & kMask, (w.z >> 4) & kMask, w.w & kMask, (w.w >> 4) & kMask, pair[1].x, pair[1].y);
     }
+    const int offset = kInt4Offset * static_cast<int>(LoadShared4(x.sums + block * 4));
+    sums.low += even[0] + odd[0] - offset;
+    sums.high += even[2] + odd[2] - offset;
   }
 };
+
+// The `count` blocks of a chunk. A full chunk is straight code, so that its loads and products overlap; two sets of
+// registers for the vector let one block load while the other multiplies.
+template <class W, class Vector>
+__device__ __forceinline__ void AccumulateBlocks(uint32_t slot, int count, int block, const Activations& x, int lane,
+                                                 Vector (&b)[8], typename W::Sums& sums) {
+  if (count >= W::kBlocksPerChunk) {
+#pragma unroll
+    for (int i = 0; i < W::kBlocksPerChunk; ++i) {
+      W::Block(slot + i * W::kBlockBytes, block + i, x, lane, b + (i & 1) * 4, sums);
+    }
+    return;
+  }
+#pragma unroll 1
+  for (int i = 0; i < count; ++i) W::Block(slot + i * W::kBlockBytes, block + i, x, lane, b, sums);
+}
 
 }  // namespace uaqf::cuda

@@ -1,6 +1,6 @@
 // The stream of a warp: every weight and cache byte that it will need in this token, in order, whatever waits for what.
-// Each warp has a ring of slots of its own and refills a slot as soon as it has used it, so that memory stays busy
-// while blocks wait for one another: weights and past keys depend on nothing in this token.
+// Each warp has a ring of slots of its own and a second warp that refills a slot as soon as it has been used, so that
+// memory stays busy while blocks wait for one another: weights and past keys depend on nothing in this token.
 #pragma once
 
 #include "kernels/cuda/decode/codes.cuh"
@@ -152,17 +152,28 @@ __device__ __forceinline__ void Feed(const Context& x, Cursor& c, uint32_t slot,
   if (c.tile >= s.tiles) NextOp<W>(x, c);
 }
 
-// The reading end of a warp's ring, with the cursor that keeps it full.
+// What the feeding warp of a ring does until the token ends.
+template <class W>
+__device__ __forceinline__ void Produce(const Context& x) {
+  Cursor c;
+  Begin<W>(x, c);
+  int at = 0;
+  uint32_t parity = 1;  // of the phase before the first: all slots are free
+  while (c.op != kEndOp) {
+    BarrierWait(x.barriers + (x.p.slots + at) * 8, parity);
+    Feed<W>(x, c, x.ring + at * x.p.slot_bytes, x.barriers + at * 8);
+    if (++at == x.p.slots) {
+      at = 0;
+      parity ^= 1;
+    }
+  }
+  asm volatile("cp.async.wait_all;" ::: "memory");
+}
+
+// The reading end of a ring.
 struct Ring {
-  Cursor feed;
   int at = 0;
   uint32_t parity = 0;
-
-  template <class W>
-  __device__ __forceinline__ void Fill(const Context& x) {
-    Begin<W>(x, feed);
-    for (int i = 0; i < x.p.slots; ++i) Feed<W>(x, feed, x.ring + i * x.p.slot_bytes, x.barriers + i * 8);
-  }
 
   // Waits for the next slot and returns its address.
   __device__ __forceinline__ uint32_t Take(const Context& x) {
@@ -170,11 +181,18 @@ struct Ring {
     return x.ring + at * x.p.slot_bytes;
   }
 
-  // The slot just taken has been read: refills it.
-  template <class W>
+  // The slot after the one taken, before that is released.
+  __device__ __forceinline__ uint32_t TakeNext(const Context& x) const {
+    const bool wraps = at + 1 == x.p.slots;
+    const int next = wraps ? 0 : at + 1;
+    BarrierWait(x.barriers + next * 8, parity ^ static_cast<uint32_t>(wraps));
+    return x.ring + next * x.p.slot_bytes;
+  }
+
+  // The warp has read the slot just taken: it may be filled again.
   __device__ __forceinline__ void Release(const Context& x) {
     __syncwarp();
-    Feed<W>(x, feed, x.ring + at * x.p.slot_bytes, x.barriers + at * 8);
+    if (x.lane == 0) BarrierArrive(x.barriers + (x.p.slots + at) * 8);
     if (++at == x.p.slots) {
       at = 0;
       parity ^= 1;

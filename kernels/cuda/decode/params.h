@@ -18,6 +18,8 @@ namespace uaqf::cuda {
 
 inline constexpr int kWarps = UAQF_DECODE_WARPS;
 inline constexpr int kDecodeThreads = kWarps * 32;
+// Each of them has a warp beside it that keeps its ring full.
+inline constexpr int kLaunchThreads = 2 * kDecodeThreads;
 // About so many bytes are one asynchronous copy of a warp.
 inline constexpr int kChunkBytes = UAQF_DECODE_CHUNK;
 // Columns of an FP16 chunk of 16 rows.

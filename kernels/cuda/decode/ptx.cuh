@@ -91,12 +91,30 @@ __device__ __forceinline__ void CopyRun(uint32_t target, const uint8_t* source, 
 #endif
 }
 
+// Warps that only feed leave registers to those that compute. Whole warpgroups.
+__device__ __forceinline__ void GiveRegisters() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 56;");
+#endif
+}
+__device__ __forceinline__ void TakeRegisters() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 200;");
+#endif
+}
+
 __device__ __forceinline__ void PrefetchL2(const void* pointer) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(pointer));
 }
 
 __device__ __forceinline__ void AddRelease(uint32_t* counter) {
   asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
+}
+
+__device__ __forceinline__ uint32_t AddAcquireRelease(uint32_t* counter) {
+  uint32_t before;
+  asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
+  return before;
 }
 
 __device__ __forceinline__ uint32_t LoadAcquire(const uint32_t* counter) {
