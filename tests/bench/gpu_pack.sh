@@ -20,7 +20,7 @@ for program in bin/uaqf-server bin/uaqf-worker bin/uaqf bin/libuaqf_cuda.so "$@"
 done
 # The machine's own: the C and C++ libraries (newer than ours), CUDA and libtorch.
 ldd "$stage"/bin/* 2>/dev/null | awk '/=> \//{print $3}' | sort -u |
-  grep -vE '/(ld-linux|libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc_s|libtorch|libc10|libcu|libnv|libgomp)[^/]*$' |
+  grep -vE '/((ld-linux.*|libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc_s)\.so|lib(torch|c10|cu(dart|blas|fft|rand|sparse|solver|dnn|file|pti|da)|nv|nccl|gomp))' |
   while read -r library; do cp -L "$library" "$stage/lib/"; done
 strip --strip-unneeded "$stage"/lib/*.so* 2>/dev/null || true
 

@@ -33,6 +33,8 @@ struct StreamScope::State {
 };
 
 cudaStream_t NewStream(int ordinal) {
+  // Before the first stream, or libtorch has no CUDA to ask.
+  at::globalContext().lazyInitDevice(at::kCUDA);
   // Sums stay FP32 to the end.
   at::globalContext().setAllowFP16ReductionCuBLAS(false);
   return c10::cuda::getStreamFromPool(/*isHighPriority=*/false, static_cast<c10::DeviceIndex>(ordinal)).stream();
