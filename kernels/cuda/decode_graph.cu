@@ -174,17 +174,17 @@ Status SetShared(const TokenLauncher& kernel, int available, int max_slots, Toke
   const int64_t states = int64_t{kWarps} * kQueriesPerTask * (p->head_dim + 2) * 4;
   p->act_bytes = static_cast<int>(RoundUp(std::max(vector, states), 128));
   p->slot_bytes = static_cast<int>(RoundUp(std::max(kernel.chunk_bytes, kChunkBytes), 128));
-  const int fixed = p->act_bytes + kMaxTiles * kWarps * kTileRows * 4 +
+  const int fixed = p->act_bytes + kMaxTiles * kSlices * kTileRows * 4 +
                     p->layers * static_cast<int>(sizeof(LayerTable)) + 64 * 4 +
                     static_cast<int>(RoundUp(p->head_dim * 4, 16));
-  p->slots = (available - fixed) / (kWarps * (p->slot_bytes + 16));
+  p->slots = (available - fixed) / (kWarps * (p->slot_bytes + 8));
   if (p->slots < 2) {
     return MakeError(cudaErrorInvalidValue, "got vectors of %lld values and %d layers: they leave %d of %d bytes of "
                      "shared memory, expected room for two chunks a warp", static_cast<long long>(widest), p->layers,
                      available - fixed, available);
   }
   p->slots = std::min(p->slots, max_slots > 0 ? max_slots : 32);
-  *bytes = fixed + p->slots * kWarps * (p->slot_bytes + 16);
+  *bytes = fixed + p->slots * kWarps * (p->slot_bytes + 8);
   return {};
 }
 
@@ -283,7 +283,7 @@ Status DecodeGraph::Capture() {
     attribute.val.cooperative = 1;
     cudaLaunchConfig_t config{};
     config.gridDim = dim3(l.params.grid);
-    config.blockDim = dim3(kLaunchThreads);
+    config.blockDim = dim3(kDecodeThreads);
     config.dynamicSmemBytes = l.shared_bytes;
     config.stream = stream;
     config.attrs = &attribute;

@@ -164,7 +164,7 @@ __device__ __forceinline__ void AttendRows(const Context& x, const LaneSplit& sp
 }
 
 // One unit: two slots of the ring, keys and values. With many queries in halves, for want of registers.
-template <int kQueries>
+template <class W, int kQueries>
 __device__ __forceinline__ void AttendUnit(const Context& x, Ring& ring, const LaneSplit& split, int unit,
                                            AttendState<kQueries>& state) {
   constexpr int kParts = kQueries > 2 ? kScores / 4 : 1;
@@ -179,8 +179,8 @@ __device__ __forceinline__ void AttendUnit(const Context& x, Ring& ring, const L
     AttendRows<kQueries, kRows>(x, split, position + at, keys + at * x.p.head_dim * 2, values + at * x.p.head_dim * 2,
                                 state);
   }
-  ring.Release(x);
-  ring.Release(x);
+  ring.Release<W>(x);
+  ring.Release<W>(x);
 }
 
 // Key and value of the token's own position, which the stream cannot have brought: loaded first, used last.
@@ -215,7 +215,7 @@ __device__ __forceinline__ float* StateOf(const Context& x, int warp, int query)
   return reinterpret_cast<float*>(x.act) + (warp * kMaxQueries + query) * (x.p.head_dim + 2);
 }
 
-template <int kQueries>
+template <class W, int kQueries>
 __device__ __forceinline__ void AttendWarp(const Context& x, Ring& ring, const Cursor& c, int first, int last) {
   const LaneSplit split(x.p.head_dim, x.lane);
   AttendState<kQueries> state;
@@ -225,7 +225,7 @@ __device__ __forceinline__ void AttendWarp(const Context& x, Ring& ring, const C
   if (owns) own.Load(x, c, split);
   state.Load(x, split, first, last);
   for (int unit = c.unit; unit < x.unit_end; unit += x.p.splits * kWarps) {
-    AttendUnit(x, ring, split, unit, state);
+    AttendUnit<W>(x, ring, split, unit, state);
   }
   if (owns) own.Attend(split, state);
   state.MergeLanes(split);
@@ -300,6 +300,7 @@ __device__ __forceinline__ void MergeBlocks(const Context& x, const Cursor& c, i
 }
 
 // The whole op for one block; `c` stands at it.
+template <class W>
 __device__ __forceinline__ void Attend(const Context& x, Ring& ring, const Cursor& c) {
   const TokenParams& p = x.p;
   if (c.task >= p.tasks) return;
@@ -309,13 +310,13 @@ __device__ __forceinline__ void Attend(const Context& x, Ring& ring, const Curso
   const int last = min(first + kMaxQueries, (head + 1) * group) - 1;
   const int queries = last - first + 1;
   if (queries == 1) {
-    AttendWarp<1>(x, ring, c, first, last);
+    AttendWarp<W, 1>(x, ring, c, first, last);
   } else if (queries == 2) {
-    AttendWarp<2>(x, ring, c, first, last);
+    AttendWarp<W, 2>(x, ring, c, first, last);
   } else {
-    AttendWarp<4>(x, ring, c, first, last);
+    AttendWarp<W, 4>(x, ring, c, first, last);
   }
-  BlockSync();
+  __syncthreads();
   MergeWarps(x, c, first, queries);
   if (p.splits == 1) return;
   if (!LastToArrive(p.task_done + c.task, p.splits, reinterpret_cast<uint32_t*>(x.scratch) + 60)) return;

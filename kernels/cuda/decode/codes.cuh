@@ -77,7 +77,7 @@ struct Int8Blocks {
   static constexpr int kGroup = 0;
   static constexpr int kBlockBytes = BlockBytes(Format::kInt8, 0);
   static constexpr int kStepCols = kBlockCols;
-  static constexpr int kBlocksPerChunk = kChunkBytes / 2048;
+  static constexpr int kBlocksPerChunk = kBlockChunkBytes / 2048;
   static constexpr Format kFormat = Format::kInt8;
 
   static __device__ __forceinline__ uint32_t Even(uint32_t w) { return (w ^ 0x80808080u) & 0x00FF00FFu; }
@@ -112,7 +112,7 @@ struct Int4Blocks {
   static constexpr int kSumCols = kGroup_ == 0 ? 128 : kGroup_;
   static constexpr int kBlockBytes = BlockBytes(Format::kInt4, kGroup_);
   static constexpr int kStepCols = kBlockCols;
-  static constexpr int kBlocksPerChunk = kChunkBytes / 1024;
+  static constexpr int kBlocksPerChunk = kBlockChunkBytes / 1024;
   static constexpr Format kFormat = Format::kInt4;
 
   static __device__ __forceinline__ void Multiply(float (&d)[4], uint32_t w, uint32_t b0, uint32_t b1) {
@@ -167,7 +167,7 @@ struct Int8BlocksInt8Vector {
   static constexpr int kSumCols = 0;
   static constexpr int kBlockBytes = BlockBytes(Format::kInt8, 0);
   static constexpr int kStepCols = kBlockCols;
-  static constexpr int kBlocksPerChunk = kChunkBytes / 2048;
+  static constexpr int kBlocksPerChunk = kBlockChunkBytes / 2048;
   static constexpr Format kFormat = Format::kInt8;
 
   static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, uint2* b,
@@ -194,7 +194,7 @@ struct Int4BlocksInt8Vector {
   static constexpr int kSumCols = 128;
   static constexpr int kBlockBytes = BlockBytes(Format::kInt4, 0);
   static constexpr int kStepCols = kBlockCols;
-  static constexpr int kBlocksPerChunk = kChunkBytes / 1024;
+  static constexpr int kBlocksPerChunk = kBlockChunkBytes / 1024;
   static constexpr Format kFormat = Format::kInt4;
 
   static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, uint2* b,
@@ -218,15 +218,14 @@ struct Int4BlocksInt8Vector {
   }
 };
 
-// The `count` blocks of a chunk. A full chunk is straight code, so that its loads and products overlap; two sets of
-// registers for the vector let one block load while the other multiplies.
+// The `count` blocks of a chunk. A full chunk is straight code, so that its loads and products overlap.
 template <class W, class Vector>
 __device__ __forceinline__ void AccumulateBlocks(uint32_t slot, int count, int block, const Activations& x, int lane,
-                                                 Vector (&b)[8], typename W::Sums& sums) {
+                                                 Vector (&b)[4], typename W::Sums& sums) {
   if (count >= W::kBlocksPerChunk) {
 #pragma unroll
     for (int i = 0; i < W::kBlocksPerChunk; ++i) {
-      W::Block(slot + i * W::kBlockBytes, block + i, x, lane, b + (i & 1) * 4, sums);
+      W::Block(slot + i * W::kBlockBytes, block + i, x, lane, b, sums);
     }
     return;
   }

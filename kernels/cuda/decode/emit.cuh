@@ -129,11 +129,11 @@ __device__ __forceinline__ void Emit(const Context& x, const Cursor& c, const Ro
                                      unsigned long long& best) {
   if (!pair.has_first) return;  // then there is no second either
   using Word = typename W::Sums::Word;
-  const auto* part = reinterpret_cast<const Word*>(x.part) + threadIdx.x / 8 * (kWarps * kTileRows) + threadIdx.x % 8;
+  const auto* part = reinterpret_cast<const Word*>(x.part) + threadIdx.x / 8 * (kSlices * kTileRows) + threadIdx.x % 8;
   Word low = part[0];
   Word high = part[8];
 #pragma unroll
-  for (int w = 1; w < kWarps; ++w) {
+  for (int w = 1; w < kSlices; ++w) {
     low += part[w * kTileRows];
     high += part[w * kTileRows + 8];
   }

@@ -1,6 +1,6 @@
 // The stream of a warp: every weight and cache byte that it will need in this token, in order, whatever waits for what.
-// Each warp has a ring of slots of its own and a second warp that refills a slot as soon as it has been used, so that
-// memory stays busy while blocks wait for one another: weights and past keys depend on nothing in this token.
+// Each warp has a ring of slots of its own and refills a slot as soon as it has used it, so that memory stays busy
+// while blocks wait for one another: weights and past keys depend on nothing in this token.
 #pragma once
 
 #include "kernels/cuda/decode/codes.cuh"
@@ -16,7 +16,7 @@ struct Context {
   const TokenParams& p;
   const LayerTable* table;  // in shared memory
   unsigned char* act;       // staged vector, or the states of attention
-  uint32_t* part;           // [kMaxTiles][kWarps][16] sums of warps
+  uint32_t* part;           // [kMaxTiles][kSlices][16] sums of warps
   float* rope;              // cos, then sin, of this position
   float* scratch;           // [64] reductions
   uint32_t ring;            // first slot of this warp
@@ -48,8 +48,8 @@ __device__ __forceinline__ int TakeTurn(int& base, int items, int grid, int cta)
   return mine;
 }
 
-// Enters c.op of c.layer; false if this warp has nothing to stream in it. c.tile is then still the first tile of the
-// block, since its sums are needed.
+// Enters c.op of c.layer; false if this warp has nothing to stream in it. c.tile is then still where its team would
+// start.
 template <class W>
 __device__ __forceinline__ bool Open(const Context& x, Cursor& c) {
   const TokenParams& p = x.p;
@@ -62,9 +62,10 @@ __device__ __forceinline__ bool Open(const Context& x, Cursor& c) {
     return c.unit < x.unit_end;
   }
   const OpShape& s = p.op[MatrixOf(c.op)];
-  c.tile = TakeTurn(c.base, s.tiles_mod, p.grid, x.cta);
-  c.begin = s.blocks * x.warp / kWarps;
-  c.end = s.blocks * (x.warp + 1) / kWarps;
+  const int slice = x.warp % kSlices;
+  c.tile = TakeTurn(c.base, s.tiles_mod, p.grid, x.cta) + x.warp / kSlices * p.grid;
+  c.begin = s.blocks * slice / kSlices;
+  c.end = s.blocks * (slice + 1) / kSlices;
   c.block = c.begin;
   c.source = c.op == kHeadOp ? p.head : x.table[c.layer].data[MatrixOf(c.op)];
   return c.tile < s.tiles && c.begin < c.end;
@@ -148,32 +149,22 @@ __device__ __forceinline__ void Feed(const Context& x, Cursor& c, uint32_t slot,
   }
   if (c.block < c.end) return;
   c.block = c.begin;
-  c.tile += x.p.grid;
+  c.tile += x.p.grid * kGroups;
   if (c.tile >= s.tiles) NextOp<W>(x, c);
 }
 
-// What the feeding warp of a ring does until the token ends.
-template <class W>
-__device__ __forceinline__ void Produce(const Context& x) {
-  Cursor c;
-  Begin<W>(x, c);
-  int at = 0;
-  uint32_t parity = 1;  // of the phase before the first: all slots are free
-  while (c.op != kEndOp) {
-    BarrierWait(x.barriers + (x.p.slots + at) * 8, parity);
-    Feed<W>(x, c, x.ring + at * x.p.slot_bytes, x.barriers + at * 8);
-    if (++at == x.p.slots) {
-      at = 0;
-      parity ^= 1;
-    }
-  }
-  asm volatile("cp.async.wait_all;" ::: "memory");
-}
-
-// The reading end of a ring.
+// The reading end of a warp's ring, with the cursor that keeps it full.
 struct Ring {
+  Cursor feed;
   int at = 0;
   uint32_t parity = 0;
+
+  template <class W>
+  __device__ __forceinline__ void Fill(const Context& x) {
+    Begin<W>(x, feed);
+#pragma unroll 1
+    for (int i = 0; i < x.p.slots; ++i) Feed<W>(x, feed, x.ring + i * x.p.slot_bytes, x.barriers + i * 8);
+  }
 
   // Waits for the next slot and returns its address.
   __device__ __forceinline__ uint32_t Take(const Context& x) {
@@ -189,10 +180,11 @@ struct Ring {
     return x.ring + next * x.p.slot_bytes;
   }
 
-  // The warp has read the slot just taken: it may be filled again.
+  // The warp has read the slot just taken: refills it.
+  template <class W>
   __device__ __forceinline__ void Release(const Context& x) {
     __syncwarp();
-    if (x.lane == 0) BarrierArrive(x.barriers + (x.p.slots + at) * 8);
+    Feed<W>(x, feed, x.ring + at * x.p.slot_bytes, x.barriers + at * 8);
     if (++at == x.p.slots) {
       at = 0;
       parity ^= 1;

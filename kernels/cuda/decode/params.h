@@ -9,19 +9,26 @@
 
 namespace uaqf::cuda {
 
-#ifndef UAQF_DECODE_WARPS
-#define UAQF_DECODE_WARPS 8
+#ifndef UAQF_DECODE_GROUPS
+#define UAQF_DECODE_GROUPS 2
 #endif
 #ifndef UAQF_DECODE_CHUNK
 #define UAQF_DECODE_CHUNK 4096
 #endif
+#ifndef UAQF_BLOCK_CHUNK
+#define UAQF_BLOCK_CHUNK 4096
+#endif
 
-inline constexpr int kWarps = UAQF_DECODE_WARPS;
+// Warps that share out the columns of a tile.
+inline constexpr int kSlices = 8;
+// Teams of kSlices warps, each with tiles of its own: four warps a scheduler are what it takes to hide the latency of
+// the tensor cores and of shared memory.
+inline constexpr int kGroups = UAQF_DECODE_GROUPS;
+inline constexpr int kWarps = kSlices * kGroups;
 inline constexpr int kDecodeThreads = kWarps * 32;
-// Each of them has a warp beside it that keeps its ring full.
-inline constexpr int kLaunchThreads = 2 * kDecodeThreads;
-// About so many bytes are one asynchronous copy of a warp.
+// About so many bytes are one asynchronous copy of a warp: of FP16 rows and of the cache, and of blocks of codes.
 inline constexpr int kChunkBytes = UAQF_DECODE_CHUNK;
+inline constexpr int kBlockChunkBytes = UAQF_BLOCK_CHUNK;
 // Columns of an FP16 chunk of 16 rows.
 inline constexpr int kRowChunkCols = kChunkBytes / 32;
 // Tiles whose sums wait in shared memory for one reduction over the warps.

@@ -91,18 +91,6 @@ __device__ __forceinline__ void CopyRun(uint32_t target, const uint8_t* source, 
 #endif
 }
 
-// Warps that only feed leave registers to those that compute. Whole warpgroups.
-__device__ __forceinline__ void GiveRegisters() {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  asm volatile("setmaxnreg.dec.sync.aligned.u32 56;");
-#endif
-}
-__device__ __forceinline__ void TakeRegisters() {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  asm volatile("setmaxnreg.inc.sync.aligned.u32 200;");
-#endif
-}
-
 __device__ __forceinline__ void PrefetchL2(const void* pointer) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(pointer));
 }

@@ -8,9 +8,6 @@ namespace uaqf::cuda {
 // Polls before a barrier gives up: seconds. A hang then is an error that the host sees.
 inline constexpr int kMaxPolls = 1 << 23;
 
-// Of the warps that compute; those that feed run free.
-__device__ __forceinline__ void BlockSync() { asm volatile("bar.sync 1, %0;" ::"n"(kDecodeThreads) : "memory"); }
-
 template <bool kMaximum>
 __device__ __forceinline__ float BlockReduce(const Context& x, float value, float* scratch) {
 #pragma unroll
@@ -19,7 +16,7 @@ __device__ __forceinline__ float BlockReduce(const Context& x, float value, floa
     value = kMaximum ? fmaxf(value, other) : value + other;
   }
   if (x.lane == 0) scratch[x.warp] = value;
-  BlockSync();
+  __syncthreads();
   float result = scratch[0];
 #pragma unroll
   for (int w = 1; w < kWarps; ++w) result = kMaximum ? fmaxf(result, scratch[w]) : result + scratch[w];
@@ -33,7 +30,7 @@ __device__ __forceinline__ void Trace(const Context& x, int layer, int op, int e
 
 // One thread says, for all of its block, that what the block wrote may be read.
 __device__ __forceinline__ void GridArrive(const Context& x) {
-  BlockSync();
+  __syncthreads();
   if (threadIdx.x == 0) {
     AddRelease(&x.p.state->arrivals);
   }
@@ -47,19 +44,19 @@ __device__ __forceinline__ void GridWait(const Context& x, uint32_t target) {
       if (++polls == kMaxPolls) __trap();
     }
   }
-  BlockSync();
+  __syncthreads();
 }
 
 // True in all threads of the block that is the last of `blocks` to come here, and sees what the others wrote. The
 // counter is then zero again.
 __device__ __forceinline__ bool LastToArrive(uint32_t* counter, uint32_t blocks, uint32_t* flag) {
-  BlockSync();
+  __syncthreads();
   if (threadIdx.x == 0) {
     const bool last = AddAcquireRelease(counter) == blocks - 1;
     if (last) *counter = 0;
     *flag = last;
   }
-  BlockSync();
+  __syncthreads();
   return *flag != 0;
 }
 

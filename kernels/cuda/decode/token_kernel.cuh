@@ -9,42 +9,48 @@
 namespace uaqf::cuda {
 
 // Bytes of shared memory after the ring and the staged vector.
-__host__ __device__ inline int PartBytes() { return kMaxTiles * kWarps * kTileRows * 4; }
+__host__ __device__ inline int PartBytes() { return kMaxTiles * kSlices * kTileRows * 4; }
 __host__ __device__ inline int TableBytes(int layers) { return layers * static_cast<int>(sizeof(LayerTable)); }
 __host__ __device__ inline int SharedBytes(const TokenParams& p) {
   return p.slots * p.slot_bytes * kWarps + p.act_bytes + PartBytes() + TableBytes(p.layers) + 64 * 4 +
-         (p.head_dim * 4 + 15) / 16 * 16 + p.slots * kWarps * 16;
+         (p.head_dim * 4 + 15) / 16 * 16 + p.slots * kWarps * 8;
 }
 
 // A matrix product: all tiles of this block. The vector has been staged.
 template <class W>
 __device__ __forceinline__ void Multiply(const Context& x, Ring& ring, Cursor& c, RowPair pair, float scale,
-                                         unsigned long long& best) {
+                                         unsigned long long& best, const auto& release) {
   const OpShape& s = x.p.op[MatrixOf(c.op)];
   const Activations vector = {
       SharedAddress(x.act) + (W::kInt8Vector ? (x.lane & 3) * 8 : (x.lane & 3) * 16 + (x.lane & 4 ? x.p.low_offset : 0)),
       SharedAddress(x.act) + x.p.sums_offset, x.lane < (W::kInt8Vector ? 4 : 8)};
-  typename W::Vector b[8] = {};
-  int local = 0;
-  int first = c.tile;
+  typename W::Vector b[4] = {};
+  const int team = x.warp / kSlices;
+  int first = c.tile - team * x.p.grid;  // of the block's tiles whose sums are in x.part
+  int local = 0;                         // among them
+#pragma unroll 1
   for (int tile = first; tile < s.tiles; tile += x.p.grid) {
-    typename W::Sums sums;
-    for (int block = c.begin; block < c.end; block += W::kBlocksPerChunk) {
-      const uint32_t slot = ring.Take(x);
-      AccumulateBlocks<W>(slot, c.end - block, block, vector, x.lane, b, sums);
-      ring.Release(x);
-    }
-    if ((x.lane & 3) == 0) {
-      auto* out = reinterpret_cast<typename W::Sums::Word*>(x.part) + (local * kWarps + x.warp) * kTileRows;
-      out[x.lane >> 2] = sums.low;
-      out[8 + (x.lane >> 2)] = sums.high;
+    if (local % kGroups == team) {
+      typename W::Sums sums;
+#pragma unroll 1
+      for (int block = c.begin; block < c.end; block += W::kBlocksPerChunk) {
+        const uint32_t slot = ring.Take(x);
+        AccumulateBlocks<W>(slot, c.end - block, block, vector, x.lane, b, sums);
+        release();
+      }
+      if ((x.lane & 3) == 0) {
+        auto* out = reinterpret_cast<typename W::Sums::Word*>(x.part) +
+                    (local * kSlices + x.warp % kSlices) * kTileRows + (x.lane >> 2);
+        out[0] = sums.low;
+        out[8] = sums.high;
+      }
     }
     if (++local < kMaxTiles && tile + x.p.grid < s.tiles) continue;
-    BlockSync();
+    __syncthreads();
     Emit<W>(x, c, pair, scale, best);
     first = tile + x.p.grid;
     if (first >= s.tiles) break;
-    BlockSync();
+    __syncthreads();
     local = 0;
     pair = FindPair(x, c, first);
     LoadResidual(x, c, pair);
@@ -59,7 +65,7 @@ __device__ __forceinline__ RowPair Enter(const Context& x, Cursor& c, int layer,
   c.layer = layer;
   c.op = op;
   Open<W>(x, c);
-  RowPair pair = FindPair(x, c, c.tile);
+  RowPair pair = FindPair(x, c, c.tile - x.warp / kSlices * x.p.grid);
   if (norm != nullptr) weights.Load(norm, x.p.hidden);
   if (wait) GridWait(x, target);
   Trace(x, op == kHeadOp ? layer + 1 : layer, op == kHeadOp ? 0 : op, 1);
@@ -72,6 +78,7 @@ template <class W>
 __device__ __forceinline__ void RunLayers(const Context& x, Ring& ring, Cursor& c, uint32_t& target) {
   const TokenParams& p = x.p;
   unsigned long long none = 0;
+  const auto release = [&] { ring.Release<W>(x); };
   NormWeights weights;
 #pragma unroll 1
   for (int layer = 0; layer < p.layers; ++layer) {
@@ -83,7 +90,7 @@ __device__ __forceinline__ void RunLayers(const Context& x, Ring& ring, Cursor& 
         Open<W>(x, c);
         GridWait(x, target);
         Trace(x, layer, op, 1);
-        Attend(x, ring, c);
+        Attend<W>(x, ring, c);
         Trace(x, layer, op, 2);
       } else {
         const bool normed = op == kQkvOp || op == kGateUpOp;
@@ -92,9 +99,9 @@ __device__ __forceinline__ void RunLayers(const Context& x, Ring& ring, Cursor& 
         const int padded = p.op[MatrixOf(op)].blocks * W::kStepCols;
         const float scale = normed ? StageNormed<W>(x, layer, op, weights, padded)
                                    : StagePlain<W>(x, op == kOutOp ? p.attended : p.gated, padded);
-        BlockSync();
+        __syncthreads();
         Trace(x, layer, op, 2);
-        Multiply<W>(x, ring, c, pair, scale, none);
+        Multiply<W>(x, ring, c, pair, scale, none, release);
       }
       Trace(x, layer, op, 3);
       GridArrive(x);
@@ -112,9 +119,9 @@ __device__ __forceinline__ void Finish(const Context& x, unsigned long long best
     best = other > best ? other : best;
   }
   auto* scratch = reinterpret_cast<unsigned long long*>(x.scratch);
-  BlockSync();
+  __syncthreads();
   if (x.lane == 0) scratch[x.warp] = best;
-  BlockSync();
+  __syncthreads();
   if (threadIdx.x == 0) {
     for (int w = 1; w < kWarps; ++w) best = scratch[w] > best ? scratch[w] : best;
     p.best[x.cta] = best;
@@ -152,12 +159,12 @@ __device__ __forceinline__ Context Prepare(const TokenParams& p, unsigned char* 
   at += 64 * 4;
   auto* rope = reinterpret_cast<float*>(at);
   at += (p.head_dim * 4 + 15) / 16 * 16;
-  const int warp = threadIdx.x / 32 % kWarps;
+  const int warp = threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
   const LaneSplit split(p.head_dim, lane);
   Context x{p, table, act, part, rope, scratch};
   x.ring = SharedAddress(shared) + warp * p.slots * p.slot_bytes;
-  x.barriers = SharedAddress(at) + warp * p.slots * 16;
+  x.barriers = SharedAddress(at) + warp * p.slots * 8;
   x.policy = EvictFirstPolicy();
   x.cta = blockIdx.x;
   x.warp = warp;
@@ -167,38 +174,32 @@ __device__ __forceinline__ Context Prepare(const TokenParams& p, unsigned char* 
   x.unit_positions = split.positions * kScores;
   x.first_unit = WindowStart(x) / x.unit_positions;
   x.unit_end = (x.position + x.unit_positions - 1) / x.unit_positions;
-  for (int i = threadIdx.x; i < TableBytes(p.layers) / 16; i += kLaunchThreads) {
+  for (int i = threadIdx.x; i < TableBytes(p.layers) / 16; i += kDecodeThreads) {
     reinterpret_cast<uint4*>(table)[i] = reinterpret_cast<const uint4*>(p.table)[i];
   }
   return x;
 }
 
 template <class W>
-__global__ void __launch_bounds__(kLaunchThreads, 1) TokenKernel(const __grid_constant__ TokenParams p) {
+__global__ void __launch_bounds__(kDecodeThreads, 1) TokenKernel(const __grid_constant__ TokenParams p) {
   extern __shared__ __align__(128) unsigned char shared[];
   const Context x = Prepare(p, shared);
   if (x.position < 0 || x.position >= p.capacity || x.token < 0 || x.token >= p.vocab) {
     if (x.cta == 0 && threadIdx.x == 0) p.state->refused = 1;
     return;
   }
-  for (int i = threadIdx.x; i < p.head_dim; i += kLaunchThreads) {
+  for (int i = threadIdx.x; i < p.head_dim; i += kDecodeThreads) {
     const int half = p.head_dim / 2;
     x.rope[i] = i < half ? p.rope_cos[int64_t{x.position} * half + i] : p.rope_sin[int64_t{x.position} * half + i - half];
   }
-  const bool feeds = threadIdx.x >= kDecodeThreads;
-  if (feeds && x.lane == 0) {
-    for (int i = 0; i < 2 * p.slots; ++i) BarrierInit(x.barriers + i * 8);
+  if (x.lane == 0) {
+    for (int i = 0; i < p.slots; ++i) BarrierInit(x.barriers + i * 8);
     FenceForCopies();
   }
   __syncthreads();
-  if (feeds) {
-    GiveRegisters();
-    Produce<W>(x);
-    return;
-  }
-  TakeRegisters();
   uint32_t target = p.state->epoch;
   Ring ring;
+  ring.Fill<W>(x);
   Cursor c;
   RunLayers<W>(x, ring, c, target);
 
@@ -206,9 +207,9 @@ __global__ void __launch_bounds__(kLaunchThreads, 1) TokenKernel(const __grid_co
   unsigned long long best = 0;
   const RowPair pair = Enter<Fp16Rows>(x, c, p.layers - 1, kHeadOp, p.final_norm, weights, target, true);
   StageNormed<Fp16Rows>(x, p.layers, kHeadOp, weights, p.op[kHeadMatrix].blocks * kRowChunkCols);
-  BlockSync();
+  __syncthreads();
   Trace(x, p.layers, 0, 2);
-  Multiply<Fp16Rows>(x, ring, c, pair, 1.0f, best);
+  Multiply<Fp16Rows>(x, ring, c, pair, 1.0f, best, [&] { ring.Release<W>(x); });
   Trace(x, p.layers, 0, 3);
   Finish(x, best, target);
 }
