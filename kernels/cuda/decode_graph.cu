@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kMaxSplits = 32;
 constexpr int kQueriesPerTask = 4;
+constexpr int kDefaultAhead = 4;
 
 int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -222,6 +223,8 @@ Status DecodeGraph::Create(const DecodeModel& model, cudaStream_t stream, std::u
                      launch.params.attend_blocks, multiprocessors);
   }
   UAQF_CUDA_CHECK(SetShared(launch.kernel, available, model.config.max_slots, &launch.params, &launch.shared_bytes));
+  const int ahead = model.config.ahead;
+  launch.params.ahead = ahead == 0 ? kDefaultAhead : ahead < 0 ? 0 : ahead;
   UAQF_CUDA_CHECK(graph->Allocate(model));
   UAQF_CUDA_CHECK(graph->Capture());
   *out = std::move(graph);
@@ -253,6 +256,7 @@ Status DecodeGraph::Allocate(const DecodeModel& model) {
   const int64_t attention = RoundUp(int64_t{p.heads} * p.head_dim, 256);
   UAQF_CUDA_CHECK(Reserve(&p.residual, RoundUp(p.hidden, 256)));
   UAQF_CUDA_CHECK(Reserve(&p.query, attention));
+  UAQF_CUDA_CHECK(Reserve(&p.own, 2 * int64_t{p.kv_heads} * p.head_dim));
   UAQF_CUDA_CHECK(Reserve(&p.attended, attention));
   UAQF_CUDA_CHECK(Reserve(&p.gated, RoundUp(p.ff, 256)));
   UAQF_CUDA_CHECK(Reserve(&p.logits, p.vocab));
