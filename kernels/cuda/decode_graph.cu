@@ -16,7 +16,6 @@ namespace {
 
 constexpr int kMaxSplits = 32;
 constexpr int kQueriesPerTask = 4;
-constexpr int kDefaultAhead = 4;
 
 int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -223,8 +222,6 @@ Status DecodeGraph::Create(const DecodeModel& model, cudaStream_t stream, std::u
                      launch.params.attend_blocks, multiprocessors);
   }
   UAQF_CUDA_CHECK(SetShared(launch.kernel, available, model.config.max_slots, &launch.params, &launch.shared_bytes));
-  const int ahead = model.config.ahead;
-  launch.params.ahead = ahead == 0 ? kDefaultAhead : ahead < 0 ? 0 : ahead;
   UAQF_CUDA_CHECK(graph->Allocate(model));
   UAQF_CUDA_CHECK(graph->Capture());
   *out = std::move(graph);

@@ -26,7 +26,6 @@ struct DecodeConfig {
   float attention_scale = 0;     // usually 1 / sqrt(head_dim)
   bool int8_activations = false;  // inputs of the block matrices quantized per token; row scales only
   int max_slots = 0;              // for experiments: chunks in flight of a warp at most; 0: as many as fit
-  int ahead = 0;                  // chunks of a warp on their way to L2 beyond those; 0: the default, negative: none
   bool trace = false;             // for experiments: record clocks, see DecodeGraph::PrintTrace
 };
 

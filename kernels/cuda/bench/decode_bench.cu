@@ -41,7 +41,6 @@ struct Options {
   int tokens = 512;
   int runs = 2;
   int slots = 0;
-  int ahead = 0;
   bool trace = false;
 };
 
@@ -80,7 +79,6 @@ Status BenchKind(const Shape& s, const WeightKind& kind, const Options& o, doubl
   c.window = s.window;
   c.capacity = o.from + o.tokens;
   c.max_slots = o.slots;
-  c.ahead = o.ahead;
   c.trace = o.trace;
   std::unique_ptr<SyntheticModel> synthetic;
   UAQF_CUDA_CHECK(SyntheticModel::Create(c, kind, 7, stream, &synthetic));
@@ -136,7 +134,6 @@ int main(int argc, char** argv) {
     if (flag == "--from") o.from = std::atoi(argv[i + 1]);
     if (flag == "--tokens") o.tokens = std::atoi(argv[i + 1]);
     if (flag == "--slots") o.slots = std::atoi(argv[i + 1]);
-    if (flag == "--ahead") o.ahead = std::atoi(argv[i + 1]);
     if (flag == "--trace") o.trace = std::atoi(argv[i + 1]) != 0;
     if (flag == "--runs") o.runs = std::atoi(argv[i + 1]);
   }

@@ -112,20 +112,8 @@ __device__ __forceinline__ void CopyRows(const Context& x, const Cursor& c, cons
   CommitSixteens(barrier, x.lane);
 }
 
-// The same rows to L2: a lane a line of 128 bytes.
-__device__ __forceinline__ void PrefetchRows(const Context& x, const Cursor& c, const OpShape& s) {
-  constexpr int kLines = kRowChunkCols * 2 / 128;
-  int first;
-  int second;
-  s.map.Halves(c.tile, &first, &second);
-  const int row = x.lane / kLines;
-  const int logical = min((row < 8 ? first : second - 8) + row, s.map.rows - 1);
-  const int64_t column = c.block * kRowChunkCols * 2 + x.lane % kLines * 128;
-  if (row < kTileRows && column < s.row_bytes) PrefetchL2(c.source + logical * s.row_bytes + column);
-}
-
 // Keys or values of a unit of consecutive positions of one head.
-template <class W, bool kToL2>
+template <class W>
 __device__ __forceinline__ void CopyCache(const Context& x, const Cursor& c, uint32_t slot, uint32_t barrier) {
   const TokenParams& p = x.p;
   const LayerTable& layer = x.table[c.layer];
@@ -133,21 +121,16 @@ __device__ __forceinline__ void CopyCache(const Context& x, const Cursor& c, uin
   const int count = min(x.unit_positions, p.capacity - from);
   const int64_t head = c.task / p.tasks_per_head;
   const __half* source = (c.values ? layer.values : layer.keys) + (head * p.capacity + from) * p.head_dim;
-  const auto* bytes = reinterpret_cast<const uint8_t*>(source);
-  if constexpr (kToL2) {
-    PrefetchRun(bytes, count * p.head_dim * 2, x.lane);
-    return;
-  }
   if constexpr (W::kRows) FenceForCopies();  // the slot was last written by ordinary copies
-  CopyRun(slot, bytes, count * p.head_dim * 2, barrier, x.lane, x.policy);
+  CopyRun(slot, reinterpret_cast<const uint8_t*>(source), count * p.head_dim * 2, barrier, x.lane, x.policy);
 }
 
-// Starts the copy at the cursor into a slot, or with kToL2 to L2 only, and moves the cursor on. Whole warp.
-template <class W, bool kToL2>
+// Starts the copy at the cursor into a slot, and moves the cursor on. Whole warp.
+template <class W>
 __device__ __forceinline__ void Feed(const Context& x, Cursor& c, uint32_t slot, uint32_t barrier) {
   if (c.op == kEndOp) return;
   if (c.op == kAttendOp) {
-    CopyCache<W, kToL2>(x, c, slot, barrier);
+    CopyCache<W>(x, c, slot, barrier);
     c.values = !c.values;
     if (c.values) return;
     c.unit += x.p.splits * kWarps;
@@ -156,20 +139,12 @@ __device__ __forceinline__ void Feed(const Context& x, Cursor& c, uint32_t slot,
   }
   const OpShape& s = x.p.op[MatrixOf(c.op)];
   if (W::kRows || c.op == kHeadOp) {
-    if constexpr (kToL2) {
-      PrefetchRows(x, c, s);
-    } else {
-      CopyRows(x, c, s, slot, barrier);
-    }
+    CopyRows(x, c, s, slot, barrier);
     ++c.block;
   } else {
     const int count = min(W::kBlocksPerChunk, c.end - c.block);
     const uint8_t* source = c.source + (int64_t{c.tile} * s.blocks + c.block) * W::kBlockBytes;
-    if constexpr (kToL2) {
-      PrefetchRun(source, count * W::kBlockBytes, x.lane);
-    } else {
-      CopyRun(slot, source, count * W::kBlockBytes, barrier, x.lane, x.policy);
-    }
+    CopyRun(slot, source, count * W::kBlockBytes, barrier, x.lane, x.policy);
     c.block += count;
   }
   if (c.block < c.end) return;
@@ -178,11 +153,9 @@ __device__ __forceinline__ void Feed(const Context& x, Cursor& c, uint32_t slot,
   if (c.tile >= s.tiles) NextOp<W>(x, c);
 }
 
-// The reading end of a warp's ring, with the cursor that keeps it full and one that runs ahead of it into L2: while
-// blocks wait for one another the ring fills up, and memory would fall idle.
+// The reading end of a warp's ring, with the cursor that keeps it full.
 struct Ring {
   Cursor feed;
-  Cursor ahead;
   int at = 0;
   uint32_t parity = 0;
 
@@ -190,10 +163,7 @@ struct Ring {
   __device__ __forceinline__ void Fill(const Context& x) {
     Begin<W>(x, feed);
 #pragma unroll 1
-    for (int i = 0; i < x.p.slots; ++i) Feed<W, false>(x, feed, x.ring + i * x.p.slot_bytes, x.barriers + i * 8);
-    ahead = feed;
-#pragma unroll 1
-    for (int i = 0; i < x.p.ahead; ++i) Feed<W, true>(x, ahead, 0, 0);
+    for (int i = 0; i < x.p.slots; ++i) Feed<W>(x, feed, x.ring + i * x.p.slot_bytes, x.barriers + i * 8);
   }
 
   // Waits for the next slot and returns its address.
@@ -214,8 +184,7 @@ struct Ring {
   template <class W>
   __device__ __forceinline__ void Release(const Context& x) {
     __syncwarp();
-    Feed<W, false>(x, feed, x.ring + at * x.p.slot_bytes, x.barriers + at * 8);
-    if (x.p.ahead > 0) Feed<W, true>(x, ahead, 0, 0);
+    Feed<W>(x, feed, x.ring + at * x.p.slot_bytes, x.barriers + at * 8);
     if (++at == x.p.slots) {
       at = 0;
       parity ^= 1;

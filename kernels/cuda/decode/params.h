@@ -102,7 +102,6 @@ struct TokenParams {
   // Shared memory.
   int slots;
   int slot_bytes;
-  int ahead;  // chunks that a warp has on the way to L2 beyond its ring
   int low_offset;   // of the low halves of activations, from the high ones
   int sums_offset;  // of their sums, from the high halves
   int act_bytes;

@@ -95,15 +95,6 @@ __device__ __forceinline__ void PrefetchL2(const void* pointer) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(pointer));
 }
 
-// A contiguous run, 16-byte aligned, on its way to L2. Whole warp.
-__device__ __forceinline__ void PrefetchRun(const uint8_t* source, uint32_t bytes, int lane) {
-#if __CUDA_ARCH__ >= 900
-  if (lane == 0) asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(source), "r"(bytes) : "memory");
-#else
-  for (uint32_t at = lane * 128; at < bytes; at += 4096) PrefetchL2(source + at);
-#endif
-}
-
 // Writing for other blocks. A fence would wait for every copy that the multiprocessor has in flight, microseconds of
 // weights; an exchange comes back as soon as it has been done in L2, where all blocks read. So a block may say that its
 // values can be read once all its exchanges are back.

@@ -90,7 +90,7 @@ bool MakeLayer(const Case& c, const CheckKind& kind, int written, uint64_t seed,
 std::unique_ptr<HostModel> MakeModel(const Case& c, const CheckKind& kind, int written) {
   auto m = std::make_unique<HostModel>();
   m->config = {c.layers, c.hidden, c.heads, c.kv_heads, c.head_dim, c.ff, c.vocab, c.capacity, c.window, 1e-5f,
-               1.0f / std::sqrt(static_cast<float>(c.head_dim)), kind.int8_activations, 0, 0, false};
+               1.0f / std::sqrt(static_cast<float>(c.head_dim)), kind.int8_activations, 0, false};
   m->int8 = kind.int8_activations;
   m->layers.resize(static_cast<size_t>(c.layers));
   m->device_layers.resize(static_cast<size_t>(c.layers));
