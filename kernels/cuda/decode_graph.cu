@@ -253,6 +253,7 @@ Status DecodeGraph::Allocate(const DecodeModel& model) {
   const int64_t attention = RoundUp(int64_t{p.heads} * p.head_dim, 256);
   UAQF_CUDA_CHECK(Reserve(&p.residual, RoundUp(p.hidden, 256)));
   UAQF_CUDA_CHECK(Reserve(&p.query, attention));
+  UAQF_CUDA_CHECK(Reserve(&p.own, 2 * int64_t{p.kv_heads} * p.head_dim));
   UAQF_CUDA_CHECK(Reserve(&p.attended, attention));
   UAQF_CUDA_CHECK(Reserve(&p.gated, RoundUp(p.ff, 256)));
   UAQF_CUDA_CHECK(Reserve(&p.logits, p.vocab));

@@ -185,27 +185,28 @@ __device__ __forceinline__ void AttendUnit(const Context& x, Ring& ring, const L
 
 // Key and value of the token's own position, which the stream cannot have brought: loaded first, used last.
 struct OwnPosition {
-  uint4 key = {};
-  uint4 value = {};
+  Unpacked key = {};
+  Unpacked value = {};
 
   __device__ __forceinline__ void Load(const Context& x, const Cursor& c, const LaneSplit& split) {
-    const LayerTable& layer = x.table[c.layer];
-    const int64_t head = c.task / x.p.tasks_per_head;
-    const int64_t at = (head * x.p.capacity + x.position) * x.p.head_dim + split.dim;
     if (!split.on) return;
-    key = __ldcg(reinterpret_cast<const uint4*>(layer.keys + at));
-    value = __ldcg(reinterpret_cast<const uint4*>(layer.values + at));
+    const float* source = x.p.own + c.task / x.p.tasks_per_head * x.p.head_dim + split.dim;
+#pragma unroll
+    for (int d = 0; d < 8; ++d) {
+      key.v[d] = __ldcg(source + d);
+      value.v[d] = __ldcg(source + x.p.kv_heads * x.p.head_dim + d);
+    }
   }
 
   template <int kQueries>
   __device__ __forceinline__ void Attend(const LaneSplit& split, AttendState<kQueries>& state) const {
     float score[kQueries];
-    state.Score(split, Unpack8(key), score);
+    state.Score(split, key, score);
     if (split.sub != 0) return;
 #pragma unroll
     for (int j = 0; j < kQueries; ++j) {
       state.Raise(j, score[j]);
-      state.Add(j, exp2f(score[j] - state.maximum[j]), Unpack8(value));
+      state.Add(j, exp2f(score[j] - state.maximum[j]), value);
     }
   }
 };
@@ -262,14 +263,15 @@ __device__ __forceinline__ void MergeWarps(const Context& x, const Cursor& c, in
       out = fmaf(factor, state[2 + d], out);
     }
     if (p.splits == 1) {
-      p.attended[(first + j) * p.head_dim + d] = out / sum;
+      Settle(Publish(p.attended + (first + j) * p.head_dim + d, out / sum));
       continue;
     }
     const int64_t at = (int64_t{c.task} * p.splits + c.split) * kMaxQueries + j;
-    p.part_out[at * p.head_dim + d] = out;
+    uint32_t before = Publish(p.part_out + at * p.head_dim + d, out);
     if (d == 0) {
-      reinterpret_cast<float2*>(p.part_stats)[at] = {maximum, sum};
+      before |= Publish(p.part_stats + at * 2, maximum) | Publish(p.part_stats + at * 2 + 1, sum);
     }
+    Settle(before);
   }
 }
 
@@ -295,7 +297,7 @@ __device__ __forceinline__ void MergeBlocks(const Context& x, const Cursor& c, i
       sum = fmaf(sum, old_factor, stats.y * new_factor);
       out = fmaf(out, old_factor, value * new_factor);
     }
-    p.attended[(first + j) * p.head_dim + d] = out / sum;
+    Settle(Publish(p.attended + (first + j) * p.head_dim + d, out / sum));
   }
 }
 
@@ -319,7 +321,7 @@ __device__ __forceinline__ void Attend(const Context& x, Ring& ring, const Curso
   __syncthreads();
   MergeWarps(x, c, first, queries);
   if (p.splits == 1) return;
-  if (!LastToArrive(p.task_done + c.task, p.splits, reinterpret_cast<uint32_t*>(x.scratch) + 60)) return;
+  if (!LastToArrive<false>(p.task_done + c.task, p.splits, reinterpret_cast<uint32_t*>(x.scratch) + 60)) return;
   MergeBlocks(x, c, first, queries);
 }
 

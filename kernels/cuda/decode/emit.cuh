@@ -58,34 +58,40 @@ __device__ __forceinline__ void LoadResidual(const Context& x, const Cursor& c, 
   if (pair.has_second) pair.residual[1] = HiddenAt(x, layer, pair.second);
 }
 
-__device__ __forceinline__ void EmitQkv(const Context& x, const Cursor& c, const RowPair& pair, float a, float b) {
+__device__ __forceinline__ uint32_t EmitQkv(const Context& x, const Cursor& c, const RowPair& pair, float a, float b) {
   const TokenParams& p = x.p;
   const LayerTable& layer = x.table[c.layer];
   const int query_rows = p.heads * p.head_dim;
   const int rotated = (p.heads + p.kv_heads) * p.head_dim;
   const int dim = pair.first % p.head_dim;
+  uint32_t before = 0;
   if (pair.first >= rotated) {
     for (int i = 0; i < 2; ++i) {
       if (!(i == 0 ? pair.has_first : pair.has_second)) continue;
       const int row = (i == 0 ? pair.first : pair.second) - rotated;
       const int64_t head = row / p.head_dim;
-      layer.values[(head * p.capacity + x.position) * p.head_dim + row % p.head_dim] = __float2half_rn(i == 0 ? a : b);
+      const __half value = __float2half_rn(i == 0 ? a : b);
+      layer.values[(head * p.capacity + x.position) * p.head_dim + row % p.head_dim] = value;
+      before |= Publish(p.own + p.kv_heads * p.head_dim + row, __half2float(value));
     }
-    return;
+    return before;
   }
   const float cosine = x.rope[dim];
   const float sine = x.rope[p.head_dim / 2 + dim];
   const float turned_a = a * cosine - b * sine;
   const float turned_b = b * cosine + a * sine;
   if (pair.first < query_rows) {
-    p.query[pair.first] = turned_a;
-    p.query[pair.second] = turned_b;
+    before = Publish(p.query + pair.first, turned_a) | Publish(p.query + pair.second, turned_b);
   } else {
     const int64_t head = (pair.first - query_rows) / p.head_dim;
     __half* key = layer.keys + (head * p.capacity + x.position) * p.head_dim + dim;
-    key[0] = __float2half_rn(turned_a);
-    key[p.head_dim / 2] = __float2half_rn(turned_b);
+    const __half rounded[2] = {__float2half_rn(turned_a), __float2half_rn(turned_b)};
+    key[0] = rounded[0];
+    key[p.head_dim / 2] = rounded[1];
+    before = Publish(p.own + pair.first - query_rows, __half2float(rounded[0])) |
+             Publish(p.own + pair.second - query_rows, __half2float(rounded[1]));
   }
+  return before;
 }
 
 // Orders like the value, then like the lowest id; NaN never wins.
@@ -100,12 +106,13 @@ __device__ __forceinline__ void Offer(unsigned long long& best, float logit, int
 __device__ __forceinline__ void EmitPair(const Context& x, const Cursor& c, const RowPair& pair, float a, float b,
                                          unsigned long long& best) {
   const TokenParams& p = x.p;
+  uint32_t before = 0;
   switch (c.op) {
     case kQkvOp:
-      EmitQkv(x, c, pair, a, b);
+      before = EmitQkv(x, c, pair, a, b);
       break;
     case kGateUpOp:
-      p.gated[pair.first] = a / (1.0f + expf(-a)) * b;
+      before = Publish(p.gated + pair.first, a / (1.0f + expf(-a)) * b);
       break;
     case kHeadOp:
       if (pair.has_first) {
@@ -118,9 +125,10 @@ __device__ __forceinline__ void EmitPair(const Context& x, const Cursor& c, cons
       }
       break;
     default:
-      if (pair.has_first) p.residual[pair.first] = pair.residual[0] + a;
-      if (pair.has_second) p.residual[pair.second] = pair.residual[1] + b;
+      if (pair.has_first) before = Publish(p.residual + pair.first, pair.residual[0] + a);
+      if (pair.has_second) before |= Publish(p.residual + pair.second, pair.residual[1] + b);
   }
+  Settle(before);
 }
 
 // Adds up what the warps have left in x.part and emits it.

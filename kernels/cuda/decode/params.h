@@ -10,7 +10,7 @@
 namespace uaqf::cuda {
 
 #ifndef UAQF_DECODE_GROUPS
-#define UAQF_DECODE_GROUPS 2
+#define UAQF_DECODE_GROUPS 1
 #endif
 #ifndef UAQF_DECODE_CHUNK
 #define UAQF_DECODE_CHUNK 4096
@@ -21,8 +21,7 @@ namespace uaqf::cuda {
 
 // Warps that share out the columns of a tile.
 inline constexpr int kSlices = 8;
-// Teams of kSlices warps, each with tiles of its own: four warps a scheduler are what it takes to hide the latency of
-// the tensor cores and of shared memory.
+// Teams of kSlices warps, each with tiles of its own. Two were no faster than one.
 inline constexpr int kGroups = UAQF_DECODE_GROUPS;
 inline constexpr int kWarps = kSlices * kGroups;
 inline constexpr int kDecodeThreads = kWarps * 32;
@@ -83,6 +82,7 @@ struct TokenParams {
   // Activations, FP32, padded with zeros to whole blocks.
   float* residual;
   float* query;
+  float* own;  // [2][kv_heads * head_dim]: key and value of this position, rounded to FP16
   float* attended;
   float* gated;
   float* logits;

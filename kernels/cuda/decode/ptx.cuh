@@ -95,8 +95,31 @@ __device__ __forceinline__ void PrefetchL2(const void* pointer) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(pointer));
 }
 
-__device__ __forceinline__ void AddRelease(uint32_t* counter) {
-  asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
+// Writing for other blocks. A fence would wait for every copy that the multiprocessor has in flight, microseconds of
+// weights; an exchange comes back as soon as it has been done in L2, where all blocks read. So a block may say that its
+// values can be read once all its exchanges are back.
+__device__ __forceinline__ uint32_t Publish(float* pointer, float value) {
+  uint32_t before;
+  asm volatile("atom.relaxed.gpu.global.exch.b32 %0, [%1], %2;"
+               : "=r"(before)
+               : "l"(pointer), "r"(__float_as_uint(value))
+               : "memory");
+  return before;
+}
+
+// Waits for an exchange by using what it brought back.
+__device__ __forceinline__ void Settle(uint32_t before) {
+  asm volatile("{ .reg .pred p; setp.eq.u32 p, %0, 0x7FEDCBA9; @p nanosleep.u32 0; }" ::"r"(before) : "memory");
+}
+
+__device__ __forceinline__ void AddRelaxed(uint32_t* counter) {
+  asm volatile("red.relaxed.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
+}
+
+__device__ __forceinline__ uint32_t FetchAddRelaxed(uint32_t* counter) {
+  uint32_t before;
+  asm volatile("atom.relaxed.gpu.global.add.u32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
+  return before;
 }
 
 __device__ __forceinline__ uint32_t AddAcquireRelease(uint32_t* counter) {
@@ -105,9 +128,9 @@ __device__ __forceinline__ uint32_t AddAcquireRelease(uint32_t* counter) {
   return before;
 }
 
-__device__ __forceinline__ uint32_t LoadAcquire(const uint32_t* counter) {
+__device__ __forceinline__ uint32_t LoadRelaxed(const uint32_t* counter) {
   uint32_t value;
-  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(counter) : "memory");
+  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(counter) : "memory");
   return value;
 }
 

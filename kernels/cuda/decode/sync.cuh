@@ -28,11 +28,11 @@ __device__ __forceinline__ void Trace(const Context& x, int layer, int op, int e
   x.p.trace[((layer * 5 + op) * x.p.grid + x.cta) * 4 + event] = clock64();
 }
 
-// One thread says, for all of its block, that what the block wrote may be read.
+// One thread says, for all of its block, that what the block has published (and settled) may be read, through L2 only.
 __device__ __forceinline__ void GridArrive(const Context& x) {
   __syncthreads();
   if (threadIdx.x == 0) {
-    AddRelease(&x.p.state->arrivals);
+    AddRelaxed(&x.p.state->arrivals);
   }
 }
 
@@ -40,20 +40,21 @@ __device__ __forceinline__ void GridArrive(const Context& x) {
 __device__ __forceinline__ void GridWait(const Context& x, uint32_t target) {
   if (threadIdx.x == 0) {
     int polls = 0;
-    while (static_cast<int32_t>(LoadAcquire(&x.p.state->arrivals) - target) < 0) {
+    while (static_cast<int32_t>(LoadRelaxed(&x.p.state->arrivals) - target) < 0) {
       if (++polls == kMaxPolls) __trap();
     }
   }
   __syncthreads();
 }
 
-// True in all threads of the block that is the last of `blocks` to come here, and sees what the others wrote. The
-// counter is then zero again.
+// True in all threads of the block that is the last of `blocks` to come here: it may read, through L2, what the others
+// have published, or with kFenced all they wrote. The counter is then zero again.
+template <bool kFenced>
 __device__ __forceinline__ bool LastToArrive(uint32_t* counter, uint32_t blocks, uint32_t* flag) {
   __syncthreads();
   if (threadIdx.x == 0) {
-    const bool last = AddAcquireRelease(counter) == blocks - 1;
-    if (last) *counter = 0;
+    const bool last = (kFenced ? AddAcquireRelease(counter) : FetchAddRelaxed(counter)) == blocks - 1;
+    if (last) atomicExch(counter, 0u);
     *flag = last;
   }
   __syncthreads();

@@ -126,7 +126,7 @@ __device__ __forceinline__ void Finish(const Context& x, unsigned long long best
     for (int w = 1; w < kWarps; ++w) best = scratch[w] > best ? scratch[w] : best;
     p.best[x.cta] = best;
   }
-  if (!LastToArrive(&p.state->head_done, p.grid, reinterpret_cast<uint32_t*>(x.scratch) + 60)) return;
+  if (!LastToArrive<true>(&p.state->head_done, p.grid, reinterpret_cast<uint32_t*>(x.scratch) + 60)) return;
   if (x.warp != 0) return;
   best = 0;
   for (int i = x.lane; i < p.grid; i += 32) {
