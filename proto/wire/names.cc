@@ -69,4 +69,9 @@ bool IsPlainId(absl::string_view id) {
   });
 }
 
+bool IsModelId(absl::string_view id) {
+  constexpr absl::string_view kSynthetic = "synthetic:";
+  return IsPlainId(id.substr(0, kSynthetic.size()) == kSynthetic ? id.substr(kSynthetic.size()) : id);
+}
+
 }  // namespace uaqf::wire

@@ -27,7 +27,9 @@ std::string ProfileName(absl::string_view id);
 [[nodiscard]] absl::StatusOr<std::string> ParseWorkerName(absl::string_view name);
 std::string WorkerName(absl::string_view id);
 
-// 1 to 128 characters of [A-Za-z0-9._-], not beginning with a dot: ids of models, variants and prompts.
+// 1 to 128 characters of [A-Za-z0-9._-], not beginning with a dot: ids of variants and prompts.
 bool IsPlainId(absl::string_view id);
+// The same, or "synthetic:" and the same: ids of models.
+bool IsModelId(absl::string_view id);
 
 }  // namespace uaqf::wire

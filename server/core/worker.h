@@ -18,6 +18,7 @@ struct Device {
   std::int32_t threads = 0;
   std::string isa;
   std::string driver;
+  std::string cuda;
 };
 
 struct VariantInfo {

@@ -77,7 +77,8 @@ static v1::JobProgress ToProto(const core::JobProgress& progress) {
 }
 
 static core::Device FromProto(const v1::Device& message) {
-  return {message.id(), message.name(), message.backend(), message.threads(), message.isa(), message.driver()};
+  return {message.id(),  message.name(),   message.backend(), message.threads(),
+          message.isa(), message.driver(), message.cuda()};
 }
 
 static v1::Device ToProto(const core::Device& device) {
@@ -88,6 +89,7 @@ static v1::Device ToProto(const core::Device& device) {
   message.set_threads(device.threads);
   message.set_isa(device.isa);
   message.set_driver(device.driver);
+  message.set_cuda(device.cuda);
   return message;
 }
 

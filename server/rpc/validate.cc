@@ -48,6 +48,12 @@ absl::Status PlainId(absl::string_view field, absl::string_view id) {
                  absl::StrCat("got ", field, " = ", Shown(id), ", expected 1 to 128 characters of [A-Za-z0-9._-]"));
 }
 
+absl::Status ModelId(absl::string_view field, absl::string_view id) {
+  if (wire::IsModelId(id)) return absl::OkStatus();
+  return Invalid("INVALID_ID", absl::StrCat("got ", field, " = ", Shown(id),
+                                            ", expected 1 to 128 characters of [A-Za-z0-9._-], or synthetic:NAME"));
+}
+
 absl::Status Text(absl::string_view field, absl::string_view text, std::size_t longest) {
   if (text.size() <= longest) return absl::OkStatus();
   return Invalid("TOO_LONG", absl::StrCat("got ", field, " of ", text.size(), " bytes, expected at most ", longest));
@@ -91,7 +97,7 @@ absl::Status ValidateSpec(const v1::JobSpec& spec) {
   const v1::QualitySpec& quality = spec.quality();
   const double lease_s = static_cast<double>(spec.lease_duration().seconds()) + spec.lease_duration().nanos() * 1e-9;
   absl::Status status =
-      FirstOf({PlainId("model", spec.model()), wire::ParsePromptSetName(spec.prompt_set()).status(),
+      FirstOf({ModelId("model", spec.model()), wire::ParsePromptSetName(spec.prompt_set()).status(),
                ValidateTiming(spec.timing(), has_fp16), InRange("lease_duration in seconds", lease_s, 1.0, 3600.0),
                InRange("attempt_limit", spec.attempt_limit(), 1, 1000),
                InRange("quality.context_tokens", quality.context_tokens(), 2, 1 << 20),
@@ -158,7 +164,7 @@ absl::Status ValidateEvidence(const v1::ChunkEvidence& evidence) {
 }
 
 absl::Status ValidateModel(const v1::ModelInfo& model) {
-  if (absl::Status id = PlainId("models.model", model.model()); !id.ok()) return id;
+  if (absl::Status id = ModelId("models.model", model.model()); !id.ok()) return id;
   if (model.variants_size() > 1024) {
     return Invalid("OUT_OF_RANGE", absl::StrCat("got ", model.variants_size(), " variants of ", model.model(),
                                                 ", expected at most 1024"));

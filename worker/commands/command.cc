@@ -11,12 +11,15 @@
 namespace uaqf::commands {
 
 void AddModelOption(CLI::App& command, ModelOption& option) {
-  command.add_option("MODEL", option.model, "a .gguf file, a Hugging Face folder, or an id below --models")->required();
+  command
+      .add_option("MODEL", option.model, "a .gguf file, a Hugging Face folder, an id below --models, or synthetic:NAME")
+      ->required();
   command.add_option("--models", option.folder,
                      "folder of models (default: $UAQF_MODELS, or what the set-up installed)");
 }
 
 void AddComputeOptions(CLI::App& command, ComputeOptions& options) {
+  command.add_option("--device", options.device, "cpu or cuda:N (default: cpu)");
   command.add_option("--threads", options.threads, "compute threads (default: one for each CPU available)")
       ->check(CLI::Range(1, 1024));
   command.add_option("--cpus", options.cpus, "CPUs to compute on, e.g. 0-3,6 (default: those available)");

@@ -28,6 +28,7 @@ struct ModelOption {
   std::string folder;
 };
 struct ComputeOptions {
+  std::string device = "cpu";
   int threads = 0;
   std::string cpus;
 };

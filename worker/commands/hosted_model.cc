@@ -17,7 +17,7 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenM
   }
   auto cpus = ConfineTo(compute);
   if (!cpus.ok()) return cpus.status();
-  return engine::Engine::Create(model.checkpoint(), *found, {compute.threads, *cpus, sequence_tokens});
+  return engine::Engine::Create(model.checkpoint(), *found, {compute.device, compute.threads, *cpus, sequence_tokens});
 }
 
 }  // namespace uaqf::commands

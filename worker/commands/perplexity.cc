@@ -57,6 +57,7 @@ absl::Status Perplexity(const Options& options) {
   if (!path.ok()) return path.status();
   auto model = evaluate::OpenModel::Open(*path);
   if (!model.ok()) return model.status();
+  if (absl::Status quality = evaluate::CheckHasQuality(**model); !quality.ok()) return quality;
   auto text = ReadTextFile(options.text, options.join_rows);
   if (!text.ok()) return text.status();
   auto ids = (*model)->EncodeText(*text);

@@ -8,19 +8,17 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
-#include "kernels/isa.h"
 #include "proto/wire/version.h"
 #include "spdlog/spdlog.h"
 #include "worker/commands/command.h"
+#include "worker/commands/device.h"
 #include "worker/evaluate/catalog.h"
 #include "worker/evaluate/engine_evaluator.h"
 #include "worker/link/host.h"
 #include "worker/link/stop_signal.h"
 #include "worker/measure/clock.h"
-#include "worker/measure/cpu_monitor.h"
 #include "worker/measure/cpu_set.h"
 #include "worker/measure/device_lock.h"
 
@@ -30,7 +28,7 @@ namespace {
 struct Options {
   std::string server = "127.0.0.1:7601";
   std::string models;
-  std::string device = "cpu";
+  bool synthetic = false;
   ComputeOptions compute;
   std::string worker_name;
   wire::Security security;
@@ -99,14 +97,6 @@ class Announcer {
   std::thread thread_;
 };
 
-absl::Status CheckDevice(const std::string& device) {
-  if (device == "cpu") return absl::OkStatus();
-  if (absl::StartsWith(device, "cuda:")) {
-    return absl::UnimplementedError(absl::StrCat("--device ", device, ": this build has no CUDA module; expected cpu"));
-  }
-  return absl::InvalidArgumentError(absl::StrCat("--device ", device, ": expected cpu or cuda:N"));
-}
-
 absl::Status Work(const Options& options, link::StopSignal& stop, const measure::ChunkDevice& device,
                   const std::map<std::string, std::string>& models) {
   auto host = link::Host::Create({options.server, options.security, options.worker_name, wire::Version(), device},
@@ -123,7 +113,6 @@ absl::Status Work(const Options& options, link::StopSignal& stop, const measure:
 }
 
 absl::Status Serve(const Options& options) {
-  if (absl::Status device = CheckDevice(options.device); !device.ok()) return device;
   const std::string folder = options.models.empty() ? evaluate::DefaultModelsFolder() : options.models;
   auto models = evaluate::FindModels(folder);
   if (!models.ok()) return models.status();
@@ -132,15 +121,18 @@ absl::Status Serve(const Options& options) {
   auto cpus = ConfineTo(options.compute);
   if (!cpus.ok()) return cpus.status();
   measure::SteadyClock clock;
-  measure::CpuMonitor monitor({*cpus, static_cast<int32_t>(cpus->size()),
-                               std::string(kernels::IsaName(kernels::ActiveIsa())), options.max_foreign_load},
-                              &clock);
-  evaluate::EngineEvaluator evaluator({folder, static_cast<int>(cpus->size()), *cpus}, &clock);
+  auto device = OpenDevice(options.compute.device, *cpus, options.max_foreign_load, &clock);
+  if (!device.ok()) return device.status();
+  measure::DeviceMonitor& monitor = *device->monitor;
+  evaluate::EngineEvaluator evaluator({folder, options.compute.device, static_cast<int>(cpus->size()), *cpus,
+                                       options.synthetic, device->peak_memory_bytes},
+                                      &clock);
   auto lock = measure::DeviceLock::Open(measure::RunFolder(), monitor.device().id);
   if (!lock.ok()) return lock.status();
   spdlog::info("uaqf-worker {} {}: {} ({}, {} threads, {}), {} models in {}, for the coordinator at {}",
-               wire::Version(), options.worker_name, monitor.device().name, monitor.device().id, cpus->size(),
-               monitor.device().isa, models->size(), folder, options.server);
+               wire::Version(), options.worker_name, monitor.device().name, monitor.device().id,
+               monitor.device().threads, monitor.device().isa, models->size(), folder, options.server);
+  if (options.synthetic) models->merge(evaluate::SyntheticModels());
   return Work(options, **stop, {&evaluator, &monitor, lock->get(), &clock}, *models);
 }
 
@@ -153,7 +145,8 @@ void AddServe(CLI::App& app, Run& run) {
   command->add_option("--server", options->server, "the coordinator's worker port (default: 127.0.0.1:7601)");
   command->add_option("--models", options->models,
                       "folder of models (default: $UAQF_MODELS, or what the set-up installed)");
-  command->add_option("--device", options->device, "cpu or cuda:N (default: cpu)");
+  command->add_flag("--synthetic", options->synthetic,
+                    "offer the synthetic models too (random weights, for speed and memory only)");
   AddComputeOptions(*command, options->compute);
   command->add_option("--worker-name", options->worker_name, "unique in the cluster (default: host and process id)");
   command->add_option("--tls-cert", options->security.tls.certificate, "certificate of this worker, PEM");

@@ -17,13 +17,13 @@
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/silu_mul.h"
+#include "worker/engine/token_checks.h"
 
 namespace uaqf::engine {
 namespace {
 
 using kernels::ThreadPool;
 
-constexpr int64_t kDefaultSequence = 4096;
 // Tokens that go through a layer together: enough to amortize a pass over the weights, few enough that the activations
 // of a 7B model stay at some 50 MB. Results do not depend on it.
 constexpr int64_t kPrefillTokens = 512;
@@ -58,15 +58,6 @@ absl::StatusOr<std::unique_ptr<ThreadPool>> MakePool(const EngineOptions& option
   }
   if (options.threads > 0) cpus.resize(static_cast<size_t>(options.threads));
   return ThreadPool::Create(cpus);
-}
-
-absl::StatusOr<int64_t> CapacityOf(const model::ModelConfig& config, const EngineOptions& options) {
-  if (options.max_sequence_tokens == 0) return std::min(config.context, kDefaultSequence);
-  if (options.max_sequence_tokens < 1 || options.max_sequence_tokens > config.context) {
-    return absl::InvalidArgumentError(absl::StrCat("got a sequence of ", options.max_sequence_tokens,
-                                                   " tokens, expected 1 to ", config.context, ", the model's context"));
-  }
-  return options.max_sequence_tokens;
 }
 
 kernels::AttentionShape ShapeOf(const model::ModelConfig& config) {
@@ -147,24 +138,6 @@ kernels::KvView CpuEngine::Cache(int64_t layer) const {
 uint16_t* CpuEngine::CacheAt(int64_t layer, bool values) {
   const int64_t half = config_.kv_heads * capacity_ * config_.head_dim;
   return cache_.data<uint16_t>() + (layer * 2 + (values ? 1 : 0)) * half;
-}
-
-absl::Status CpuEngine::CheckTokens(std::span<const int32_t> ids, const char* what, size_t least) const {
-  if (ids.size() < least) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("got ", what, " of ", ids.size(), " tokens, expected at least ", least));
-  }
-  if (static_cast<int64_t>(ids.size()) > capacity_) {
-    return absl::InvalidArgumentError(absl::StrCat("got ", what, " of ", ids.size(), " tokens, expected at most ",
-                                                   capacity_, " (the model's context is ", config_.context,
-                                                   "); shorten it or raise the sequence length"));
-  }
-  for (const int32_t id : ids) {
-    if (id >= 0 && id < config_.vocab) continue;
-    return absl::InvalidArgumentError(absl::StrCat("got token id ", id, ", expected 0 to ", config_.vocab - 1,
-                                                   "; does the tokenizer belong to this model?"));
-  }
-  return absl::OkStatus();
 }
 
 void CpuEngine::Norm(const std::vector<float>& weight, int64_t tokens) {
@@ -272,7 +245,7 @@ int32_t CpuEngine::NextToken(int64_t token) {
 }
 
 absl::StatusOr<int32_t> CpuEngine::Prefill(std::span<const int32_t> ids) {
-  if (absl::Status status = CheckTokens(ids, "a prompt", 1); !status.ok()) return status;
+  if (absl::Status status = CheckTokens(config_, capacity_, ids, "a prompt", 1); !status.ok()) return status;
   const ThreadPool::ActiveRegion awake(*pool_);
   position_ = 0;
   int64_t last = 0;
@@ -287,13 +260,7 @@ absl::StatusOr<int32_t> CpuEngine::Prefill(std::span<const int32_t> ids) {
 }
 
 absl::StatusOr<int32_t> CpuEngine::Decode(int32_t token) {
-  if (position_ == 0)
-    return absl::FailedPreconditionError("got a decode step without a prompt, expected Prefill first");
-  if (absl::Status status = CheckTokens({&token, 1}, "a step", 1); !status.ok()) return status;
-  if (position_ == capacity_) {
-    return absl::OutOfRangeError(absl::StrCat("the sequence has reached its ", capacity_,
-                                              " tokens; ask for fewer or raise the sequence length"));
-  }
+  if (absl::Status status = CheckStep(config_, capacity_, position_, token); !status.ok()) return status;
   const ThreadPool::ActiveRegion awake(*pool_);
   Forward({&token, 1});
   ++position_;
@@ -323,7 +290,7 @@ void CpuEngine::ScoreChunk(std::span<const int32_t> targets, std::vector<double>
 }
 
 absl::StatusOr<std::vector<double>> CpuEngine::Score(std::span<const int32_t> window) {
-  if (absl::Status status = CheckTokens(window, "a window", 2); !status.ok()) return status;
+  if (absl::Status status = CheckTokens(config_, capacity_, window, "a window", 2); !status.ok()) return status;
   const ThreadPool::ActiveRegion awake(*pool_);
   position_ = 0;
   std::vector<double> nll;
@@ -339,15 +306,14 @@ absl::StatusOr<std::vector<double>> CpuEngine::Score(std::span<const int32_t> wi
   return nll;
 }
 
-std::unique_ptr<Engine::AwakeScope> CpuEngine::KeepAwake() { return std::make_unique<CpuAwakeScope>(*pool_); }
+std::unique_ptr<Engine::AwakeScope> CpuEngine::KeepAwake(int64_t) { return std::make_unique<CpuAwakeScope>(*pool_); }
 
 EngineMemory CpuEngine::memory() const {
   EngineMemory memory;
   memory.weights_bytes = weights_.total_bytes();
   memory.block_weights_bytes = weights_.block_bytes();
   memory.kv_cache_bytes = cache_.size();
-  memory.workspace_bytes =
-      workspace_.bytes() + rope_.bytes() + static_cast<int64_t>(logits_.size() * sizeof(float));
+  memory.workspace_bytes = workspace_.bytes() + rope_.bytes() + static_cast<int64_t>(logits_.size() * sizeof(float));
   return memory;
 }
 

@@ -30,7 +30,8 @@ class CpuEngine : public Engine {
   absl::StatusOr<int32_t> Decode(int32_t token) override;
   std::span<const float> logits() const override { return logits_; }
   absl::StatusOr<std::vector<double>> Score(std::span<const int32_t> window) override;
-  std::unique_ptr<AwakeScope> KeepAwake() override;
+  using Engine::KeepAwake;
+  std::unique_ptr<AwakeScope> KeepAwake(int64_t most_steps) override;
   void Reset() override { position_ = 0; }
   int64_t position() const override { return position_; }
   int64_t max_sequence_tokens() const override { return capacity_; }
@@ -52,7 +53,6 @@ class CpuEngine : public Engine {
   CpuEngine(const model::ModelConfig& config, const quantize::Variant& variant, int64_t capacity,
             std::unique_ptr<kernels::ThreadPool> pool, Weights weights);
 
-  absl::Status CheckTokens(std::span<const int32_t> ids, const char* what, size_t least) const;
   kernels::KvView Cache(int64_t layer) const;
   uint16_t* CacheAt(int64_t layer, bool values);
 

@@ -1,12 +1,19 @@
 #include "worker/engine/engine.h"
 
 #include "worker/engine/cpu_engine.h"
+#include "worker/engine/cuda/loader.h"
+#include "worker/engine/device_name.h"
 
 namespace uaqf::engine {
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const model::Checkpoint& checkpoint,
                                                        const quantize::Variant& variant, const EngineOptions& options) {
-  return CpuEngine::Create(checkpoint, variant, options);
+  const absl::StatusOr<DeviceName> device = ParseDevice(options.device);
+  if (!device.ok()) return device.status();
+  if (!device->cuda) return CpuEngine::Create(checkpoint, variant, options);
+  const absl::StatusOr<const CudaModule*> module = LoadCudaModule();
+  if (!module.ok()) return module.status();
+  return (*module)->create_engine(checkpoint, variant, options, device->ordinal);
 }
 
 }  // namespace uaqf::engine

@@ -16,7 +16,9 @@
 namespace uaqf::engine {
 
 struct EngineOptions {
-  // Compute threads, the calling one included; 0 = one for each CPU of `cpu_set`.
+  // What computes: "cpu", or "cuda:N" for the N-th GPU that the driver lists.
+  std::string device = "cpu";
+  // Compute threads, the calling one included; 0 = one for each CPU of `cpu_set`. Without use on a GPU.
   int threads = 0;
   // CPUs the threads are pinned to, in order; empty = those the process may use.
   std::vector<int> cpu_set = {};
@@ -34,8 +36,15 @@ struct EngineMemory {
   int64_t total() const { return weights_bytes + kv_cache_bytes + workspace_bytes; }
 };
 
+// Time that the device itself says it worked since the last Prefill began, ns. 0 where it was not asked for, or where
+// the device has no clock of its own (the processor).
+struct DeviceTimes {
+  int64_t prefill_ns = 0;
+  int64_t decode_ns = 0;
+};
+
 // Not thread-safe: one caller at a time. Every call returns when its work is done (nothing runs behind its back), and
-// no thread of the engine spins between calls unless KeepAwake asks for it. Equal calls on an equal engine give
+// no thread of the engine spins between calls, unless KeepAwake asks for it. Equal calls on an equal engine give
 // bit-equal results, whatever the number of threads.
 class Engine {
  public:
@@ -46,7 +55,9 @@ class Engine {
   };
 
   // Loads layer by layer, so that the peak is the packed weights and one layer. Borrows nothing: the checkpoint may go
-  // after this returns. INVALID_ARGUMENT when variant and model do not fit or the options are out of range.
+  // after this returns. INVALID_ARGUMENT when variant and model do not fit or the options are out of range. For a GPU
+  // also: UNIMPLEMENTED (this build has no CUDA module), FAILED_PRECONDITION (module, driver or GPU cannot be used),
+  // NOT_FOUND (no such GPU), RESOURCE_EXHAUSTED (its memory does not hold the variant).
   static absl::StatusOr<std::unique_ptr<Engine>> Create(const model::Checkpoint& checkpoint,
                                                         const quantize::Variant& variant, const EngineOptions& options);
 
@@ -58,17 +69,26 @@ class Engine {
   // Appends one token and returns the greedy next one. FAILED_PRECONDITION before a Prefill, OUT_OF_RANGE when the
   // cache is full, INVALID_ARGUMENT for an id outside the vocabulary.
   [[nodiscard]] virtual absl::StatusOr<int32_t> Decode(int32_t token) = 0;
-  // FP32 logits [vocab] at the last position of the last Prefill or Decode; valid until the next call.
+  // FP32 logits [vocab] at the last position of the last Prefill or Decode; valid until the next call. Empty in a
+  // KeepAwake scope that runs ahead on a GPU: the next step has taken their place.
   virtual std::span<const float> logits() const = 0;
 
   // Teacher-forced negative log-likelihoods, in nats, of window[1..]: element i is -log p(window[i+1] | window[0..i]),
   // FP32 log-softmax. Empties the KV cache before and leaves it empty. Needs 2 tokens, at most max_sequence_tokens().
   [[nodiscard]] virtual absl::StatusOr<std::vector<double>> Score(std::span<const int32_t> window) = 0;
 
-  // While the returned scope lives, the compute threads stay awake (spinning) between calls, which saves waking them
-  // for every token. Hold one around a timed generation, never around a wait for input. It must end before the engine,
-  // on the thread that began it. Scopes nest.
-  [[nodiscard]] virtual std::unique_ptr<AwakeScope> KeepAwake() = 0;
+  // While the returned scope lives, the engine stays awake between calls: compute threads spin, which saves waking them
+  // for every token. `most_steps` promises that at most so many Decode calls follow in the scope; above 0 a GPU begins
+  // the next step with the token it has chosen itself, before the caller asks for it, so that it never waits for the
+  // host. A caller that goes on with another token is served right, only slower. Nothing is in flight after the scope.
+  // Hold one around a timed generation, never around a wait for input. It must end before the engine, on the thread
+  // that began it. Scopes nest.
+  [[nodiscard]] virtual std::unique_ptr<AwakeScope> KeepAwake(int64_t most_steps) = 0;
+  [[nodiscard]] std::unique_ptr<AwakeScope> KeepAwake() { return KeepAwake(0); }
+
+  // Whether device_times() is kept, which costs a few microseconds a step; off at first.
+  virtual void TimeDevice(bool) {}
+  virtual DeviceTimes device_times() const { return {}; }
 
   // Empties the KV cache.
   virtual void Reset() = 0;
@@ -80,7 +100,7 @@ class Engine {
   // Bytes one Decode reads at a context of so many tokens: packed weights, one embedding row and the KV cache. Decode
   // speed times this is the bandwidth used.
   virtual int64_t bytes_per_token(int64_t context) const = 0;
-  // For records: "cpu", and what the kernels chose at run time ("avx512").
+  // For records: "cpu" or "cuda", and what the kernels chose at run time ("avx512", "sm_90").
   virtual std::string backend() const = 0;
   virtual std::string kernel_build() const = 0;
   virtual int threads() const = 0;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "worker/evaluate/open_model.h"
+#include "worker/model/synthetic.h"
 #include "worker/quantize/variants.h"
 
 namespace uaqf::evaluate {
@@ -74,7 +75,14 @@ absl::StatusOr<std::map<std::string, std::string>> FindModels(const std::string&
   return models;
 }
 
+std::map<std::string, std::string> SyntheticModels() {
+  std::map<std::string, std::string> models;
+  for (const std::string_view id : model::SyntheticIds()) models.emplace(id, id);
+  return models;
+}
+
 absl::StatusOr<std::string> ResolveModel(const std::string& model, const std::string& folder) {
+  if (model::IsSyntheticId(model)) return model;
   std::error_code error;
   if (fs::exists(model, error)) return model;
   auto models = FindModels(folder);
@@ -85,8 +93,8 @@ absl::StatusOr<std::string> ResolveModel(const std::string& model, const std::st
   const auto found = models->find(model);
   if (found != models->end()) return found->second;
   return absl::NotFoundError(absl::StrCat(
-      "model \"", model, "\": expected a .gguf file, a Hugging Face folder, or an id below ", folder, ": ",
-      models->empty() ? "none there" : absl::StrJoin(*models, ", ", [](std::string* out, const auto& entry) {
+      "model \"", model, "\": expected a .gguf file, a Hugging Face folder, synthetic:NAME, or an id below ", folder,
+      ": ", models->empty() ? "none there" : absl::StrJoin(*models, ", ", [](std::string* out, const auto& entry) {
         *out += entry.first;
       })));
 }

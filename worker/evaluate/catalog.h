@@ -39,8 +39,11 @@ struct CatalogEntry {
 // out. NOT_FOUND: no such folder.
 [[nodiscard]] absl::StatusOr<std::map<std::string, std::string>> FindModels(const std::string& folder);
 
-// The path of `model`: itself when it is one, else the model of that id below `folder`. NOT_FOUND: neither; the
-// message lists the ids there are.
+// The synthetic models, each under its id, which is its path as well.
+std::map<std::string, std::string> SyntheticModels();
+
+// The path of `model`: itself when it is one (or synthetic), else the model of that id below `folder`. NOT_FOUND:
+// neither; the message lists the ids there are.
 [[nodiscard]] absl::StatusOr<std::string> ResolveModel(const std::string& model, const std::string& folder);
 
 // Where models are looked for unless told: $UAQF_MODELS, else the folder that deploy/dependencies.sh fills.

@@ -40,6 +40,7 @@ absl::StatusOr<std::shared_ptr<const OpenModel>> EngineEvaluator::Open(const std
   if (open_ != nullptr && open_id_ == id) return open_;
   auto models = FindModels(options_.models);
   if (!models.ok()) return models.status();
+  if (options_.synthetic) models->merge(SyntheticModels());
   const auto found = models->find(id);
   if (found == models->end()) {
     return absl::NotFoundError(absl::StrCat("model ", id, ": not below ", options_.models, " on this worker"));
@@ -66,8 +67,9 @@ absl::Status EngineEvaluator::Load(const measure::HostRequest& request) {
   }
   auto digest = (*model)->checkpoint().Digest();
   if (!digest.ok()) return digest.status();
-  auto engine = engine::Engine::Create((*model)->checkpoint(), *variant,
-                                       {options_.threads, options_.cpu_set, request.max_sequence_tokens});
+  auto engine =
+      engine::Engine::Create((*model)->checkpoint(), *variant,
+                             {options_.device, options_.threads, options_.cpu_set, request.max_sequence_tokens});
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
   hosted_ = *std::move(model);
@@ -99,6 +101,7 @@ absl::StatusOr<measure::SurveyReport> EngineEvaluator::Survey(const measure::Sur
     report.longest_input_tokens = std::max(report.longest_input_tokens, input->tokens);
   }
   if (request.text != nullptr) {
+    if (absl::Status quality = CheckHasQuality(**model); !quality.ok()) return quality;
     auto ids = (*model)->EncodeText(JoinPieces(*request.text));
     if (!ids.ok()) return ids.status();
     report.text_tokens = static_cast<int64_t>(ids->size());
@@ -127,6 +130,7 @@ absl::StatusOr<measure::Generation> EngineEvaluator::Generate(const measure::Pro
 absl::StatusOr<measure::WindowScore> EngineEvaluator::ScoreWindow(const measure::PromptSet& text,
                                                                   int32_t context_tokens, int32_t index) {
   if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  if (absl::Status quality = CheckHasQuality(*hosted_); !quality.ok()) return quality;
   if (text.name.empty() || text.name != text_name_) {
     auto ids = hosted_->EncodeText(JoinPieces(text));
     if (!ids.ok()) return ids.status();
@@ -144,8 +148,9 @@ absl::StatusOr<measure::Identity> EngineEvaluator::Identify() {
 absl::StatusOr<measure::Memory> EngineEvaluator::MemoryUsed() {
   if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
   const engine::EngineMemory memory = engine_->memory();
+  const int64_t peak = options_.peak_memory_bytes ? options_.peak_memory_bytes() : measure::PeakResidentBytes();
   return measure::Memory{memory.weights_bytes, memory.block_weights_bytes, memory.kv_cache_bytes,
-                         memory.workspace_bytes, measure::PeakResidentBytes()};
+                         memory.workspace_bytes, peak};
 }
 
 }  // namespace uaqf::evaluate

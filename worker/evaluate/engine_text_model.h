@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "worker/engine/engine.h"
@@ -24,10 +26,18 @@ class EngineTextModel final : public measure::TextModel {
   absl::StatusOr<std::string> Detokenize(const std::vector<int32_t>& ids) override {
     return model_.tokenizer().Decode(ids);
   }
+  std::unique_ptr<Generating> BeginGeneration(int32_t most_tokens) override {
+    return std::make_unique<Awake>(engine_.KeepAwake(most_tokens - 1));
+  }
   bool IsEnd(int32_t token) const override { return model_.IsEnd(token); }
   int32_t max_sequence_tokens() const override { return static_cast<int32_t>(engine_.max_sequence_tokens()); }
 
  private:
+  struct Awake final : Generating {
+    explicit Awake(std::unique_ptr<engine::Engine::AwakeScope> engine_scope) : scope(std::move(engine_scope)) {}
+    std::unique_ptr<engine::Engine::AwakeScope> scope;
+  };
+
   const OpenModel& model_;
   engine::Engine& engine_;
 };

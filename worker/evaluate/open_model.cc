@@ -82,4 +82,10 @@ int64_t OpenModel::parameters() const {
   return c.layers * layer + c.vocab * c.hidden * (c.tied_embeddings ? 1 : 2) + c.hidden;
 }
 
+absl::Status CheckHasQuality(const OpenModel& model) {
+  if (!model.checkpoint().synthetic()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(model.config().name, " has random weights, so its quality is not ",
+                                                 "measured: leave perplexity out, or use a real model"));
+}
+
 }  // namespace uaqf::evaluate

@@ -46,4 +46,7 @@ class OpenModel {
   const absl::StatusOr<tokenizer::ChatTemplate> template_;
 };
 
+// INVALID_ARGUMENT for a synthetic model: what random weights say of a text is no measurement.
+[[nodiscard]] absl::Status CheckHasQuality(const OpenModel& model);
+
 }  // namespace uaqf::evaluate

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "worker/measure/gpu_monitor.h"
 
 namespace uaqf::link {
 namespace {
@@ -53,6 +54,7 @@ v1::Device ToProto(const measure::Device& device) {
   out.set_threads(device.threads);
   out.set_isa(device.isa);
   out.set_driver(device.driver);
+  out.set_cuda(device.cuda);
   return out;
 }
 
@@ -71,6 +73,22 @@ v1::MemoryUse ToProto(const measure::Memory& memory) {
   out.set_kv_cache_bytes(memory.kv_cache_bytes);
   out.set_workspace_bytes(memory.workspace_bytes);
   out.set_measured_peak_bytes(memory.measured_peak_bytes);
+  return out;
+}
+
+v1::GpuEvidence ToProto(const measure::GpuUse& use, int64_t wall_ns) {
+  v1::GpuEvidence out;
+  out.set_sm_mhz(use.sm_mhz);
+  out.set_memory_mhz(use.memory_mhz);
+  for (const std::string& name : measure::SlowdownNames(use.slowdowns)) out.add_slowdowns(name);
+  out.set_energy_j(static_cast<double>(use.energy_mj) / 1e3);
+  if (wall_ns > 0) out.set_mean_power_w(static_cast<double>(use.energy_mj) * 1e6 / static_cast<double>(wall_ns));
+  out.set_power_capped_ns(use.power_capped_ns);
+  out.set_thermal_ns(use.thermal_ns);
+  out.set_temperature_c(use.temperature_c);
+  out.set_ecc_corrected(use.ecc_corrected);
+  out.set_ecc_uncorrected(use.ecc_uncorrected);
+  for (const std::string& process : use.foreign_processes) out.add_foreign_processes(process);
   return out;
 }
 

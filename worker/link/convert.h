@@ -16,6 +16,8 @@ namespace uaqf::link {
 v1::Device ToProto(const measure::Device& device);
 v1::Record ToProto(const measure::ItemResult& result);
 v1::MemoryUse ToProto(const measure::Memory& memory);
+// `wall_ns` of the attempt, for the mean power.
+v1::GpuEvidence ToProto(const measure::GpuUse& use, int64_t wall_ns);
 measure::Prompt FromProto(const v1::Prompt& prompt);
 
 // All but `items`. INVALID_ARGUMENT: a kind that is not known here.

@@ -192,6 +192,7 @@ absl::StatusOr<v1::ChunkEvidence> Runner::Evidence(const measure::DeviceUse& use
   evidence.set_involuntary_switches(use.involuntary_switches);
   evidence.set_cpu_mhz(use.cpu_mhz);
   evidence.set_wall_ns(use.wall_ns);
+  if (use.gpu.has_value()) *evidence.mutable_gpu() = ToProto(*use.gpu, use.wall_ns);
   for (const std::string& taint : use.taints) evidence.add_taints(taint);
   return evidence;
 }

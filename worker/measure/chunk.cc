@@ -45,6 +45,7 @@ class Run {
       if (auto status = sink_.Ready(); !status.ok()) return status;
       auto result = Item(i);
       if (!result.ok()) return Named(result.status(), i);
+      if (i + 1 < chunk_.item_count) device_.monitor->BetweenItems();
       sink_.Add(*std::move(result));
     }
     DeviceUse use = device_.monitor->End();

@@ -1,5 +1,5 @@
-// The state of a device around a chunk: what makes its figures believable. The processors' is CpuMonitor; tests and
-// the null worker have one that sees nothing.
+// The state of a device around a chunk: what makes its figures believable. The processors' is CpuMonitor, a GPU's
+// GpuMonitor; tests and the null worker have one that sees nothing.
 #pragma once
 
 #include "worker/measure/types.h"
@@ -16,6 +16,8 @@ class DeviceMonitor {
   virtual void ClearCaches() = 0;
   // Begins to watch.
   virtual void Begin() = 0;
+  // A look between two items, outside of timed regions.
+  virtual void BetweenItems() {}
   // What was seen since Begin, with the taints that follow from it.
   virtual DeviceUse End() = 0;
 };

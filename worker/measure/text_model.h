@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,10 +13,21 @@
 
 namespace uaqf::measure {
 
-// Greedy, batch 1. Every call returns with the device idle, so that a clock read beside it tells the truth.
+// Greedy, batch 1. Every call returns with its result at hand, so that a clock read beside it tells the truth; nothing
+// is left on the device, unless a generation was announced, whose next step may have begun.
 class TextModel {
  public:
+  // See BeginGeneration.
+  class Generating {
+   public:
+    virtual ~Generating() = default;
+  };
+
   virtual ~TextModel() = default;
+
+  // Announces a generation of at most so many tokens; while the result lives, the model may prepare the next token
+  // before it is asked for. The device is idle once it is gone. May be null.
+  [[nodiscard]] virtual std::unique_ptr<Generating> BeginGeneration(int32_t) { return nullptr; }
 
   // Tokens of the prompt as the model is fed: BOS where it wants one, the chat template for `messages` and, with
   // `chat`, for `text`. INVALID_ARGUMENT: an empty prompt, invalid UTF-8, an unknown template.

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -90,6 +91,7 @@ struct Device {
   int32_t threads = 0;
   std::string isa;
   std::string driver;
+  std::string cuda;
 };
 
 // MemoryUse of the wire, bytes.
@@ -107,12 +109,29 @@ struct Identity {
   std::string variant_digest;
 };
 
+// GpuEvidence of the wire: the GPU while a chunk ran.
+struct GpuUse {
+  double sm_mhz = 0;
+  double memory_mhz = 0;
+  // NVML's bits, idle left out.
+  uint64_t slowdowns = 0;
+  int64_t energy_mj = 0;
+  int64_t power_capped_ns = 0;
+  int64_t thermal_ns = 0;
+  int temperature_c = 0;
+  int64_t ecc_corrected = 0;
+  int64_t ecc_uncorrected = 0;
+  std::vector<std::string> foreign_processes;
+};
+
 // How the device was used while a chunk ran.
 struct DeviceUse {
   double foreign_load = 0;
   int64_t involuntary_switches = 0;
   double cpu_mhz = 0;
   int64_t wall_ns = 0;
+  // Nothing on a processor, or where the driver does not tell.
+  std::optional<GpuUse> gpu;
   // What came from outside and spoils the figures; empty when nothing did.
   std::vector<std::string> taints;
 };

@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "worker/model/checkpoint_formats.h"
+#include "worker/model/synthetic.h"
 
 namespace uaqf::model {
 namespace {
@@ -48,18 +49,14 @@ bool IsModelName(const std::string& name) {
   });
 }
 
-struct Expected {
-  std::string name;
-  int64_t rows;
-  int64_t columns;
-};
+}  // namespace
 
-std::vector<Expected> ExpectedTensors(const ModelConfig& c) {
+std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& c) {
   const int64_t q = c.heads * c.head_dim;
   const int64_t kv = c.kv_heads * c.head_dim;
-  std::vector<Expected> expected = {{"model.embed_tokens.weight", c.vocab, c.hidden},
-                                    {"model.norm.weight", 1, c.hidden},
-                                    {"lm_head.weight", c.vocab, c.hidden}};
+  std::vector<ExpectedTensor> expected = {{"model.embed_tokens.weight", c.vocab, c.hidden},
+                                          {"model.norm.weight", 1, c.hidden},
+                                          {"lm_head.weight", c.vocab, c.hidden}};
   for (int64_t layer = 0; layer < c.layers; ++layer) {
     const std::string prefix = absl::StrCat("model.layers.", layer, ".");
     const auto add = [&](const char* name, int64_t rows, int64_t columns) {
@@ -82,10 +79,8 @@ std::vector<Expected> ExpectedTensors(const ModelConfig& c) {
   return expected;
 }
 
-}  // namespace
-
 absl::Status CheckTensors(const Checkpoint& checkpoint) {
-  for (const Expected& expected : ExpectedTensors(checkpoint.config())) {
+  for (const ExpectedTensor& expected : ExpectedTensors(checkpoint.config())) {
     absl::StatusOr<TensorInfo> info = checkpoint.Find(expected.name);
     if (!info.ok()) return absl::InvalidArgumentError(absl::StrCat(checkpoint.path(), ": ", info.status().message()));
     if (info->rows != expected.rows || info->columns != expected.columns) {
@@ -108,6 +103,7 @@ absl::Status CheckRows(const std::string& name, const TensorInfo& info, int64_t 
 }
 
 absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(const std::string& path) {
+  if (IsSyntheticId(path)) return OpenSynthetic(path);
   std::error_code ignored;
   const std::filesystem::path full = std::filesystem::absolute(path, ignored).lexically_normal();
   if (path.empty() || !std::filesystem::exists(full, ignored)) {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "worker/model/gguf.h"
 #include "worker/model/model_config.h"
+#include "worker/model/random_tensor.h"
 #include "worker/model/tensor_type.h"
 
 namespace uaqf::model {
@@ -28,8 +30,9 @@ struct TensorInfo {
 // Immutable and thread-safe. The files stay mapped as long as this lives; they must not be changed meanwhile.
 class Checkpoint {
  public:
-  // A .gguf file, or a folder with config.json and model.safetensors (or its shards). Refuses pickles (.pt, .bin, ...),
-  // unknown architectures, missing or wrongly shaped tensors, and malformed files (INVALID_ARGUMENT or NOT_FOUND).
+  // "synthetic:NAME" (see synthetic.h), a .gguf file, or a folder with config.json and model.safetensors (or its
+  // shards). Refuses pickles (.pt, .bin, ...), unknown architectures, missing or wrongly shaped tensors, and malformed
+  // files (INVALID_ARGUMENT or NOT_FOUND).
   static absl::StatusOr<std::unique_ptr<Checkpoint>> Open(const std::string& path);
 
   // The model NAME of a folder of models: its file NAME.gguf or its folder NAME. For names from the network: a name has
@@ -55,6 +58,11 @@ class Checkpoint {
   // SHA-256 in lower-case hex over the weights, the description and the tokenizer. Computed once for a file that did
   // not change since (path, size, time, inode) and kept in memory; the first call reads the whole model.
   virtual absl::StatusOr<std::string> Digest() const = 0;
+  // How the values of a synthetic model's tensor are made, so that a GPU can make them itself; nothing for a model on
+  // disk, or a tensor that it does not have.
+  virtual std::optional<RandomTensor> Random(const std::string&) const { return std::nullopt; }
+  // Random weights: there is no quality to measure.
+  bool synthetic() const { return Random("model.norm.weight").has_value(); }
 };
 
 }  // namespace uaqf::model

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "worker/model/checkpoint.h"
 #include "worker/model/mapped_file.h"
@@ -16,6 +17,14 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> OpenGguf(const Folder& folder, const
 // `folder` is a Hugging Face folder; `name` is the model's.
 absl::StatusOr<std::unique_ptr<Checkpoint>> OpenHuggingFace(Folder folder, const std::string& name,
                                                             const std::string& path);
+
+// A tensor that a model of some config has.
+struct ExpectedTensor {
+  std::string name;
+  int64_t rows;  // 1 for a vector
+  int64_t columns;
+};
+std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config);
 
 // INVALID_ARGUMENT unless every tensor that the config asks for is there, readable and of the right shape.
 absl::Status CheckTensors(const Checkpoint& checkpoint);

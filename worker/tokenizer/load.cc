@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "worker/model/bounded_json.h"
+#include "worker/tokenizer/byte_tokenizer.h"
 #include "worker/tokenizer/gguf_tokenizer.h"
 #include "worker/tokenizer/json_fields.h"
 #include "worker/tokenizer/sentencepiece_tokenizer.h"
@@ -62,6 +63,7 @@ absl::StatusOr<std::string> FindTemplate(const model::Checkpoint& checkpoint) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const model::Checkpoint& checkpoint) {
+  if (checkpoint.synthetic()) return MakeByteTokenizer(static_cast<int32_t>(checkpoint.config().vocab));
   const model::GgufMetadata* gguf = checkpoint.gguf();
   auto tokenizer = gguf != nullptr ? ParseGgufTokenizer(*gguf) : ParseFolder(checkpoint);
   if (!tokenizer.ok()) {

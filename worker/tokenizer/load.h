@@ -10,9 +10,9 @@
 
 namespace uaqf::tokenizer {
 
-// From the metadata of a GGUF file; from tokenizer.json, else tokenizer.model, of a Hugging Face folder.
-// NOT_FOUND: the model has none. INVALID_ARGUMENT: damaged. FAILED_PRECONDITION: it is another model's (see
-// CheckVocabulary). UNIMPLEMENTED: a kind that is not supported; the message names the part.
+// Bytes for a synthetic model; from the metadata of a GGUF file; from tokenizer.json, else tokenizer.model, of a
+// Hugging Face folder. NOT_FOUND: the model has none. INVALID_ARGUMENT: damaged. FAILED_PRECONDITION: it is another
+// model's (see CheckVocabulary). UNIMPLEMENTED: a kind that is not supported; the message names the part.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const model::Checkpoint& checkpoint);
 
 // NOT_FOUND: the model's files hold no chat template. UNIMPLEMENTED: of no known format.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <random>
 
 #include "tests/support/test_data.h"
@@ -11,9 +12,18 @@
 
 namespace uaqf::test {
 
+std::string TestDevice() {
+  const char* device = std::getenv("UAQF_TEST_DEVICE");
+  return device == nullptr || *device == '\0' ? "cpu" : device;
+}
+
+bool OnGpu() { return TestDevice() != "cpu"; }
+
 std::unique_ptr<engine::Engine> MakeEngine(const model::Checkpoint& checkpoint, const std::string& variant,
                                            const engine::EngineOptions& options) {
-  auto engine = engine::Engine::Create(checkpoint, quantize::FindVariant(variant).value(), options);
+  engine::EngineOptions placed = options;
+  if (placed.device == "cpu") placed.device = TestDevice();
+  auto engine = engine::Engine::Create(checkpoint, quantize::FindVariant(variant).value(), placed);
   EXPECT_TRUE(engine.ok()) << engine.status();
   return engine.ok() ? *std::move(engine) : nullptr;
 }

@@ -11,7 +11,11 @@
 
 namespace uaqf::test {
 
-// An engine of this variant; fails the test when it cannot be made.
+// What the engine's tests compute on: $UAQF_TEST_DEVICE ("cuda:0"), else "cpu".
+std::string TestDevice();
+bool OnGpu();
+
+// An engine of this variant on TestDevice(), unless the options name another; fails the test when it cannot be made.
 std::unique_ptr<engine::Engine> MakeEngine(const model::Checkpoint& checkpoint, const std::string& variant,
                                            const engine::EngineOptions& options = {});
 

@@ -1,0 +1,135 @@
+#include "kernels/cuda/bench/synthetic_model.h"
+
+#include <cmath>
+#include <new>
+
+namespace uaqf::cuda {
+
+namespace {
+
+constexpr int kThreads = 256;
+
+__device__ float Noise(uint64_t seed, int64_t index) {
+  uint64_t z = seed + static_cast<uint64_t>(index + 1) * 0x9E3779B97F4A7C15ull;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+  return static_cast<float>(static_cast<uint32_t>(z >> 32)) * 0x1p-31f - 1.0f;
+}
+
+__global__ void FillFloatKernel(float* out, int64_t count, float mean, float spread, uint64_t seed) {
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i < count) out[i] = mean + spread * Noise(seed, i);
+}
+
+__global__ void FillHalfKernel(__half* out, int64_t count, float spread, uint64_t seed) {
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i < count) out[i] = __float2half_rn(spread * Noise(seed, i));
+}
+
+__global__ void RopeKernel(float* cosine, float* sine, int positions, int half) {
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i >= int64_t{positions} * half) return;
+  const double angle = static_cast<double>(i / half) * pow(10000.0, -static_cast<double>(i % half) / half);
+  cosine[i] = static_cast<float>(cos(angle));
+  sine[i] = static_cast<float>(sin(angle));
+}
+
+__global__ void SameScaleKernel(float* scales, int rows) {
+  const int i = blockIdx.x * kThreads + threadIdx.x;
+  if (i > 0 && i < rows) scales[i] = scales[0];
+}
+
+unsigned Grid(int64_t count) { return static_cast<unsigned>((count + kThreads - 1) / kThreads); }
+
+}  // namespace
+
+SyntheticModel::~SyntheticModel() {
+  for (void* buffer : buffers_) cudaFree(buffer);
+}
+
+template <typename T>
+Status SyntheticModel::Reserve(T** pointer, int64_t count) {
+  void* memory = nullptr;
+  UAQF_CUDA_RETURN(cudaMalloc(&memory, static_cast<size_t>(count) * sizeof(T)));
+  buffers_.push_back(memory);
+  *pointer = static_cast<T*>(memory);
+  return {};
+}
+
+Status SyntheticModel::MakeMatrix(const WeightKind& kind, int cols, const TileMap& map, uint64_t seed,
+                                  cudaStream_t stream, const DeviceMatrix** out) {
+  matrices_.push_back(std::make_unique<DeviceMatrix>());
+  DeviceMatrix& m = *matrices_.back();
+  MatrixSpec spec;
+  spec.format = kind.format;
+  spec.group = kind.group;
+  spec.cols = cols;
+  spec.map = map;
+  UAQF_CUDA_CHECK(DeviceMatrix::Create(spec, stream, &m));
+  UAQF_CUDA_CHECK(m.FillRandom(seed, stream));
+  if (kind.per_tensor) {
+    SameScaleKernel<<<Grid(map.rows), kThreads, 0, stream>>>(const_cast<float*>(m.view().row_scales), map.rows);
+  }
+  *out = &m;
+  return FromCuda(cudaGetLastError(), "random matrix");
+}
+
+Status SyntheticModel::MakeLayer(const WeightKind& kind, uint64_t seed, cudaStream_t stream, DecodeLayer* l) {
+  const DecodeConfig& c = model_.config;
+  const int rotary = (c.heads + c.kv_heads) * c.head_dim;
+  const TileMap qkv = {RowOrder::kRotary, rotary + c.kv_heads * c.head_dim, c.head_dim, rotary};
+  UAQF_CUDA_CHECK(MakeMatrix(kind, c.hidden, qkv, seed + 1, stream, &l->qkv));
+  UAQF_CUDA_CHECK(
+      MakeMatrix(kind, c.heads * c.head_dim, {RowOrder::kPlain, c.hidden, 0, 0}, seed + 2, stream, &l->out));
+  UAQF_CUDA_CHECK(MakeMatrix(kind, c.hidden, {RowOrder::kGated, 2 * c.ff, 0, 0}, seed + 3, stream, &l->gate_up));
+  UAQF_CUDA_CHECK(MakeMatrix(kind, c.ff, {RowOrder::kPlain, c.hidden, 0, 0}, seed + 4, stream, &l->down));
+  for (int i = 0; i < 2; ++i) {
+    float* norm = nullptr;
+    UAQF_CUDA_CHECK(Reserve(&norm, c.hidden));
+    FillFloatKernel<<<Grid(c.hidden), kThreads, 0, stream>>>(norm, c.hidden, 1.0f, 0.3f, seed + 5 + i);
+    (i == 0 ? l->attention_norm : l->mlp_norm) = norm;
+  }
+  const int64_t cache = int64_t{c.kv_heads} * c.capacity * c.head_dim;
+  UAQF_CUDA_CHECK(Reserve(&l->keys, cache));
+  UAQF_CUDA_CHECK(Reserve(&l->values, cache));
+  FillHalfKernel<<<Grid(cache), kThreads, 0, stream>>>(l->keys, cache, 1.0f, seed + 7);
+  FillHalfKernel<<<Grid(cache), kThreads, 0, stream>>>(l->values, cache, 1.0f, seed + 8);
+  return FromCuda(cudaGetLastError(), "random layer");
+}
+
+Status SyntheticModel::Create(const DecodeConfig& config, const WeightKind& kind, uint64_t seed, cudaStream_t stream,
+                              std::unique_ptr<SyntheticModel>* out) {
+  std::unique_ptr<SyntheticModel> m(new (std::nothrow) SyntheticModel);
+  if (m == nullptr) return MakeError(cudaErrorMemoryAllocation, "out of host memory");
+  DecodeModel& model = m->model_;
+  model.config = config;
+  model.config.int8_activations = kind.int8_activations;
+  model.config.attention_scale = 1.0f / std::sqrt(static_cast<float>(config.head_dim));
+  m->layers_.resize(static_cast<size_t>(config.layers));
+  for (int i = 0; i < config.layers; ++i) {
+    UAQF_CUDA_CHECK(m->MakeLayer(kind, seed + 100 * (i + 1), stream, &m->layers_[static_cast<size_t>(i)]));
+  }
+  const WeightKind fp16 = {"fp16", Format::kFp16, 0, false, false};
+  const TileMap vocab = {RowOrder::kPlain, config.vocab, 0, 0};
+  UAQF_CUDA_CHECK(m->MakeMatrix(fp16, config.hidden, vocab, seed + 1, stream, &model.embedding));
+  UAQF_CUDA_CHECK(m->MakeMatrix(fp16, config.hidden, vocab, seed + 2, stream, &model.lm_head));
+  float* norm = nullptr;
+  float* cosine = nullptr;
+  float* sine = nullptr;
+  const int64_t angles = int64_t{config.capacity} * (config.head_dim / 2);
+  UAQF_CUDA_CHECK(m->Reserve(&norm, config.hidden));
+  UAQF_CUDA_CHECK(m->Reserve(&cosine, angles));
+  UAQF_CUDA_CHECK(m->Reserve(&sine, angles));
+  FillFloatKernel<<<Grid(config.hidden), kThreads, 0, stream>>>(norm, config.hidden, 1.0f, 0.3f, seed + 3);
+  RopeKernel<<<Grid(angles), kThreads, 0, stream>>>(cosine, sine, config.capacity, config.head_dim / 2);
+  model.layers = m->layers_.data();
+  model.final_norm = norm;
+  model.rope_cos = cosine;
+  model.rope_sin = sine;
+  UAQF_CUDA_RETURN(cudaGetLastError());
+  UAQF_CUDA_RETURN(cudaStreamSynchronize(stream));
+  *out = std::move(m);
+  return {};
+}
+
+}  // namespace uaqf::cuda

@@ -1,0 +1,153 @@
+// What becomes of the sums of a tile: a thread adds up, over the warps, slots g and g + 8 and does with the pair what
+// the op wants.
+#pragma once
+
+#include "kernels/cuda/decode/stage.cuh"
+
+namespace uaqf::cuda {
+
+// Of the pair of rows that a thread will emit; loaded early, since nothing in the token but the residual changes them.
+struct RowPair {
+  bool has_first = false, has_second = false;
+  int first = 0, second = 0;  // logical rows
+  float scale[2] = {1, 1};
+  float bias[2] = {0, 0};
+  float residual[2] = {0, 0};
+};
+
+// Pair of this thread when the block starts at `tile`.
+__device__ __forceinline__ RowPair FindPair(const Context& x, const Cursor& c, int tile) {
+  RowPair pair;
+  const OpShape& s = x.p.op[MatrixOf(c.op)];
+  const int mine = tile + static_cast<int>(threadIdx.x / 8) * x.p.grid;
+  if (threadIdx.x >= kMaxTiles * 8 || mine >= s.tiles) return pair;
+  const int g = threadIdx.x % 8;
+  int in_first;
+  int in_second;
+  s.map.Halves(mine, &pair.first, &pair.second);
+  s.map.Counts(pair.first, pair.second, &in_first, &in_second);
+  pair.has_first = g < in_first;
+  pair.has_second = g < in_second;
+  pair.first += g;
+  pair.second += g;
+  if (c.op == kHeadOp) return pair;
+  const LayerTable& layer = x.table[c.layer];
+  const int m = MatrixOf(c.op);
+  if (const float* scales = layer.scales[m]; scales != nullptr) {
+    if (pair.has_first) pair.scale[0] = __ldg(scales + pair.first);
+    if (pair.has_second) pair.scale[1] = __ldg(scales + pair.second);
+  }
+  if (const float* bias = layer.bias[m]; bias != nullptr) {
+    if (pair.has_first) pair.bias[0] = __ldg(bias + pair.first);
+    if (pair.has_second) pair.bias[1] = __ldg(bias + pair.second);
+  }
+  return pair;
+}
+
+__device__ __forceinline__ float HiddenAt(const Context& x, int layer, int row) {
+  if (layer > 0) return __ldcg(x.p.residual + row);
+  const auto* embedding = reinterpret_cast<const __half*>(x.p.embedding + x.token * x.p.embedding_row_bytes);
+  return __half2float(embedding[row]);
+}
+
+// What the products are added to. Only after the wait.
+__device__ __forceinline__ void LoadResidual(const Context& x, const Cursor& c, RowPair& pair) {
+  if (c.op != kOutOp && c.op != kDownOp) return;
+  const int layer = c.op == kDownOp ? 1 : c.layer;  // the embedding is left behind by the first attention output
+  if (pair.has_first) pair.residual[0] = HiddenAt(x, layer, pair.first);
+  if (pair.has_second) pair.residual[1] = HiddenAt(x, layer, pair.second);
+}
+
+__device__ __forceinline__ uint32_t EmitQkv(const Context& x, const Cursor& c, const RowPair& pair, float a, float b) {
+  const TokenParams& p = x.p;
+  const LayerTable& layer = x.table[c.layer];
+  const int query_rows = p.heads * p.head_dim;
+  const int rotated = (p.heads + p.kv_heads) * p.head_dim;
+  const int dim = pair.first % p.head_dim;
+  uint32_t before = 0;
+  if (pair.first >= rotated) {
+    for (int i = 0; i < 2; ++i) {
+      if (!(i == 0 ? pair.has_first : pair.has_second)) continue;
+      const int row = (i == 0 ? pair.first : pair.second) - rotated;
+      const int64_t head = row / p.head_dim;
+      const __half value = __float2half_rn(i == 0 ? a : b);
+      layer.values[(head * p.capacity + x.position) * p.head_dim + row % p.head_dim] = value;
+      before |= Publish(p.own + p.kv_heads * p.head_dim + row, __half2float(value));
+    }
+    return before;
+  }
+  const float cosine = x.rope[dim];
+  const float sine = x.rope[p.head_dim / 2 + dim];
+  const float turned_a = a * cosine - b * sine;
+  const float turned_b = b * cosine + a * sine;
+  if (pair.first < query_rows) {
+    before = Publish(p.query + pair.first, turned_a) | Publish(p.query + pair.second, turned_b);
+  } else {
+    const int64_t head = (pair.first - query_rows) / p.head_dim;
+    __half* key = layer.keys + (head * p.capacity + x.position) * p.head_dim + dim;
+    const __half rounded[2] = {__float2half_rn(turned_a), __float2half_rn(turned_b)};
+    key[0] = rounded[0];
+    key[p.head_dim / 2] = rounded[1];
+    before = Publish(p.own + pair.first - query_rows, __half2float(rounded[0])) |
+             Publish(p.own + pair.second - query_rows, __half2float(rounded[1]));
+  }
+  return before;
+}
+
+// Orders like the value, then like the lowest id; NaN never wins.
+__device__ __forceinline__ void Offer(unsigned long long& best, float logit, int id) {
+  if (!(logit == logit)) return;
+  const uint32_t bits = __float_as_uint(logit + 0.0f);
+  const uint32_t ordered = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+  const unsigned long long key = static_cast<unsigned long long>(ordered) << 32 | static_cast<uint32_t>(~id);
+  if (key > best) best = key;
+}
+
+__device__ __forceinline__ void EmitPair(const Context& x, const Cursor& c, const RowPair& pair, float a, float b,
+                                         unsigned long long& best) {
+  const TokenParams& p = x.p;
+  uint32_t before = 0;
+  switch (c.op) {
+    case kQkvOp:
+      before = EmitQkv(x, c, pair, a, b);
+      break;
+    case kGateUpOp:
+      before = Publish(p.gated + pair.first, a / (1.0f + expf(-a)) * b);
+      break;
+    case kHeadOp:
+      if (pair.has_first) {
+        p.logits[pair.first] = a;
+        Offer(best, a, pair.first);
+      }
+      if (pair.has_second) {
+        p.logits[pair.second] = b;
+        Offer(best, b, pair.second);
+      }
+      break;
+    default:
+      if (pair.has_first) before = Publish(p.residual + pair.first, pair.residual[0] + a);
+      if (pair.has_second) before |= Publish(p.residual + pair.second, pair.residual[1] + b);
+  }
+  Settle(before);
+}
+
+// Adds up what the warps have left in x.part and emits it.
+template <class W>
+__device__ __forceinline__ void Emit(const Context& x, const Cursor& c, const RowPair& pair, float scale,
+                                     unsigned long long& best) {
+  if (!pair.has_first) return;  // then there is no second either
+  using Word = typename W::Sums::Word;
+  const auto* part = reinterpret_cast<const Word*>(x.part) + threadIdx.x / 8 * (kSlices * kTileRows) + threadIdx.x % 8;
+  Word low = part[0];
+  Word high = part[8];
+#pragma unroll
+  for (int w = 1; w < kSlices; ++w) {
+    low += part[w * kTileRows];
+    high += part[w * kTileRows + 8];
+  }
+  const float a = static_cast<float>(low) * pair.scale[0] * scale + pair.bias[0];
+  const float b = static_cast<float>(high) * pair.scale[1] * scale + pair.bias[1];
+  EmitPair(x, c, pair, a, b, best);
+}
+
+}  // namespace uaqf::cuda

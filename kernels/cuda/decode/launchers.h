@@ -1,0 +1,21 @@
+// The token kernel for each kind of weights; each is compiled in a file of its own, since each takes long.
+#pragma once
+
+namespace uaqf::cuda {
+
+struct TokenLauncher {
+  const void* kernel = nullptr;  // takes a TokenParams by value
+  int chunk_bytes = 0;           // largest asynchronous copy of weights
+  int step_cols = 0;             // columns of a block
+};
+
+TokenLauncher Fp16Token();
+TokenLauncher Int8Token();
+TokenLauncher Int8Int8Token();  // the second INT8: activations
+TokenLauncher Int4RowToken();
+TokenLauncher Int4G128Token();
+TokenLauncher Int4G64Token();
+TokenLauncher Int4G32Token();
+TokenLauncher Int4Int8Token();
+
+}  // namespace uaqf::cuda

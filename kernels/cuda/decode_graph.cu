@@ -1,0 +1,396 @@
+#include "kernels/cuda/decode_graph.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdio>
+#include <new>
+#include <vector>
+
+#include "kernels/cuda/decode/launchers.h"
+#include "kernels/cuda/decode/params.h"
+
+namespace uaqf::cuda {
+
+namespace {
+
+constexpr int kMaxSplits = 32;
+constexpr int kQueriesPerTask = 4;
+
+int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+Status CheckConfig(const DecodeConfig& c) {
+  const bool positive = c.layers > 0 && c.hidden > 0 && c.heads > 0 && c.kv_heads > 0 && c.ff > 0 && c.vocab > 0 &&
+                        c.capacity > 0 && c.window >= 0;
+  if (!positive || c.heads % c.kv_heads != 0) {
+    return MakeError(cudaErrorInvalidValue, "got %d layers, hidden %d, %d heads, %d KV heads, ff %d, vocab %d, capacity "
+                     "%d: expected all positive and KV heads to divide heads", c.layers, c.hidden, c.heads, c.kv_heads,
+                     c.ff, c.vocab, c.capacity);
+  }
+  if (c.hidden % 8 != 0 || c.hidden > kMaxHidden || c.ff % 8 != 0) {
+    return MakeError(cudaErrorInvalidValue, "got hidden %d and ff %d, expected multiples of 8, hidden at most %d",
+                     c.hidden, c.ff, kMaxHidden);
+  }
+  if (c.head_dim < 16 || c.head_dim % 16 != 0 || c.head_dim > 256) {
+    return MakeError(cudaErrorInvalidValue, "got head_dim %d, expected a multiple of 16 up to 256", c.head_dim);
+  }
+  return {};
+}
+
+Status CheckMatrix(const DeviceMatrix* m, const char* name, int layer, int rows, int cols, RowOrder order,
+                   const MatrixSpec* like) {
+  if (m == nullptr) return MakeError(cudaErrorInvalidValue, "layer %d: got no %s matrix", layer, name);
+  const MatrixSpec& s = m->spec();
+  if (m->rows() != rows || m->cols() != cols || s.map.order != order) {
+    return MakeError(cudaErrorInvalidValue, "layer %d: got %s of %d x %d in row order %d, expected %d x %d in %d", layer,
+                     name, m->rows(), m->cols(), static_cast<int>(s.map.order), rows, cols, static_cast<int>(order));
+  }
+  if (like != nullptr && (s.format != like->format || s.group != like->group)) {
+    return MakeError(cudaErrorInvalidValue, "layer %d: got %s in another format than layer 0 has", layer, name);
+  }
+  return {};
+}
+
+Status CheckLayers(const DecodeModel& model) {
+  const DecodeConfig& c = model.config;
+  for (int i = 0; i < c.layers; ++i) {
+    const DecodeLayer& l = model.layers[i];
+    if (model.layers[0].qkv == nullptr) return MakeError(cudaErrorInvalidValue, "layer 0: got no qkv matrix");
+    const MatrixSpec* like = &model.layers[0].qkv->spec();
+    UAQF_CUDA_CHECK(CheckMatrix(l.qkv, "qkv", i, (c.heads + 2 * c.kv_heads) * c.head_dim, c.hidden, RowOrder::kRotary,
+                                like));
+    UAQF_CUDA_CHECK(CheckMatrix(l.out, "out", i, c.hidden, c.heads * c.head_dim, RowOrder::kPlain, like));
+    UAQF_CUDA_CHECK(CheckMatrix(l.gate_up, "gate_up", i, 2 * c.ff, c.hidden, RowOrder::kGated, like));
+    UAQF_CUDA_CHECK(CheckMatrix(l.down, "down", i, c.hidden, c.ff, RowOrder::kPlain, like));
+    if (l.attention_norm == nullptr || l.mlp_norm == nullptr || l.keys == nullptr || l.values == nullptr) {
+      return MakeError(cudaErrorInvalidValue, "layer %d: got no norm weights or no KV cache", i);
+    }
+  }
+  UAQF_CUDA_CHECK(CheckMatrix(model.embedding, "embedding", -1, c.vocab, c.hidden, RowOrder::kPlain, nullptr));
+  UAQF_CUDA_CHECK(CheckMatrix(model.lm_head, "LM head", -1, c.vocab, c.hidden, RowOrder::kPlain, nullptr));
+  if (model.embedding->spec().format != Format::kFp16 || model.lm_head->spec().format != Format::kFp16) {
+    return MakeError(cudaErrorInvalidValue, "got an embedding or LM head that is not FP16");
+  }
+  return {};
+}
+
+Status ChooseKernel(const MatrixSpec& spec, bool int8_activations, TokenLauncher* out) {
+  if (spec.format == Format::kFp16) {
+    *out = Fp16Token();  // nothing to quantize against: FP16 weights take FP16 activations
+  } else if (spec.format == Format::kInt8) {
+    *out = int8_activations ? Int8Int8Token() : Int8Token();
+  } else if (int8_activations) {
+    if (spec.group != 0) {
+      return MakeError(cudaErrorInvalidValue, "got INT8 activations with INT4 groups of %d, expected row scales",
+                       spec.group);
+    }
+    *out = Int4Int8Token();
+  } else {
+    *out = spec.group == 0 ? Int4RowToken() : spec.group == 32 ? Int4G32Token()
+           : spec.group == 64 ? Int4G64Token() : Int4G128Token();
+  }
+  return {};
+}
+
+OpShape ShapeOf(const DeviceMatrix& m, int step_cols, int grid) {
+  OpShape s;
+  s.map = m.spec().map;
+  s.cols = m.cols();
+  s.tiles = s.map.tiles();
+  s.tiles_mod = s.tiles % grid;
+  s.blocks = static_cast<int>((m.cols() + step_cols - 1) / step_cols);
+  s.row_bytes = m.view().row_bytes;
+  return s;
+}
+
+LayerTable TableOf(const DecodeLayer& l) {
+  LayerTable t;
+  const DeviceMatrix* matrices[4] = {l.qkv, l.out, l.gate_up, l.down};
+  const float* biases[4] = {l.qkv_bias, l.out_bias, l.gate_up_bias, l.down_bias};
+  for (int i = 0; i < 4; ++i) {
+    t.data[i] = matrices[i]->view().data;
+    t.scales[i] = matrices[i]->view().row_scales;
+    t.bias[i] = biases[i];
+  }
+  t.norms[0] = l.attention_norm;
+  t.norms[1] = l.mlp_norm;
+  t.keys = l.keys;
+  t.values = l.values;
+  return t;
+}
+
+}  // namespace
+
+struct DecodeGraph::Launch {
+  TokenParams params{};
+  TokenLauncher kernel;
+  int shared_bytes = 0;
+};
+
+namespace {
+
+void SetShapes(const DecodeModel& model, const TokenLauncher& kernel, int grid, TokenParams* p) {
+  const DecodeConfig& c = model.config;
+  p->grid = grid;
+  p->layers = c.layers;
+  p->hidden = c.hidden;
+  p->heads = c.heads;
+  p->kv_heads = c.kv_heads;
+  p->head_dim = c.head_dim;
+  p->ff = c.ff;
+  p->vocab = c.vocab;
+  p->capacity = c.capacity;
+  p->window = c.window;
+  p->epsilon = c.rms_epsilon;
+  p->query_scale = c.attention_scale * 1.4426950408889634f;
+  const DecodeLayer& l = model.layers[0];
+  p->op[kQkvMatrix] = ShapeOf(*l.qkv, kernel.step_cols, grid);
+  p->op[kOutMatrix] = ShapeOf(*l.out, kernel.step_cols, grid);
+  p->op[kGateUpMatrix] = ShapeOf(*l.gate_up, kernel.step_cols, grid);
+  p->op[kDownMatrix] = ShapeOf(*l.down, kernel.step_cols, grid);
+  p->op[kHeadMatrix] = ShapeOf(*model.lm_head, kRowChunkCols, grid);
+  p->head = model.lm_head->view().data;
+  p->embedding = model.embedding->view().data;
+  p->embedding_row_bytes = model.embedding->view().row_bytes;
+  p->final_norm = model.final_norm;
+  p->rope_cos = model.rope_cos;
+  p->rope_sin = model.rope_sin;
+  const int group = c.heads / c.kv_heads;
+  p->tasks_per_head = (group + kQueriesPerTask - 1) / kQueriesPerTask;
+  p->tasks = c.kv_heads * p->tasks_per_head;
+  p->splits = std::clamp(grid / p->tasks, 1, kMaxSplits);
+  p->attend_blocks = p->tasks * p->splits;
+}
+
+// Cuts shared memory: what the activations need first, the rest is the ring.
+Status SetShared(const TokenLauncher& kernel, int available, int max_slots, TokenParams* p, int* bytes) {
+  int64_t widest = 0;
+  for (int i = 0; i < kMatrices; ++i) {
+    widest = std::max<int64_t>(widest, int64_t{p->op[i].blocks} * (i == kHeadMatrix ? kRowChunkCols : kernel.step_cols));
+  }
+  p->low_offset = static_cast<int>(widest * 2 + 64);
+  p->sums_offset = static_cast<int>(p->low_offset + widest * 2);
+  const int64_t vector = p->sums_offset + widest / 32 * 4;
+  const int64_t states = int64_t{kWarps} * kQueriesPerTask * (p->head_dim + 2) * 4;
+  p->act_bytes = static_cast<int>(RoundUp(std::max(vector, states), 128));
+  p->slot_bytes = static_cast<int>(RoundUp(std::max(kernel.chunk_bytes, kChunkBytes), 128));
+  const int fixed = p->act_bytes + kMaxTiles * kSlices * kTileRows * 4 +
+                    p->layers * static_cast<int>(sizeof(LayerTable)) + 64 * 4 +
+                    static_cast<int>(RoundUp(p->head_dim * 4, 16));
+  p->slots = (available - fixed) / (kWarps * (p->slot_bytes + 8));
+  if (p->slots < 2) {
+    return MakeError(cudaErrorInvalidValue, "got vectors of %lld values and %d layers: they leave %d of %d bytes of "
+                     "shared memory, expected room for two chunks a warp", static_cast<long long>(widest), p->layers,
+                     available - fixed, available);
+  }
+  p->slots = std::min(p->slots, max_slots > 0 ? max_slots : 32);
+  *bytes = fixed + p->slots * kWarps * (p->slot_bytes + 8);
+  return {};
+}
+
+}  // namespace
+
+int64_t BytesPerToken(const DecodeModel& model, int64_t context) {
+  const DecodeConfig& c = model.config;
+  int64_t bytes = model.lm_head->bytes() + 2 * int64_t{c.hidden} + (2 * int64_t{c.layers} + 1) * c.hidden * 4;
+  for (int i = 0; i < c.layers; ++i) {
+    const DecodeLayer& l = model.layers[i];
+    bytes += l.qkv->bytes() + l.out->bytes() + l.gate_up->bytes() + l.down->bytes();
+  }
+  const int64_t seen = c.window > 0 ? std::min<int64_t>(context, c.window) : context;
+  return bytes + c.layers * 2 * int64_t{c.kv_heads} * c.head_dim * 2 * seen;
+}
+
+Status DecodeGraph::Create(const DecodeModel& model, cudaStream_t stream, std::unique_ptr<DecodeGraph>* out) {
+  UAQF_CUDA_CHECK(CheckConfig(model.config));
+  UAQF_CUDA_CHECK(CheckLayers(model));
+  std::unique_ptr<DecodeGraph> graph(new (std::nothrow) DecodeGraph);
+  if (graph == nullptr) return MakeError(cudaErrorMemoryAllocation, "out of host memory");
+  graph->launch_ = std::make_unique<Launch>();
+  graph->stream_ = stream;
+  Launch& launch = *graph->launch_;
+  UAQF_CUDA_CHECK(ChooseKernel(model.layers[0].qkv->spec(), model.config.int8_activations, &launch.kernel));
+  int device = 0;
+  int multiprocessors = 0;
+  int available = 0;
+  UAQF_CUDA_RETURN(cudaGetDevice(&device));
+  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
+  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&available, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  SetShapes(model, launch.kernel, multiprocessors, &launch.params);
+  if (launch.params.attend_blocks > multiprocessors) {
+    return MakeError(cudaErrorInvalidValue, "got %d attention tasks for %d multiprocessors, expected no more",
+                     launch.params.attend_blocks, multiprocessors);
+  }
+  UAQF_CUDA_CHECK(SetShared(launch.kernel, available, model.config.max_slots, &launch.params, &launch.shared_bytes));
+  UAQF_CUDA_CHECK(graph->Allocate(model));
+  UAQF_CUDA_CHECK(graph->Capture());
+  *out = std::move(graph);
+  return {};
+}
+
+template <typename T>
+Status DecodeGraph::Reserve(T** pointer, int64_t count) {
+  const size_t bytes = static_cast<size_t>(RoundUp(count * static_cast<int64_t>(sizeof(T)), 1024));
+  void* memory = nullptr;
+  UAQF_CUDA_RETURN(cudaMalloc(&memory, bytes));
+  buffers_[buffer_count_++] = memory;
+  workspace_bytes_ += static_cast<int64_t>(bytes);
+  *pointer = static_cast<T*>(memory);
+  UAQF_CUDA_RETURN(cudaMemsetAsync(memory, 0, bytes, stream_));
+  return {};
+}
+
+Status DecodeGraph::Allocate(const DecodeModel& model) {
+  TokenParams& p = launch_->params;
+  std::vector<LayerTable> table;
+  for (int i = 0; i < p.layers; ++i) table.push_back(TableOf(model.layers[i]));
+  LayerTable* device_table = nullptr;
+  UAQF_CUDA_CHECK(Reserve(&device_table, p.layers));
+  UAQF_CUDA_RETURN(
+      cudaMemcpyAsync(device_table, table.data(), table.size() * sizeof(LayerTable), cudaMemcpyHostToDevice, stream_));
+  p.table = device_table;
+  // Vectors are read in whole blocks.
+  const int64_t attention = RoundUp(int64_t{p.heads} * p.head_dim, 256);
+  UAQF_CUDA_CHECK(Reserve(&p.residual, RoundUp(p.hidden, 256)));
+  UAQF_CUDA_CHECK(Reserve(&p.query, attention));
+  UAQF_CUDA_CHECK(Reserve(&p.own, 2 * int64_t{p.kv_heads} * p.head_dim));
+  UAQF_CUDA_CHECK(Reserve(&p.attended, attention));
+  UAQF_CUDA_CHECK(Reserve(&p.gated, RoundUp(p.ff, 256)));
+  UAQF_CUDA_CHECK(Reserve(&p.logits, p.vocab));
+  const int64_t parts = int64_t{p.attend_blocks} * kQueriesPerTask;
+  UAQF_CUDA_CHECK(Reserve(&p.part_out, parts * p.head_dim));
+  UAQF_CUDA_CHECK(Reserve(&p.part_stats, parts * 2));
+  UAQF_CUDA_CHECK(Reserve(&p.task_done, p.tasks));
+  UAQF_CUDA_CHECK(Reserve(&p.best, p.grid));
+  UAQF_CUDA_CHECK(Reserve(&p.state, 1));
+  UAQF_CUDA_CHECK(Reserve(&p.history, int64_t{p.capacity} + 1));
+  if (model.config.trace) UAQF_CUDA_CHECK(Reserve(&p.trace, (int64_t{p.layers} * 5 + 1) * p.grid * 4));
+  logits_ = p.logits;
+  UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));
+  return {};
+}
+
+Status DecodeGraph::Capture() {
+  Launch& l = *launch_;
+  UAQF_CUDA_RETURN(cudaFuncSetAttribute(l.kernel.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, l.shared_bytes));
+  // A stream of its own: the caller's may be the legacy one, which cannot be captured.
+  cudaStream_t stream = nullptr;
+  UAQF_CUDA_RETURN(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  cudaGraph_t graph = nullptr;
+  cudaError_t code = cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
+  if (code == cudaSuccess) {
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeCooperative;
+    attribute.val.cooperative = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(l.params.grid);
+    config.blockDim = dim3(kDecodeThreads);
+    config.dynamicSmemBytes = l.shared_bytes;
+    config.stream = stream;
+    config.attrs = &attribute;
+    config.numAttrs = 1;
+    void* arguments[] = {&l.params};
+    const cudaError_t launched = cudaLaunchKernelExC(&config, l.kernel.kernel, arguments);
+    code = cudaStreamEndCapture(stream, &graph);
+    if (launched != cudaSuccess) code = launched;
+  }
+  if (code == cudaSuccess) code = cudaGraphInstantiate(&graph_, graph, 0);
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  cudaStreamDestroy(stream);
+  UAQF_CUDA_CHECK(FromCuda(code, "capture of the decode step"));
+  UAQF_CUDA_RETURN(cudaGraphUpload(graph_, stream_));
+  UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));
+  return {};
+}
+
+DecodeGraph::~DecodeGraph() {
+  // Errors here would show again in the caller's next call.
+  if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+  for (int i = 0; i < buffer_count_; ++i) cudaFree(buffers_[i]);
+}
+
+Status DecodeGraph::Set(int32_t token, int32_t position) {
+  const TokenParams& p = launch_->params;
+  if (token < 0 || token >= p.vocab || position < 0 || position >= p.capacity) {
+    return MakeError(cudaErrorInvalidValue, "got token %d at position %d, expected below %d and %d", token, position,
+                     p.vocab, p.capacity);
+  }
+  const int32_t values[2] = {token, position};
+  UAQF_CUDA_RETURN(cudaMemcpyAsync(&p.state->token, values, sizeof values, cudaMemcpyHostToDevice, stream_));
+  UAQF_CUDA_RETURN(cudaMemcpyAsync(p.history + position, &token, sizeof token, cudaMemcpyHostToDevice, stream_));
+  return {};
+}
+
+Status DecodeGraph::SetToken(int32_t token) {
+  if (token < 0 || token >= launch_->params.vocab) {
+    return MakeError(cudaErrorInvalidValue, "got token %d, expected 0 to %d", token, launch_->params.vocab - 1);
+  }
+  UAQF_CUDA_RETURN(
+      cudaMemcpyAsync(&launch_->params.state->token, &token, sizeof token, cudaMemcpyHostToDevice, stream_));
+  return {};
+}
+
+Status DecodeGraph::Step() {
+  UAQF_CUDA_RETURN(cudaGraphLaunch(graph_, stream_));
+  return {};
+}
+
+Status DecodeGraph::CheckRefused() {
+  DecodeState state;
+  UAQF_CUDA_RETURN(cudaMemcpyAsync(&state, launch_->params.state, sizeof state, cudaMemcpyDeviceToHost, stream_));
+  UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));
+  if (state.refused == 0) return {};
+  UAQF_CUDA_RETURN(cudaMemsetAsync(&launch_->params.state->refused, 0, sizeof state.refused, stream_));
+  return MakeError(cudaErrorInvalidValue, "got a step of token %d at position %d, expected a position below %d",
+                   state.token, state.position, launch_->params.capacity);
+}
+
+Status DecodeGraph::Read(int32_t* next_token) {
+  UAQF_CUDA_CHECK(CheckRefused());
+  UAQF_CUDA_RETURN(
+      cudaMemcpyAsync(next_token, &launch_->params.state->token, sizeof *next_token, cudaMemcpyDeviceToHost, stream_));
+  UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));
+  return {};
+}
+
+Status DecodeGraph::Tokens(int32_t begin, int32_t end, int32_t* tokens) {
+  if (begin < 0 || end < begin || end > launch_->params.capacity + 1) {
+    return MakeError(cudaErrorInvalidValue, "got positions %d to %d of %d", begin, end, launch_->params.capacity + 1);
+  }
+  UAQF_CUDA_CHECK(CheckRefused());
+  UAQF_CUDA_RETURN(cudaMemcpyAsync(tokens, launch_->params.history + begin, sizeof(int32_t) * (end - begin),
+                                   cudaMemcpyDeviceToHost, stream_));
+  UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));
+  return {};
+}
+
+Status DecodeGraph::PrintTrace(double ghz) {
+  const TokenParams& p = launch_->params;
+  if (p.trace == nullptr) return MakeError(cudaErrorInvalidValue, "got no trace, expected config.trace at Create");
+  std::vector<long long> clocks((static_cast<size_t>(p.layers) * 5 + 1) * static_cast<size_t>(p.grid) * 4);
+  UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));
+  UAQF_CUDA_RETURN(cudaMemcpy(clocks.data(), p.trace, clocks.size() * sizeof(long long), cudaMemcpyDeviceToHost));
+  const char* names[] = {"qkv", "attend", "out", "gate_up", "down", "head"};
+  std::printf("%-8s %8s %8s %8s us, %d slots of %d\n", "op", "wait", "stage", "multiply", p.slots, p.slot_bytes);
+  for (int op = 0; op < 6; ++op) {
+    double sums[3] = {};
+    int count = 0;
+    for (int layer = op == 5 ? p.layers : 1; layer < (op == 5 ? p.layers + 1 : p.layers); ++layer) {
+      for (int cta = 0; cta < p.grid; ++cta, ++count) {
+        const long long* at = &clocks[((static_cast<size_t>(layer) * 5 + op % 5) * static_cast<size_t>(p.grid) + cta) * 4];
+        for (int i = 0; i < 3; ++i) sums[i] += static_cast<double>(at[i + 1] - at[i]);
+      }
+    }
+    for (double& sum : sums) sum /= count * ghz * 1e3;
+    std::printf("%-8s %8.2f %8.2f %8.2f\n", names[op], sums[0], sums[1], sums[2]);
+  }
+  return {};
+}
+
+const int32_t* DecodeGraph::token() const { return &launch_->params.state->token; }
+const float* DecodeGraph::query() const { return launch_->params.query; }
+const float* DecodeGraph::attended() const { return launch_->params.attended; }
+const float* DecodeGraph::gated() const { return launch_->params.gated; }
+const float* DecodeGraph::residual() const { return launch_->params.residual; }
+
+}  // namespace uaqf::cuda

@@ -1,0 +1,299 @@
+#include <cmath>
+#include <utility>
+
+#include "kernels/cuda/device_matrix.h"
+
+namespace uaqf::cuda {
+
+namespace {
+
+constexpr int kThreads = 256;
+
+int Grid(int64_t items) { return static_cast<int>((items + kThreads - 1) / kThreads); }
+
+// One thread a word: of its one or two rows those of this part are written, the rest of the word is kept, since the
+// other slot may belong to another part.
+__global__ void PackCodesKernel(MatrixView m, uint8_t* data, QuantizedRows part, int64_t words) {
+  const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (index >= words) return;
+  const bool int8 = m.spec.format == Format::kInt8;
+  const int per_block = CodeBytes(m.spec.format) / 4;
+  const int64_t block_index = index / per_block;
+  const int word = static_cast<int>(index % per_block);
+  const int tile = static_cast<int>(block_index / m.blocks);
+  const int block = static_cast<int>(block_index % m.blocks);
+  const int lane = word % 128 / 4;
+  const int j = word % 4;
+  const int pair = int8 ? word / 128 : word / 128 * 2 + j / 2;
+  const int half = int8 ? j / 2 : j % 2;
+  const int column = block * kBlockCols + pair * 32 + lane % 4 * 8 + half * 4;
+  int start[2];
+  int count[2];
+  m.spec.map.Halves(tile, &start[0], &start[1]);
+  m.spec.map.Counts(start[0], start[1], &count[0], &count[1]);
+  auto* out = reinterpret_cast<uint32_t*>(data + block_index * BlockBytes(m.spec.format, m.spec.group)) + word;
+  uint32_t value = *out;
+  for (int upper = 0; upper < 2; ++upper) {
+    if (int8 && upper != j % 2) continue;
+    const int g = lane / 4;
+    const int row = start[upper] + g - part.row_offset;
+    if (g >= count[upper] || row < 0 || row >= part.rows) continue;
+    for (int c = 0; c < 4; ++c) {
+      if (column + c >= m.spec.cols) continue;
+      const int code = part.codes[int64_t{row} * m.spec.cols + column + c];
+      const int shift = ByteOfColumn(c) * 8 + (int8 ? 0 : upper * 4);
+      const uint32_t mask = int8 ? 0xFFu : 0xFu;
+      value = (value & ~(mask << shift)) | ((static_cast<uint32_t>(int8 ? code : code + kInt4Offset) & mask) << shift);
+    }
+  }
+  *out = value;
+}
+
+__global__ void PackGroupScalesKernel(MatrixView m, uint8_t* data, QuantizedRows part) {
+  const int groups = (m.spec.cols + m.spec.group - 1) / m.spec.group;
+  const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (index >= int64_t{part.rows} * groups) return;
+  const int row = static_cast<int>(index / groups);
+  const int group = static_cast<int>(index % groups);
+  const int per_block = kBlockCols / m.spec.group;
+  int tile;
+  int slot;
+  m.spec.map.Locate(row + part.row_offset, &tile, &slot);
+  uint8_t* block = data + (int64_t{tile} * m.blocks + group / per_block) * BlockBytes(m.spec.format, m.spec.group);
+  auto* scales = reinterpret_cast<__half*>(block + CodeBytes(m.spec.format));
+  scales[group % per_block * kTileRows + slot % 8 * 2 + slot / 8] = part.group_scales[index];
+}
+
+__global__ void CopyScalesKernel(float* out, const float* scales, bool per_tensor, int rows) {
+  const int row = blockIdx.x * kThreads + threadIdx.x;
+  if (row < rows) out[row] = scales[per_tensor ? 0 : row];
+}
+
+// Codes of 8 columns from `column`, a multiple of 8, of one logical row.
+__device__ void LoadCodes(const MatrixView& m, int tile, int slot, int column, int codes[8]) {
+  const bool int8 = m.spec.format == Format::kInt8;
+  const uint8_t* block = m.data + (int64_t{tile} * m.blocks + column / kBlockCols) *
+                                      BlockBytes(m.spec.format, m.spec.group);
+  const int pair = column % kBlockCols / 32;
+  const int lane = slot % 8 * 4 + column % 32 / 8;
+  for (int half = 0; half < 2; ++half) {
+    const uint32_t word =
+        *reinterpret_cast<const uint32_t*>(block + WordOffset(m.spec.format, pair, lane, half, slot / 8));
+    for (int c = 0; c < 4; ++c) {
+      const int byte = static_cast<int>(word >> (ByteOfColumn(c) * 8)) & 0xFF;
+      codes[half * 4 + c] = int8 ? static_cast<int8_t>(byte) : ((byte >> (slot / 8 * 4)) & 0xF) - kInt4Offset;
+    }
+  }
+}
+
+// One thread 8 columns of a row. With kCodes the codes, else code times scale.
+template <bool kCodes, typename Out>
+__global__ void UnpackKernel(MatrixView m, int begin, int rows, Out* out, int64_t stride) {
+  const int eighths = (m.spec.cols + 7) / 8;
+  const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (index >= int64_t{rows} * eighths) return;
+  const int row = static_cast<int>(index / eighths);
+  const int column = static_cast<int>(index % eighths) * 8;
+  int tile;
+  int slot;
+  m.spec.map.Locate(begin + row, &tile, &slot);
+  int codes[8];
+  LoadCodes(m, tile, slot, column, codes);
+  float scale = 1;
+  if constexpr (!kCodes) {
+    if (m.spec.group > 0) {
+      const uint8_t* block =
+          m.data + (int64_t{tile} * m.blocks + column / kBlockCols) * BlockBytes(m.spec.format, m.spec.group);
+      const auto* scales = reinterpret_cast<const __half*>(block + CodeBytes(m.spec.format));
+      scale = __half2float(scales[column % kBlockCols / m.spec.group * kTileRows + slot % 8 * 2 + slot / 8]);
+    } else {
+      scale = m.row_scales[begin + row];
+    }
+  }
+  Out* target = out + row * stride + column;
+  alignas(16) Out values[8];
+  for (int c = 0; c < 8; ++c) {
+    if constexpr (kCodes) {
+      values[c] = static_cast<Out>(codes[c]);
+    } else {
+      values[c] = __float2half_rn(static_cast<float>(codes[c]) * scale);
+    }
+  }
+  using Wide = std::conditional_t<sizeof(Out) == 2, uint4, uint2>;
+  if (column + 8 <= m.spec.cols && reinterpret_cast<uintptr_t>(target) % sizeof(Wide) == 0) {
+    *reinterpret_cast<Wide*>(target) = *reinterpret_cast<const Wide*>(values);
+    return;
+  }
+  for (int c = 0; c < 8 && column + c < m.spec.cols; ++c) target[c] = values[c];
+}
+
+__device__ uint32_t Hash(uint64_t seed, uint64_t index) {
+  uint64_t z = seed + (index + 1) * 0x9E3779B97F4A7C15ull;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+  return static_cast<uint32_t>(z >> 32);
+}
+
+__global__ void RandomFp16Kernel(MatrixView m, uint8_t* data, uint64_t seed, float scale) {
+  const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (index >= int64_t{m.spec.map.rows} * m.spec.cols) return;
+  const int64_t row = index / m.spec.cols;
+  auto* out = reinterpret_cast<__half*>(data + row * m.row_bytes) + index % m.spec.cols;
+  *out = __float2half_rn((static_cast<float>(Hash(seed, index)) * 0x1p-31f - 1.0f) * scale);
+}
+
+__global__ void RandomBlocksKernel(MatrixView m, uint8_t* data, uint64_t seed, float scale, int64_t words) {
+  const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (index >= words) return;
+  const int per_block = BlockBytes(m.spec.format, m.spec.group) / 4;
+  uint32_t value = Hash(seed, index);
+  if (index % per_block * 4 >= CodeBytes(m.spec.format)) {
+    const __half2 pair = __float2half2_rn(scale * (0.75f + static_cast<float>(value >> 8) * 0x1p-25f));
+    value = *reinterpret_cast<const uint32_t*>(&pair);
+  }
+  reinterpret_cast<uint32_t*>(data)[index] = value;
+}
+
+__global__ void RandomScalesKernel(float* out, int rows, uint64_t seed, float scale) {
+  const int row = blockIdx.x * kThreads + threadIdx.x;
+  if (row < rows) out[row] = scale * (0.75f + static_cast<float>(Hash(~seed, row) >> 8) * 0x1p-25f);
+}
+
+Status CheckSpec(const MatrixSpec& spec) {
+  const TileMap& map = spec.map;
+  if (map.rows < 1 || spec.cols < 1) {
+    return MakeError(cudaErrorInvalidValue, "got a matrix of %d x %d, expected at least 1 x 1", map.rows, spec.cols);
+  }
+  const bool groups = spec.group == 32 || spec.group == 64 || spec.group == 128;
+  if (spec.group != 0 && !(groups && spec.format == Format::kInt4)) {
+    return MakeError(cudaErrorInvalidValue, "got group scales over %d columns, expected 32, 64 or 128, with INT4 only",
+                     spec.group);
+  }
+  if (map.order == RowOrder::kGated && map.rows % 2 != 0) {
+    return MakeError(cudaErrorInvalidValue, "got %d gate and up rows, expected an even number", map.rows);
+  }
+  if (map.order == RowOrder::kRotary &&
+      (map.head_dim < 16 || map.head_dim % 16 != 0 || map.rotary_rows % map.head_dim != 0 ||
+       map.rotary_rows > map.rows)) {
+    return MakeError(cudaErrorInvalidValue, "got head_dim %d over %d rotated of %d rows, expected a multiple of 16",
+                     map.head_dim, map.rotary_rows, map.rows);
+  }
+  return {};
+}
+
+}  // namespace
+
+DeviceMatrix::~DeviceMatrix() { Free(); }
+
+void DeviceMatrix::Free() {
+  // Nothing can be done about an error here; it would show again in the next call.
+  if (data_ != nullptr) cudaFree(data_);
+  if (scales_ != nullptr) cudaFree(scales_);
+  data_ = nullptr;
+  scales_ = nullptr;
+}
+
+DeviceMatrix::DeviceMatrix(DeviceMatrix&& other) noexcept { *this = std::move(other); }
+
+DeviceMatrix& DeviceMatrix::operator=(DeviceMatrix&& other) noexcept {
+  if (this == &other) return *this;
+  Free();
+  view_ = other.view_;
+  data_ = std::exchange(other.data_, nullptr);
+  scales_ = std::exchange(other.scales_, nullptr);
+  data_bytes_ = other.data_bytes_;
+  scale_bytes_ = other.scale_bytes_;
+  return *this;
+}
+
+Status DeviceMatrix::Create(const MatrixSpec& spec, cudaStream_t stream, DeviceMatrix* out) {
+  UAQF_CUDA_CHECK(CheckSpec(spec));
+  DeviceMatrix m;
+  m.view_.spec = spec;
+  if (spec.format == Format::kFp16) {
+    m.view_.row_bytes = (int64_t{spec.cols} * 2 + 15) / 16 * 16;
+    m.data_bytes_ = m.view_.row_bytes * spec.map.rows;
+  } else {
+    m.view_.blocks = (spec.cols + kBlockCols - 1) / kBlockCols;
+    m.data_bytes_ = int64_t{spec.map.tiles()} * m.view_.blocks * BlockBytes(spec.format, spec.group);
+  }
+  UAQF_CUDA_RETURN(cudaMalloc(&m.data_, m.data_bytes_));
+  UAQF_CUDA_RETURN(cudaMemsetAsync(m.data_, spec.format == Format::kInt4 ? 0x88 : 0, m.data_bytes_, stream));
+  if (spec.format != Format::kFp16 && spec.group == 0) {
+    m.scale_bytes_ = int64_t{spec.map.rows} * 4;
+    UAQF_CUDA_RETURN(cudaMalloc(&m.scales_, m.scale_bytes_));
+    UAQF_CUDA_RETURN(cudaMemsetAsync(m.scales_, 0, m.scale_bytes_, stream));
+  }
+  m.view_.data = m.data_;
+  m.view_.row_scales = m.scales_;
+  *out = std::move(m);
+  return {};
+}
+
+Status DeviceMatrix::PackFp16(int row_offset, int rows, const __half* values, cudaStream_t stream) {
+  if (spec().format != Format::kFp16 || row_offset < 0 || row_offset + rows > this->rows()) {
+    return MakeError(cudaErrorInvalidValue, "got FP16 rows %d to %d for a matrix of %d rows, or not an FP16 one",
+                     row_offset, row_offset + rows, this->rows());
+  }
+  const size_t width = static_cast<size_t>(cols()) * 2;
+  UAQF_CUDA_RETURN(cudaMemcpy2DAsync(data_ + row_offset * view_.row_bytes, view_.row_bytes, values, width, width, rows,
+                                     cudaMemcpyDefault, stream));
+  return {};
+}
+
+Status DeviceMatrix::Pack(const QuantizedRows& part, cudaStream_t stream) {
+  if (spec().format == Format::kFp16 || part.row_offset < 0 || part.row_offset + part.rows > rows() ||
+      (spec().group > 0 ? part.group_scales == nullptr : part.scales == nullptr) || part.codes == nullptr) {
+    return MakeError(cudaErrorInvalidValue, "got rows %d to %d for a matrix of %d rows, or not the scales of its format",
+                     part.row_offset, part.row_offset + part.rows, rows());
+  }
+  const int64_t words = int64_t{spec().map.tiles()} * view_.blocks * (CodeBytes(spec().format) / 4);
+  PackCodesKernel<<<Grid(words), kThreads, 0, stream>>>(view_, data_, part, words);
+  if (spec().group > 0) {
+    const int64_t scales = int64_t{part.rows} * ((cols() + spec().group - 1) / spec().group);
+    PackGroupScalesKernel<<<Grid(scales), kThreads, 0, stream>>>(view_, data_, part);
+  } else {
+    CopyScalesKernel<<<Grid(part.rows), kThreads, 0, stream>>>(scales_ + part.row_offset, part.scales, part.per_tensor,
+                                                              part.rows);
+  }
+  return FromCuda(cudaGetLastError(), "pack");
+}
+
+Status DeviceMatrix::Unpack(int begin, int end, __half* out, int64_t stride, cudaStream_t stream) const {
+  if (begin < 0 || begin >= end || end > rows()) {
+    return MakeError(cudaErrorInvalidValue, "got rows %d to %d of %d", begin, end, rows());
+  }
+  if (spec().format == Format::kFp16) {
+    UAQF_CUDA_RETURN(cudaMemcpy2DAsync(out, stride * 2, data_ + begin * view_.row_bytes, view_.row_bytes,
+                                       static_cast<size_t>(cols()) * 2, end - begin, cudaMemcpyDeviceToDevice,
+                                       stream));
+    return {};
+  }
+  const int64_t items = int64_t{end - begin} * ((cols() + 7) / 8);
+  UnpackKernel<false><<<Grid(items), kThreads, 0, stream>>>(view_, begin, end - begin, out, stride);
+  return FromCuda(cudaGetLastError(), "unpack");
+}
+
+Status DeviceMatrix::UnpackCodes(int begin, int end, int8_t* out, int64_t stride, cudaStream_t stream) const {
+  if (begin < 0 || begin >= end || end > rows() || spec().format == Format::kFp16) {
+    return MakeError(cudaErrorInvalidValue, "got codes of rows %d to %d of %d, or an FP16 matrix", begin, end, rows());
+  }
+  const int64_t items = int64_t{end - begin} * ((cols() + 7) / 8);
+  UnpackKernel<true><<<Grid(items), kThreads, 0, stream>>>(view_, begin, end - begin, out, stride);
+  return FromCuda(cudaGetLastError(), "unpack codes");
+}
+
+Status DeviceMatrix::FillRandom(uint64_t seed, cudaStream_t stream) {
+  const float unit = std::sqrt(3.0f / static_cast<float>(cols()));
+  if (spec().format == Format::kFp16) {
+    RandomFp16Kernel<<<Grid(int64_t{rows()} * cols()), kThreads, 0, stream>>>(view_, data_, seed, unit);
+    return FromCuda(cudaGetLastError(), "random FP16");
+  }
+  const float scale = unit / (spec().format == Format::kInt8 ? 128.0f : 8.0f);
+  const int64_t words = data_bytes_ / 4;
+  RandomBlocksKernel<<<Grid(words), kThreads, 0, stream>>>(view_, data_, seed, scale, words);
+  if (scales_ != nullptr) RandomScalesKernel<<<Grid(rows()), kThreads, 0, stream>>>(scales_, rows(), seed, scale);
+  return FromCuda(cudaGetLastError(), "random codes");
+}
+
+}  // namespace uaqf::cuda

@@ -1,0 +1,370 @@
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cuda/test/check_model.h"
+
+namespace uaqf::cuda {
+
+namespace {
+
+struct Case {
+  const char* name;
+  int layers, hidden, heads, kv_heads, head_dim, ff, vocab, capacity, window;
+  bool biases;
+};
+
+using Vector = std::vector<double>;
+
+struct HostLayer {
+  std::unique_ptr<PackedPair> qkv, out, gate_up, down;
+  std::vector<float> biases[4];
+  std::vector<float> norms[2];
+  std::unique_ptr<OnDevice<float>> device_biases[4];
+  std::unique_ptr<OnDevice<float>> device_norms[2];
+  std::unique_ptr<OnDevice<__half>> keys, values;
+};
+
+struct HostModel {
+  DecodeConfig config;
+  bool int8 = false;
+  std::vector<HostLayer> layers;
+  std::unique_ptr<PackedPair> embedding, head;
+  std::vector<float> final_norm, cosine, sine;
+  std::unique_ptr<OnDevice<float>> device_norm, device_cosine, device_sine;
+  std::vector<DecodeLayer> device_layers;
+  DecodeModel device;
+};
+
+std::vector<float> RandomFloats(Random& random, int count, float mean, float spread) {
+  std::vector<float> out(static_cast<size_t>(count));
+  for (float& v : out) v = mean + spread * random.Normal();
+  return out;
+}
+
+std::vector<__half> RandomCache(Random& random, const Case& c, int written) {
+  std::vector<__half> out(static_cast<size_t>(c.kv_heads) * static_cast<size_t>(c.capacity) *
+                          static_cast<size_t>(c.head_dim));
+  for (size_t i = 0; i < out.size(); ++i) {
+    const int position = static_cast<int>(i / static_cast<size_t>(c.head_dim)) % c.capacity;
+    // What has not been written must not matter, whatever it is.
+    out[i] = __float2half_rn(position < written ? random.Normal() : NAN);
+  }
+  return out;
+}
+
+bool MakeLayer(const Case& c, const CheckKind& kind, int written, uint64_t seed, HostLayer* l, DecodeLayer* d) {
+  Random random(seed);
+  const int q = c.heads * c.head_dim;
+  const int kv = c.kv_heads * c.head_dim;
+  l->qkv = MakePair(kind, {RowOrder::kRotary, q + 2 * kv, c.head_dim, q + kv}, c.hidden, {q, kv, kv}, seed + 1);
+  l->out = MakePair(kind, {RowOrder::kPlain, c.hidden, 0, 0}, q, {c.hidden}, seed + 2);
+  l->gate_up = MakePair(kind, {RowOrder::kGated, 2 * c.ff, 0, 0}, c.hidden, {c.ff, c.ff}, seed + 3);
+  l->down = MakePair(kind, {RowOrder::kPlain, c.hidden, 0, 0}, c.ff, {c.hidden}, seed + 4);
+  if (!l->qkv || !l->out || !l->gate_up || !l->down) return false;
+  const int rows[4] = {q + 2 * kv, c.hidden, 2 * c.ff, c.hidden};
+  for (int i = 0; i < 4; ++i) {
+    l->biases[i] = RandomFloats(random, rows[i], 0.0f, c.biases ? 0.5f : 0.0f);
+    if (c.biases) l->device_biases[i] = std::make_unique<OnDevice<float>>(l->biases[i]);
+  }
+  for (int i = 0; i < 2; ++i) {
+    l->norms[i] = RandomFloats(random, c.hidden, 1.0f, 0.3f);
+    l->norms[i][static_cast<size_t>(c.hidden / 2)] = 30.0f;  // an outlier channel
+    l->device_norms[i] = std::make_unique<OnDevice<float>>(l->norms[i]);
+  }
+  l->keys = std::make_unique<OnDevice<__half>>(RandomCache(random, c, written));
+  l->values = std::make_unique<OnDevice<__half>>(RandomCache(random, c, written));
+  *d = {&l->qkv->device, &l->out->device, &l->gate_up->device, &l->down->device};
+  if (c.biases) {
+    d->qkv_bias = l->device_biases[0]->get();
+    d->out_bias = l->device_biases[1]->get();
+    d->gate_up_bias = l->device_biases[2]->get();
+    d->down_bias = l->device_biases[3]->get();
+  }
+  d->attention_norm = l->device_norms[0]->get();
+  d->mlp_norm = l->device_norms[1]->get();
+  d->keys = l->keys->get();
+  d->values = l->values->get();
+  return true;
+}
+
+std::unique_ptr<HostModel> MakeModel(const Case& c, const CheckKind& kind, int written) {
+  auto m = std::make_unique<HostModel>();
+  m->config = {c.layers, c.hidden, c.heads, c.kv_heads, c.head_dim, c.ff, c.vocab, c.capacity, c.window, 1e-5f,
+               1.0f / std::sqrt(static_cast<float>(c.head_dim)), kind.int8_activations, 0, false};
+  m->int8 = kind.int8_activations;
+  m->layers.resize(static_cast<size_t>(c.layers));
+  m->device_layers.resize(static_cast<size_t>(c.layers));
+  for (int i = 0; i < c.layers; ++i) {
+    const auto at = static_cast<size_t>(i);
+    if (!MakeLayer(c, kind, written, 1000 + 100 * at, &m->layers[at], &m->device_layers[at])) return nullptr;
+  }
+  const CheckKind fp16 = {"fp16", Format::kFp16, 0, false};
+  m->embedding = MakePair(fp16, {RowOrder::kPlain, c.vocab, 0, 0}, c.hidden, {c.vocab}, 5);
+  m->head = MakePair(fp16, {RowOrder::kPlain, c.vocab, 0, 0}, c.hidden, {c.vocab}, 6);
+  Random random(77);
+  m->final_norm = RandomFloats(random, c.hidden, 1.0f, 0.3f);
+  for (int p = 0; p < c.capacity; ++p) {
+    for (int i = 0; i < c.head_dim / 2; ++i) {
+      const double angle = p * std::pow(10000.0, -2.0 * i / c.head_dim);
+      m->cosine.push_back(static_cast<float>(std::cos(angle)));
+      m->sine.push_back(static_cast<float>(std::sin(angle)));
+    }
+  }
+  m->device_norm = std::make_unique<OnDevice<float>>(m->final_norm);
+  m->device_cosine = std::make_unique<OnDevice<float>>(m->cosine);
+  m->device_sine = std::make_unique<OnDevice<float>>(m->sine);
+  m->device = {m->config, m->device_layers.data(), &m->embedding->device, &m->head->device, m->device_norm->get(),
+               m->device_cosine->get(), m->device_sine->get()};
+  return m;
+}
+
+// W x + bias, with the input quantized as the kernels do if `int8`.
+Vector Product(const HostMatrix& w, const std::vector<float>* bias, Vector x, bool int8) {
+  double scale = 1;
+  if (int8) {
+    double maximum = 0;
+    for (const double v : x) maximum = std::max(maximum, std::abs(v));
+    scale = std::max(maximum, 1e-5) / 127;
+    for (double& v : x) v = std::clamp(std::nearbyint(v / scale), -127.0, 127.0);
+  }
+  Vector out(static_cast<size_t>(w.rows));
+  ParallelFor((w.rows + 63) / 64, [&](int chunk) {
+    for (int r = chunk * 64; r < std::min(w.rows, chunk * 64 + 64); ++r) {
+      const float* row = w.values.data() + static_cast<size_t>(r) * static_cast<size_t>(w.cols);
+      double sum = 0;
+      for (int k = 0; k < w.cols; ++k) sum += static_cast<double>(row[k]) * x[static_cast<size_t>(k)];
+      out[static_cast<size_t>(r)] = sum * scale + (bias ? (*bias)[static_cast<size_t>(r)] : 0.0f);
+    }
+  });
+  return out;
+}
+
+Vector Normed(const Vector& x, const std::vector<float>& weight) {
+  double squares = 0;
+  for (const double v : x) squares += v * v;
+  const double factor = 1 / std::sqrt(squares / static_cast<double>(x.size()) + static_cast<double>(1e-5f));
+  Vector out(x.size());
+  for (size_t i = 0; i < x.size(); ++i) out[i] = x[i] * factor * static_cast<double>(weight[i]);
+  return out;
+}
+
+void Rotate(const HostModel& m, int position, double* head) {
+  const int half = m.config.head_dim / 2;
+  for (int i = 0; i < half; ++i) {
+    const auto at = static_cast<size_t>(position * half + i);
+    const double cosine = static_cast<double>(m.cosine[at]);
+    const double sine = static_cast<double>(m.sine[at]);
+    const double a = head[i];
+    const double b = head[i + half];
+    head[i] = a * cosine - b * sine;
+    head[i + half] = b * cosine + a * sine;
+  }
+}
+
+// q, k, v rows of the position, rotated.
+Vector Qkv(const HostModel& m, const HostLayer& l, const Vector& residual, int position) {
+  Vector out = Product(l.qkv->host, &l.biases[0], Normed(residual, l.norms[0]), m.int8);
+  for (int h = 0; h < m.config.heads + m.config.kv_heads; ++h) Rotate(m, position, out.data() + h * m.config.head_dim);
+  return out;
+}
+
+// Attention over caches [kv_heads][capacity][head_dim].
+Vector Attention(const HostModel& m, const Vector& query, const std::vector<__half>& keys,
+                 const std::vector<__half>& values, int position) {
+  const DecodeConfig& c = m.config;
+  const int from = c.window > 0 ? std::max(0, position - c.window + 1) : 0;
+  Vector out(static_cast<size_t>(c.heads * c.head_dim));
+  ParallelFor(c.heads, [&](int h) {
+    const int64_t base = int64_t{h / (c.heads / c.kv_heads)} * c.capacity;
+    Vector weights(static_cast<size_t>(position + 1));
+    double maximum = -INFINITY;
+    for (int p = from; p <= position; ++p) {
+      double dot = 0;
+      for (int d = 0; d < c.head_dim; ++d) {
+        dot += query[static_cast<size_t>(h * c.head_dim + d)] *
+               static_cast<double>(__half2float(keys[static_cast<size_t>((base + p) * c.head_dim + d)]));
+      }
+      weights[static_cast<size_t>(p)] = dot / std::sqrt(static_cast<double>(c.head_dim));
+      maximum = std::max(maximum, weights[static_cast<size_t>(p)]);
+    }
+    double sum = 0;
+    for (int p = from; p <= position; ++p) {
+      double& w = weights[static_cast<size_t>(p)];
+      w = std::exp(w - maximum);
+      sum += w;
+    }
+    for (int p = from; p <= position; ++p) {
+      for (int d = 0; d < c.head_dim; ++d) {
+        out[static_cast<size_t>(h * c.head_dim + d)] +=
+            weights[static_cast<size_t>(p)] / sum *
+            static_cast<double>(__half2float(values[static_cast<size_t>((base + p) * c.head_dim + d)]));
+      }
+    }
+  });
+  return out;
+}
+
+Vector Gated(const HostModel& m, const HostLayer& l, const Vector& residual) {
+  const Vector both = Product(l.gate_up->host, &l.biases[2], Normed(residual, l.norms[1]), m.int8);
+  Vector out(both.size() / 2);
+  for (size_t i = 0; i < out.size(); ++i) out[i] = both[i] / (1 + std::exp(-both[i])) * both[i + out.size()];
+  return out;
+}
+
+Vector Sum(Vector a, const Vector& b) {
+  for (size_t i = 0; i < a.size(); ++i) a[i] += b[i];
+  return a;
+}
+
+Vector Widen(const std::vector<float>& v) { return Vector(v.begin(), v.end()); }
+
+Vector EmbeddingOf(const HostModel& m, int token) {
+  const float* row = m.embedding->host.values.data() + static_cast<size_t>(token) * static_cast<size_t>(m.config.hidden);
+  return Vector(row, row + m.config.hidden);
+}
+
+std::vector<float> FromDevice(const float* data, int count) {
+  return OnDevice<float>::ReadDevice(data, static_cast<size_t>(count));
+}
+
+// Of the row a step has written into a cache.
+Vector CacheRow(const std::vector<__half>& cache, const DecodeConfig& c, int position) {
+  Vector out;
+  for (int h = 0; h < c.kv_heads; ++h) {
+    for (int d = 0; d < c.head_dim; ++d) {
+      out.push_back(static_cast<double>(
+          __half2float(cache[static_cast<size_t>((int64_t{h} * c.capacity + position) * c.head_dim + d)])));
+    }
+  }
+  return out;
+}
+
+// Every op of one layer, each from what the device gave it.
+void CheckOps(const HostModel& m, const DecodeGraph& graph, int token, int position, const std::string& name) {
+  const DecodeConfig& c = m.config;
+  const HostLayer& l = m.layers[0];
+  const double limit = m.int8 ? 1e-3 : 2e-5;
+  const int q = c.heads * c.head_dim;
+  const Vector embedding = EmbeddingOf(m, token);
+  const Vector qkv = Qkv(m, l, embedding, position);
+  const std::vector<float> query = FromDevice(graph.query(), q);
+  const std::vector<__half> keys = l.keys->Read();
+  const std::vector<__half> values = l.values->Read();
+  const auto at = [&](int i) { return qkv.begin() + i; };
+  ExpectNear(name + " query", query, Vector(at(0), at(q)), limit);
+  ExpectNear(name + " key", CacheRow(keys, c, position), Vector(at(q), at(q + c.kv_heads * c.head_dim)), 1e-3);
+  ExpectNear(name + " value", CacheRow(values, c, position), Vector(at(q + c.kv_heads * c.head_dim), qkv.end()), 1e-3);
+  const std::vector<float> attended = FromDevice(graph.attended(), q);
+  ExpectNear(name + " attention", attended, Attention(m, Widen(query), keys, values, position), 2e-5);
+  const Vector middle = Sum(embedding, Product(l.out->host, &l.biases[1], Widen(attended), m.int8));
+  const std::vector<float> gated = FromDevice(graph.gated(), c.ff);
+  ExpectNear(name + " gated", gated, Gated(m, l, middle), m.int8 ? 3e-3 : 5e-5);
+  const std::vector<float> residual = FromDevice(graph.residual(), c.hidden);
+  ExpectNear(name + " residual", residual, Sum(middle, Product(l.down->host, &l.biases[3], Widen(gated), m.int8)),
+             limit);
+  const std::vector<float> logits = FromDevice(graph.logits(), c.vocab);
+  ExpectNear(name + " logits", logits, Product(m.head->host, nullptr, Normed(Widen(residual), m.final_norm), false),
+             2e-5);
+}
+
+// All layers on the host alone; the keys and values of this position enter the host's copy of the caches.
+Vector WholeModel(const HostModel& m, int token, int position) {
+  const DecodeConfig& c = m.config;
+  Vector residual = EmbeddingOf(m, token);
+  for (const HostLayer& l : m.layers) {
+    const Vector qkv = Qkv(m, l, residual, position);
+    std::vector<__half> caches[2] = {l.keys->Read(), l.values->Read()};
+    const int q = c.heads * c.head_dim;
+    for (int i = 0; i < 2 * c.kv_heads * c.head_dim; ++i) {
+      const int row = i % (c.kv_heads * c.head_dim);
+      const int64_t head = row / c.head_dim;
+      caches[i / (c.kv_heads * c.head_dim)]
+            [static_cast<size_t>((head * c.capacity + position) * c.head_dim + row % c.head_dim)] =
+                __float2half_rn(static_cast<float>(qkv[static_cast<size_t>(q + i)]));
+    }
+    const Vector attended = Attention(m, qkv, caches[0], caches[1], position);
+    residual = Sum(residual, Product(l.out->host, &l.biases[1], attended, m.int8));
+    residual = Sum(residual, Product(l.down->host, &l.biases[3], Gated(m, l, residual), m.int8));
+  }
+  return Product(m.head->host, nullptr, Normed(residual, m.final_norm), false);
+}
+
+void CheckStep(const Case& c, const CheckKind& kind, int position) {
+  const std::string name =
+      std::string(c.name) + " " + kind.name + " at " + std::to_string(position);
+  const auto m = MakeModel(c, kind, position);
+  if (m == nullptr) return;
+  std::unique_ptr<DecodeGraph> graph;
+  if (!ExpectOk(name, DecodeGraph::Create(m->device, nullptr, &graph))) return;
+  const int token = c.vocab - 1;
+  if (!ExpectOk(name, graph->Set(token, position)) || !ExpectOk(name, graph->Step())) return;
+  int32_t next = -1;
+  if (!ExpectOk(name, graph->Read(&next))) return;
+  const std::vector<float> logits = FromDevice(graph->logits(), c.vocab);
+  const auto best = static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  Report(next == best, name + " argmax", next, best);
+  if (c.layers == 1) {
+    CheckOps(*m, *graph, token, position, name);
+  } else {
+    ExpectNear(name + " whole model", logits, WholeModel(*m, token, position), m->int8 ? 2e-2 : 5e-4);
+  }
+  // The same step again, over poisoned activations, gives the same bits.
+  for (const float* buffer : {graph->query(), graph->attended()}) {
+    cudaMemset(const_cast<float*>(buffer), 0xFF, sizeof(float) * static_cast<size_t>(c.heads * c.head_dim));
+  }
+  cudaMemset(const_cast<float*>(graph->gated()), 0xFF, sizeof(float) * static_cast<size_t>(c.ff));
+  cudaMemset(graph->mutable_logits(), 0xFF, sizeof(float) * static_cast<size_t>(c.vocab));
+  if (!ExpectOk(name, graph->Set(token, position)) || !ExpectOk(name, graph->Step()) ||
+      !ExpectOk(name, graph->Read(&next))) {
+    return;
+  }
+  const std::vector<float> again = FromDevice(graph->logits(), c.vocab);
+  Report(std::memcmp(again.data(), logits.data(), logits.size() * 4) == 0, name + " repeats", 0, 0);
+}
+
+// A step past the capacity is refused, not run; the graph works on afterwards.
+void CheckRefusal(const CheckKind& kind) {
+  const Case c = {"full cache", 1, 64, 2, 1, 32, 88, 100, 4, 0, false};
+  const auto m = MakeModel(c, kind, 4);
+  std::unique_ptr<DecodeGraph> graph;
+  if (m == nullptr || !ExpectOk(c.name, DecodeGraph::Create(m->device, nullptr, &graph))) return;
+  int32_t next = 0;
+  bool right = graph->Set(1, 3).ok() && graph->Step().ok() && graph->Read(&next).ok();
+  right = right && graph->Step().ok() && !graph->Read(&next).ok();
+  right = right && graph->Set(1, 2).ok() && graph->Step().ok() && graph->Read(&next).ok();
+  right = right && !graph->Set(1, 4).ok() && !graph->Set(100, 0).ok();
+  Report(right, std::string("a step past the capacity is refused ") + kind.name, 0, 0);
+}
+
+}  // namespace
+
+void CheckDecode(bool quick) {
+  const Case cases[] = {
+      {"tiny", 1, 64, 2, 1, 32, 88, 100, 64, 0, false},
+      {"smollm2", 1, 576, 9, 3, 64, 1536, 1003, 1300, 0, false},
+      {"odd", 1, 200, 5, 5, 48, 328, 333, 300, 0, true},
+      {"window", 1, 512, 16, 4, 128, 1000, 600, 4200, 100, false},
+      {"qwen2", 1, 896, 14, 2, 64, 4864, 700, 400, 0, true},
+      {"wide heads", 1, 320, 2, 1, 256, 640, 128, 300, 0, false},
+      {"80 dims", 1, 320, 4, 2, 80, 640, 128, 4200, 0, false},
+      {"two layers", 3, 576, 9, 3, 64, 1536, 1003, 300, 0, true},
+  };
+  const std::vector<int> few = {0, 77};
+  for (const CheckKind& kind : kCheckKinds) {
+    for (const Case& c : cases) {
+      CheckStep(c, kind, 0);
+      CheckStep(c, kind, std::min(c.capacity - 1, 63));
+      if (!quick) CheckStep(c, kind, c.capacity - 1);
+    }
+    CheckRefusal(kind);
+  }
+  if (quick) return;
+  const Case llama = {"llama-2-7b layer", 1, 4096, 32, 32, 128, 11008, 2000, 1024, 0, false};
+  const Case mistral = {"mistral layer", 1, 4096, 32, 8, 128, 14336, 2000, 1024, 512, false};
+  const Case thirteen = {"13b layer", 1, 5120, 40, 40, 128, 13824, 2000, 520, 0, false};
+  for (const int kind : {0, 1, 2, 4}) CheckStep(llama, kCheckKinds[kind], 1000);
+  CheckStep(mistral, kCheckKinds[4], 1000);
+  CheckStep(thirteen, kCheckKinds[6], 500);
+}
+
+}  // namespace uaqf::cuda

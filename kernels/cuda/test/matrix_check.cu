@@ -1,0 +1,132 @@
+#include <cstring>
+
+#include "kernels/cuda/test/check_model.h"
+
+namespace uaqf::cuda {
+
+namespace {
+
+uint16_t HalfBits(float value) {
+  const __half h = __float2half_rn(value);
+  uint16_t bits;
+  std::memcpy(&bits, &h, sizeof bits);
+  return bits;
+}
+
+float ToFloat(__half h) { return __half2float(h); }
+
+// Packs rows [offset, offset + rows) of `m`.
+Status PackPart(const CheckKind& kind, int offset, int rows, Random& random, PackedPair* m) {
+  const int cols = m->host.cols;
+  const size_t begin = static_cast<size_t>(offset) * static_cast<size_t>(cols);
+  const size_t count = static_cast<size_t>(rows) * static_cast<size_t>(cols);
+  const float unit = 1.0f / std::sqrt(static_cast<float>(cols));
+  if (kind.format == Format::kFp16) {
+    std::vector<__half> values(count);
+    for (size_t i = 0; i < count; ++i) {
+      values[i] = __float2half_rn(random.Normal() * unit);
+      m->host.values[begin + i] = ToFloat(values[i]);
+    }
+    const OnDevice<__half> device(values);
+    UAQF_CUDA_CHECK(m->device.PackFp16(offset, rows, device.get(), nullptr));
+    return FromCuda(cudaDeviceSynchronize(), "pack");
+  }
+  const int range = kind.format == Format::kInt8 ? 256 : 16;
+  const int group = kind.group > 0 ? kind.group : cols;
+  const int groups = (cols + group - 1) / group;
+  std::vector<int8_t> codes(count);
+  std::vector<float> scales(static_cast<size_t>(rows));
+  std::vector<__half> group_scales(static_cast<size_t>(rows) * static_cast<size_t>(groups));
+  for (float& s : scales) s = unit * (1.0f + 0.5f * random.Uniform()) * 3.4f / static_cast<float>(range);
+  for (__half& s : group_scales) s = __float2half_rn(unit * (1.0f + 0.5f * random.Uniform()) * 0.2f);
+  for (size_t i = 0; i < count; ++i) {
+    codes[i] = static_cast<int8_t>(random.Below(range) - range / 2);
+    const size_t r = i / static_cast<size_t>(cols);
+    const size_t g = i % static_cast<size_t>(cols) / static_cast<size_t>(group);
+    const float scale = kind.group > 0 ? ToFloat(group_scales[r * static_cast<size_t>(groups) + g]) : scales[r];
+    m->host.codes[begin + i] = codes[i];
+    m->host.values[begin + i] = static_cast<float>(codes[i]) * scale;
+    m->host.row_scales[static_cast<size_t>(offset) + r] = scale;
+  }
+  const OnDevice<int8_t> device_codes(codes);
+  const OnDevice<float> device_scales(scales);
+  const OnDevice<__half> device_groups(group_scales);
+  QuantizedRows part;
+  part.row_offset = offset;
+  part.rows = rows;
+  part.codes = device_codes.get();
+  part.scales = device_scales.get();
+  part.group_scales = kind.group > 0 ? device_groups.get() : nullptr;
+  UAQF_CUDA_CHECK(m->device.Pack(part, nullptr));
+  return FromCuda(cudaDeviceSynchronize(), "pack");
+}
+
+}  // namespace
+
+std::unique_ptr<PackedPair> MakePair(const CheckKind& kind, const TileMap& map, int cols, const std::vector<int>& parts,
+                                     uint64_t seed) {
+  auto m = std::make_unique<PackedPair>();
+  const size_t count = static_cast<size_t>(map.rows) * static_cast<size_t>(cols);
+  m->host.rows = map.rows;
+  m->host.cols = cols;
+  m->host.values.resize(count);
+  m->host.codes.resize(count);
+  m->host.row_scales.resize(static_cast<size_t>(map.rows));
+  MatrixSpec spec;
+  spec.format = kind.format;
+  spec.group = kind.group;
+  spec.cols = cols;
+  spec.map = map;
+  if (!ExpectOk("create", DeviceMatrix::Create(spec, nullptr, &m->device))) return nullptr;
+  Random random(seed);
+  int offset = 0;
+  for (const int rows : parts) {
+    if (!ExpectOk("pack", PackPart(kind, offset, rows, random, m.get()))) return nullptr;
+    offset += rows;
+  }
+  return m;
+}
+
+namespace {
+
+void CheckUnpack(const CheckKind& kind, const TileMap& map, int cols, const std::vector<int>& parts) {
+  const std::string name = std::string("unpack ") + kind.name + " " + std::to_string(map.rows) + "x" +
+                           std::to_string(cols) + " order " + std::to_string(static_cast<int>(map.order));
+  const auto m = MakePair(kind, map, cols, parts, 11);
+  if (m == nullptr) return;
+  const int begin = map.rows / 3;
+  const int rows = map.rows - begin;
+  const size_t first = static_cast<size_t>(begin) * static_cast<size_t>(cols);
+  const size_t count = static_cast<size_t>(rows) * static_cast<size_t>(cols);
+  OnDevice<__half> out(std::vector<__half>(count, __float2half_rn(NAN)));
+  if (!ExpectOk(name, m->device.Unpack(begin, map.rows, out.get(), cols, nullptr))) return;
+  const std::vector<__half> got = out.Read();
+  size_t wrong = 0;
+  for (size_t i = 0; i < count; ++i) {
+    wrong += HalfBits(ToFloat(got[i])) != HalfBits(m->host.values[first + i]) &&
+             !(ToFloat(got[i]) == 0 && m->host.values[first + i] == 0);
+  }
+  if (kind.format != Format::kFp16) {
+    OnDevice<int8_t> codes(std::vector<int8_t>(count, 77));
+    if (!ExpectOk(name, m->device.UnpackCodes(begin, map.rows, codes.get(), cols, nullptr))) return;
+    const std::vector<int8_t> back = codes.Read();
+    for (size_t i = 0; i < count; ++i) wrong += back[i] != m->host.codes[first + i];
+  }
+  Report(wrong == 0, name, static_cast<double>(wrong), 0);
+}
+
+}  // namespace
+
+void CheckMatrices() {
+  for (const CheckKind& kind : kCheckKinds) {
+    CheckUnpack(kind, {RowOrder::kPlain, 37, 0, 0}, 131, {20, 17});
+    CheckUnpack(kind, {RowOrder::kPlain, 576, 0, 0}, 1536, {576});
+    CheckUnpack(kind, {RowOrder::kPlain, 1, 0, 0}, 1, {1});
+    CheckUnpack(kind, {RowOrder::kRotary, 960, 64, 768}, 576, {576, 192, 192});
+    CheckUnpack(kind, {RowOrder::kRotary, 5 * 48 * 3, 48, 5 * 48 * 2}, 200, {240, 240, 240});
+    CheckUnpack(kind, {RowOrder::kGated, 2 * 100, 0, 0}, 260, {100, 100});
+    CheckUnpack(kind, {RowOrder::kGated, 2 * 1001, 0, 0}, 72, {1001, 1001});
+  }
+}
+
+}  // namespace uaqf::cuda

@@ -1,0 +1,183 @@
+// The GPU's engine against the processor's. Skipped, with the reason, where there is no GPU that can be used.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/support/test_data.h"
+#include "tests/worker/engine/engine_test_support.h"
+#include "worker/engine/cuda/loader.h"
+#include "worker/evaluate/open_model.h"
+#include "worker/model/synthetic.h"
+
+namespace uaqf::engine {
+namespace {
+
+using testing::HasSubstr;
+
+std::unique_ptr<Engine> OnDevice(const model::Checkpoint& checkpoint, const std::string& variant,
+                                 const std::string& device, int64_t tokens = 0) {
+  EngineOptions options;
+  options.device = device;
+  options.max_sequence_tokens = tokens;
+  auto engine = Engine::Create(checkpoint, quantize::FindVariant(variant).value(), options);
+  EXPECT_TRUE(engine.ok()) << engine.status();
+  return engine.ok() ? *std::move(engine) : nullptr;
+}
+
+std::vector<double> LogSoftmax(std::span<const float> logits) {
+  const double most = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit - most);
+  std::vector<double> result;
+  for (const float logit : logits) result.push_back(logit - most - std::log(sum));
+  return result;
+}
+
+// KL(p of the processor || p of the GPU), nats.
+double Divergence(std::span<const float> cpu, std::span<const float> gpu) {
+  const std::vector<double> p = LogSoftmax(cpu);
+  const std::vector<double> q = LogSoftmax(gpu);
+  double sum = 0;
+  for (size_t i = 0; i < p.size(); ++i) sum += std::exp(p[i]) * (p[i] - q[i]);
+  return sum;
+}
+
+// Between the two largest.
+double Margin(std::span<const float> logits) {
+  std::vector<float> sorted(logits.begin(), logits.end());
+  std::nth_element(sorted.begin(), sorted.begin() + 1, sorted.end(), std::greater<>());
+  return static_cast<double>(*std::max_element(logits.begin(), logits.end()) - sorted[1]);
+}
+
+// Mean over positions, when both are fed the processor's tokens: a prefill of `prompt`, then `steps` of decoding. Also
+// holds the greedy choices against each other up to the first small margin.
+double MeanDivergence(Engine& cpu, Engine& gpu, std::span<const int32_t> prompt, int steps) {
+  double sum = 0;
+  bool decided = true;
+  auto next = cpu.Prefill(prompt);
+  auto other = gpu.Prefill(prompt);
+  for (int i = 0; i <= steps; ++i) {
+    EXPECT_TRUE(next.ok()) << next.status();
+    EXPECT_TRUE(other.ok()) << other.status();
+    if (!next.ok() || !other.ok()) return 1e9;
+    decided = decided && Margin(cpu.logits()) >= 0.1;
+    if (decided) {
+      EXPECT_EQ(*next, *other) << "step " << i;
+    }
+    sum += Divergence(cpu.logits(), gpu.logits());
+    if (i == steps) break;
+    const int32_t token = *next;
+    next = cpu.Decode(token);
+    other = gpu.Decode(token);
+  }
+  return sum / (steps + 1);
+}
+
+class Gpu : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto module = LoadCudaModule();
+    if (!module.ok()) GTEST_SKIP() << module.status().message();
+    const auto info = (*module)->describe(0);
+    if (!info.ok()) GTEST_SKIP() << info.status().message();
+  }
+};
+
+TEST_F(Gpu, AgreesWithTheProcessorOnASyntheticModelInEveryVariant) {
+  const auto checkpoint = *model::OpenSynthetic("synthetic:tiny");
+  const std::vector<int32_t> prompt = test::RandomIds(70, 512, 5);
+  for (const quantize::Variant& variant : quantize::Variants()) {
+    const std::string name(variant.name);
+    const auto cpu = OnDevice(*checkpoint, name, "cpu", 256);
+    const auto gpu = OnDevice(*checkpoint, name, "cuda:0", 256);
+    ASSERT_NE(gpu, nullptr) << name;
+    // An activation half-way between two codes becomes either.
+    const double limit = variant.activation_bits == 8 ? 1e-3 : 1e-4;
+    const double divergence = MeanDivergence(*cpu, *gpu, prompt, 40);
+    EXPECT_LT(divergence, limit) << name;
+    RecordProperty("kl_" + name, std::to_string(divergence));
+    std::cout << name << " mean KL " << divergence << "\n";
+  }
+}
+
+class Smollm2OnGpu : public Gpu {
+ protected:
+  void SetUp() override {
+    Gpu::SetUp();
+    if (IsSkipped()) return;
+    UAQF_NEED_FILE(test::DefaultModel());
+    auto model = evaluate::OpenModel::Open(test::DefaultModel());
+    ASSERT_TRUE(model.ok()) << model.status();
+    model_ = *std::move(model);
+    prompt_ = *model_->EncodeText("The lighthouse keeper wrote in her journal that the sea had been calm, but");
+  }
+  std::unique_ptr<evaluate::OpenModel> model_;
+  std::vector<int32_t> prompt_;
+};
+
+TEST_F(Smollm2OnGpu, AgreesWithTheProcessor) {
+  for (const char* variant : {"fp16", "rtn-w8-channel", "rtn-w4-g64"}) {
+    const auto cpu = OnDevice(model_->checkpoint(), variant, "cpu", 512);
+    const auto gpu = OnDevice(model_->checkpoint(), variant, "cuda:0", 512);
+    ASSERT_NE(gpu, nullptr);
+    const double divergence = MeanDivergence(*cpu, *gpu, prompt_, 100);
+    EXPECT_LE(divergence, 1e-4) << variant;
+    std::cout << variant << " mean KL " << divergence << "\n";
+  }
+}
+
+TEST_F(Smollm2OnGpu, Says512TokensBitForBitAgain) {
+  for (const char* variant : {"fp16", "rtn-w8a8", "rtn-w4-g64"}) {
+    std::vector<int32_t> first;
+    for (int run = 0; run < 5; ++run) {
+      const auto gpu = OnDevice(model_->checkpoint(), variant, "cuda:0", 1024);
+      ASSERT_NE(gpu, nullptr);
+      const std::vector<int32_t> ids = test::Generate(*gpu, prompt_, 512);
+      if (run == 0) first = ids;
+      EXPECT_EQ(ids, first) << variant << " run " << run;
+    }
+  }
+}
+
+TEST_F(Smollm2OnGpu, RunningAheadChangesNothing) {
+  const auto gpu = OnDevice(model_->checkpoint(), "fp16", "cuda:0", 512);
+  ASSERT_NE(gpu, nullptr);
+  const std::vector<int32_t> expected = test::Generate(*gpu, prompt_, 100);
+  {
+    const auto ahead = gpu->KeepAwake(99);
+    std::vector<int32_t> ids = {gpu->Prefill(prompt_).value()};
+    while (ids.size() < expected.size()) ids.push_back(gpu->Decode(ids.back()).value());
+    EXPECT_EQ(ids, expected);
+  }
+  // A caller that goes its own way, and one that stops early.
+  const int32_t other = expected[50] == 7 ? 8 : 7;
+  const auto forced = [&](int64_t steps) {
+    const auto scope = gpu->KeepAwake(steps);
+    int32_t next = gpu->Prefill(prompt_).value();
+    for (int i = 0; i < 20; ++i) next = gpu->Decode(i == 10 ? other : next).value();
+    return next;
+  };
+  EXPECT_EQ(forced(0), forced(400));
+  EXPECT_EQ(gpu->position(), static_cast<int64_t>(prompt_.size()) + 20);
+}
+
+TEST_F(Gpu, NamesAGpuThatIsNotThere) {
+  const auto engine = Engine::Create(**model::OpenSynthetic("synthetic:tiny"), quantize::FindVariant("fp16").value(),
+                                     {.device = "cuda:999"});
+  EXPECT_EQ(engine.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(engine.status().message()), HasSubstr("cuda:999"));
+}
+
+TEST_F(Gpu, SaysHowMuchMemoryAVariantNeeds) {
+  model::ModelConfig config = (*model::OpenSynthetic("synthetic:llama-2-13b"))->config();
+  config.layers = 1000;
+  config.name = "too large";
+  const auto engine =
+      Engine::Create(*model::MakeSynthetic(config, 0), quantize::FindVariant("fp16").value(), {.device = "cuda:0"});
+  EXPECT_EQ(engine.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(engine.status().message()), HasSubstr("use a smaller variant or another GPU"));
+}
+
+}  // namespace
+}  // namespace uaqf::engine

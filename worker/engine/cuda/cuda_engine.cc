@@ -1,0 +1,366 @@
+#include "worker/engine/cuda/cuda_engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "worker/engine/cuda/errors.h"
+#include "worker/engine/cuda/fault.h"
+#include "worker/engine/cuda/gpu.h"
+#include "worker/engine/cuda/torch_ops.h"
+#include "worker/engine/rope_table.h"
+#include "worker/engine/token_checks.h"
+
+namespace uaqf::engine {
+namespace {
+
+constexpr int32_t kNone = -1;
+// Steps on the device at one time: while one runs the next one waits behind it, so the device never waits for the host.
+constexpr int64_t kDepth = 2;
+// Polls of a token between two questions whether the device still works.
+constexpr int kPolls = 1 << 14;
+// What libtorch, cuBLAS and the driver take beside what we count, when asking whether a variant fits.
+constexpr int64_t kOverheadBytes = 600 << 20;
+
+int64_t CacheBytes(const model::ModelConfig& c, int64_t capacity) {
+  return c.layers * 2 * c.kv_heads * capacity * c.head_dim * 2;
+}
+
+absl::Status UploadTable(const float* values, int64_t count, DeviceBuffer& out) {
+  UAQF_RETURN_IF_ERROR(ToStatus(out.Allocate(count * 4), "RoPE table"));
+  return ToStatus(cudaMemcpy(out.as<float>(), values, static_cast<size_t>(count) * 4, cudaMemcpyHostToDevice),
+                  "RoPE table");
+}
+
+}  // namespace
+
+// Two events on the stream.
+class CudaEngine::Stopwatch {
+ public:
+  Stopwatch() {
+    cudaEventCreate(&begin_);
+    cudaEventCreate(&end_);
+  }
+  ~Stopwatch() {
+    cudaEventDestroy(begin_);
+    cudaEventDestroy(end_);
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+  void Begin(cudaStream_t stream) { cudaEventRecord(begin_, stream); }
+  void End(cudaStream_t stream) { cudaEventRecord(end_, stream); }
+  int64_t Nanoseconds() const {
+    float ms = 0;
+    return cudaEventElapsedTime(&ms, begin_, end_) == cudaSuccess ? static_cast<int64_t>(ms * 1e6) : 0;
+  }
+
+ private:
+  cudaEvent_t begin_ = nullptr;
+  cudaEvent_t end_ = nullptr;
+};
+
+class CudaEngine::Scope : public Engine::AwakeScope {
+ public:
+  Scope(CudaEngine& engine, int64_t steps) : engine_(engine), outer_(engine.steps_left_) {
+    engine_.steps_left_ = std::max(outer_, steps);
+  }
+  ~Scope() override {
+    engine_.steps_left_ = outer_;
+    // A failure here comes back in the next call.
+    if (outer_ == 0) (void)engine_.Drain();
+  }
+
+ private:
+  CudaEngine& engine_;
+  const int64_t outer_;
+};
+
+absl::StatusOr<std::unique_ptr<Engine>> CudaEngine::Create(const model::Checkpoint& checkpoint,
+                                                           const quantize::Variant& variant,
+                                                           const EngineOptions& options, int ordinal) {
+  const model::ModelConfig& config = checkpoint.config();
+  UAQF_RETURN_IF_ERROR(quantize::FitsModel(variant, config));
+  const absl::StatusOr<int64_t> capacity = CapacityOf(config, options);
+  if (!capacity.ok()) return capacity.status();
+  const absl::StatusOr<GpuInfo> gpu = DescribeGpu(ordinal);
+  if (!gpu.ok()) return gpu.status();
+  std::unique_ptr<CudaEngine> engine;
+  const absl::Status made = Guarded(absl::StrCat("cuda:", ordinal), [&]() -> absl::Status {
+    UAQF_RETURN_IF_ERROR(ToStatus(cudaSetDevice(ordinal), absl::StrCat("cuda:", ordinal)));
+    engine.reset(new CudaEngine(config, *capacity, ordinal, torch_ops::NewStream(ordinal)));
+    engine->kernel_build_ = absl::StrCat("sm_", gpu->compute_capability);
+    engine->kernel_build_.erase(std::remove(engine->kernel_build_.begin(), engine->kernel_build_.end(), '.'),
+                                engine->kernel_build_.end());
+    return engine->Load(checkpoint, variant);
+  });
+  if (!made.ok()) return absl::Status(made.code(), absl::StrCat(checkpoint.path(), ": ", made.message()));
+  return engine;
+}
+
+CudaEngine::CudaEngine(const model::ModelConfig& config, int64_t capacity, int ordinal, cudaStream_t stream)
+    : config_(config), capacity_(capacity), ordinal_(ordinal), stream_(stream) {}
+
+CudaEngine::~CudaEngine() {
+  // Nothing may read what is about to be freed.
+  (void)Drain();
+}
+
+absl::Status CudaEngine::Load(const model::Checkpoint& checkpoint, const quantize::Variant& variant) {
+  const torch_ops::StreamScope scope(stream_, ordinal_);
+  const int64_t needed = EstimateWeightBytes(config_, variant) + CacheBytes(config_, capacity_) + kOverheadBytes;
+  UAQF_RETURN_IF_ERROR(
+      CheckFreeMemory(needed, absl::StrCat("variant ", std::string(variant.name), " with ", capacity_, " tokens")));
+  auto weights = LoadCudaWeights(checkpoint, variant, stream_);
+  if (!weights.ok()) return weights.status();
+  weights_ = *std::move(weights);
+  UAQF_RETURN_IF_ERROR(Allocate());
+  const CudaTables tables = {rope_cos_.as<float>(), rope_sin_.as<float>(), cache_.as<__half>(), capacity_};
+  auto prefill = engine::Prefill::Create(config_, variant.activation_bits == 8, weights_, tables, stream_);
+  if (!prefill.ok()) return prefill.status();
+  prefill_ = *std::move(prefill);
+  UAQF_RETURN_IF_ERROR(MakeGraph(variant));
+  return WarmUp();
+}
+
+absl::Status CudaEngine::Allocate() {
+  const RopeTable rope(config_.rope, config_.head_dim, capacity_);
+  const int64_t angles = capacity_ * (config_.head_dim / 2);
+  UAQF_RETURN_IF_ERROR(UploadTable(rope.cos(0), angles, rope_cos_));
+  UAQF_RETURN_IF_ERROR(UploadTable(rope.sin(0), angles, rope_sin_));
+  UAQF_RETURN_IF_ERROR(ToStatus(cache_.Allocate(CacheBytes(config_, capacity_)), "KV cache"));
+  UAQF_RETURN_IF_ERROR(ToStatus(next_.Allocate(sizeof(int32_t)), "token"));
+  UAQF_RETURN_IF_ERROR(ToStatus(chosen_.Allocate((capacity_ + 1) * static_cast<int64_t>(sizeof(int32_t))), "tokens"));
+  logits_.resize(static_cast<size_t>(config_.vocab));
+  prefill_watch_ = std::make_unique<Stopwatch>();
+  // A kernel may read positions of a tile that lie behind the last one; whatever is there must be a number.
+  return ToStatus(cudaMemsetAsync(cache_.as<char>(), 0, static_cast<size_t>(cache_.bytes()), stream_), "KV cache");
+}
+
+absl::Status CudaEngine::MakeGraph(const quantize::Variant& variant) {
+  cuda::DecodeConfig& c = model_.config;
+  c.layers = static_cast<int>(config_.layers);
+  c.hidden = static_cast<int>(config_.hidden);
+  c.heads = static_cast<int>(config_.heads);
+  c.kv_heads = static_cast<int>(config_.kv_heads);
+  c.head_dim = static_cast<int>(config_.head_dim);
+  c.ff = static_cast<int>(config_.ff);
+  c.vocab = static_cast<int>(config_.vocab);
+  c.capacity = static_cast<int>(capacity_);
+  c.window = static_cast<int>(config_.sliding_window);
+  c.rms_epsilon = static_cast<float>(config_.rms_eps);
+  c.attention_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config_.head_dim)));
+  c.int8_activations = variant.activation_bits == 8;
+  const int64_t half = config_.kv_heads * capacity_ * config_.head_dim;
+  auto* cache = cache_.as<__half>();
+  for (const CudaLayer& layer : weights_.layers) {
+    cuda::DecodeLayer& out = layers_.emplace_back();
+    out.qkv = &layer.qkv.matrix;
+    out.out = &layer.out.matrix;
+    out.gate_up = &layer.gate_up.matrix;
+    out.down = &layer.down.matrix;
+    out.qkv_bias = layer.qkv.bias_or_null();
+    out.out_bias = layer.out.bias_or_null();
+    out.gate_up_bias = layer.gate_up.bias_or_null();
+    out.down_bias = layer.down.bias_or_null();
+    out.attention_norm = layer.attention_norm.as<float>();
+    out.mlp_norm = layer.mlp_norm.as<float>();
+    out.keys = cache;
+    out.values = cache + half;
+    cache += 2 * half;
+  }
+  model_.layers = layers_.data();
+  model_.embedding = &weights_.embedding_or_tied();
+  model_.lm_head = &weights_.lm_head;
+  model_.final_norm = weights_.final_norm.as<float>();
+  model_.rope_cos = rope_cos_.as<float>();
+  model_.rope_sin = rope_sin_.as<float>();
+  return ToStatus(cuda::DecodeGraph::Create(model_, stream_, &graph_), "decode");
+}
+
+// libtorch and cuBLAS make what they need at their first call; that is no part of a generation.
+absl::Status CudaEngine::WarmUp() {
+  const std::vector<int32_t> ids(static_cast<size_t>(std::min<int64_t>(capacity_, 32)), 0);
+  const absl::StatusOr<int32_t> token = PrefillAll(ids);
+  Reset();
+  return token.status();
+}
+
+void CudaEngine::Reset() {
+  // A failure here comes back in the next call.
+  (void)Drain();
+  position_ = 0;
+}
+
+absl::Status CudaEngine::Drain() {
+  in_flight_ = 0;
+  armed_ = false;
+  return ToStatus(cudaStreamSynchronize(stream_), "waiting for the GPU");
+}
+
+absl::StatusOr<int32_t> CudaEngine::Prefill(std::span<const int32_t> ids) {
+  UAQF_RETURN_IF_ERROR(CheckTokens(config_, capacity_, ids, "a prompt", 1));
+  absl::StatusOr<int32_t> token;
+  const absl::Status status = Guarded("prefill", [&]() -> absl::Status {
+    const torch_ops::StreamScope scope(stream_, ordinal_);
+    token = PrefillAll(ids);
+    return token.status();
+  });
+  if (!status.ok()) {
+    position_ = 0;
+    return status;
+  }
+  return token;
+}
+
+absl::StatusOr<int32_t> CudaEngine::PrefillAll(std::span<const int32_t> ids) {
+  UAQF_RETURN_IF_ERROR(Drain());
+  logits_current_ = false;
+  steps_timed_ = 0;
+  position_ = 0;
+  if (time_device_) prefill_watch_->Begin(stream_);
+  int64_t last = 0;
+  while (!ids.empty()) {
+    const auto part = ids.first(std::min(ids.size(), static_cast<size_t>(prefill_->tokens())));
+    UAQF_RETURN_IF_ERROR(prefill_->Forward(part, position_));
+    last = static_cast<int64_t>(part.size()) - 1;
+    position_ += static_cast<int64_t>(part.size());
+    ids = ids.subspan(part.size());
+  }
+  UAQF_RETURN_IF_ERROR(prefill_->Logits(last, graph_->mutable_logits()));
+  auto* next = next_.as<int32_t>();
+  UAQF_RETURN_IF_ERROR(
+      ToStatus(device::ArgMax(graph_->logits(), static_cast<int>(config_.vocab), next, stream_), "prefill"));
+  if (time_device_) prefill_watch_->End(stream_);
+  int32_t token = 0;
+  UAQF_RETURN_IF_ERROR(
+      ToStatus(cudaMemcpyAsync(&token, next, sizeof(token), cudaMemcpyDeviceToHost, stream_), "prefill"));
+  UAQF_RETURN_IF_ERROR(Drain());
+  return token;
+}
+
+absl::StatusOr<int32_t> CudaEngine::Decode(int32_t token) {
+  UAQF_RETURN_IF_ERROR(CheckStep(config_, capacity_, position_, token));
+  UAQF_RETURN_IF_ERROR(Faults::OfProcess().Step());
+  return DecodeOne(token);
+}
+
+absl::StatusOr<int32_t> CudaEngine::DecodeOne(int32_t token) {
+  if (!armed_ || token != predicted_) {
+    UAQF_RETURN_IF_ERROR(Drain());
+    UAQF_RETURN_IF_ERROR(ToStatus(graph_->Set(token, static_cast<int32_t>(position_)), "decode"));
+    armed_ = true;
+  }
+  const int64_t wanted = std::min({kDepth, std::max<int64_t>(1, steps_left_), capacity_ - position_});
+  while (in_flight_ < wanted) UAQF_RETURN_IF_ERROR(Launch());
+  const absl::StatusOr<int32_t> next = Await(position_ + 1);
+  if (!next.ok()) {
+    in_flight_ = 0;
+    armed_ = false;
+    return next;
+  }
+  ++position_;
+  --in_flight_;
+  if (steps_left_ > 0) --steps_left_;
+  predicted_ = *next;
+  logits_current_ = false;
+  // The token is there a moment before the step has ended.
+  if (in_flight_ == 0) UAQF_RETURN_IF_ERROR(ToStatus(cudaStreamSynchronize(stream_), "decode"));
+  return next;
+}
+
+absl::Status CudaEngine::Launch() {
+  const int64_t target = position_ + in_flight_ + 1;
+  *Slot(target) = kNone;
+  Stopwatch* watch = nullptr;
+  if (time_device_) {
+    if (steps_timed_ == step_watches_.size()) step_watches_.push_back(std::make_unique<Stopwatch>());
+    watch = step_watches_[steps_timed_++].get();
+    watch->Begin(stream_);
+  }
+  UAQF_RETURN_IF_ERROR(ToStatus(graph_->Step(), "decode"));
+  UAQF_RETURN_IF_ERROR(
+      ToStatus(device::Publish(graph_->token(), chosen_.device<int32_t>() + target, stream_), "decode"));
+  if (watch != nullptr) watch->End(stream_);
+  ++in_flight_;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int32_t> CudaEngine::Await(int64_t position) {
+  volatile int32_t* slot = Slot(position);
+  while (true) {
+    for (int i = 0; i < kPolls; ++i) {
+      const int32_t token = *slot;
+      if (token != kNone) return token;
+      __builtin_ia32_pause();
+    }
+    const cudaError_t state = cudaStreamQuery(stream_);
+    if (state == cudaErrorNotReady) continue;
+    UAQF_RETURN_IF_ERROR(ToStatus(state, "decode"));
+    // All is done: the token is there, or never comes.
+    if (const int32_t token = *slot; token != kNone) return token;
+    return absl::InternalError(absl::StrCat("decode: the step at position ", position - 1, " chose no token"));
+  }
+}
+
+std::span<const float> CudaEngine::logits() const {
+  if (in_flight_ > 0) return {};
+  if (!logits_current_) {
+    // Nothing runs, so the default stream sees what the engine's left.
+    const cudaError_t copied =
+        cudaMemcpy(logits_.data(), graph_->logits(), logits_.size() * sizeof(float), cudaMemcpyDeviceToHost);
+    if (copied != cudaSuccess) return {};
+    logits_current_ = true;
+  }
+  return logits_;
+}
+
+absl::StatusOr<std::vector<double>> CudaEngine::Score(std::span<const int32_t> window) {
+  UAQF_RETURN_IF_ERROR(CheckTokens(config_, capacity_, window, "a window", 2));
+  std::vector<double> nll;
+  const absl::Status status = Guarded("score", [&]() -> absl::Status {
+    const torch_ops::StreamScope scope(stream_, ordinal_);
+    return ScoreAll(window, nll);
+  });
+  position_ = 0;
+  if (!status.ok()) return status;
+  return nll;
+}
+
+absl::Status CudaEngine::ScoreAll(std::span<const int32_t> window, std::vector<double>& nll) {
+  UAQF_RETURN_IF_ERROR(Drain());
+  nll.reserve(window.size() - 1);
+  while (nll.size() + 1 < window.size()) {
+    const size_t done = nll.size();
+    const size_t count = std::min(window.size() - 1 - done, static_cast<size_t>(prefill_->tokens()));
+    UAQF_RETURN_IF_ERROR(prefill_->Forward(window.subspan(done, count), static_cast<int64_t>(done)));
+    UAQF_RETURN_IF_ERROR(prefill_->Score(window.subspan(done + 1, count), nll));
+  }
+  return absl::OkStatus();
+}
+
+std::unique_ptr<Engine::AwakeScope> CudaEngine::KeepAwake(int64_t most_steps) {
+  return std::make_unique<Scope>(*this, most_steps);
+}
+
+DeviceTimes CudaEngine::device_times() const {
+  DeviceTimes times;
+  if (!time_device_ || in_flight_ > 0) return times;
+  times.prefill_ns = prefill_watch_->Nanoseconds();
+  for (size_t i = 0; i < steps_timed_; ++i) times.decode_ns += step_watches_[i]->Nanoseconds();
+  return times;
+}
+
+EngineMemory CudaEngine::memory() const {
+  EngineMemory memory;
+  memory.weights_bytes = weights_.total_bytes();
+  memory.block_weights_bytes = weights_.block_bytes();
+  memory.kv_cache_bytes = cache_.bytes();
+  memory.workspace_bytes = prefill_->bytes() + graph_->workspace_bytes() + rope_cos_.bytes() + rope_sin_.bytes();
+  return memory;
+}
+
+int64_t CudaEngine::bytes_per_token(int64_t context) const { return cuda::BytesPerToken(model_, context); }
+
+}  // namespace uaqf::engine

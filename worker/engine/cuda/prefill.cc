@@ -1,0 +1,235 @@
+#include "worker/engine/cuda/prefill.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "worker/engine/cuda/errors.h"
+#include "worker/engine/cuda/torch_ops.h"
+#include "worker/engine/cuda/unpack.h"
+
+namespace uaqf::engine {
+namespace {
+
+// A tile of weights that is unpacked and multiplied before the next: less than the L2 cache of the GPUs we build for.
+constexpr int64_t kTileBytes = 36 << 20;
+// Rows of a tile are a multiple of this, so that all but the last give whole blocks of a product.
+constexpr int64_t kTileRows = 256;
+// libtorch's INT8 product wants more than 16 rows.
+constexpr int64_t kLeastInt8Tokens = 32;
+// Positions whose logits exist at one time.
+constexpr int64_t kScoreTokens = 64;
+
+int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+// Tiles of about equal size that fit.
+int64_t TileRows(int64_t rows, int64_t cols, int64_t element_bytes) {
+  const int64_t tiles = (rows * cols * element_bytes + kTileBytes - 1) / kTileBytes;
+  return std::min(rows, RoundUp((rows + tiles - 1) / tiles, kTileRows));
+}
+
+}  // namespace
+
+Prefill::Prefill(const model::ModelConfig& config, bool int8_activations, const CudaWeights& weights,
+                 const CudaTables& tables, cudaStream_t stream)
+    : config_(config),
+      int8_(int8_activations),
+      weights_(weights),
+      tables_(tables),
+      stream_(stream),
+      tokens_(std::min(tables.capacity, kMostTokens)) {}
+
+absl::StatusOr<std::unique_ptr<Prefill>> Prefill::Create(const model::ModelConfig& config, bool int8_activations,
+                                                         const CudaWeights& weights, const CudaTables& tables,
+                                                         cudaStream_t stream) {
+  std::unique_ptr<Prefill> prefill(new Prefill(config, int8_activations, weights, tables, stream));
+  UAQF_RETURN_IF_ERROR(prefill->Allocate());
+  return prefill;
+}
+
+absl::Status Prefill::Allocate() {
+  const int64_t q = config_.heads * config_.head_dim;
+  const int64_t kv = config_.kv_heads * config_.head_dim;
+  const int64_t most = std::max({config_.hidden, q, config_.ff});
+  int64_t tile = 0;
+  int64_t tile_rows = 0;
+  for (const CudaLinear* linear :
+       {&weights_.layers[0].qkv, &weights_.layers[0].out, &weights_.layers[0].gate_up, &weights_.layers[0].down}) {
+    const cuda::DeviceMatrix& m = linear->matrix;
+    const int64_t element = int8_ ? 1 : 2;
+    const int64_t rows = TileRows(m.rows(), m.cols(), element);
+    tile_rows = std::max(tile_rows, rows);
+    if (int8_ || m.spec().format != cuda::Format::kFp16) tile = std::max(tile, rows * m.cols() * element);
+  }
+  const int64_t int8_tokens = std::max(tokens_, kLeastInt8Tokens);
+  const struct {
+    DeviceBuffer& buffer;
+    int64_t bytes;
+  } wanted[] = {
+      {ids_, tokens_ * 4},
+      {residual_, tokens_ * config_.hidden * 4},
+      {narrow_, tokens_ * most * 2},
+      {wide_, tokens_ * std::max({q + 2 * kv, 2 * config_.ff, config_.hidden}) * 2},
+      {q_, tokens_ * q * 2},
+      {tile_, std::max<int64_t>(tile, 16)},
+      {codes_, int8_ ? int8_tokens * most : 16},
+      {token_scales_, int8_ ? int8_tokens * 4 : 16},
+      {sums_, int8_ ? int8_tokens * tile_rows * 4 : 16},
+  };
+  for (const auto& [buffer, bytes] : wanted) {
+    UAQF_RETURN_IF_ERROR(ToStatus(buffer.Allocate(bytes), "workspace of the prefill"));
+  }
+  // Rows beyond the tokens are multiplied as well.
+  return ToStatus(cudaMemsetAsync(codes_.as<int8_t>(), 0, static_cast<size_t>(codes_.bytes()), stream_), "prefill");
+}
+
+int64_t Prefill::bytes() const {
+  int64_t bytes = 0;
+  for (const DeviceBuffer* buffer :
+       {&ids_, &residual_, &narrow_, &wide_, &q_, &codes_, &token_scales_, &tile_, &sums_}) {
+    bytes += buffer->bytes();
+  }
+  return bytes;
+}
+
+cuda::Status Prefill::Multiply(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out) {
+  if (int8_) return MultiplyCodes(matrix, tokens, out);
+  if (matrix.spec().format != cuda::Format::kFp16) return MultiplyTiles(matrix, tokens, in, out);
+  torch_ops::Multiply({in, reinterpret_cast<const __half*>(matrix.view().data), matrix.view().row_bytes / 2, tokens,
+                       matrix.rows(), matrix.cols()},
+                      out, matrix.rows());
+  return {};
+}
+
+cuda::Status Prefill::MultiplyTiles(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out) {
+  const int64_t rows = matrix.rows();
+  const int64_t step = TileRows(rows, matrix.cols(), 2);
+  for (int64_t row = 0; row < rows; row += step) {
+    const int64_t end = std::min(rows, row + step);
+    UAQF_CUDA_CHECK(
+        device::UnpackRows(matrix.view(), static_cast<int>(row), static_cast<int>(end), tile_.as<__half>(), stream_));
+    torch_ops::Multiply({in, tile_.as<__half>(), matrix.cols(), tokens, end - row, matrix.cols()}, out + row, rows);
+  }
+  return {};
+}
+
+cuda::Status Prefill::MultiplyCodes(const cuda::DeviceMatrix& matrix, int64_t tokens, __half* out) {
+  const int64_t rows = matrix.rows();
+  const int64_t step = TileRows(rows, matrix.cols(), 1);
+  for (int64_t row = 0; row < rows; row += step) {
+    const int64_t end = std::min(rows, row + step);
+    UAQF_CUDA_CHECK(
+        device::UnpackCodes(matrix.view(), static_cast<int>(row), static_cast<int>(end), tile_.as<int8_t>(), stream_));
+    torch_ops::MultiplyInt8(codes_.as<int8_t>(), tile_.as<int8_t>(), std::max(tokens, kLeastInt8Tokens), end - row,
+                            matrix.cols(), sums_.as<int32_t>());
+    UAQF_CUDA_CHECK(device::Dequantize(sums_.as<int32_t>(), matrix.view().row_scales + row, token_scales_.as<float>(),
+                                       static_cast<int>(tokens), static_cast<int>(end - row), out + row, rows,
+                                       stream_));
+  }
+  return {};
+}
+
+absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
+  const CudaLayer& w = weights_.layers[static_cast<size_t>(index)];
+  const auto tokens = static_cast<int>(count);
+  const auto hidden = static_cast<int>(config_.hidden);
+  const auto ff = static_cast<int>(config_.ff);
+  const auto epsilon = static_cast<float>(config_.rms_eps);
+  const int64_t query = config_.heads * config_.head_dim;
+  const int64_t half_cache = config_.kv_heads * tables_.capacity * config_.head_dim;
+  __half* keys = tables_.cache + index * 2 * half_cache;
+  const device::HeadShape heads = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads),
+                                   static_cast<int>(config_.head_dim), static_cast<int>(tables_.capacity)};
+  const device::Int8Rows int8 = {codes_.as<int8_t>(), token_scales_.as<float>()};
+  auto* residual = residual_.as<float>();
+  auto* narrow = narrow_.as<__half>();
+  auto* wide = wide_.as<__half>();
+  const auto norm = [&](const DeviceBuffer& weight) {
+    return int8_ ? device::NormInt8(residual, weight.as<float>(), tokens, hidden, epsilon, int8, stream_)
+                 : device::NormFp16(residual, weight.as<float>(), tokens, hidden, epsilon, narrow, stream_);
+  };
+  const auto layer = [&]() -> cuda::Status {
+    UAQF_CUDA_CHECK(norm(w.attention_norm));
+    UAQF_CUDA_CHECK(Multiply(w.qkv.matrix, count, narrow, wide));
+    UAQF_CUDA_CHECK(device::RotateAndStore(wide, w.qkv.bias_or_null(), heads, tokens, static_cast<int>(position),
+                                           tables_.rope_cos, tables_.rope_sin, q_.as<__half>(), keys, keys + half_cache,
+                                           stream_));
+    const double scale = 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
+    const torch_ops::Attended attended =
+        torch_ops::Attend({q_.as<__half>(), keys, keys + half_cache, count, position + count, config_.heads,
+                           config_.kv_heads, config_.head_dim, tables_.capacity, config_.sliding_window, scale});
+    if (int8_) {
+      UAQF_CUDA_CHECK(device::QuantizeRows(attended.data, tokens, static_cast<int>(query), int8, stream_));
+    }
+    UAQF_CUDA_CHECK(Multiply(w.out.matrix, count, attended.data, wide));
+    UAQF_CUDA_CHECK(device::AddTo(residual, wide, w.out.bias_or_null(), tokens, hidden, stream_));
+    UAQF_CUDA_CHECK(norm(w.mlp_norm));
+    UAQF_CUDA_CHECK(Multiply(w.gate_up.matrix, count, narrow, wide));
+    UAQF_CUDA_CHECK(int8_ ? device::GatedInt8(wide, w.gate_up.bias_or_null(), tokens, ff, int8, stream_)
+                          : device::GatedFp16(wide, w.gate_up.bias_or_null(), tokens, ff, narrow, stream_));
+    UAQF_CUDA_CHECK(Multiply(w.down.matrix, count, narrow, wide));
+    return device::AddTo(residual, wide, w.down.bias_or_null(), tokens, hidden, stream_);
+  };
+  return ToStatus(layer(), "prefill");
+}
+
+absl::Status Prefill::Forward(std::span<const int32_t> ids, int64_t position) {
+  const auto count = static_cast<int64_t>(ids.size());
+  UAQF_RETURN_IF_ERROR(ToStatus(
+      cudaMemcpyAsync(ids_.as<int32_t>(), ids.data(), ids.size_bytes(), cudaMemcpyHostToDevice, stream_), "prefill"));
+  const cuda::MatrixView& table = weights_.embedding_or_tied().view();
+  UAQF_RETURN_IF_ERROR(
+      ToStatus(device::Embed(reinterpret_cast<const __half*>(table.data), table.row_bytes / 2, ids_.as<int32_t>(),
+                             static_cast<int>(count), static_cast<int>(config_.hidden), residual_.as<float>(), stream_),
+               "prefill"));
+  for (int64_t i = 0; i < config_.layers; ++i) UAQF_RETURN_IF_ERROR(Layer(i, count, position));
+  return absl::OkStatus();
+}
+
+absl::Status Prefill::Logits(int64_t index, float* logits) {
+  UAQF_RETURN_IF_ERROR(ToStatus(device::NormFp16(residual_.as<float>() + index * config_.hidden,
+                                                 weights_.final_norm.as<float>(), 1, static_cast<int>(config_.hidden),
+                                                 static_cast<float>(config_.rms_eps), narrow_.as<__half>(), stream_),
+                                "prefill"));
+  const cuda::MatrixView& head = weights_.lm_head.view();
+  torch_ops::MultiplyToFloat({narrow_.as<__half>(), reinterpret_cast<const __half*>(head.data), head.row_bytes / 2, 1,
+                              config_.vocab, config_.hidden},
+                             logits);
+  return absl::OkStatus();
+}
+
+absl::Status Prefill::Score(std::span<const int32_t> targets, std::vector<double>& nll) {
+  const auto vocab = static_cast<int>(config_.vocab);
+  if (score_logits_.bytes() == 0) {
+    UAQF_RETURN_IF_ERROR(ToStatus(score_logits_.Allocate(kScoreTokens * config_.vocab * 4), "score"));
+    UAQF_RETURN_IF_ERROR(ToStatus(score_targets_.Allocate(tokens_ * 4), "score"));
+    UAQF_RETURN_IF_ERROR(ToStatus(score_nll_.Allocate(tokens_ * 8), "score"));
+  }
+  const auto count = static_cast<int64_t>(targets.size());
+  UAQF_RETURN_IF_ERROR(ToStatus(cudaMemcpyAsync(score_targets_.as<int32_t>(), targets.data(), targets.size_bytes(),
+                                                cudaMemcpyHostToDevice, stream_),
+                                "score"));
+  UAQF_RETURN_IF_ERROR(ToStatus(device::NormFp16(residual_.as<float>(), weights_.final_norm.as<float>(),
+                                                 static_cast<int>(count), static_cast<int>(config_.hidden),
+                                                 static_cast<float>(config_.rms_eps), narrow_.as<__half>(), stream_),
+                                "score"));
+  const cuda::MatrixView& head = weights_.lm_head.view();
+  for (int64_t begin = 0; begin < count; begin += kScoreTokens) {
+    const int64_t tokens = std::min(kScoreTokens, count - begin);
+    torch_ops::MultiplyToFloat(
+        {narrow_.as<__half>() + begin * config_.hidden, reinterpret_cast<const __half*>(head.data), head.row_bytes / 2,
+         tokens, config_.vocab, config_.hidden},
+        score_logits_.as<float>());
+    UAQF_RETURN_IF_ERROR(ToStatus(
+        device::NegativeLogLikelihoods(score_logits_.as<float>(), score_targets_.as<int32_t>() + begin,
+                                       static_cast<int>(tokens), vocab, score_nll_.as<double>() + begin, stream_),
+        "score"));
+  }
+  const size_t first = nll.size();
+  nll.resize(first + targets.size());
+  UAQF_RETURN_IF_ERROR(ToStatus(
+      cudaMemcpyAsync(nll.data() + first, score_nll_.as<double>(), targets.size() * 8, cudaMemcpyDeviceToHost, stream_),
+      "score"));
+  return ToStatus(cudaStreamSynchronize(stream_), "score");
+}
+
+}  // namespace uaqf::engine

@@ -1,0 +1,68 @@
+// Many tokens at once through all layers: matrix products and attention by libtorch, what lies between by our kernels.
+// Activations are FP16, the residual stream FP32. Weight-only variants are brought back to FP16 tile by tile, each
+// small enough to stay in the L2 cache until its product has read it; INT8 activations multiply the codes themselves.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "worker/engine/cuda/cuda_weights.h"
+#include "worker/engine/cuda/device_buffer.h"
+#include "worker/engine/cuda/prefill_kernels.h"
+#include "worker/model/model_config.h"
+
+namespace uaqf::engine {
+
+// What prefill and decode share; borrowed device memory.
+struct CudaTables {
+  const float* rope_cos = nullptr;  // [capacity][head_dim / 2]
+  const float* rope_sin = nullptr;
+  __half* cache = nullptr;  // [layer][keys, values][kv_head][capacity][head_dim]
+  int64_t capacity = 0;
+};
+
+// Everything runs on `stream`, inside a StreamScope of the caller. Throws as libtorch does.
+class Prefill {
+ public:
+  // Most tokens that go through the layers together.
+  static constexpr int64_t kMostTokens = 1024;
+
+  // `weights` is borrowed. Allocates the workspace.
+  static absl::StatusOr<std::unique_ptr<Prefill>> Create(const model::ModelConfig& config, bool int8_activations,
+                                                         const CudaWeights& weights, const CudaTables& tables,
+                                                         cudaStream_t stream);
+
+  // Tokens at [position, position + ids.size()), at most tokens() of them; their residual streams stay here.
+  absl::Status Forward(std::span<const int32_t> ids, int64_t position);
+  // FP32 logits [vocab] of token `index` of the last Forward.
+  absl::Status Logits(int64_t index, float* logits);
+  // Appends -log p(targets[i] | tokens up to i of the last Forward), and waits for it.
+  absl::Status Score(std::span<const int32_t> targets, std::vector<double>& nll);
+
+  int64_t tokens() const { return tokens_; }
+  int64_t bytes() const;
+
+ private:
+  Prefill(const model::ModelConfig& config, bool int8_activations, const CudaWeights& weights, const CudaTables& tables,
+          cudaStream_t stream);
+  absl::Status Allocate();
+  absl::Status Layer(int64_t index, int64_t tokens, int64_t position);
+  // out [tokens, rows] FP16. The input is wide_ (FP16) or int8_, which has been filled for this width.
+  cuda::Status Multiply(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out);
+  cuda::Status MultiplyTiles(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out);
+  cuda::Status MultiplyCodes(const cuda::DeviceMatrix& matrix, int64_t tokens, __half* out);
+
+  const model::ModelConfig config_;
+  const bool int8_;
+  const CudaWeights& weights_;
+  const CudaTables tables_;
+  const cudaStream_t stream_;
+  const int64_t tokens_;
+  DeviceBuffer ids_, residual_, narrow_, wide_, q_, codes_, token_scales_, tile_, sums_;
+  DeviceBuffer score_logits_, score_targets_, score_nll_;  // made by the first Score
+};
+
+}  // namespace uaqf::engine

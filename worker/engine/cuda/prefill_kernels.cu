@@ -1,0 +1,313 @@
+#include <cfloat>
+
+#include "worker/engine/cuda/prefill_kernels.h"
+#include "worker/engine/cuda/reduce.cuh"
+
+namespace uaqf::engine::device {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kMaxNormWidth = 8192;
+// A thread of a norm keeps its part of the row in registers between the passes.
+constexpr int kNormQuads = kMaxNormWidth / 4 / kThreads;
+
+__device__ __forceinline__ __half ToHalf(float value) {
+  return __float2half_rn(fminf(fmaxf(value, -65504.0f), 65504.0f));
+}
+
+__device__ __forceinline__ uint2 Pack(float4 v) {
+  const __half2 low = __halves2half2(ToHalf(v.x), ToHalf(v.y));
+  const __half2 high = __halves2half2(ToHalf(v.z), ToHalf(v.w));
+  return {*reinterpret_cast<const uint32_t*>(&low), *reinterpret_cast<const uint32_t*>(&high)};
+}
+
+__device__ __forceinline__ float4 Unpack(uint2 bits) {
+  const float2 low = __half22float2(*reinterpret_cast<const __half2*>(&bits.x));
+  const float2 high = __half22float2(*reinterpret_cast<const __half2*>(&bits.y));
+  return {low.x, low.y, high.x, high.y};
+}
+
+__device__ __forceinline__ float AbsMax(float4 v) {
+  return fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
+}
+
+__device__ __forceinline__ float ScaleOf(float absmax) { return __fdiv_rn(fmaxf(absmax, 1e-5f), 127.0f); }
+
+__device__ __forceinline__ signed char Code(float value, float scale) {
+  return static_cast<signed char>(fminf(fmaxf(rintf(__fdiv_rn(value, scale)), -127.0f), 127.0f));
+}
+
+__device__ __forceinline__ char4 Codes(float4 v, float scale) {
+  return make_char4(Code(v.x, scale), Code(v.y, scale), Code(v.z, scale), Code(v.w, scale));
+}
+
+__device__ __forceinline__ float4 Add(float4 v, const float* bias, int i) {
+  if (bias == nullptr) return v;
+  const float4 b = reinterpret_cast<const float4*>(bias)[i];
+  return {v.x + b.x, v.y + b.y, v.z + b.z, v.w + b.w};
+}
+
+__global__ void EmbedKernel(const __half* table, int64_t stride, const int32_t* ids, int quads, float* residual) {
+  const auto* row = reinterpret_cast<const uint2*>(table + ids[blockIdx.x] * stride);
+  auto* out = reinterpret_cast<float4*>(residual) + static_cast<int64_t>(blockIdx.x) * quads;
+  for (int i = threadIdx.x; i < quads; i += kThreads) out[i] = Unpack(row[i]);
+}
+
+template <bool kInt8>
+__global__ void NormKernel(const float* in, const float* weight, int width, float epsilon, __half* out, Int8Rows int8) {
+  __shared__ float scratch[32];
+  const int quads = width / 4;
+  const int64_t token = blockIdx.x;
+  const auto* row = reinterpret_cast<const float4*>(in) + token * quads;
+  float4 v[kNormQuads];
+  float squares = 0;
+#pragma unroll
+  for (int j = 0; j < kNormQuads; ++j) {
+    const int i = threadIdx.x + j * kThreads;
+    v[j] = i < quads ? row[i] : float4{};
+    squares += (v[j].x * v[j].x + v[j].y * v[j].y) + (v[j].z * v[j].z + v[j].w * v[j].w);
+  }
+  const float mean = BlockSum(squares, scratch) / static_cast<float>(width);
+  const float factor = 1.0f / sqrtf(mean + epsilon);
+  float most = 0;
+#pragma unroll
+  for (int j = 0; j < kNormQuads; ++j) {
+    const int i = threadIdx.x + j * kThreads;
+    if (i >= quads) continue;
+    const float4 w = reinterpret_cast<const float4*>(weight)[i];
+    v[j] = {v[j].x * factor * w.x, v[j].y * factor * w.y, v[j].z * factor * w.z, v[j].w * factor * w.w};
+    most = fmaxf(most, AbsMax(v[j]));
+  }
+  const float scale = kInt8 ? ScaleOf(BlockMax(most, scratch)) : 1.0f;
+  if (kInt8 && threadIdx.x == 0) int8.scales[token] = scale;
+#pragma unroll
+  for (int j = 0; j < kNormQuads; ++j) {
+    const int i = threadIdx.x + j * kThreads;
+    if (i >= quads) continue;
+    if (kInt8) {
+      reinterpret_cast<char4*>(int8.codes)[token * quads + i] = Codes(v[j], scale);
+    } else {
+      reinterpret_cast<uint2*>(out)[token * quads + i] = Pack(v[j]);
+    }
+  }
+}
+
+// Any row that can be read twice: once for its largest value, once for its codes.
+template <class Read>
+__device__ __forceinline__ void QuantizeRow(const Read& read, int quads, int64_t token, Int8Rows out, float* scratch) {
+  float most = 0;
+  for (int i = threadIdx.x; i < quads; i += kThreads) most = fmaxf(most, AbsMax(read(i)));
+  const float scale = ScaleOf(BlockMax(most, scratch));
+  if (threadIdx.x == 0) out.scales[token] = scale;
+  for (int i = threadIdx.x; i < quads; i += kThreads) {
+    reinterpret_cast<char4*>(out.codes)[token * quads + i] = Codes(read(i), scale);
+  }
+}
+
+__global__ void QuantizeKernel(const __half* in, int quads, Int8Rows out) {
+  __shared__ float scratch[32];
+  const int64_t token = blockIdx.x;
+  const auto* row = reinterpret_cast<const uint2*>(in) + token * quads;
+  QuantizeRow([&](int i) { return Unpack(row[i]); }, quads, token, out, scratch);
+}
+
+__device__ __forceinline__ float Silu(float x) { return x / (1.0f + __expf(-x)); }
+
+struct GatedRow {
+  const uint2* row;
+  const float* bias;
+  int quads;
+  __device__ __forceinline__ float4 operator()(int i) const {
+    const float4 g = Add(Unpack(row[i]), bias, i);
+    const float4 u = Add(Unpack(row[quads + i]), bias, quads + i);
+    return {Silu(g.x) * u.x, Silu(g.y) * u.y, Silu(g.z) * u.z, Silu(g.w) * u.w};
+  }
+};
+
+template <bool kInt8>
+__global__ void GatedKernel(const __half* gate_up, const float* bias, int quads, __half* out, Int8Rows int8) {
+  __shared__ float scratch[32];
+  const int64_t token = blockIdx.x;
+  const GatedRow read{reinterpret_cast<const uint2*>(gate_up) + token * 2 * quads, bias, quads};
+  if (kInt8) {
+    QuantizeRow(read, quads, token, int8, scratch);
+  } else {
+    auto* row = reinterpret_cast<uint2*>(out) + token * quads;
+    for (int i = threadIdx.x; i < quads; i += kThreads) row[i] = Pack(read(i));
+  }
+}
+
+// A block has one token; a thread a pair of dimensions of one head.
+__global__ void RotateKernel(const __half* qkv, const float* bias, HeadShape s, int position, const float* cos,
+                             const float* sin, __half* q, __half* keys, __half* values) {
+  const int half = s.head_dim / 2;
+  const int heads = s.heads + 2 * s.kv_heads;
+  const int64_t token = blockIdx.x;
+  const int at = position + static_cast<int>(blockIdx.x);
+  const __half* row = qkv + token * heads * s.head_dim;
+  for (int i = threadIdx.x; i < heads * half; i += kThreads) {
+    const int head = i / half;
+    const int d = i - head * half;
+    const int low = head * s.head_dim + d;
+    float x = __half2float(row[low]);
+    float y = __half2float(row[low + half]);
+    if (bias != nullptr) {
+      x += bias[low];
+      y += bias[low + half];
+    }
+    if (head < s.heads + s.kv_heads) {
+      const float c = cos[static_cast<int64_t>(at) * half + d];
+      const float n = sin[static_cast<int64_t>(at) * half + d];
+      const float turned = x * c - y * n;
+      y = y * c + x * n;
+      x = turned;
+    }
+    __half* out;
+    if (head < s.heads) {
+      out = q + (token * s.heads + head) * s.head_dim;
+    } else {
+      const bool key = head < s.heads + s.kv_heads;
+      const int kv_head = head - s.heads - (key ? 0 : s.kv_heads);
+      out = (key ? keys : values) + (static_cast<int64_t>(kv_head) * s.capacity + at) * s.head_dim;
+    }
+    out[d] = ToHalf(x);
+    out[d + half] = ToHalf(y);
+  }
+}
+
+__global__ void AddKernel(float* residual, const __half* in, const float* bias, int quads) {
+  auto* out = reinterpret_cast<float4*>(residual) + static_cast<int64_t>(blockIdx.x) * quads;
+  const auto* row = reinterpret_cast<const uint2*>(in) + static_cast<int64_t>(blockIdx.x) * quads;
+  for (int i = threadIdx.x; i < quads; i += kThreads) {
+    const float4 v = Add(Unpack(row[i]), bias, i);
+    const float4 r = out[i];
+    out[i] = {r.x + v.x, r.y + v.y, r.z + v.z, r.w + v.w};
+  }
+}
+
+__global__ void DequantizeKernel(const int32_t* sums, const float* row_scales, const float* token_scales, int quads,
+                                 __half* out, int64_t stride) {
+  const int64_t token = blockIdx.x;
+  const float scale = token_scales[token];
+  const auto* row = reinterpret_cast<const int4*>(sums) + token * quads;
+  for (int i = threadIdx.x; i < quads; i += kThreads) {
+    const int4 sum = row[i];
+    const float4 w = reinterpret_cast<const float4*>(row_scales)[i];
+    const float4 v = {static_cast<float>(sum.x) * w.x * scale, static_cast<float>(sum.y) * w.y * scale,
+                      static_cast<float>(sum.z) * w.z * scale, static_cast<float>(sum.w) * w.w * scale};
+    *reinterpret_cast<uint2*>(out + token * stride + i * 4) = Pack(v);
+  }
+}
+
+// Orders floats as integers, NaN below all, with the lower id ahead among equals.
+__device__ __forceinline__ unsigned long long Rank(float value, int id) {
+  if (isnan(value)) return 0;
+  const uint32_t bits = __float_as_uint(value);
+  const uint32_t ordered = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+  return static_cast<unsigned long long>(ordered) << 32 | ~static_cast<uint32_t>(id);
+}
+
+__global__ void ArgMaxKernel(const float* logits, int vocab, int32_t* id) {
+  __shared__ unsigned long long scratch[32];
+  unsigned long long best = 0;
+  for (int i = threadIdx.x; i < vocab; i += blockDim.x) {
+    const unsigned long long rank = Rank(logits[i], i);
+    best = rank > best ? rank : best;
+  }
+  best = BlockReduce(best, scratch, [](auto a, auto b) { return a > b ? a : b; });
+  if (threadIdx.x == 0) *id = best == 0 ? 0 : static_cast<int32_t>(~static_cast<uint32_t>(best));
+}
+
+__global__ void NllKernel(const float* logits, const int32_t* targets, int vocab, double* nll) {
+  __shared__ float scratch[32];
+  __shared__ double sums[32];
+  const float* row = logits + static_cast<int64_t>(blockIdx.x) * vocab;
+  float most = -FLT_MAX;
+  for (int i = threadIdx.x; i < vocab; i += blockDim.x) most = fmaxf(most, row[i]);
+  most = BlockMax(most, scratch);
+  double sum = 0;
+  for (int i = threadIdx.x; i < vocab; i += blockDim.x) sum += expf(row[i] - most);
+  sum = BlockReduce(sum, sums, [](double a, double b) { return a + b; });
+  if (threadIdx.x == 0) nll[blockIdx.x] = log(sum) + most - row[targets[blockIdx.x]];
+}
+
+__global__ void PublishKernel(const int32_t* token, volatile int32_t* mapped) {
+  const int32_t value = *token;
+  __threadfence_system();
+  *mapped = value;
+}
+
+cuda::Status Launched(const char* what) { return cuda::FromCuda(cudaGetLastError(), what); }
+
+}  // namespace
+
+cuda::Status Embed(const __half* table, int64_t stride, const int32_t* ids, int tokens, int width, float* residual,
+                   cudaStream_t stream) {
+  EmbedKernel<<<tokens, kThreads, 0, stream>>>(table, stride, ids, width / 4, residual);
+  return Launched("Embed");
+}
+
+cuda::Status NormFp16(const float* in, const float* weight, int tokens, int width, float epsilon, __half* out,
+                      cudaStream_t stream) {
+  NormKernel<false><<<tokens, kThreads, 0, stream>>>(in, weight, width, epsilon, out, {});
+  return Launched("NormFp16");
+}
+
+cuda::Status NormInt8(const float* in, const float* weight, int tokens, int width, float epsilon, Int8Rows out,
+                      cudaStream_t stream) {
+  NormKernel<true><<<tokens, kThreads, 0, stream>>>(in, weight, width, epsilon, nullptr, out);
+  return Launched("NormInt8");
+}
+
+cuda::Status QuantizeRows(const __half* in, int tokens, int width, Int8Rows out, cudaStream_t stream) {
+  QuantizeKernel<<<tokens, kThreads, 0, stream>>>(in, width / 4, out);
+  return Launched("QuantizeRows");
+}
+
+cuda::Status RotateAndStore(const __half* qkv, const float* bias, HeadShape shape, int tokens, int position,
+                            const float* cos, const float* sin, __half* q, __half* keys, __half* values,
+                            cudaStream_t stream) {
+  RotateKernel<<<tokens, kThreads, 0, stream>>>(qkv, bias, shape, position, cos, sin, q, keys, values);
+  return Launched("RotateAndStore");
+}
+
+cuda::Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int width, __half* out,
+                       cudaStream_t stream) {
+  GatedKernel<false><<<tokens, kThreads, 0, stream>>>(gate_up, bias, width / 4, out, {});
+  return Launched("GatedFp16");
+}
+
+cuda::Status GatedInt8(const __half* gate_up, const float* bias, int tokens, int width, Int8Rows out,
+                       cudaStream_t stream) {
+  GatedKernel<true><<<tokens, kThreads, 0, stream>>>(gate_up, bias, width / 4, nullptr, out);
+  return Launched("GatedInt8");
+}
+
+cuda::Status AddTo(float* residual, const __half* in, const float* bias, int tokens, int width, cudaStream_t stream) {
+  AddKernel<<<tokens, kThreads, 0, stream>>>(residual, in, bias, width / 4);
+  return Launched("AddTo");
+}
+
+cuda::Status Dequantize(const int32_t* sums, const float* row_scales, const float* token_scales, int tokens, int rows,
+                        __half* out, int64_t stride, cudaStream_t stream) {
+  DequantizeKernel<<<tokens, kThreads, 0, stream>>>(sums, row_scales, token_scales, rows / 4, out, stride);
+  return Launched("Dequantize");
+}
+
+cuda::Status ArgMax(const float* logits, int vocab, int32_t* id, cudaStream_t stream) {
+  ArgMaxKernel<<<1, 1024, 0, stream>>>(logits, vocab, id);
+  return Launched("ArgMax");
+}
+
+cuda::Status NegativeLogLikelihoods(const float* logits, const int32_t* targets, int tokens, int vocab, double* nll,
+                                    cudaStream_t stream) {
+  NllKernel<<<tokens, 512, 0, stream>>>(logits, targets, vocab, nll);
+  return Launched("NegativeLogLikelihoods");
+}
+
+cuda::Status Publish(const int32_t* token, int32_t* mapped, cudaStream_t stream) {
+  PublishKernel<<<1, 1, 0, stream>>>(token, mapped);
+  return Launched("Publish");
+}
+
+}  // namespace uaqf::engine::device

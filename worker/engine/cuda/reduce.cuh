@@ -1,0 +1,30 @@
+// Reductions over a block, in a fixed order.
+#pragma once
+
+#include <cuda_runtime.h>
+
+namespace uaqf::engine::device {
+
+// The reduction over all threads of the block, in every thread. `scratch` holds a value for each warp; it may be used
+// again at once.
+template <typename T, class Combine>
+__device__ __forceinline__ T BlockReduce(T value, T* scratch, const Combine& combine) {
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) value = combine(value, __shfl_xor_sync(~0u, value, step));
+  __syncthreads();
+  if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = value;
+  __syncthreads();
+  T result = scratch[0];
+  for (int warp = 1; warp < static_cast<int>(blockDim.x) / 32; ++warp) result = combine(result, scratch[warp]);
+  return result;
+}
+
+__device__ __forceinline__ float BlockSum(float value, float* scratch) {
+  return BlockReduce(value, scratch, [](float a, float b) { return a + b; });
+}
+
+__device__ __forceinline__ float BlockMax(float value, float* scratch) {
+  return BlockReduce(value, scratch, [](float a, float b) { return fmaxf(a, b); });
+}
+
+}  // namespace uaqf::engine::device

@@ -1,0 +1,137 @@
+#include "worker/engine/cuda/unpack.h"
+
+#include <algorithm>
+
+namespace uaqf::engine::device {
+namespace {
+
+constexpr int kWarps = 8;
+
+// Columns 0..3 of a word lie in its bytes in the order 0, 2, 1, 3 (kernels/cuda/layout.h).
+__device__ __forceinline__ int Code8(uint32_t word, int column) {
+  return static_cast<int8_t>(word >> (cuda::ByteOfColumn(column) * 8) & 0xFF);
+}
+
+__device__ __forceinline__ int Code4(uint32_t word, int column, int high) {
+  return static_cast<int>(word >> (cuda::ByteOfColumn(column) * 8 + high * 4) & 0xF) - cuda::kInt4Offset;
+}
+
+// Eight columns of one row.
+__device__ __forceinline__ void Store(__half* out, const int (&codes)[8], float scale) {
+  __half2 pairs[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    pairs[i] = __floats2half2_rn(static_cast<float>(codes[2 * i]) * scale, static_cast<float>(codes[2 * i + 1]) * scale);
+  }
+  *reinterpret_cast<uint4*>(out) = *reinterpret_cast<const uint4*>(pairs);
+}
+
+__device__ __forceinline__ void Store(int8_t* out, const int (&codes)[8], float) {
+  uint32_t words[2];
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    words[i] = (codes[4 * i] & 0xFF) | (codes[4 * i + 1] & 0xFF) << 8 | (codes[4 * i + 2] & 0xFF) << 16 |
+               static_cast<uint32_t>(codes[4 * i + 3] & 0xFF) << 24;
+  }
+  *reinterpret_cast<uint2*>(out) = {words[0], words[1]};
+}
+
+// A warp has a block: 16 rows, 128 columns. A lane holds 8 columns of slots g and g + 8 of each 32-column step.
+template <cuda::Format kFormat, typename Out>
+__global__ void __launch_bounds__(kWarps * 32) UnpackKernel(cuda::MatrixView m, int first_tile, int begin, int end,
+                                                            Out* out) {
+  const int block = blockIdx.x * kWarps + threadIdx.x / 32;
+  if (block >= m.blocks) return;
+  const int tile = first_tile + static_cast<int>(blockIdx.y);
+  const int lane = threadIdx.x % 32;
+  const int g = lane / 4;
+  int first;
+  int second;
+  int in_first;
+  int in_second;
+  m.spec.map.Halves(tile, &first, &second);
+  m.spec.map.Counts(first, second, &in_first, &in_second);
+  const int rows[2] = {first + g, second + g};
+  const bool wanted[2] = {g < in_first && rows[0] >= begin && rows[0] < end,
+                          g < in_second && rows[1] >= begin && rows[1] < end};
+  const int group = m.spec.group;
+  const uint8_t* data = m.data + (int64_t{tile} * m.blocks + block) * cuda::BlockBytes(kFormat, group);
+  constexpr int kLoads = kFormat == cuda::Format::kInt8 ? 4 : 2;
+  uint4 words[kLoads];
+#pragma unroll
+  for (int i = 0; i < kLoads; ++i) words[i] = __ldcs(reinterpret_cast<const uint4*>(data + i * 512 + lane * 16));
+  const auto* group_scales = reinterpret_cast<const __half*>(data + cuda::CodeBytes(kFormat));
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    if (!wanted[half]) continue;
+    Out* row = out + int64_t{rows[half] - begin} * m.spec.cols;
+    const float row_scale = group == 0 && sizeof(Out) == 2 ? m.row_scales[rows[half]] : 1.0f;
+#pragma unroll
+    for (int pair = 0; pair < 4; ++pair) {
+      const int column = pair * 32 + lane % 4 * 8;
+      if (block * cuda::kBlockCols + column >= m.spec.cols) continue;
+      int codes[8];
+#pragma unroll
+      for (int c = 0; c < 8; ++c) {
+        if constexpr (kFormat == cuda::Format::kInt8) {
+          const uint4 w = words[pair];
+          const uint32_t word = c < 4 ? (half == 0 ? w.x : w.y) : (half == 0 ? w.z : w.w);
+          codes[c] = Code8(word, c % 4);
+        } else {
+          const uint4 w = words[pair / 2];
+          const uint32_t word = pair % 2 == 0 ? (c < 4 ? w.x : w.y) : (c < 4 ? w.z : w.w);
+          codes[c] = Code4(word, c % 4, half);
+        }
+      }
+      float scale = row_scale;
+      if (group > 0) scale = __half2float(group_scales[column / group * cuda::kTileRows + g * 2 + half]);
+      Store(row + block * cuda::kBlockCols + column, codes, scale);
+    }
+  }
+}
+
+// Rows of one half of a gated matrix, or any rows of another: their tiles are neighbours.
+template <typename Out>
+cuda::Status UnpackPart(const cuda::MatrixView& m, int begin, int end, Out* out, cudaStream_t stream) {
+  const cuda::TileMap& map = m.spec.map;
+  int first = begin / cuda::kTileRows;
+  int last = (end + cuda::kTileRows - 1) / cuda::kTileRows;
+  if (map.order == cuda::RowOrder::kGated) {
+    const int half = begin >= map.rows / 2 ? map.rows / 2 : 0;
+    first = (begin - half) / 8;
+    last = (end - half + 7) / 8;
+  } else if (map.order == cuda::RowOrder::kRotary) {
+    first = begin / map.head_dim * (map.head_dim / cuda::kTileRows);
+    last = (end + map.head_dim - 1) / map.head_dim * (map.head_dim / cuda::kTileRows);
+  }
+  last = std::min(last, map.tiles());
+  const dim3 grid((m.blocks + kWarps - 1) / kWarps, last - first);
+  if (m.spec.format == cuda::Format::kInt8) {
+    UnpackKernel<cuda::Format::kInt8><<<grid, kWarps * 32, 0, stream>>>(m, first, begin, end, out);
+  } else {
+    UnpackKernel<cuda::Format::kInt4><<<grid, kWarps * 32, 0, stream>>>(m, first, begin, end, out);
+  }
+  return cuda::FromCuda(cudaGetLastError(), "unpack");
+}
+
+template <typename Out>
+cuda::Status UnpackAny(const cuda::MatrixView& m, int begin, int end, Out* out, cudaStream_t stream) {
+  const int half = m.spec.map.rows / 2;
+  if (m.spec.map.order != cuda::RowOrder::kGated || end <= half || begin >= half) {
+    return UnpackPart(m, begin, end, out, stream);
+  }
+  UAQF_CUDA_CHECK(UnpackPart(m, begin, half, out, stream));
+  return UnpackPart(m, half, end, out + int64_t{half - begin} * m.spec.cols, stream);
+}
+
+}  // namespace
+
+cuda::Status UnpackRows(const cuda::MatrixView& matrix, int begin, int end, __half* out, cudaStream_t stream) {
+  return UnpackAny(matrix, begin, end, out, stream);
+}
+
+cuda::Status UnpackCodes(const cuda::MatrixView& matrix, int begin, int end, int8_t* out, cudaStream_t stream) {
+  return UnpackAny(matrix, begin, end, out, stream);
+}
+
+}  // namespace uaqf::engine::device

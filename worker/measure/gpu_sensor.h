@@ -1,0 +1,52 @@
+// What a GPU says about itself. NVML's is opened at run time; tests have one that says what they want.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace uaqf::measure {
+
+// A process that computes on the GPU.
+struct GpuProcess {
+  int64_t pid = 0;
+  // Of /proc; empty when it cannot be seen from here.
+  std::string name;
+  // Device memory, bytes; 0 when the driver does not tell.
+  int64_t bytes = 0;
+};
+
+// One look. What the GPU does not tell stays 0.
+struct GpuReading {
+  int64_t sm_mhz = 0;
+  int64_t memory_mhz = 0;
+  // Why clocks are lower than they could be: NVML's bits, see gpu_monitor.h.
+  uint64_t slowdowns = 0;
+  // Counters since the driver was loaded.
+  int64_t energy_mj = 0;
+  int64_t power_capped_ns = 0;
+  int64_t thermal_ns = 0;
+  int64_t ecc_corrected = 0;
+  int64_t ecc_uncorrected = 0;
+  int temperature_c = 0;
+  std::vector<GpuProcess> processes;
+};
+
+// Used from one thread.
+class GpuSensor {
+ public:
+  virtual ~GpuSensor() = default;
+  // Takes about a millisecond: never inside a timed region.
+  virtual GpuReading Read() = 0;
+  // Version of the driver, "580.159.03"; empty when it does not tell.
+  virtual std::string DriverVersion() = 0;
+};
+
+// By NVML (libnvidia-ml.so.1) for the GPU of this UUID. NOT_FOUND: no such library here, or it does not know the GPU;
+// its evidence is then missing, which is no reason not to measure.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<GpuSensor>> OpenNvml(const std::string& uuid);
+
+}  // namespace uaqf::measure
