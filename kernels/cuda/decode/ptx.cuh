@@ -89,10 +89,6 @@ __device__ __forceinline__ void CopyRun(uint32_t target, const uint8_t* source, 
 #endif
 }
 
-__device__ __forceinline__ void PrefetchL2(const void* pointer) {
-  asm volatile("prefetch.global.L2 [%0];" ::"l"(pointer));
-}
-
 // Writing for other blocks. A fence would wait for every copy that the multiprocessor has in flight, microseconds of
 // weights; an exchange comes back as soon as it has been done in L2, where all blocks read. So a block may say that its
 // values can be read once all its exchanges are back.
