@@ -115,7 +115,7 @@ class Rig {
         break;
       case ChunkKind::kPerplexity:
         row.body = RecordBody::kWindow;
-        row.scored_tokens = 10;
+        row.scored_tokens = lease.context_tokens - 1;
         row.nll_sum = 20;
         break;
     }
