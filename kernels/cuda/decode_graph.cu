@@ -1,5 +1,3 @@
-#include "kernels/cuda/decode_graph.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -9,6 +7,7 @@
 
 #include "kernels/cuda/decode/launchers.h"
 #include "kernels/cuda/decode/params.h"
+#include "kernels/cuda/decode_graph.h"
 
 namespace uaqf::cuda {
 
@@ -23,9 +22,10 @@ Status CheckConfig(const DecodeConfig& c) {
   const bool positive = c.layers > 0 && c.hidden > 0 && c.heads > 0 && c.kv_heads > 0 && c.ff > 0 && c.vocab > 0 &&
                         c.capacity > 0 && c.window >= 0;
   if (!positive || c.heads % c.kv_heads != 0) {
-    return MakeError(cudaErrorInvalidValue, "got %d layers, hidden %d, %d heads, %d KV heads, ff %d, vocab %d, capacity "
-                     "%d: expected all positive and KV heads to divide heads", c.layers, c.hidden, c.heads, c.kv_heads,
-                     c.ff, c.vocab, c.capacity);
+    return MakeError(cudaErrorInvalidValue,
+                     "got %d layers, hidden %d, %d heads, %d KV heads, ff %d, vocab %d, capacity "
+                     "%d: expected all positive and KV heads to divide heads",
+                     c.layers, c.hidden, c.heads, c.kv_heads, c.ff, c.vocab, c.capacity);
   }
   if (c.hidden % 8 != 0 || c.hidden > kMaxHidden || c.ff % 8 != 0) {
     return MakeError(cudaErrorInvalidValue, "got hidden %d and ff %d, expected multiples of 8, hidden at most %d",
@@ -42,8 +42,9 @@ Status CheckMatrix(const DeviceMatrix* m, const char* name, int layer, int rows,
   if (m == nullptr) return MakeError(cudaErrorInvalidValue, "layer %d: got no %s matrix", layer, name);
   const MatrixSpec& s = m->spec();
   if (m->rows() != rows || m->cols() != cols || s.map.order != order) {
-    return MakeError(cudaErrorInvalidValue, "layer %d: got %s of %d x %d in row order %d, expected %d x %d in %d", layer,
-                     name, m->rows(), m->cols(), static_cast<int>(s.map.order), rows, cols, static_cast<int>(order));
+    return MakeError(cudaErrorInvalidValue, "layer %d: got %s of %d x %d in row order %d, expected %d x %d in %d",
+                     layer, name, m->rows(), m->cols(), static_cast<int>(s.map.order), rows, cols,
+                     static_cast<int>(order));
   }
   if (like != nullptr && (s.format != like->format || s.group != like->group)) {
     return MakeError(cudaErrorInvalidValue, "layer %d: got %s in another format than layer 0 has", layer, name);
@@ -57,8 +58,8 @@ Status CheckLayers(const DecodeModel& model) {
     const DecodeLayer& l = model.layers[i];
     if (model.layers[0].qkv == nullptr) return MakeError(cudaErrorInvalidValue, "layer 0: got no qkv matrix");
     const MatrixSpec* like = &model.layers[0].qkv->spec();
-    UAQF_CUDA_CHECK(CheckMatrix(l.qkv, "qkv", i, (c.heads + 2 * c.kv_heads) * c.head_dim, c.hidden, RowOrder::kRotary,
-                                like));
+    UAQF_CUDA_CHECK(
+        CheckMatrix(l.qkv, "qkv", i, (c.heads + 2 * c.kv_heads) * c.head_dim, c.hidden, RowOrder::kRotary, like));
     UAQF_CUDA_CHECK(CheckMatrix(l.out, "out", i, c.hidden, c.heads * c.head_dim, RowOrder::kPlain, like));
     UAQF_CUDA_CHECK(CheckMatrix(l.gate_up, "gate_up", i, 2 * c.ff, c.hidden, RowOrder::kGated, like));
     UAQF_CUDA_CHECK(CheckMatrix(l.down, "down", i, c.hidden, c.ff, RowOrder::kPlain, like));
@@ -86,8 +87,10 @@ Status ChooseKernel(const MatrixSpec& spec, bool int8_activations, TokenLauncher
     }
     *out = Int4Int8Token();
   } else {
-    *out = spec.group == 0 ? Int4RowToken() : spec.group == 32 ? Int4G32Token()
-           : spec.group == 64 ? Int4G64Token() : Int4G128Token();
+    *out = spec.group == 0    ? Int4RowToken()
+           : spec.group == 32 ? Int4G32Token()
+           : spec.group == 64 ? Int4G64Token()
+                              : Int4G128Token();
   }
   return {};
 }
@@ -166,7 +169,8 @@ void SetShapes(const DecodeModel& model, const TokenLauncher& kernel, int grid, 
 Status SetShared(const TokenLauncher& kernel, int available, int max_slots, TokenParams* p, int* bytes) {
   int64_t widest = 0;
   for (int i = 0; i < kMatrices; ++i) {
-    widest = std::max<int64_t>(widest, int64_t{p->op[i].blocks} * (i == kHeadMatrix ? kRowChunkCols : kernel.step_cols));
+    widest =
+        std::max<int64_t>(widest, int64_t{p->op[i].blocks} * (i == kHeadMatrix ? kRowChunkCols : kernel.step_cols));
   }
   p->low_offset = static_cast<int>(widest * 2 + 64);
   p->sums_offset = static_cast<int>(p->low_offset + widest * 2);
@@ -179,9 +183,10 @@ Status SetShared(const TokenLauncher& kernel, int available, int max_slots, Toke
                     static_cast<int>(RoundUp(p->head_dim * 4, 16));
   p->slots = (available - fixed) / (kWarps * (p->slot_bytes + 8));
   if (p->slots < 2) {
-    return MakeError(cudaErrorInvalidValue, "got vectors of %lld values and %d layers: they leave %d of %d bytes of "
-                     "shared memory, expected room for two chunks a warp", static_cast<long long>(widest), p->layers,
-                     available - fixed, available);
+    return MakeError(cudaErrorInvalidValue,
+                     "got vectors of %lld values and %d layers: they leave %d of %d bytes of "
+                     "shared memory, expected room for two chunks a warp",
+                     static_cast<long long>(widest), p->layers, available - fixed, available);
   }
   p->slots = std::min(p->slots, max_slots > 0 ? max_slots : 32);
   *bytes = fixed + p->slots * kWarps * (p->slot_bytes + 8);
@@ -377,7 +382,8 @@ Status DecodeGraph::PrintTrace(double ghz) {
     int count = 0;
     for (int layer = op == 5 ? p.layers : 1; layer < (op == 5 ? p.layers + 1 : p.layers); ++layer) {
       for (int cta = 0; cta < p.grid; ++cta, ++count) {
-        const long long* at = &clocks[((static_cast<size_t>(layer) * 5 + op % 5) * static_cast<size_t>(p.grid) + cta) * 4];
+        const long long* at =
+            &clocks[((static_cast<size_t>(layer) * 5 + op % 5) * static_cast<size_t>(p.grid) + cta) * 4];
         for (int i = 0; i < 3; ++i) sums[i] += static_cast<double>(at[i + 1] - at[i]);
       }
     }

@@ -1,4 +1,5 @@
-// One token of a Llama-like model as one captured CUDA graph: token, position and everything between live on the device.
+// One token of a Llama-like model as one captured CUDA graph: token, position and everything between live on the
+// device.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -23,7 +24,7 @@ struct DecodeConfig {
   int capacity = 0;  // positions of the KV cache
   int window = 0;    // sliding window: a token sees itself and the window - 1 before it; 0: all
   float rms_epsilon = 1e-5f;
-  float attention_scale = 0;     // usually 1 / sqrt(head_dim)
+  float attention_scale = 0;      // usually 1 / sqrt(head_dim)
   bool int8_activations = false;  // inputs of the block matrices quantized per token; row scales only
   int max_slots = 0;              // for experiments: chunks in flight of a warp at most; 0: as many as fit
   bool trace = false;             // for experiments: record clocks, see DecodeGraph::PrintTrace
@@ -50,11 +51,11 @@ struct DecodeLayer {
 
 struct DecodeModel {
   DecodeConfig config;
-  const DecodeLayer* layers = nullptr;       // [config.layers], host memory; copied
-  const DeviceMatrix* embedding = nullptr;   // FP16 [vocab, hidden], kPlain
-  const DeviceMatrix* lm_head = nullptr;     // FP16 [vocab, hidden], kPlain; may be the embedding
-  const float* final_norm = nullptr;         // FP32 [hidden]
-  const float* rope_cos = nullptr;           // FP32 [capacity][head_dim / 2]; "rotate half" convention
+  const DecodeLayer* layers = nullptr;      // [config.layers], host memory; copied
+  const DeviceMatrix* embedding = nullptr;  // FP16 [vocab, hidden], kPlain
+  const DeviceMatrix* lm_head = nullptr;    // FP16 [vocab, hidden], kPlain; may be the embedding
+  const float* final_norm = nullptr;        // FP32 [hidden]
+  const float* rope_cos = nullptr;          // FP32 [capacity][head_dim / 2]; "rotate half" convention
   const float* rope_sin = nullptr;
 };
 

@@ -72,8 +72,8 @@ __global__ void CopyScalesKernel(float* out, const float* scales, bool per_tenso
 // Codes of 8 columns from `column`, a multiple of 8, of one logical row.
 __device__ void LoadCodes(const MatrixView& m, int tile, int slot, int column, int codes[8]) {
   const bool int8 = m.spec.format == Format::kInt8;
-  const uint8_t* block = m.data + (int64_t{tile} * m.blocks + column / kBlockCols) *
-                                      BlockBytes(m.spec.format, m.spec.group);
+  const uint8_t* block =
+      m.data + (int64_t{tile} * m.blocks + column / kBlockCols) * BlockBytes(m.spec.format, m.spec.group);
   const int pair = column % kBlockCols / 32;
   const int lane = slot % 8 * 4 + column % 32 / 8;
   for (int half = 0; half < 2; ++half) {
@@ -172,9 +172,8 @@ Status CheckSpec(const MatrixSpec& spec) {
   if (map.order == RowOrder::kGated && map.rows % 2 != 0) {
     return MakeError(cudaErrorInvalidValue, "got %d gate and up rows, expected an even number", map.rows);
   }
-  if (map.order == RowOrder::kRotary &&
-      (map.head_dim < 16 || map.head_dim % 16 != 0 || map.rotary_rows % map.head_dim != 0 ||
-       map.rotary_rows > map.rows)) {
+  if (map.order == RowOrder::kRotary && (map.head_dim < 16 || map.head_dim % 16 != 0 ||
+                                         map.rotary_rows % map.head_dim != 0 || map.rotary_rows > map.rows)) {
     return MakeError(cudaErrorInvalidValue, "got head_dim %d over %d rotated of %d rows, expected a multiple of 16",
                      map.head_dim, map.rotary_rows, map.rows);
   }
@@ -244,8 +243,9 @@ Status DeviceMatrix::PackFp16(int row_offset, int rows, const __half* values, cu
 Status DeviceMatrix::Pack(const QuantizedRows& part, cudaStream_t stream) {
   if (spec().format == Format::kFp16 || part.row_offset < 0 || part.row_offset + part.rows > rows() ||
       (spec().group > 0 ? part.group_scales == nullptr : part.scales == nullptr) || part.codes == nullptr) {
-    return MakeError(cudaErrorInvalidValue, "got rows %d to %d for a matrix of %d rows, or not the scales of its format",
-                     part.row_offset, part.row_offset + part.rows, rows());
+    return MakeError(cudaErrorInvalidValue,
+                     "got rows %d to %d for a matrix of %d rows, or not the scales of its format", part.row_offset,
+                     part.row_offset + part.rows, rows());
   }
   const int64_t words = int64_t{spec().map.tiles()} * view_.blocks * (CodeBytes(spec().format) / 4);
   PackCodesKernel<<<Grid(words), kThreads, 0, stream>>>(view_, data_, part, words);
@@ -254,7 +254,7 @@ Status DeviceMatrix::Pack(const QuantizedRows& part, cudaStream_t stream) {
     PackGroupScalesKernel<<<Grid(scales), kThreads, 0, stream>>>(view_, data_, part);
   } else {
     CopyScalesKernel<<<Grid(part.rows), kThreads, 0, stream>>>(scales_ + part.row_offset, part.scales, part.per_tensor,
-                                                              part.rows);
+                                                               part.rows);
   }
   return FromCuda(cudaGetLastError(), "pack");
 }
@@ -265,8 +265,7 @@ Status DeviceMatrix::Unpack(int begin, int end, __half* out, int64_t stride, cud
   }
   if (spec().format == Format::kFp16) {
     UAQF_CUDA_RETURN(cudaMemcpy2DAsync(out, stride * 2, data_ + begin * view_.row_bytes, view_.row_bytes,
-                                       static_cast<size_t>(cols()) * 2, end - begin, cudaMemcpyDeviceToDevice,
-                                       stream));
+                                       static_cast<size_t>(cols()) * 2, end - begin, cudaMemcpyDeviceToDevice, stream));
     return {};
   }
   const int64_t items = int64_t{end - begin} * ((cols() + 7) / 8);

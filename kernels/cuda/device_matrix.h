@@ -30,12 +30,13 @@ struct MatrixView {
   int blocks = 0;                     // INT8, INT4: blocks of 128 columns in a tile
 };
 
-// A part of a matrix as a quantizer hands it over, in device memory, row-major: value[r, c] = codes[r, c] * scale(r, c).
+// A part of a matrix as a quantizer hands it over, in device memory, row-major: value[r, c] = codes[r, c] * scale(r,
+// c).
 struct QuantizedRows {
   int row_offset = 0;  // logical row of row 0 of this part
   int rows = 0;
-  const int8_t* codes = nullptr;         // [rows, cols], one a byte; INT4: -8..7
-  const float* scales = nullptr;         // without groups: [rows], or 1 value if per_tensor
+  const int8_t* codes = nullptr;  // [rows, cols], one a byte; INT4: -8..7
+  const float* scales = nullptr;  // without groups: [rows], or 1 value if per_tensor
   bool per_tensor = false;
   const __half* group_scales = nullptr;  // with groups: [rows, ceil(cols / group)], the last group may be short
 };

@@ -1,7 +1,7 @@
 // What stands between the matrix products of a prefill: many tokens at once. Activations are FP16 row-major
-// [tokens, width], the residual stream FP32. All pointers are device memory, borrowed; all calls are asynchronous on the
-// stream, allocate nothing and may be captured. Widths are multiples of 8 and pointers 16-byte aligned; what a matrix
-// product leaves is in the logical row order of layout.h.
+// [tokens, width], the residual stream FP32. All pointers are device memory, borrowed; all calls are asynchronous on
+// the stream, allocate nothing and may be captured. Widths are multiples of 8 and pointers 16-byte aligned; what a
+// matrix product leaves is in the logical row order of layout.h.
 #pragma once
 
 #include <cuda_fp16.h>

@@ -1,7 +1,7 @@
-#include "kernels/cuda/status.h"
-
 #include <cstdarg>
 #include <cstdio>
+
+#include "kernels/cuda/status.h"
 
 namespace uaqf::cuda {
 

@@ -16,15 +16,16 @@ struct [[nodiscard]] Status {
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
 #endif
-Status MakeError(cudaError_t code, const char* format, ...);
+Status
+MakeError(cudaError_t code, const char* format, ...);
 
 // `what` names the call; success gives an ok status.
 Status FromCuda(cudaError_t code, const char* what);
 
 }  // namespace uaqf::cuda
 
-#define UAQF_CUDA_RETURN(call)                                                     \
-  do {                                                                             \
+#define UAQF_CUDA_RETURN(call)                                                                      \
+  do {                                                                                              \
     if (const ::uaqf::cuda::Status s_ = ::uaqf::cuda::FromCuda((call), #call); !s_.ok()) return s_; \
   } while (false)
 

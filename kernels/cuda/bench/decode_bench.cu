@@ -19,19 +19,17 @@ struct Shape {
 };
 
 constexpr Shape kShapes[] = {
-    {"llama-2-7b", 32, 4096, 32, 32, 128, 11008, 32000, 0},
-    {"llama-2-13b", 40, 5120, 40, 40, 128, 13824, 32000, 0},
-    {"mistral-7b", 32, 4096, 32, 8, 128, 14336, 32000, 4096},
-    {"llama-3-8b", 32, 4096, 32, 8, 128, 14336, 128256, 0},
+    {"llama-2-7b", 32, 4096, 32, 32, 128, 11008, 32000, 0},   {"llama-2-13b", 40, 5120, 40, 40, 128, 13824, 32000, 0},
+    {"mistral-7b", 32, 4096, 32, 8, 128, 14336, 32000, 4096}, {"llama-3-8b", 32, 4096, 32, 8, 128, 14336, 128256, 0},
     {"smollm2-135m", 30, 576, 9, 3, 64, 1536, 49152, 0},
 };
 
 constexpr WeightKind kKinds[] = {
-    {"fp16", Format::kFp16, 0, false, false},   {"w8", Format::kInt8, 0, false, true},
+    {"fp16", Format::kFp16, 0, false, false},       {"w8", Format::kInt8, 0, false, true},
     {"w8-channel", Format::kInt8, 0, false, false}, {"w8a8", Format::kInt8, 0, true, true},
-    {"w4", Format::kInt4, 0, false, true},      {"w4-channel", Format::kInt4, 0, false, false},
-    {"w4-g128", Format::kInt4, 128, false, false}, {"w4-g64", Format::kInt4, 64, false, false},
-    {"w4-g32", Format::kInt4, 32, false, false}, {"w4a8", Format::kInt4, 0, true, true},
+    {"w4", Format::kInt4, 0, false, true},          {"w4-channel", Format::kInt4, 0, false, false},
+    {"w4-g128", Format::kInt4, 128, false, false},  {"w4-g64", Format::kInt4, 64, false, false},
+    {"w4-g32", Format::kInt4, 32, false, false},    {"w4a8", Format::kInt4, 0, true, true},
 };
 
 struct Options {
@@ -44,7 +42,9 @@ struct Options {
   bool trace = false;
 };
 
-bool Listed(const std::string& list, const char* name) { return ("," + list + ",").find(std::string(",") + name + ",") != std::string::npos; }
+bool Listed(const std::string& list, const char* name) {
+  return ("," + list + ",").find(std::string(",") + name + ",") != std::string::npos;
+}
 
 // Milliseconds of `tokens` steps from position `from`, and a hash of the tokens chosen.
 Status Generate(DecodeGraph& graph, const Options& o, cudaStream_t stream, float* ms, uint32_t* hash) {

@@ -1,7 +1,7 @@
-#include "kernels/cuda/bench/synthetic_model.h"
-
 #include <cmath>
 #include <new>
+
+#include "kernels/cuda/bench/synthetic_model.h"
 
 namespace uaqf::cuda {
 

@@ -30,17 +30,15 @@ __device__ __forceinline__ void FenceForCopies() {
 __device__ __forceinline__ bool BarrierTest(uint32_t barrier, uint32_t parity) {
   uint32_t done;
 #if __CUDA_ARCH__ >= 900
-  asm volatile(
-      "{ .reg .pred p; mbarrier.try_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
-      : "=r"(done)
-      : "r"(barrier), "r"(parity)
-      : "memory");
+  asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
+               : "=r"(done)
+               : "r"(barrier), "r"(parity)
+               : "memory");
 #else
-  asm volatile(
-      "{ .reg .pred p; mbarrier.test_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
-      : "=r"(done)
-      : "r"(barrier), "r"(parity)
-      : "memory");
+  asm volatile("{ .reg .pred p; mbarrier.test_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
+               : "=r"(done)
+               : "r"(barrier), "r"(parity)
+               : "memory");
 #endif
   return done != 0;
 }
@@ -89,10 +87,6 @@ __device__ __forceinline__ void CopyRun(uint32_t target, const uint8_t* source, 
   for (uint32_t at = lane * 16; at < bytes; at += 512) CopySixteen(target + at, source + at, 16, policy);
   CommitSixteens(barrier, lane);
 #endif
-}
-
-__device__ __forceinline__ void PrefetchL2(const void* pointer) {
-  asm volatile("prefetch.global.L2 [%0];" ::"l"(pointer));
 }
 
 // Writing for other blocks. A fence would wait for every copy that the multiprocessor has in flight, microseconds of

@@ -1,5 +1,5 @@
-// Brings the input vector of a product into shared memory, normalized or quantized on the way. Every block does this for
-// itself: reading a vector from L2 costs less than one more barrier.
+// Brings the input vector of a product into shared memory, normalized or quantized on the way. Every block does this
+// for itself: reading a vector from L2 costs less than one more barrier.
 #pragma once
 
 #include "kernels/cuda/decode/sync.cuh"
@@ -51,8 +51,7 @@ __device__ __forceinline__ int QuantizeOne(float value, float scale) {
 
 template <int kSumCols>
 __device__ __forceinline__ void StoreInt8(const Context& x, int i, float4 v, float scale) {
-  const int q[4] = {QuantizeOne(v.x, scale), QuantizeOne(v.y, scale), QuantizeOne(v.z, scale),
-                    QuantizeOne(v.w, scale)};
+  const int q[4] = {QuantizeOne(v.x, scale), QuantizeOne(v.y, scale), QuantizeOne(v.z, scale), QuantizeOne(v.w, scale)};
   // Columns in the order of the weight words.
   reinterpret_cast<uint32_t*>(x.act)[i] =
       (q[0] & 0xFF) | (q[2] & 0xFF) << 8 | (q[1] & 0xFF) << 16 | static_cast<uint32_t>(q[3] & 0xFF) << 24;

@@ -22,7 +22,8 @@ __device__ __forceinline__ void Multiply(const Context& x, Ring& ring, Cursor& c
                                          unsigned long long& best, const auto& release) {
   const OpShape& s = x.p.op[MatrixOf(c.op)];
   const Activations vector = {
-      SharedAddress(x.act) + (W::kInt8Vector ? (x.lane & 3) * 8 : (x.lane & 3) * 16 + (x.lane & 4 ? x.p.low_offset : 0)),
+      SharedAddress(x.act) +
+          (W::kInt8Vector ? (x.lane & 3) * 8 : (x.lane & 3) * 16 + (x.lane & 4 ? x.p.low_offset : 0)),
       SharedAddress(x.act) + x.p.sums_offset, x.lane < (W::kInt8Vector ? 4 : 8)};
   typename W::Vector b[4] = {};
   const int team = x.warp / kSlices;
@@ -190,7 +191,8 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) TokenKernel(const __grid_co
   }
   for (int i = threadIdx.x; i < p.head_dim; i += kDecodeThreads) {
     const int half = p.head_dim / 2;
-    x.rope[i] = i < half ? p.rope_cos[int64_t{x.position} * half + i] : p.rope_sin[int64_t{x.position} * half + i - half];
+    x.rope[i] =
+        i < half ? p.rope_cos[int64_t{x.position} * half + i] : p.rope_sin[int64_t{x.position} * half + i - half];
   }
   if (x.lane == 0) {
     for (int i = 0; i < p.slots; ++i) BarrierInit(x.barriers + i * 8);

@@ -226,8 +226,8 @@ __global__ void AddKernel(const __half* values, const float* bias, int width, fl
 
 Status CheckSizes(int tokens, int width, const char* what) {
   if (tokens >= 1 && tokens <= 65535 && width >= 8 && width % 8 == 0) return {};
-  return MakeError(cudaErrorInvalidValue, "%s: got %d tokens of width %d, expected 1 to 65535 and a multiple of 8", what,
-                   tokens, width);
+  return MakeError(cudaErrorInvalidValue, "%s: got %d tokens of width %d, expected 1 to 65535 and a multiple of 8",
+                   what, tokens, width);
 }
 
 dim3 Grid(int tokens, int eighths) { return dim3((eighths + kThreads - 1) / kThreads, tokens); }
@@ -271,7 +271,8 @@ Status RopeAndCache(const RopeShape& shape, int first, int tokens, const float* 
                     const float* bias, __half* qkv, __half* keys, __half* values, cudaStream_t stream) {
   UAQF_CUDA_CHECK(CheckSizes(tokens, shape.head_dim / 2, "RoPE"));
   if (first < 0 || first + tokens > shape.capacity) {
-    return MakeError(cudaErrorInvalidValue, "RoPE: got positions %d to %d of %d", first, first + tokens, shape.capacity);
+    return MakeError(cudaErrorInvalidValue, "RoPE: got positions %d to %d of %d", first, first + tokens,
+                     shape.capacity);
   }
   const int items = (shape.heads + 2 * shape.kv_heads) * (shape.head_dim / 16);
   RopeKernel<<<Grid(tokens, items), kThreads, 0, stream>>>(shape, first, cosine, sine, bias, qkv, keys, values);

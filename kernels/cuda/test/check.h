@@ -89,7 +89,7 @@ class Random {
   }
   float Uniform() { return static_cast<float>(Bits()) * 0x1p-31f - 1.0f; }
   // Bell-shaped, unit variance.
-  float Normal() { return (Uniform() + Uniform() + Uniform()) ; }
+  float Normal() { return (Uniform() + Uniform() + Uniform()); }
   int Below(int n) { return static_cast<int>(Bits() % static_cast<uint32_t>(n)); }
 
  private:

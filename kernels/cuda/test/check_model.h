@@ -27,9 +27,10 @@ struct CheckKind {
 };
 
 inline constexpr CheckKind kCheckKinds[] = {
-    {"fp16", Format::kFp16, 0, false},     {"int8", Format::kInt8, 0, false},    {"int8a8", Format::kInt8, 0, true},
-    {"int4", Format::kInt4, 0, false},     {"int4-g128", Format::kInt4, 128, false},
-    {"int4-g64", Format::kInt4, 64, false}, {"int4-g32", Format::kInt4, 32, false}, {"int4a8", Format::kInt4, 0, true},
+    {"fp16", Format::kFp16, 0, false},        {"int8", Format::kInt8, 0, false},
+    {"int8a8", Format::kInt8, 0, true},       {"int4", Format::kInt4, 0, false},
+    {"int4-g128", Format::kInt4, 128, false}, {"int4-g64", Format::kInt4, 64, false},
+    {"int4-g32", Format::kInt4, 32, false},   {"int4a8", Format::kInt4, 0, true},
 };
 
 // Random rows of `cols`, packed into a matrix of this kind and row order whose linear layers have `parts` rows each.

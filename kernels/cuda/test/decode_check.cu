@@ -89,8 +89,20 @@ bool MakeLayer(const Case& c, const CheckKind& kind, int written, uint64_t seed,
 
 std::unique_ptr<HostModel> MakeModel(const Case& c, const CheckKind& kind, int written) {
   auto m = std::make_unique<HostModel>();
-  m->config = {c.layers, c.hidden, c.heads, c.kv_heads, c.head_dim, c.ff, c.vocab, c.capacity, c.window, 1e-5f,
-               1.0f / std::sqrt(static_cast<float>(c.head_dim)), kind.int8_activations, 0, false};
+  m->config = {c.layers,
+               c.hidden,
+               c.heads,
+               c.kv_heads,
+               c.head_dim,
+               c.ff,
+               c.vocab,
+               c.capacity,
+               c.window,
+               1e-5f,
+               1.0f / std::sqrt(static_cast<float>(c.head_dim)),
+               kind.int8_activations,
+               0,
+               false};
   m->int8 = kind.int8_activations;
   m->layers.resize(static_cast<size_t>(c.layers));
   m->device_layers.resize(static_cast<size_t>(c.layers));
@@ -113,8 +125,13 @@ std::unique_ptr<HostModel> MakeModel(const Case& c, const CheckKind& kind, int w
   m->device_norm = std::make_unique<OnDevice<float>>(m->final_norm);
   m->device_cosine = std::make_unique<OnDevice<float>>(m->cosine);
   m->device_sine = std::make_unique<OnDevice<float>>(m->sine);
-  m->device = {m->config, m->device_layers.data(), &m->embedding->device, &m->head->device, m->device_norm->get(),
-               m->device_cosine->get(), m->device_sine->get()};
+  m->device = {m->config,
+               m->device_layers.data(),
+               &m->embedding->device,
+               &m->head->device,
+               m->device_norm->get(),
+               m->device_cosine->get(),
+               m->device_sine->get()};
   return m;
 }
 
@@ -219,7 +236,8 @@ Vector Sum(Vector a, const Vector& b) {
 Vector Widen(const std::vector<float>& v) { return Vector(v.begin(), v.end()); }
 
 Vector EmbeddingOf(const HostModel& m, int token) {
-  const float* row = m.embedding->host.values.data() + static_cast<size_t>(token) * static_cast<size_t>(m.config.hidden);
+  const float* row =
+      m.embedding->host.values.data() + static_cast<size_t>(token) * static_cast<size_t>(m.config.hidden);
   return Vector(row, row + m.config.hidden);
 }
 
@@ -290,8 +308,7 @@ Vector WholeModel(const HostModel& m, int token, int position) {
 }
 
 void CheckStep(const Case& c, const CheckKind& kind, int position) {
-  const std::string name =
-      std::string(c.name) + " " + kind.name + " at " + std::to_string(position);
+  const std::string name = std::string(c.name) + " " + kind.name + " at " + std::to_string(position);
   const auto m = MakeModel(c, kind, position);
   if (m == nullptr) return;
   std::unique_ptr<DecodeGraph> graph;

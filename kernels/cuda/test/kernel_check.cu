@@ -1,5 +1,5 @@
-// Compares every kernel with a float64 reference on the host. `kernel_check [matrices|decode|prefill|quick]...`; without
-// arguments everything. Prints a line a case; exit status 1 if any failed.
+// Compares every kernel with a float64 reference on the host. `kernel_check [matrices|decode|prefill|quick]...`;
+// without arguments everything. Prints a line a case; exit status 1 if any failed.
 #include <atomic>
 #include <cstring>
 #include <thread>

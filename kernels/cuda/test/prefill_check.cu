@@ -43,7 +43,8 @@ std::vector<double> Normed(const std::vector<float>& x, const std::vector<float>
     double squares = 0;
     for (int i = 0; i < width; ++i) squares += static_cast<double>(x[at + i]) * static_cast<double>(x[at + i]);
     const double factor = 1 / std::sqrt(squares / width + static_cast<double>(kEpsilon));
-    for (int i = 0; i < width; ++i) out[at + i] = static_cast<double>(x[at + i]) * factor * static_cast<double>(weight[i]);
+    for (int i = 0; i < width; ++i)
+      out[at + i] = static_cast<double>(x[at + i]) * factor * static_cast<double>(weight[i]);
   }
   return out;
 }
@@ -81,8 +82,8 @@ void CheckNorms(int tokens, int width) {
   ExpectNear("norm" + shape, Narrow(out.Read()), ref, 5e-4);
   const OnDevice<int8_t> codes(std::vector<int8_t>(count, 99));
   const OnDevice<float> scales(std::vector<float>(static_cast<size_t>(tokens), NAN));
-  if (!ExpectOk("norm and quantization", RmsNormQuantizeRows(dx.get(), dw.get(), tokens, width, kEpsilon, codes.get(),
-                                                            scales.get(), nullptr))) {
+  if (!ExpectOk("norm and quantization",
+                RmsNormQuantizeRows(dx.get(), dw.get(), tokens, width, kEpsilon, codes.get(), scales.get(), nullptr))) {
     return;
   }
   ExpectQuantized("norm and quantization" + shape, codes.Read(), scales.Read(), ref, tokens, width);
@@ -128,7 +129,8 @@ void CheckElementwise(int tokens, int width) {
   const OnDevice<int32_t> dsums(sums);
   const OnDevice<float> drows(small);
   const OnDevice<float> dtokens(tokens_scale);
-  if (!ExpectOk("scaling", ScaleInt32(dsums.get(), drows.get(), dtokens.get(), tokens, width, out.get(), nullptr))) return;
+  if (!ExpectOk("scaling", ScaleInt32(dsums.get(), drows.get(), dtokens.get(), tokens, width, out.get(), nullptr)))
+    return;
   ExpectNear("scaling" + shape, Narrow(out.Read()), scaled, 5e-4);
 }
 
@@ -192,10 +194,10 @@ void CheckAttention(const AttentionCase& c) {
   const OnDevice<__half> dk(keys);
   const OnDevice<__half> dv(values);
   const OnDevice<__half> out(Poison(static_cast<size_t>(c.tokens) * static_cast<size_t>(c.heads * c.head_dim)));
-  const PrefillAttentionShape shape = {c.heads, c.kv_heads, c.head_dim, c.capacity, c.window,
-                                       1.0f / std::sqrt(static_cast<float>(c.head_dim))};
-  if (!ExpectOk(name, PrefillAttention(shape, c.first, c.tokens, dq.get(), stride, dk.get(), dv.get(), out.get(),
-                                       nullptr))) {
+  const PrefillAttentionShape shape = {c.heads,    c.kv_heads, c.head_dim,
+                                       c.capacity, c.window,   1.0f / std::sqrt(static_cast<float>(c.head_dim))};
+  if (!ExpectOk(name,
+                PrefillAttention(shape, c.first, c.tokens, dq.get(), stride, dk.get(), dv.get(), out.get(), nullptr))) {
     return;
   }
   ExpectNear(name, Narrow(out.Read()), Reference(c, query, stride, keys, values), 2e-3);
