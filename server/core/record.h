@@ -59,6 +59,8 @@ struct RecordBatch {
   std::vector<RecordRow> records;
   bool has_end = false;
   AttemptEnd end;
+  // Why the message contradicts itself in what the core does not see; empty when it does not. Such a batch is rejected.
+  std::string contradiction;
 };
 
 // What a batch is answered with, after the commit of the mutations that came with it.

@@ -20,7 +20,8 @@ RecordBody ExpectedBody(ChunkKind kind) {
   return RecordBody::kFailure;
 }
 
-// Why a record cannot belong to the lease; empty when it can. `expected_tokens`: 0 when any length will do.
+// Why a record cannot belong to the lease; empty when it can. `expected_tokens`: 0 when any length will do; of a
+// window, its scored tokens.
 std::string Contradiction(const RecordRow& record, const Chunk& chunk, std::int32_t expected_tokens) {
   const std::string item = absl::StrCat("item ", record.item, ": ");
   if (record.repeat != chunk.repeat) {
@@ -37,8 +38,9 @@ std::string Contradiction(const RecordRow& record, const Chunk& chunk, std::int3
       return absl::StrCat(item, "emitted ", record.output_tokens, " tokens, expected exactly ", expected_tokens);
     }
   }
-  if (record.body == RecordBody::kWindow && record.scored_tokens <= 0) {
-    return absl::StrCat(item, "scored ", record.scored_tokens, " tokens, expected more than 0");
+  if (record.body == RecordBody::kWindow && record.scored_tokens != expected_tokens) {
+    return absl::StrCat(item, "scored ", record.scored_tokens, " tokens, expected exactly ", expected_tokens,
+                        ", the window's length - 1");
   }
   if (record.output_tokens < 0) return absl::StrCat(item, "emitted ", record.output_tokens, " tokens");
   return "";
@@ -48,6 +50,8 @@ std::string Contradiction(const RecordRow& record, const Chunk& chunk, std::int3
 std::string TakeItems(const std::vector<RecordRow>& records, LeaseState* lease) {
   const Chunk& chunk = lease->chunk();
   const std::vector<std::int32_t> tokens = lease->job->OutputTokens(chunk);
+  // Windows are disjoint and whole: the text's tail is dropped.
+  const std::int32_t scored = chunk.kind == ChunkKind::kPerplexity ? lease->job->spec.quality.context_tokens - 1 : 0;
   for (const RecordRow& record : records) {
     const std::int64_t place = std::int64_t{record.item} - chunk.first;
     if (place < 0 || place >= chunk.count) {
@@ -55,7 +59,7 @@ std::string TakeItems(const std::vector<RecordRow>& records, LeaseState* lease) 
                           chunk.first + chunk.count - 1);
     }
     if (lease->seen[place]) return absl::StrCat("item ", record.item, " came twice");
-    std::string why = Contradiction(record, chunk, tokens.empty() ? 0 : tokens[place]);
+    std::string why = Contradiction(record, chunk, tokens.empty() ? scored : tokens[place]);
     if (!why.empty()) return why;
     lease->seen[place] = true;
     ++lease->seen_count;
@@ -223,7 +227,7 @@ BatchReply Scheduler::Impl::OnBatch(RecordBatch batch, Instant now) {
     return {Verdict::kGap, absl::StrCat(ToString(batch.attempt), ": batch ", batch.sequence, " came, expected ",
                                         lease->next_sequence, ": send again what is not acknowledged")};
   }
-  std::string why = TakeItems(batch.records, lease);
+  std::string why = batch.contradiction.empty() ? TakeItems(batch.records, lease) : std::move(batch.contradiction);
   const bool whole = lease->seen_count == lease->chunk().count;
   if (why.empty() && batch.has_end && (!whole || batch.end.record_count != lease->chunk().count)) {
     why = absl::StrCat("the end says ", batch.end.record_count, " records, ", lease->seen_count, " came, expected ",

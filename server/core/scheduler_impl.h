@@ -165,6 +165,7 @@ class Scheduler::Impl {
   // --- scheduler_view.cc
   JobView View(const ActiveJob& job, Instant now) const;
   VariantState LiveState(const ActiveJob& job, std::int32_t variant) const;
+  bool AnyLive(const std::string& device_kind) const;
   std::string Current(const ActiveJob& job) const;
 
   const SchedulerOptions options_;

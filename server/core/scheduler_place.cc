@@ -51,10 +51,7 @@ void Scheduler::Impl::Place(Instant now) {
   }
   for (const auto& job : jobs_) {
     // A kind that was chosen, but gone before anything was measured on it, binds nobody.
-    const bool gone = std::none_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
-      return entry.second.Live() && entry.second.device_kind == job->device_kind;
-    });
-    if (job->state == JobState::kQueued && gone) job->device_kind.clear();
+    if (job->state == JobState::kQueued && !AnyLive(job->device_kind)) job->device_kind.clear();
   }
   for (const auto& [device, live] : devices) PlaceDevice(device, live, now);
   place_needed_ = false;  // what leasing itself changed has been taken into account

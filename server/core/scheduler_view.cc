@@ -89,7 +89,13 @@ std::string Scheduler::Impl::Current(const ActiveJob& job) const {
     return chunk.kind == ChunkKind::kTiming ? absl::StrCat(variant, " repeat ", chunk.repeat + 1)
                                             : absl::StrCat(variant, " ", Name(chunk.kind));
   }
-  return "";
+  if (job.state != JobState::kRunning || AnyLive(job.device_kind)) return "";
+  return absl::StrCat("waiting for a worker on ", job.device_kind, ", which this job is measured on");
+}
+
+bool Scheduler::Impl::AnyLive(const std::string& device_kind) const {
+  return std::any_of(workers_.begin(), workers_.end(),
+                     [&](const auto& entry) { return entry.second.Live() && entry.second.device_kind == device_kind; });
 }
 
 JobView Scheduler::Impl::View(const ActiveJob& job, Instant now) const {

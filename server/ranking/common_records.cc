@@ -59,18 +59,9 @@ Selection Select(const Measurements& m, const char* what, const std::vector<std:
   return selection;
 }
 
-template <typename T>
-void KeepRows(const std::vector<bool>& keep, std::vector<T>* column) {
-  std::size_t kept = 0;
-  for (std::size_t k = 0; k < keep.size(); ++k) {
-    if (keep[k]) (*column)[kept++] = (*column)[k];
-  }
-  column->resize(kept);
-}
-
 template <typename... Columns>
 void KeepRows(const Selection& selection, Columns*... columns) {
-  if (!selection.all) (KeepRows(selection.keep, columns), ...);
+  if (!selection.all) (KeepColumn(selection.keep, columns), ...);
 }
 
 }  // namespace

@@ -55,6 +55,11 @@ struct VariantFacts {
   std::optional<Memory> memory;     // absent until a chunk of it was accepted
   std::int32_t tainted_chunks = 0;  // kept although tainted
   std::int64_t quarantined = 0;     // records given up
+  // Why its records of a kind, or its memory, were set aside (SetAsideWhatCannotBe); empty when they were not.
+  std::string timing_problem{};
+  std::string quality_problem{};
+  std::string length_problem{};  // of its natural generations
+  std::string memory_problem{};
 };
 
 struct Measurements {

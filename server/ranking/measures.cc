@@ -16,6 +16,10 @@ absl::StatusOr<std::vector<VariantMeasures>> Measure(const Measurements& measure
     if (facts.memory) measures[v].memory_bytes = facts.memory->Ranked();
     measures[v].tainted_chunks = facts.tainted_chunks;
     measures[v].quarantined = facts.quarantined;
+    measures[v].timing_problem = facts.timing_problem;
+    measures[v].quality_problem = facts.quality_problem;
+    measures[v].length_problem = facts.length_problem;
+    measures[v].memory_problem = facts.memory_problem;
   }
   if (auto status = MeasureTimings(measurements, &measures); !status.ok()) return status;
   MeasureQuality(measurements, &measures);

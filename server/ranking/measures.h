@@ -65,7 +65,17 @@ struct VariantMeasures {
 
   // Why quality is absent although windows were scored, e.g. a window whose likelihood is not a number.
   std::string quality_problem;
+  // Why times or memory are absent although they were recorded; empty when they are not.
+  std::string timing_problem;
+  std::string length_problem;
+  std::string memory_problem;
 };
+
+// Takes out what no device can have measured: times that do not add up, a likelihood above 1, memory of 0 bytes or
+// less. One such record takes all records of its kind of its variant with it, since what is left cannot be told from
+// luck; the other variants keep theirs. Says why in VariantFacts. A coordinator accepts no such record; a store written
+// by another version may hold some, and one of them must not hide the rest of the job.
+[[nodiscard]] Measurements SetAsideWhatCannotBe(Measurements measurements);
 
 // One entry per variant, in the order of `measurements.variants`. Linear in the records.
 // InvalidArgument: columns of unequal length, an index out of range, a record twice, a time or count that cannot be.

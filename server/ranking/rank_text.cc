@@ -177,7 +177,9 @@ std::string ConditionsText(const JobFacts& job) {
 std::vector<std::string> Notes(const std::vector<VariantMeasures>& measures, const JobFacts& job) {
   std::vector<std::string> notes = JobWarnings(measures, job);
   for (const VariantMeasures& m : measures) {
-    if (!m.quality_problem.empty()) notes.push_back(absl::StrCat(m.variant, ": ", m.quality_problem));
+    for (const std::string& problem : {m.quality_problem, m.timing_problem, m.length_problem, m.memory_problem}) {
+      if (!problem.empty()) notes.push_back(absl::StrCat(m.variant, ": ", problem));
+    }
   }
   return notes;
 }

@@ -1,5 +1,7 @@
 #include "server/ranking/tables.h"
 
+#include <cmath>
+#include <limits>
 #include <string>
 
 #include "absl/strings/str_format.h"
@@ -35,6 +37,45 @@ struct Row {
   }
 };
 
+// Why the values of a record cannot be; empty when they can.
+std::string TimingProblem(const TimingColumns& t, std::size_t k) {
+  if (t.latency_ns[k] <= 0) return absl::StrFormat("latency is %d ns, expected above 0", t.latency_ns[k]);
+  if (t.prefill_ns[k] < 0 || t.decode_ns[k] < 0 || t.prefill_ns[k] > t.latency_ns[k] ||
+      t.decode_ns[k] > t.latency_ns[k] - t.prefill_ns[k]) {
+    return absl::StrFormat("prefill is %d ns and decode %d ns, expected parts of the latency of %d ns", t.prefill_ns[k],
+                           t.decode_ns[k], t.latency_ns[k]);
+  }
+  if (t.output_tokens[k] < 0) return absl::StrFormat("output tokens are %d, expected 0 or more", t.output_tokens[k]);
+  return "";
+}
+
+std::string WindowProblem(const WindowColumns& w, std::size_t k) {
+  if (w.scored_tokens[k] <= 0) return absl::StrFormat("scored tokens are %d, expected above 0", w.scored_tokens[k]);
+  // A certain token rounds to a hair below 0; a likelihood above 1 is nonsense. NaN passes: a collapsed variant. So
+  // does infinity, but no finite sum beyond what FP32 log-probabilities give.
+  const double tokens = w.scored_tokens[k];
+  if (w.nll_sum[k] < -1e-3 * tokens) {
+    return absl::StrFormat("negative log-likelihood is %g nats, expected 0 or more", w.nll_sum[k]);
+  }
+  if (std::isfinite(w.nll_sum[k]) && w.nll_sum[k] > 2.0 * std::numeric_limits<float>::max() * tokens) {
+    return absl::StrFormat("negative log-likelihood is %g nats, expected no more than FP32 can give", w.nll_sum[k]);
+  }
+  return "";
+}
+
+std::string GenerationProblem(const GenerationColumns& g, std::size_t k) {
+  if (g.output_tokens[k] >= 0) return "";
+  return absl::StrFormat("output tokens are %d, expected 0 or more", g.output_tokens[k]);
+}
+
+std::string MemoryProblem(const Memory& memory) {
+  if (memory.weights_bytes >= 0 && memory.kv_cache_bytes >= 0 && memory.workspace_bytes >= 0 && memory.Ranked() > 0) {
+    return "";
+  }
+  return absl::StrFormat("weights %d, KV cache %d, workspace %d bytes, expected 0 or more and a sum above 0",
+                         memory.weights_bytes, memory.kv_cache_bytes, memory.workspace_bytes);
+}
+
 constexpr char kTwice[] = "it is there twice, expected one record of each accepted attempt";
 
 absl::Status CheckTimings(const Measurements& m) {
@@ -47,14 +88,7 @@ absl::Status CheckTimings(const Measurements& m) {
   for (std::size_t k = 0; k < n; ++k) {
     const Row row{m, "timing", t.variant[k], t.item[k], t.repeat[k]};
     if (auto status = row.CheckPlace(); !status.ok()) return status;
-    if (t.latency_ns[k] <= 0) return row.Bad(absl::StrFormat("latency is %d ns, expected above 0", t.latency_ns[k]));
-    if (t.prefill_ns[k] < 0 || t.decode_ns[k] < 0 || t.prefill_ns[k] > t.latency_ns[k] ||
-        t.decode_ns[k] > t.latency_ns[k] - t.prefill_ns[k]) {
-      return row.Bad(absl::StrFormat("prefill is %d ns and decode %d ns, expected parts of the latency of %d ns",
-                                     t.prefill_ns[k], t.decode_ns[k], t.latency_ns[k]));
-    }
-    if (t.output_tokens[k] < 0)
-      return row.Bad(absl::StrFormat("output tokens are %d, expected 0 or more", t.output_tokens[k]));
+    if (const std::string problem = TimingProblem(t, k); !problem.empty()) return row.Bad(problem);
   }
   return absl::OkStatus();
 }
@@ -70,12 +104,7 @@ absl::Status CheckWindows(const Measurements& m) {
     bool added = false;
     seen.Number(w.variant[k], w.window[k], &added);
     if (!added) return row.Bad(kTwice);
-    if (w.scored_tokens[k] <= 0)
-      return row.Bad(absl::StrFormat("scored tokens are %d, expected above 0", w.scored_tokens[k]));
-    // A certain token rounds to a hair below 0; a likelihood above 1 is nonsense. NaN passes: a collapsed variant.
-    if (w.nll_sum[k] < -1e-3 * w.scored_tokens[k]) {
-      return row.Bad(absl::StrFormat("negative log-likelihood is %g nats, expected 0 or more", w.nll_sum[k]));
-    }
+    if (const std::string problem = WindowProblem(w, k); !problem.empty()) return row.Bad(problem);
   }
   return absl::OkStatus();
 }
@@ -91,8 +120,7 @@ absl::Status CheckGenerations(const Measurements& m) {
     bool added = false;
     seen.Number(g.variant[k], g.item[k], &added);
     if (!added) return row.Bad(kTwice);
-    if (g.output_tokens[k] < 0)
-      return row.Bad(absl::StrFormat("output tokens are %d, expected 0 or more", g.output_tokens[k]));
+    if (const std::string problem = GenerationProblem(g, k); !problem.empty()) return row.Bad(problem);
   }
   return absl::OkStatus();
 }
@@ -105,17 +133,62 @@ absl::Status CheckVariants(const Measurements& m) {
           absl::StrFormat("variant \"%s\" is listed twice, expected each name once", variant.name));
     }
     if (!variant.memory) continue;
-    const Memory& memory = *variant.memory;
-    if (memory.weights_bytes < 0 || memory.kv_cache_bytes < 0 || memory.workspace_bytes < 0 || memory.Ranked() <= 0) {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "memory of %s: weights %d, KV cache %d, workspace %d bytes, expected 0 or more and a sum above 0",
-          variant.name, memory.weights_bytes, memory.kv_cache_bytes, memory.workspace_bytes));
+    if (const std::string problem = MemoryProblem(*variant.memory); !problem.empty()) {
+      return absl::InvalidArgumentError(absl::StrFormat("memory of %s: %s", variant.name, problem));
     }
   }
   return absl::OkStatus();
 }
 
+// Names the first impossible record of each variant, and drops all rows of those variants.
+template <typename Table, typename Problem, typename... Columns>
+void SetAside(const char* what, const std::vector<std::int32_t>& item, Table* table, Problem problem,
+              std::vector<VariantFacts>* variants, std::string VariantFacts::*reason, Columns*... columns) {
+  const std::size_t n = table->variant.size();
+  // A table that is not one is for CheckTables to refuse.
+  if (((columns->size() != n) || ...)) return;
+  std::vector<bool> aside(variants->size());
+  bool any = false;
+  for (std::size_t k = 0; k < n; ++k) {
+    const std::int32_t v = table->variant[k];
+    if (v < 0 || v >= static_cast<std::int32_t>(variants->size()) || aside[v]) continue;
+    const std::string why = problem(*table, k);
+    if (why.empty()) continue;
+    aside[v] = any = true;
+    (*variants)[v].*reason =
+        absl::StrFormat("its %s records are set aside: item %d cannot have been measured: %s", what, item[k], why);
+  }
+  if (!any) return;
+  std::vector<bool> keep(n);
+  for (std::size_t k = 0; k < n; ++k) {
+    const std::int32_t v = table->variant[k];
+    keep[k] = v < 0 || v >= static_cast<std::int32_t>(aside.size()) || !aside[v];
+  }
+  (KeepColumn(keep, columns), ...);
+}
+
 }  // namespace
+
+Measurements SetAsideWhatCannotBe(Measurements measurements) {
+  std::vector<VariantFacts>& variants = measurements.variants;
+  TimingColumns& t = measurements.timings;
+  SetAside("timing", t.item, &t, TimingProblem, &variants, &VariantFacts::timing_problem, &t.variant, &t.item,
+           &t.repeat, &t.output_tokens, &t.latency_ns, &t.prefill_ns, &t.decode_ns);
+  GenerationColumns& g = measurements.generations;
+  SetAside("generation", g.item, &g, GenerationProblem, &variants, &VariantFacts::length_problem, &g.variant, &g.item,
+           &g.output_tokens);
+  WindowColumns& w = measurements.windows;
+  SetAside("window", w.window, &w, WindowProblem, &variants, &VariantFacts::quality_problem, &w.variant, &w.window,
+           &w.scored_tokens, &w.nll_sum);
+  for (VariantFacts& variant : variants) {
+    if (!variant.memory) continue;
+    const std::string problem = MemoryProblem(*variant.memory);
+    if (problem.empty()) continue;
+    variant.memory_problem = absl::StrFormat("its memory is set aside: %s", problem);
+    variant.memory.reset();
+  }
+  return measurements;
+}
 
 std::int32_t BaselineIndex(const Measurements& measurements) {
   for (std::size_t v = 0; v < measurements.variants.size(); ++v) {

@@ -27,6 +27,16 @@ class PairIndex {
   absl::flat_hash_map<std::uint64_t, std::int32_t> numbers_;
 };
 
+// Drops the rows of one column that are not kept.
+template <typename T>
+void KeepColumn(const std::vector<bool>& keep, std::vector<T>* column) {
+  std::size_t kept = 0;
+  for (std::size_t k = 0; k < keep.size(); ++k) {
+    if (keep[k]) (*column)[kept++] = (*column)[k];
+  }
+  column->resize(kept);
+}
+
 // Index of fp16 among the variants; -1 when the job has none.
 std::int32_t BaselineIndex(const Measurements& measurements);
 

@@ -10,6 +10,7 @@ namespace uaqf::ranking {
 namespace {
 
 std::string WhyUnstable(const VariantMeasures& m) {
+  if (!m.timing_problem.empty()) return m.timing_problem;
   if (m.timing_records == 0) return "no timing records to compare";
   return absl::StrFormat(
       "stability needs at least 2 runs of a prompt and there %s %d (R = %d): measure with --repeats 3, or rank with a "
@@ -100,6 +101,7 @@ std::optional<double> RawValue(TermKind kind, const VariantMeasures& m, const Pr
 std::string WhyMissing(TermKind kind, const VariantMeasures& m, const Profile&) {
   switch (kind) {
     case TermKind::kSpeed:
+      if (!m.timing_problem.empty()) return m.timing_problem;
       return m.timing_records == 0 ? "no timing records to compare" : "it emitted no token: its throughput is 0";
     case TermKind::kQuality:
       return WhyNoQuality(m);
@@ -108,7 +110,7 @@ std::string WhyMissing(TermKind kind, const VariantMeasures& m, const Profile&) 
     case TermKind::kMemory:
       break;
   }
-  return "its memory is not known: no chunk of it was accepted";
+  return m.memory_problem.empty() ? "its memory is not known: no chunk of it was accepted" : m.memory_problem;
 }
 
 std::vector<double> Normalize(TermKind kind, Normalization normalization, const std::vector<double>& raw,

@@ -48,6 +48,12 @@ ranking::OutputLength Convert(core::OutputLength length) {
   return ranking::OutputLength::kNatural;
 }
 
+// Not the caller's fault: no argument of the call is wrong.
+absl::Status Contradictory(const core::JobId& id, const absl::Status& problem) {
+  return wire::Error(absl::StatusCode::kDataLoss, "RECORDS_CONTRADICT",
+                     absl::StrCat("the records of ", wire::JobName(id), " contradict each other: ", problem.message()));
+}
+
 }  // namespace
 
 std::shared_ptr<const JobMeasures> Measurer::Kept(const core::JobId& id) const {
@@ -80,18 +86,18 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::Jo
   result->view = *std::move(view);
   auto columns = jobs_->ReadMeasurements(id);
   if (!columns.ok()) return columns.status();
-  ranking::Measurements measurements = Move(*std::move(columns));
+  ranking::Measurements measurements = ranking::SetAsideWhatCannotBe(Move(*std::move(columns)));
   auto all = ranking::Measure(measurements);
-  if (!all.ok()) return all.status();
+  if (!all.ok()) return Contradictory(id, all.status());
   result->all = *std::move(all);
   auto common = ranking::KeepCommonRecords(std::move(measurements));
-  if (!common.ok()) return common.status();
+  if (!common.ok()) return Contradictory(id, common.status());
   result->notes = std::move(common->notes);
   if (result->notes.empty()) {
     result->common = result->all;
   } else {
     auto measured = ranking::Measure(common->measurements);
-    if (!measured.ok()) return measured.status();
+    if (!measured.ok()) return Contradictory(id, measured.status());
     result->common = *std::move(measured);
   }
   std::shared_ptr<const JobMeasures> shared = std::move(result);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -17,6 +19,9 @@ namespace {
 constexpr int kMaxVariants = 64;
 constexpr std::size_t kMaxIdChars = 128;
 constexpr std::size_t kMaxTextShown = 60;
+constexpr std::int64_t kDayNs = 86'400'000'000'000;
+// As server/ranking has it.
+constexpr double kLeastNllPerToken = -1e-3;
 
 std::string Shown(absl::string_view text) {
   return absl::StrCat("\"", absl::CHexEscape(text.substr(0, kMaxTextShown)),
@@ -112,7 +117,6 @@ absl::Status ValidateAttempt(const v1::AttemptId& attempt) {
 }
 
 absl::Status ValidateTimingRecord(const v1::TimingRecord& t) {
-  constexpr std::int64_t kDayNs = 86'400'000'000'000;
   absl::Status status = FirstOf({InRange("input_tokens", t.input_tokens(), 0, INT32_MAX),
                                  InRange("output_tokens", t.output_tokens(), 0, INT32_MAX),
                                  InRange("latency_ns", t.latency_ns(), std::int64_t{1}, kDayNs),
@@ -120,12 +124,62 @@ absl::Status ValidateTimingRecord(const v1::TimingRecord& t) {
                                  InRange("prefill_ns", t.prefill_ns(), std::int64_t{0}, kDayNs),
                                  InRange("decode_ns", t.decode_ns(), std::int64_t{0}, kDayNs),
                                  InRange("detokenize_ns", t.detokenize_ns(), std::int64_t{0}, kDayNs)});
-  if (!status.ok()) return status;
-  if (t.inter_token_ns_size() > std::max(0, t.output_tokens() - 1)) {
-    return Invalid("RECORD_INCONSISTENT", absl::StrCat("got ", t.inter_token_ns_size(), " gaps for ", t.output_tokens(),
-                                                       " output tokens, expected one less than tokens"));
+  return status.ok() ? Text("output_digest", t.output_digest(), 32) : status;
+}
+
+// The times of one generation must add up: gaps to the decode time, parts to no more than the whole.
+std::string Contradiction(const v1::TimingRecord& t) {
+  const std::int64_t parts = t.tokenize_ns() + t.prefill_ns() + t.decode_ns() + t.detokenize_ns();
+  if (parts > t.latency_ns()) {
+    return absl::StrCat("its parts take ", parts, " ns, expected at most the latency of ", t.latency_ns(), " ns");
   }
-  return Text("output_digest", t.output_digest(), 32);
+  if (t.start_offset_ns() < 0) {
+    return absl::StrCat("it began ", t.start_offset_ns(), " ns after its chunk, expected 0 or more");
+  }
+  const int gaps = std::max(0, t.output_tokens() - 1);
+  if (t.inter_token_ns_size() != gaps) {
+    return absl::StrCat(t.inter_token_ns_size(), " gaps between ", t.output_tokens(), " tokens, expected ", gaps);
+  }
+  std::int64_t sum = 0;
+  for (const std::int64_t gap : t.inter_token_ns()) {
+    if (gap < 0 || gap > t.decode_ns() - sum) {
+      return absl::StrCat("a gap of ", gap, " ns after ", sum, " ns, expected gaps of 0 or more whose sum is the ",
+                          "decode time of ", t.decode_ns(), " ns");
+    }
+    sum += gap;
+  }
+  if (sum == t.decode_ns()) return "";
+  return absl::StrCat("its gaps sum to ", sum, " ns, expected the decode time of ", t.decode_ns(), " ns");
+}
+
+// A collapsed variant's likelihood may be infinite or no number; any other is a sum of FP32 log-probabilities. A
+// certain token rounds to a hair below 0.
+std::string Contradiction(const v1::WindowRecord& w) {
+  const double tokens = w.scored_tokens();
+  const double most = 2.0 * std::numeric_limits<float>::max() * tokens;
+  const bool possible =
+      !std::isfinite(w.nll_sum()) || (w.nll_sum() >= kLeastNllPerToken * tokens && w.nll_sum() <= most);
+  if (possible) return "";
+  return absl::StrCat("a negative log-likelihood of ", w.nll_sum(), " nats over ", w.scored_tokens(),
+                      " tokens, expected 0 or more, and no more than FP32 can give");
+}
+
+std::string Contradiction(const v1::AttemptEnd& end) {
+  if (!end.has_evidence()) return "the end has no evidence, expected what the device was and did";
+  const v1::ChunkEvidence& evidence = end.evidence();
+  const v1::MemoryUse& m = evidence.memory();
+  if (m.weights_bytes() + m.kv_cache_bytes() + m.workspace_bytes() <= 0) {
+    return "the evidence says that the variant takes no memory, expected weights, KV cache and workspace in bytes";
+  }
+  const std::pair<const char*, double> figures[] = {
+      {"foreign_load", evidence.foreign_load()},
+      {"involuntary_switches", static_cast<double>(evidence.involuntary_switches())},
+      {"cpu_mhz", evidence.cpu_mhz()},
+      {"wall_ns", static_cast<double>(evidence.wall_ns())}};
+  for (const auto& [name, value] : figures) {
+    if (value < 0) return absl::StrCat("the evidence's ", name, " is ", value, ", expected 0 or more");
+  }
+  return "";
 }
 
 absl::Status ValidateRecord(const v1::Record& record) {
@@ -160,7 +214,9 @@ absl::Status ValidateEvidence(const v1::ChunkEvidence& evidence) {
   const v1::MemoryUse& m = evidence.memory();
   return FirstOf({InRange("memory.weights_bytes", m.weights_bytes(), std::int64_t{0}, INT64_MAX / 4),
                   InRange("memory.kv_cache_bytes", m.kv_cache_bytes(), std::int64_t{0}, INT64_MAX / 4),
-                  InRange("memory.workspace_bytes", m.workspace_bytes(), std::int64_t{0}, INT64_MAX / 4)});
+                  InRange("memory.workspace_bytes", m.workspace_bytes(), std::int64_t{0}, INT64_MAX / 4),
+                  InRange("memory.block_weights_bytes", m.block_weights_bytes(), std::int64_t{0}, INT64_MAX / 4),
+                  InRange("memory.measured_peak_bytes", m.measured_peak_bytes(), std::int64_t{0}, INT64_MAX / 4)});
 }
 
 absl::Status ValidateModel(const v1::ModelInfo& model) {
@@ -294,6 +350,16 @@ absl::Status Validate(const v1::RecordBatch& batch) {
   if (!batch.has_end()) return absl::OkStatus();
   status = InRange("end.record_count", batch.end().record_count(), 0, INT32_MAX);
   return status.ok() ? ValidateEvidence(batch.end().evidence()) : status;
+}
+
+std::string Contradiction(const v1::RecordBatch& batch) {
+  for (const v1::Record& record : batch.records()) {
+    std::string why;
+    if (record.has_timing()) why = Contradiction(record.timing());
+    if (record.has_window()) why = Contradiction(record.window());
+    if (!why.empty()) return absl::StrCat("item ", record.item(), ": ", why);
+  }
+  return batch.has_end() ? Contradiction(batch.end()) : "";
 }
 
 absl::Status Validate(const v1::Profile& profile) {

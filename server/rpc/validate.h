@@ -9,6 +9,7 @@
 #include <uaqf/v1/worker_service.pb.h>
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -25,6 +26,9 @@ v1::JobSpec WithDefaults(v1::JobSpec spec);
 // What every message of a worker must be; the first of a session needs the same.
 [[nodiscard]] absl::Status Validate(const v1::WorkerState& state);
 [[nodiscard]] absl::Status Validate(const v1::RecordBatch& batch);
+// Why a valid batch contradicts itself; empty when it does not: a record that no device can have measured, or an end
+// without evidence. What cannot be must not be stored, for it would be read for ever.
+std::string Contradiction(const v1::RecordBatch& batch);
 [[nodiscard]] absl::Status Validate(const v1::CreateProfileRequest& request);
 [[nodiscard]] absl::Status Validate(const v1::Profile& profile);
 

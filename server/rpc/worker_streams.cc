@@ -169,6 +169,7 @@ absl::Status RecordsStream::OnMessage(const grpc::ByteBuffer& bytes) {
   if (absl::Status parsed = Parse(bytes, &message); !parsed.ok()) return parsed;
   if (absl::Status valid = Validate(message); !valid.ok()) return valid;
   core::RecordBatch batch = FromProto(message);
+  batch.contradiction = Contradiction(message);
   if (absl::Status may = MayBe(*call(), batch.worker); !may.ok()) return may;
   {
     absl::MutexLock lock(&mutex_);

@@ -23,12 +23,7 @@ std::string Holder(int descriptor) {
 
 absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(const std::string& path) {
   const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor < 0) {
-    const std::string what = absl::StrCat("cannot open ", path, ": ", std::strerror(errno));
-    if (errno == ENOENT || errno == ENOTDIR) return absl::NotFoundError(absl::StrCat(what, ": make the folder first"));
-    if (errno == ENOSPC) return absl::ResourceExhaustedError(absl::StrCat(what, ": free space on that disk"));
-    return absl::PermissionDeniedError(absl::StrCat(what, ": the store's folder must be writable"));
-  }
+  if (descriptor < 0) return CannotOpen(path, errno);
   if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
     const std::string holder = Holder(descriptor);
     close(descriptor);
@@ -40,6 +35,13 @@ absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(const std::string& p
   // The id is only for the message above.
   if (ftruncate(descriptor, 0) == 0 && pwrite(descriptor, pid.data(), pid.size(), 0) < 0) errno = 0;
   return std::unique_ptr<FileLock>(new FileLock(descriptor));
+}
+
+absl::Status FileLock::CannotOpen(const std::string& path, int error) {
+  const std::string what = absl::StrCat("cannot open ", path, ": ", std::strerror(error));
+  if (error == ENOENT || error == ENOTDIR) return absl::NotFoundError(absl::StrCat(what, ": make the folder first"));
+  if (error == ENOSPC) return absl::ResourceExhaustedError(absl::StrCat(what, ": free space on that disk"));
+  return absl::PermissionDeniedError(absl::StrCat(what, ": the store's folder must be writable"));
 }
 
 FileLock::~FileLock() { close(descriptor_); }

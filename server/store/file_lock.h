@@ -13,6 +13,8 @@ class FileLock {
   // Makes the file when it is missing and writes the process id into it. FailedPrecondition: another process holds it.
   // NotFound: no such folder. PermissionDenied: it cannot be written.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<FileLock>> Acquire(const std::string& path);
+  // What an `errno` of opening a file of the store means, as a status: those of Acquire, or ResourceExhausted.
+  [[nodiscard]] static absl::Status CannotOpen(const std::string& path, int error);
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;

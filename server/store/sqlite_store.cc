@@ -1,8 +1,13 @@
 #include "server/store/sqlite_store.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <condition_variable>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -218,17 +223,42 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenConnection(const SqliteOptions& 
   });
 }
 
+// The one name of the store's file, whatever links led to it: what is locked must not depend on them. Makes the file
+// when it is missing, since a name that leads nowhere cannot be followed to its end.
+absl::StatusOr<std::string> OneName(const std::string& path) {
+  struct stat info = {};
+  if (stat(path.c_str(), &info) != 0) {
+    const int made = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (made < 0) return FileLock::CannotOpen(path, errno);
+    const int found = fstat(made, &info);
+    close(made);
+    if (found != 0) return FileLock::CannotOpen(path, errno);
+  }
+  if (!S_ISREG(info.st_mode)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the store ", path, " is not a file: name a database file with --store"));
+  }
+  // SQLite's log lies beside the name it was opened by: under two names of one file there would be two logs.
+  if (info.st_nlink > 1) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the store ", path, " has ", info.st_nlink,
+                     " names (hard links), expected one: stop who uses the others, then remove them or name a copy "
+                     "with --store"));
+  }
+  std::error_code error;
+  std::filesystem::path canonical = std::filesystem::canonical(path, error);
+  if (error) return FileLock::CannotOpen(path, error.value());
+  return canonical.string();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& options) {
   std::unique_ptr<FileLock> lock;
   if (options.path != kMemory) {
-    struct stat info = {};
-    if (stat(options.path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the store ", options.path, " is not a file: name a database file with --store"));
-    }
-    auto acquired = FileLock::Acquire(options.path + ".lock");
+    auto name = OneName(options.path);
+    if (!name.ok()) return name.status();
+    auto acquired = FileLock::Acquire(*name + ".lock");
     if (!acquired.ok()) return acquired.status();
     lock = *std::move(acquired);
   }

@@ -19,9 +19,10 @@ struct SqliteOptions {
 };
 
 // Opens the store, brings its schema up to date and checks it. Each refusal names the file and says what to do.
-//  FailedPrecondition: another coordinator holds it (a lock on PATH.lock), or its schema is newer than this program.
-//  Unavailable: another process has locked the database. PermissionDenied: it, or its folder, cannot be written.
-//  NotFound: no such folder. DataLoss: it is not a database, or is damaged; it is never repaired silently.
+//  FailedPrecondition: another coordinator holds it (a lock on PATH.lock, links of PATH followed), the file has hard
+//  links, or its schema is newer than this program. Unavailable: another process has locked the database.
+//  PermissionDenied: it, or its folder, cannot be written. NotFound: no such folder. DataLoss: it is not a database, or
+//  is damaged; it is never repaired silently.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& options);
 
 // Schema version this program writes.

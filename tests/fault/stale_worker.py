@@ -77,7 +77,8 @@ class HandmadeWorker:
         assert lease.kind == c.CHUNK_KIND_GENERATION, "a plan begins with natural generations"
         made = c.GenerationRecord(input_tokens=4, output_tokens=1, stopped=True, output_digest=b"\0" * 32)
         records = [c.Record(item=lease.first_item + k, generation=made) for k in range(lease.item_count)]
-        evidence = c.ChunkEvidence(device=self.state.device, build="by-hand", wall_ns=1)
+        evidence = c.ChunkEvidence(device=self.state.device, build="by-hand", wall_ns=1,
+                                   memory=c.MemoryUse(weights_bytes=1))
         batch = c.RecordBatch(worker=self.state.worker, attempt=lease.attempt, sequence=0, records=records,
                               end=c.AttemptEnd(record_count=len(records), evidence=evidence))
         stay = queue.Queue()

@@ -43,7 +43,7 @@ class NullEvaluator final : public measure::Evaluator {
 // A device on which nothing ever disturbs.
 class NullMonitor final : public measure::DeviceMonitor {
  public:
-  explicit NullMonitor(const std::string& id) : device_{id, "null device", "null", 1, "none", ""} {}
+  explicit NullMonitor(const std::string& id) : device_{id, "null device", "null", 1, "none", "", ""} {}
   const measure::Device& device() const override { return device_; }
   void ClearCaches() override {}
   void Begin() override {}

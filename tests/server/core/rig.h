@@ -53,7 +53,7 @@ class Rig {
     report.worker = id;
     report.session = absl::StrCat(id, "/", sessions_[id]);
     report.sequence = ++sequences_[id];
-    report.device = {device, "sim", "cpu", 1, "", ""};
+    report.device = {device, "sim", "cpu", 1, "", "", ""};
     ModelInfo model;
     model.model = "m";
     model.context_tokens = 4096;
@@ -115,7 +115,7 @@ class Rig {
         break;
       case ChunkKind::kPerplexity:
         row.body = RecordBody::kWindow;
-        row.scored_tokens = 10;
+        row.scored_tokens = lease.context_tokens - 1;
         row.nll_sum = 20;
         break;
     }

@@ -100,6 +100,38 @@ TEST(Scheduler, TakesBackWithoutChargeWhatADrainingWorkerHasNotBegun) {
   EXPECT_TRUE(rig.Leases("w").empty());
 }
 
+TEST(Scheduler, RejectsABatchThatContradictsItself) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16"}), 2);
+  rig.Connect("w");
+  const Lease lease = rig.Leases("w").at(0);
+  RecordBatch batch = Rig::Whole("w", lease);
+  batch.contradiction = "the variant takes no memory";
+  const BatchReply reply = rig.Send(batch);
+  EXPECT_EQ(reply.verdict, Verdict::kRejected);
+  EXPECT_EQ(reply.reason, "the variant takes no memory");
+  EXPECT_EQ(rig.ChunkOf("j", lease.attempt.chunk).failures, 1);
+}
+
+TEST(Scheduler, RejectsAWindowThatScoredMoreOrFewerTokensThanItHas) {
+  for (const std::int32_t off : {-9, -1, 1, INT32_MAX - 11}) {
+    Rig rig;
+    JobSpec spec = Rig::Spec({"fp16"});
+    spec.quality.text_set = "t";
+    spec.quality.context_tokens = 11;
+    rig.Submit("j", spec, 2);
+    rig.Connect("w");
+    ASSERT_TRUE(rig.CompleteOne("w"));
+    const Lease lease = rig.Leases("w").at(0);
+    ASSERT_EQ(lease.kind, ChunkKind::kPerplexity);
+    RecordBatch batch = Rig::Whole("w", lease);
+    batch.records.back().scored_tokens += off;
+    const BatchReply reply = rig.Send(batch);
+    EXPECT_EQ(reply.verdict, Verdict::kRejected) << off;
+    EXPECT_THAT(reply.reason, HasSubstr("expected exactly 10"));
+  }
+}
+
 // Situation: a sick worker and a well one on two devices.
 TEST(Scheduler, BenchesAWorkerWhoseFailuresOthersComplete) {
   Rig rig;

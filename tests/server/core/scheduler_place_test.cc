@@ -4,11 +4,14 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "server/core/scheduler.h"
 #include "tests/server/core/rig.h"
 
 namespace uaqf::core {
 namespace {
+
+using ::testing::HasSubstr;
 
 // Connects workers on one device before the job is planned, so that all are told at once what to host. All are ready
 // with it then, but for the one that is still `loading`.
@@ -125,6 +128,22 @@ TEST(Scheduler, MeasuresAJobOnOneKindOfDevice) {
   }
   rig.Submit("k", Rig::Spec({"fp16"}), 2);
   EXPECT_EQ(rig.State("j"), JobState::kSucceeded);
+}
+
+TEST(Scheduler, SaysWhichKindOfDeviceARunningJobWaitsFor) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16"}), 2);
+  rig.Connect("a", "d0");
+  ASSERT_TRUE(rig.CompleteOne("a"));
+  EXPECT_THAT(rig.scheduler().Job("j", rig.now())->progress.current, HasSubstr("fp16"));
+  const WorkerReport last = rig.ReportOf("a");
+  rig.scheduler().OnDisconnect("a", last.session, rig.now());
+  rig.Advance(60 * kSecond);
+  WorkerReport gpu = rig.ReportOf("g", "GPU-1");
+  gpu.device.backend = "cuda";
+  rig.Report(gpu);
+  EXPECT_THAT(rig.scheduler().Job("j", rig.now())->progress.current,
+              HasSubstr(absl::StrCat("waiting for a worker on ", last.device.backend, " ", last.device.name)));
 }
 
 TEST(Scheduler, AsksForAsMuchCacheAsTheJobNeeds) {

@@ -3,20 +3,64 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <cstdint>
+#include <functional>
 #include <limits>
 
+#include "server/ranking/rank.h"
 #include "server/ranking/statistics.h"
 #include "tests/server/ranking/fixtures.h"
 
 namespace uaqf::ranking {
 namespace {
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
 
 std::vector<VariantMeasures> Measured(Recorder& recorder) {
   const auto measures = Measure(recorder.measurements());
   EXPECT_TRUE(measures.ok()) << measures.status();
   return measures.ok() ? *measures : std::vector<VariantMeasures>(recorder.measurements().variants.size());
+}
+
+// Situation: the store holds one record that no device can have measured; every other record is good.
+TEST(Measures, OfOneVariantAreSetAsideForARecordThatCannotBe) {
+  struct Case {
+    const char* problem;
+    std::function<void(Measurements&)> spoil;
+    std::function<std::string(const VariantMeasures&)> reason;
+  };
+  const auto timing = [](const VariantMeasures& m) { return m.timing_records == 0 ? m.timing_problem : ""; };
+  const auto window = [](const VariantMeasures& m) { return m.windows == 0 && !m.nll ? m.quality_problem : ""; };
+  const auto memory = [](const VariantMeasures& m) { return !m.memory_bytes ? m.memory_problem : ""; };
+  const Case cases[] = {
+      {"prefill is", [](auto& m) { m.timings.decode_ns.back() = INT64_MAX; }, timing},
+      {"latency is 0 ns", [](auto& m) { m.timings.latency_ns.back() = 0; }, timing},
+      {"output tokens are -1", [](auto& m) { m.timings.output_tokens.back() = -1; }, timing},
+      {"is -1e+300 nats", [](auto& m) { m.windows.nll_sum.back() = -1e300; }, window},
+      {"is 1e+300 nats", [](auto& m) { m.windows.nll_sum.back() = 1e300; }, window},
+      {"scored tokens are 0", [](auto& m) { m.windows.scored_tokens.back() = 0; }, window},
+      {"a sum above 0", [](auto& m) { m.variants.back().memory = Memory{}; }, memory},
+  };
+  for (const Case& test : cases) {
+    Recorder recorder({"fp16", "rtn-w8", "rtn-w4"});
+    for (int v = 0; v < 3; ++v) {
+      recorder.Timing(v, 0, 0, 1, 10).Timing(v, 0, 1, 1.1, 10).Window(v, 0, 10, 20).Window(v, 1, 10, 21);
+    }
+    Measurements measurements = recorder.measurements();
+    test.spoil(measurements);
+    ASSERT_FALSE(Measure(measurements).ok()) << test.problem;
+    const auto common = KeepCommonRecords(SetAsideWhatCannotBe(measurements));
+    ASSERT_TRUE(common.ok()) << common.status();
+    const auto measures = Measure(common->measurements);
+    ASSERT_TRUE(measures.ok()) << measures.status();
+    EXPECT_THAT(test.reason((*measures)[2]), HasSubstr(test.problem));
+    EXPECT_EQ((*measures)[1].timing_records, 2) << test.problem;
+    EXPECT_EQ((*measures)[1].windows, 2) << test.problem;
+    EXPECT_TRUE((*measures)[1].delta_nll && (*measures)[1].memory_bytes) << test.problem;
+    EXPECT_TRUE(test.reason((*measures)[1]).empty()) << test.problem;
+    EXPECT_THAT(Notes(*measures, JobFacts{}), Contains(HasSubstr(test.problem)));
+  }
 }
 
 // Two prompts, two runs, worked out by hand.

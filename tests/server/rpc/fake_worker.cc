@@ -117,6 +117,10 @@ std::vector<v1::Record> FakeWorker::Measure(const v1::Lease& lease) {
         timing.set_latency_ns((fp16 ? 20'000'000 : 10'000'000) + 100'000 * lease.repeat() + 1000 * record.item());
         timing.set_prefill_ns(2'000'000);
         timing.set_decode_ns(timing.latency_ns() - 3'000'000);
+        for (int gap = 1; gap < tokens; ++gap) {
+          const std::int64_t even = timing.decode_ns() / (tokens - 1);
+          timing.add_inter_token_ns(gap > 1 ? even : timing.decode_ns() - (tokens - 2) * even);
+        }
         break;
       }
       case v1::CHUNK_KIND_GENERATION:
@@ -125,8 +129,8 @@ std::vector<v1::Record> FakeWorker::Measure(const v1::Lease& lease) {
         record.mutable_generation()->set_stopped(true);
         break;
       default:
-        record.mutable_window()->set_scored_tokens(15);
-        record.mutable_window()->set_nll_sum(fp16 ? 45 : 46);
+        record.mutable_window()->set_scored_tokens(lease.context_tokens() - 1);
+        record.mutable_window()->set_nll_sum((fp16 ? 3.0 : 3.07) * record.window().scored_tokens());
     }
   }
   return records;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 
 #include "server/store/job_store.h"
 
@@ -14,6 +15,9 @@ class FaultStore final : public store::Store {
   // Commits that are refused from now on: none, or all as a full disk does.
   std::atomic<bool> full{false};
   std::atomic<int> refused{0};
+  // Changes what was measured on its way to the reader, as a row that another version stored. Set before the first
+  // read.
+  std::function<void(core::Measurements&)> spoil;
 
   absl::StatusOr<std::vector<store::MutationResult>> Commit(absl::Span<const core::Mutation> mutations) override {
     if (full) {
@@ -35,7 +39,9 @@ class FaultStore final : public store::Store {
     return real_->ReadRecords(id, cursor, filter, limit);
   }
   absl::StatusOr<core::Measurements> ReadMeasurements(const core::JobId& id) override {
-    return real_->ReadMeasurements(id);
+    auto measured = real_->ReadMeasurements(id);
+    if (measured.ok() && spoil) spoil(*measured);
+    return measured;
   }
   absl::StatusOr<core::JobDump> Dump(const core::JobId& id) override { return real_->Dump(id); }
   absl::StatusOr<store::PromptSetInfo> PutPromptSet(const store::PromptSetInfo& info,

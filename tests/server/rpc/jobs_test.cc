@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/wire/status.h"
 #include "tests/server/rpc/fake_worker.h"
+#include "tests/server/rpc/fault_store.h"
 #include "tests/server/rpc/test_server.h"
 
 namespace uaqf::test {
@@ -94,6 +95,50 @@ TEST(Jobs, RankAfterTheirRecordsCame) {
   v1::MeasureVariantsResponse again;
   ASSERT_TRUE(server.ranking().MeasureVariants(Within30s().get(), measure, &again).ok());
   EXPECT_EQ(again.DebugString(), measured.DebugString()) << "figures need the store alone";
+}
+
+// Situation: the store holds one timing that cannot be, which an earlier version accepted.
+TEST(Jobs, RankTheOtherVariantsBesideARecordThatCannotBe) {
+  TestServer server;
+  std::unique_ptr<FaultStore> fault;
+  server.wrap = [&](store::Store* real) {
+    fault = std::make_unique<FaultStore>(real);
+    fault->spoil = [](core::Measurements& m) {
+      for (std::size_t k = 0; k < m.timings.variant.size(); ++k) {
+        if (m.variants[m.timings.variant[k]].name == "rtn-w8") m.timings.decode_ns[k] = -1;
+      }
+    };
+    return fault.get();
+  };
+  server.Restart();
+  FakeWorker worker(server.worker_channel(), "w");
+  ASSERT_TRUE(worker.Report().has_value());
+  v1::CreateJobRequest request = server.Request("r1");
+  request.mutable_spec()->add_variants("rtn-w8");
+  request.mutable_spec()->mutable_quality()->set_text_set(server.Upload(3, v1::PROMPT_SET_KIND_TEXT));
+  const auto job = server.Create(request);
+  ASSERT_TRUE(job.ok()) << job.status();
+  worker.RunUntilIdle();
+
+  v1::RankVariantsRequest rank;
+  rank.set_job(job->name());
+  rank.set_profile("profiles/latency");
+  v1::RankVariantsResponse ranked;
+  const grpc::Status status = server.ranking().RankVariants(Within30s().get(), rank, &ranked);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_EQ(ranked.variants_size(), 3);
+  EXPECT_EQ(ranked.winner(), "rtn-w4");
+  EXPECT_EQ(ranked.variants(2).variant(), "rtn-w8");
+  EXPECT_EQ(ranked.variants(2).status(), v1::RANK_STATUS_NOT_MEASURED);
+  EXPECT_THAT(ranked.variants(2).reason(), HasSubstr("cannot have been measured"));
+
+  v1::MeasureVariantsRequest measure;
+  measure.set_job(job->name());
+  v1::MeasureVariantsResponse measured;
+  ASSERT_TRUE(server.ranking().MeasureVariants(Within30s().get(), measure, &measured).ok());
+  EXPECT_EQ(measured.variants(0).timing_records(), 8);
+  EXPECT_EQ(measured.variants(2).timing_records(), 0);
+  EXPECT_THAT(measured.notes(), testing::Contains(HasSubstr("rtn-w8: its timing records are set aside")));
 }
 
 TEST(Jobs, SubmittedAHundredTimesFromSixteenThreadsAreOne) {

@@ -133,6 +133,22 @@ TEST(Records, OutsideTheLeaseAreRejected) {
   EXPECT_FALSE(ack->reason().empty());
 }
 
+// Situation: a worker ends an attempt without saying what its device did. Stored, it would be read for ever.
+TEST(Records, ThatNoDeviceCanHaveMeasuredAreRejected) {
+  TestServer server;
+  const std::string job = QueueJob(server);
+  FakeWorker worker(server.worker_channel(), "w");
+  const v1::Lease lease = worker.AwaitLease();
+  v1::RecordBatch batch = worker.Batch(lease, 0, 0, lease.item_count());
+  batch.mutable_end()->clear_evidence();
+  const auto ack = worker.Send(batch);
+  ASSERT_TRUE(ack.has_value());
+  EXPECT_EQ(ack->verdict(), v1::RECORD_VERDICT_REJECTED);
+  EXPECT_THAT(ack->reason(), testing::HasSubstr("no evidence"));
+  EXPECT_EQ(server.Records(job).size(), 0u);
+  EXPECT_TRUE(worker.Complete(worker.AwaitLease()));
+}
+
 TEST(Records, ThatAreMalformedEndTheStream) {
   TestServer server;
   QueueJob(server);

@@ -73,6 +73,36 @@ TEST_F(SqliteStoreTest, RefusesASecondCoordinator) {
   EXPECT_TRUE(Open(path_).ok());
 }
 
+// Situation: the second coordinator is given another name of the same file.
+TEST_F(SqliteStoreTest, RefusesASecondCoordinatorThroughALink) {
+  const std::string link = folder_ + "/link.db";
+  // It leads nowhere yet: the store is made through it.
+  ASSERT_EQ(symlink("uaqf.db", link.c_str()), 0);
+  for (const auto& [one, other] : {std::pair(link, path_), std::pair(path_, link)}) {
+    auto first = OpenOrDie(one);
+    const auto second = Open(other);
+    ASSERT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
+    EXPECT_THAT(std::string(second.status().message()), HasSubstr("another coordinator on the same store"));
+  }
+  const std::string folder_link = test::ScratchFolder() + "/folder";
+  ASSERT_EQ(symlink(folder_.c_str(), folder_link.c_str()), 0);
+  auto first = OpenOrDie(path_);
+  EXPECT_TRUE(absl::IsFailedPrecondition(Open(folder_link + "/uaqf.db").status()));
+}
+
+TEST_F(SqliteStoreTest, RefusesAFileWithTwoNames) {
+  Fill();
+  const std::string other = folder_ + "/other.db";
+  ASSERT_EQ(link(path_.c_str(), other.c_str()), 0);
+  for (const std::string& name : {path_, other}) {
+    const auto store = Open(name);
+    ASSERT_TRUE(absl::IsFailedPrecondition(store.status())) << store.status();
+    EXPECT_THAT(std::string(store.status().message()), HasSubstr("has 2 names (hard links), expected one"));
+  }
+  ASSERT_EQ(unlink(other.c_str()), 0);
+  EXPECT_TRUE(Open(path_).ok());
+}
+
 // Situation: a coordinator was killed; its lock must not outlive it.
 TEST_F(SqliteStoreTest, OpensAfterTheOtherProcessDied) {
   int ready[2];
