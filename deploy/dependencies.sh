@@ -88,6 +88,18 @@ install_torch() {
     'torch/lib/libtorch_global_deps.so' -x 'torch/include/google/*' 'torch/include/pybind11/*'
 }
 
+# Only where the CUDA module is built: half a gigabyte. What these need to load (cuDNN, cuBLAS, ...) comes with the GPU
+# machine.
+install_torch_cuda() {
+  local target=$deps/torch-2.11.0
+  command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ] || return 0
+  [ -e "$target/torch/lib/libtorch_nvshmem.so" ] && return 0
+  say "unpacking libtorch's CUDA half"
+  # The last of them marks the whole.
+  unzip -q -o "$(fetch torch 'torch-2.11.0-*.whl' "${wheel[@]}")" 'torch/lib/libtorch_cuda.so' 'torch/lib/libc10_cuda.so' -d "$target"
+  unzip -q -o "$(fetch torch 'torch-2.11.0-*.whl' "${wheel[@]}")" 'torch/lib/libtorch_nvshmem.so' -d "$target"
+}
+
 install_cuda_runtime() {
   unpack "$(fetch nvidia-cuda-runtime 'nvidia_cuda_runtime-13.0.96-*.whl' "${wheel[@]}")" \
     "$deps/cuda-runtime-13.0.96" 'nvidia/*/lib/lib*'
@@ -128,6 +140,7 @@ main() {
   install_packages "${packages[@]}"
   [ "${1:-}" = --tests ] && install_packages "${test_packages[@]}"
   install_torch
+  install_torch_cuda
   install_cuda_runtime
   install_sentencepiece
   install_model

@@ -19,15 +19,15 @@ class EngineEvaluator final : public measure::Evaluator {
  public:
   struct Options {
     // Folder of the models that may be named.
-    std::string models;
+    std::string models = {};
     // As engine::EngineOptions.
     std::string device = "cpu";
     int threads = 0;
-    std::vector<int> cpu_set;
+    std::vector<int> cpu_set = {};
     // Whether synthetic models may be named as well.
     bool synthetic = false;
     // Peak of the memory in use, bytes; this process's resident memory where it is not given.
-    std::function<int64_t()> peak_memory_bytes;
+    std::function<int64_t()> peak_memory_bytes = {};
   };
 
   // `clock` is borrowed.

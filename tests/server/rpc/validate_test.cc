@@ -53,6 +53,8 @@ TEST(ValidateJob, RefusesEveryFieldOutsideItsRange) {
       {"NO_SPEC", [](auto& r) { r.clear_spec(); }},
       {"INVALID_ID", [](auto& r) { r.mutable_spec()->set_model("../etc/passwd"); }},
       {"INVALID_ID", [](auto& r) { r.mutable_spec()->clear_model(); }},
+      {"INVALID_ID", [](auto& r) { r.mutable_spec()->set_model("synthetic:"); }},
+      {"INVALID_ID", [](auto& r) { r.mutable_spec()->set_model("synthetic:../x"); }},
       {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->clear_variants(); }},
       {"DUPLICATE_VARIANT", [](auto& r) { r.mutable_spec()->add_variants("fp16"); }},
       {"INVALID_NAME", [](auto& r) { r.mutable_spec()->set_prompt_set("demo"); }},

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -240,8 +241,17 @@ TEST(Commands, EveryHelpHasAnExample) {
   }
 }
 
-TEST(Commands, SaysThatThisBuildHasNoCuda) {
-  EXPECT_THAT(ErrorOf({"serve", "--insecure-dev", "--device", "cuda:0"}), HasSubstr("no CUDA module"));
+TEST(Commands, SaysWhyAGpuCannotBeUsed) {
+  setenv("UAQF_CUDA_MODULE", "/no/such/libuaqf_cuda.so", 1);
+  for (const char* command : {"serve", "bench", "generate"}) {
+    std::vector<std::string> arguments = {command, "--device", "cuda:0"};
+    if (arguments[0] == "serve") arguments.push_back("--insecure-dev");
+    if (arguments[0] != "serve") arguments.push_back("synthetic:tiny");
+    if (arguments[0] == "bench") arguments.insert(arguments.end(), {"--variants", "fp16"});
+    if (arguments[0] == "generate") arguments.insert(arguments.end(), {"--prompt", "hi"});
+    EXPECT_THAT(ErrorOf(arguments), AllOf(HasSubstr("/no/such/libuaqf_cuda.so"), HasSubstr("cannot be loaded")));
+  }
+  unsetenv("UAQF_CUDA_MODULE");
   EXPECT_THAT(ErrorOf({"serve", "--insecure-dev", "--device", "tpu"}), HasSubstr("expected cpu or cuda:N"));
 }
 

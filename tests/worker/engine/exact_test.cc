@@ -109,7 +109,8 @@ TEST_F(Tinystories656k, NllEqualsTheReference) {
   const absl::StatusOr<std::vector<double>> nll = engine_->Score(ids_);
   ASSERT_TRUE(nll.ok()) << nll.status();
   ASSERT_EQ(nll->size(), expected.size());
-  for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR((*nll)[i], expected[i], test::OnGpu() ? 2e-2 : 5e-3) << "token " << i;
+  for (size_t i = 0; i < expected.size(); ++i)
+    EXPECT_NEAR((*nll)[i], expected[i], test::OnGpu() ? 2e-2 : 5e-3) << "token " << i;
   const double difference =
       std::accumulate(nll->begin(), nll->end(), 0.0) - std::accumulate(expected.begin(), expected.end(), 0.0);
   EXPECT_LT(std::abs(difference) / static_cast<double>(expected.size()), kTolerance);

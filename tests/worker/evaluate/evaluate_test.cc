@@ -51,10 +51,37 @@ TEST(Catalog, FindsFilesAndFoldersButNothingElse) {
 TEST(Catalog, ModelIdsAreNoPaths) {
   const std::string folder = test::ScratchFolder();
   measure::SteadyClock clock;
-  EngineEvaluator evaluator({folder, 1, {}}, &clock);
+  EngineEvaluator evaluator({.models = folder, .threads = 1}, &clock);
   for (const char* id : {"../secret", "/etc/passwd", "a/b", ".", ""}) {
     EXPECT_EQ(evaluator.Load({id, "fp16", 16}).code(), absl::StatusCode::kNotFound) << id;
   }
+}
+
+TEST(Catalog, OffersSyntheticModelsOnlyWhereAsked) {
+  const std::string folder = test::ScratchFolder();
+  measure::SteadyClock clock;
+  EngineEvaluator without({.models = folder, .threads = 1}, &clock);
+  EXPECT_EQ(without.Load({"synthetic:tiny", "fp16", 16}).code(), absl::StatusCode::kNotFound);
+  EngineEvaluator with({.models = folder, .threads = 1, .synthetic = true}, &clock);
+  EXPECT_TRUE(with.Load({"synthetic:tiny", "rtn-w8", 16}).ok());
+  EXPECT_TRUE(with.Generate({"a", "hi", {}}, {.max_output_tokens = 4}).ok());
+  EXPECT_EQ(*ResolveModel("synthetic:llama-2-7b", "/no/such/folder"), "synthetic:llama-2-7b");
+}
+
+TEST(Catalog, MeasuresNoQualityOfRandomWeights) {
+  const std::string folder = test::ScratchFolder();
+  measure::SteadyClock clock;
+  EngineEvaluator evaluator({.models = folder, .threads = 1, .synthetic = true}, &clock);
+  measure::PromptSet text{"t", {{"0", std::string(100, 'a'), {}}}};
+  measure::PromptSet prompts{"p", {{"0", "hi", {}}}};
+  measure::SurveyRequest survey;
+  survey.model = "synthetic:tiny";
+  survey.prompts = &prompts;
+  EXPECT_TRUE(evaluator.Survey(survey).ok());
+  survey.text = &text;
+  EXPECT_THAT(std::string(evaluator.Survey(survey).status().message()), HasSubstr("quality is not measured"));
+  ASSERT_TRUE(evaluator.Load({"synthetic:tiny", "fp16", 64}).ok());
+  EXPECT_EQ(evaluator.ScoreWindow(text, 32, 0).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(Catalog, SaysWhichFolderIsMissing) {
@@ -66,7 +93,7 @@ class EvaluatorTest : public testing::Test {
   void SetUp() override {
     UAQF_NEED_DATA("stories260k/stories260K.bin");
     const std::string models = std::filesystem::path(test::StoriesModel()).parent_path();
-    evaluator_ = std::make_unique<EngineEvaluator>(EngineEvaluator::Options{models, 1, {}}, &clock_);
+    evaluator_ = std::make_unique<EngineEvaluator>(EngineEvaluator::Options{.models = models, .threads = 1}, &clock_);
     std::string text;
     while (text.size() < 3000) text += "Lily and Tom went to the park to play with a big red ball. ";
     text_.prompts.push_back({"0", text.substr(0, 1000), {}});

@@ -121,7 +121,8 @@ TEST(GpuMonitor, JudgesWhatItSawBetweenBeginAndEnd) {
   GpuReading hot = own;
   hot.slowdowns = kThermalHardware;
   std::vector<GpuReading> script = {own, hot, own};
-  GpuMonitor monitor({}, std::make_unique<ScriptedSensor>(&script), [] { return absl::OkStatus(); }, &clock);
+  GpuMonitor monitor(
+      {}, std::make_unique<ScriptedSensor>(&script), [] { return absl::OkStatus(); }, &clock);
   monitor.Begin();
   clock.now_ns += 500;
   monitor.BetweenItems();
@@ -136,7 +137,8 @@ TEST(GpuMonitor, JudgesWhatItSawBetweenBeginAndEnd) {
 
 TEST(GpuMonitor, WithoutASensorHasNoEvidenceAndNoTaint) {
   test::FakeClock clock;
-  GpuMonitor monitor({}, nullptr, [] { return absl::OkStatus(); }, &clock);
+  GpuMonitor monitor(
+      {}, nullptr, [] { return absl::OkStatus(); }, &clock);
   monitor.Begin();
   const DeviceUse use = monitor.End();
   EXPECT_FALSE(use.gpu.has_value());
@@ -145,7 +147,8 @@ TEST(GpuMonitor, WithoutASensorHasNoEvidenceAndNoTaint) {
 
 TEST(GpuMonitor, TaintsAnAttemptWhoseCachesWereNotCleared) {
   test::FakeClock clock;
-  GpuMonitor monitor({}, nullptr, [] { return absl::ResourceExhaustedError("out of memory"); }, &clock);
+  GpuMonitor monitor(
+      {}, nullptr, [] { return absl::ResourceExhaustedError("out of memory"); }, &clock);
   monitor.Begin();
   monitor.ClearCaches();
   EXPECT_THAT(monitor.End().taints, ElementsAre(HasSubstr("out of memory")));

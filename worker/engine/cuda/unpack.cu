@@ -1,6 +1,7 @@
-#include "worker/engine/cuda/unpack.h"
-
 #include <algorithm>
+#include <type_traits>
+
+#include "worker/engine/cuda/unpack.h"
 
 namespace uaqf::engine::device {
 namespace {
@@ -17,29 +18,39 @@ __device__ __forceinline__ int Code4(uint32_t word, int column, int high) {
 }
 
 // Eight columns of one row.
-__device__ __forceinline__ void Store(__half* out, const int (&codes)[8], float scale) {
+__device__ __forceinline__ uint4 Pack(const int (&codes)[8], float scale, __half) {
   __half2 pairs[4];
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    pairs[i] = __floats2half2_rn(static_cast<float>(codes[2 * i]) * scale, static_cast<float>(codes[2 * i + 1]) * scale);
+    pairs[i] =
+        __floats2half2_rn(static_cast<float>(codes[2 * i]) * scale, static_cast<float>(codes[2 * i + 1]) * scale);
   }
-  *reinterpret_cast<uint4*>(out) = *reinterpret_cast<const uint4*>(pairs);
+  return *reinterpret_cast<const uint4*>(pairs);
 }
 
-__device__ __forceinline__ void Store(int8_t* out, const int (&codes)[8], float) {
+__device__ __forceinline__ uint2 Pack(const int (&codes)[8], float, int8_t) {
   uint32_t words[2];
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     words[i] = (codes[4 * i] & 0xFF) | (codes[4 * i + 1] & 0xFF) << 8 | (codes[4 * i + 2] & 0xFF) << 16 |
                static_cast<uint32_t>(codes[4 * i + 3] & 0xFF) << 24;
   }
-  *reinterpret_cast<uint2*>(out) = {words[0], words[1]};
+  return {words[0], words[1]};
+}
+
+__device__ __forceinline__ uint4 ShuffleXor(uint4 v, int mask) {
+  return {__shfl_xor_sync(~0u, v.x, mask), __shfl_xor_sync(~0u, v.y, mask), __shfl_xor_sync(~0u, v.z, mask),
+          __shfl_xor_sync(~0u, v.w, mask)};
+}
+
+__device__ __forceinline__ uint2 ShuffleXor(uint2 v, int mask) {
+  return {__shfl_xor_sync(~0u, v.x, mask), __shfl_xor_sync(~0u, v.y, mask)};
 }
 
 // A warp has a block: 16 rows, 128 columns. A lane holds 8 columns of slots g and g + 8 of each 32-column step.
 template <cuda::Format kFormat, typename Out>
-__global__ void __launch_bounds__(kWarps * 32) UnpackKernel(cuda::MatrixView m, int first_tile, int begin, int end,
-                                                            Out* out) {
+__global__ void __launch_bounds__(kWarps * 32)
+    UnpackKernel(cuda::MatrixView m, int first_tile, int begin, int end, Out* out) {
   const int block = blockIdx.x * kWarps + threadIdx.x / 32;
   if (block >= m.blocks) return;
   const int tile = first_tile + static_cast<int>(blockIdx.y);
@@ -63,13 +74,11 @@ __global__ void __launch_bounds__(kWarps * 32) UnpackKernel(cuda::MatrixView m, 
   const auto* group_scales = reinterpret_cast<const __half*>(data + cuda::CodeBytes(kFormat));
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    if (!wanted[half]) continue;
-    Out* row = out + int64_t{rows[half] - begin} * m.spec.cols;
-    const float row_scale = group == 0 && sizeof(Out) == 2 ? m.row_scales[rows[half]] : 1.0f;
+    const float row_scale = group == 0 && sizeof(Out) == 2 && wanted[half] ? m.row_scales[rows[half]] : 1.0f;
+    using Vector = std::conditional_t<sizeof(Out) == 2, uint4, uint2>;
+    Vector eight[4];
 #pragma unroll
     for (int pair = 0; pair < 4; ++pair) {
-      const int column = pair * 32 + lane % 4 * 8;
-      if (block * cuda::kBlockCols + column >= m.spec.cols) continue;
       int codes[8];
 #pragma unroll
       for (int c = 0; c < 8; ++c) {
@@ -84,8 +93,34 @@ __global__ void __launch_bounds__(kWarps * 32) UnpackKernel(cuda::MatrixView m, 
         }
       }
       float scale = row_scale;
-      if (group > 0) scale = __half2float(group_scales[column / group * cuda::kTileRows + g * 2 + half]);
-      Store(row + block * cuda::kBlockCols + column, codes, scale);
+      if (group > 0 && sizeof(Out) == 2) {
+        const int at = (pair * 32 + lane % 4 * 8) / group;
+        scale = __half2float(group_scales[at * cuda::kTileRows + g * 2 + half]);
+      }
+      eight[pair] = Pack(codes, scale, Out{});
+    }
+    // Lanes of neighbouring rows swap, so that 8 lanes write 64 columns of one row side by side: whole cache lines.
+    const bool odd = g % 2 == 1;
+    const int own = rows[half];
+    const int other = odd ? own - 1 : own + 1;
+    const bool other_wanted = __shfl_xor_sync(~0u, static_cast<int>(wanted[half]), 4) != 0;
+#pragma unroll
+    for (int step = 0; step < 2; ++step) {
+      const Vector low = eight[2 * step];
+      const Vector high = eight[2 * step + 1];
+      const Vector swapped = ShuffleXor(odd ? low : high, 4);
+      const int column = block * cuda::kBlockCols + step * 64 + (odd ? 32 : 0) + lane % 4 * 8;
+      if (column >= m.spec.cols) continue;
+      // First the even row of the two, then the odd one.
+      const Vector even_row = odd ? swapped : low;
+      const Vector odd_row = odd ? high : swapped;
+      const int even = odd ? other : own;
+      if (odd ? other_wanted : wanted[half]) {
+        *reinterpret_cast<Vector*>(out + int64_t{even - begin} * m.spec.cols + column) = even_row;
+      }
+      if (odd ? wanted[half] : other_wanted) {
+        *reinterpret_cast<Vector*>(out + int64_t{even + 1 - begin} * m.spec.cols + column) = odd_row;
+      }
     }
   }
 }
