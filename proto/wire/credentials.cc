@@ -38,6 +38,19 @@ absl::StatusOr<std::string> ReadPem(const std::string& path, absl::string_view o
   return text.str();
 }
 
+// The certificates of an authority. gRPC finds out at the first handshake only that there are none.
+absl::StatusOr<std::string> ReadAuthority(const std::string& path) {
+  auto pem = ReadPem(path, "--tls-ca");
+  if (!pem.ok()) return pem;
+  std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem->data(), static_cast<int>(pem->size())), BIO_free);
+  std::unique_ptr<X509, decltype(&X509_free)> x509(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr), X509_free);
+  if (x509 != nullptr) return pem;
+  return Error(
+      absl::StatusCode::kFailedPrecondition, "TLS_FILE_INVALID",
+      absl::StrCat("got --tls-ca ", path, ", which holds no certificate, expected a PEM file of the authority ",
+                   "with -----BEGIN CERTIFICATE-----"));
+}
+
 // gRPC finds out at the first handshake only, and then says nothing.
 absl::Status CheckKeyFits(const std::string& certificate, const std::string& key, const TlsFiles& files) {
   using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
@@ -95,7 +108,7 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentials(const
   if (!certificate.ok()) return certificate.status();
   auto key = ReadPem(security.tls.key, "--tls-key");
   if (!key.ok()) return key.status();
-  auto authority = ReadPem(security.tls.authority, "--tls-ca");
+  auto authority = ReadAuthority(security.tls.authority);
   if (!authority.ok()) return authority.status();
   if (absl::Status fits = CheckKeyFits(*certificate, *key, security.tls); !fits.ok()) return fits;
   grpc::SslServerCredentialsOptions options(peer == Peer::kWorker
@@ -118,7 +131,7 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ChannelCredentials(con
     return grpc::InsecureChannelCredentials();
   }
   grpc::SslCredentialsOptions options;
-  auto authority = ReadPem(security.tls.authority, "--tls-ca");
+  auto authority = ReadAuthority(security.tls.authority);
   if (!authority.ok()) return authority.status();
   options.pem_root_certs = *authority;
   if (!security.tls.certificate.empty() || !security.tls.key.empty()) {

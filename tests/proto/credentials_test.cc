@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 #include "proto/wire/status.h"
@@ -83,6 +84,34 @@ TEST(ChannelCredentials, NeedTheAuthorityAloneForAClient) {
       Reason(ChannelCredentials({{Authority() + "/worker.pem", "", Authority() + "/ca.pem"}, false}, "example.org:7601")
                  .status()),
       "TLS_INCOMPLETE");
+}
+
+TEST(Credentials, SayThatAnAuthorityHoldsNoCertificate) {
+  TlsFiles files = Files("server");
+  const std::string garbage = Authority() + "/no-authority.pem";
+  std::ofstream(garbage) << "-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----\n";
+  for (const std::string& authority : {garbage, Authority() + "/ca-key.pem"}) {
+    files.authority = authority;
+    for (const absl::Status& status : {ServerCredentials({files, false}, "127.0.0.1:0", Peer::kClient).status(),
+                                       ChannelCredentials({{"", "", authority}, false}, "127.0.0.1:0").status()}) {
+      EXPECT_EQ(Reason(status), "TLS_FILE_INVALID");
+      EXPECT_THAT(std::string(status.message()),
+                  testing::AllOf(testing::HasSubstr(authority), testing::HasSubstr("holds no certificate")));
+    }
+  }
+}
+
+// Situation: a name that no certificate can have.
+TEST(DevelopmentAuthority, IsMadeWholeOrNotAtAll) {
+  const std::string scratch = test::ScratchFolder();
+  const std::string script = test::SourceFile("deploy/make-dev-ca.sh") + " " + scratch + "/ca";
+  EXPECT_NE(std::system((script + " 'example.org,nonsense' >/dev/null 2>" + scratch + "/err").c_str()), 0);
+  const std::string said = test::ReadFile(scratch + "/err");
+  EXPECT_THAT(said, testing::HasSubstr("error: cannot make the certificate of the server"));
+  EXPECT_THAT(said, testing::HasSubstr("nonsense")) << "what openssl says";
+  EXPECT_FALSE(std::filesystem::exists(scratch + "/ca")) << "nothing is left behind";
+  EXPECT_EQ(std::system((script + " example.org >/dev/null").c_str()), 0);
+  EXPECT_TRUE(std::filesystem::exists(scratch + "/ca/client-key.pem"));
 }
 
 }  // namespace
