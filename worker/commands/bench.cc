@@ -140,7 +140,7 @@ absl::Status Bench(const Options& options) {
                {{"name", monitor.device().name},
                 {"id", monitor.device().id},
                 {"threads", subjects->front().engine->threads()},
-                {"isa", subjects->front().engine->backend()}}},
+                {"isa", subjects->front().engine->kernel_build()}}},
               {"model", (*model)->config().name},
               {"input_tokens", options.input_tokens},
               {"output_tokens", options.output_tokens},
