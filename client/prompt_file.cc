@@ -11,6 +11,7 @@
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -98,14 +99,26 @@ Problem ParseLine(absl::string_view line, v1::Prompt* prompt) {
                            static_cast<unsigned char>(line[valid]), valid + 1);
   }
   Json object;
+  std::vector<std::set<std::string>> keys;
+  std::string twice;
+  // Which of two values is meant cannot be told.
+  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second && twice.empty()) {
+      twice = parsed.get<std::string>();
+    }
+    return true;
+  };
   try {
-    object = Json::parse(line.begin(), line.end());
+    object = Json::parse(line.begin(), line.end(), watch);
   } catch (const Json::exception& error) {
     const auto* parse_error = dynamic_cast<const Json::parse_error*>(&error);
     return absl::StrCat("got no JSON",
                         parse_error == nullptr ? "" : absl::StrCat(" (at column ", parse_error->byte, ")"),
                         ", expected an object such as {\"id\": \"a-1\", \"category\": \"math\", \"text\": \"…\"}");
   }
+  if (!twice.empty()) return absl::StrCat("got the key \"", twice, "\" twice, expected each once");
   if (!object.is_object()) return absl::StrCat("got a JSON ", Kind(object), ", expected an object");
   for (Problem problem :
        {CheckKeys(object, {"id", "category", "text", "messages", "reference"}),
@@ -181,8 +194,22 @@ absl::StatusOr<std::vector<v1::Prompt>> CutText(absl::string_view bytes, const s
   return pieces;
 }
 
-absl::StatusOr<std::string> ReadWholeFile(const std::string& path) {
-  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
+static absl::StatusOr<std::string> ReadUpTo(std::istream& in, const std::string& path, std::size_t limit) {
+  constexpr std::size_t kStep = 1 << 20;
+  std::string bytes;
+  while (in && bytes.size() <= limit) {
+    const std::size_t before = bytes.size();
+    bytes.resize(before + kStep);
+    in.read(bytes.data() + before, kStep);
+    bytes.resize(before + static_cast<std::size_t>(in.gcount()));
+  }
+  if (bytes.size() <= limit) return bytes;
+  return UsageError(
+      absl::StrCat(path == "-" ? "standard input" : path, " has more than ", limit, " bytes, expected at most those"));
+}
+
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path, std::size_t limit) {
+  if (path == "-") return ReadUpTo(std::cin, path, limit);
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) {
     return absl::NotFoundError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
@@ -190,8 +217,9 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path) {
   // Reading a folder through a stream gives an empty file, not an error.
   if (S_ISDIR(info.st_mode)) return absl::FailedPreconditionError(absl::StrCat(path, " is a folder, expected a file"));
   std::ifstream in(path, std::ios::binary);
-  std::string bytes(std::istreambuf_iterator<char>(in), {});
   if (!in) return absl::FailedPreconditionError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
+  auto bytes = ReadUpTo(in, path, limit);
+  if (in.bad()) return absl::FailedPreconditionError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
   return bytes;
 }
 

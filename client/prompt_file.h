@@ -33,7 +33,12 @@ inline constexpr std::size_t kTextPieceBytes = 256 << 10;
 [[nodiscard]] absl::StatusOr<std::vector<v1::Prompt>> CutText(absl::string_view bytes, const std::string& file,
                                                               std::size_t piece_bytes = kTextPieceBytes);
 
-// The whole of `path`; "-" is standard input. NotFound or FailedPrecondition: what the system said.
-[[nodiscard]] absl::StatusOr<std::string> ReadWholeFile(const std::string& path);
+// Most bytes of a file that is imported: a coordinator takes sets of 64 MiB, which JSON's escapes may write larger.
+inline constexpr std::size_t kLargestPromptFile = 512u << 20;
+
+// The whole of `path`; "-" is standard input. NotFound or FailedPrecondition: what the system said. InvalidArgument:
+// more than `limit` bytes; no more than those are read, so a pipe without an end does not fill the memory.
+[[nodiscard]] absl::StatusOr<std::string> ReadWholeFile(const std::string& path,
+                                                        std::size_t limit = kLargestPromptFile);
 
 }  // namespace uaqf::client

@@ -10,6 +10,7 @@
 #include "client/names.h"
 #include "client/prompt_file.h"
 #include "client/show.h"
+#include "client/utf8.h"
 
 namespace uaqf::client {
 namespace {
@@ -18,7 +19,8 @@ struct ImportFlags {
   std::string file;
   std::string name;
   std::string kind;
-  std::size_t take = 0;
+  std::int64_t take = 0;
+  bool takes = false;
 };
 
 // A text file is not JSON Lines by chance: its ending tells, unless --kind does.
@@ -29,19 +31,27 @@ v1::PromptSetKind KindOf(const ImportFlags& flags) {
 
 absl::Status Import(Context& context, const ImportFlags& flags) {
   const v1::PromptSetKind kind = KindOf(flags);
-  if (kind == v1::PROMPT_SET_KIND_TEXT && flags.take > 0) {
+  if (flags.takes && flags.take < 1) {
+    return UsageError(absl::StrCat("got --take ", flags.take, ", expected 1 or more: leave it out for all prompts"));
+  }
+  if (kind == v1::PROMPT_SET_KIND_TEXT && flags.takes) {
     return UsageError("got --take with a text, expected it with prompts only: a job takes --windows of a text");
   }
   if (flags.file == "-" && flags.name.empty())
     return UsageError("got standard input without a name, expected --name NAME");
-  const auto bytes = ReadWholeFile(flags.file);
+  const std::string name = flags.name.empty() ? std::filesystem::path(flags.file).stem().string() : flags.name;
+  if (ValidUtf8Prefix(name) < name.size()) {
+    return UsageError(absl::StrCat("got the name \"", Printable(name), "\" with bytes that are not UTF-8, expected ",
+                                   flags.name.empty() ? "--name NAME, since the file's cannot be shown" : "UTF-8"));
+  }
+  const auto bytes = ReadWholeFile(flags.file, kLargestPromptFile);
   if (!bytes.ok()) return bytes.status();
-  const auto prompts =
-      kind == v1::PROMPT_SET_KIND_TEXT ? CutText(*bytes, flags.file) : ParsePrompts(*bytes, flags.file, flags.take);
+  const auto prompts = kind == v1::PROMPT_SET_KIND_TEXT
+                           ? CutText(*bytes, flags.file)
+                           : ParsePrompts(*bytes, flags.file, static_cast<std::size_t>(flags.take));
   if (!prompts.ok()) return prompts.status();
   const auto client = context.Connect();
   if (!client.ok()) return client.status();
-  const std::string name = flags.name.empty() ? std::filesystem::path(flags.file).stem().string() : flags.name;
   const auto uploaded = Upload(**client, name, kind, *prompts);
   if (!uploaded.ok()) return uploaded.status();
   const v1::PromptSet& set = uploaded->set;
@@ -95,8 +105,11 @@ void AddPrompts(CLI::App& app, Context& context) {
   import->add_option("--name", flags->name, "Label; default: the file's name without its ending");
   import->add_option("--kind", flags->kind, "What the file holds; default: text for *.txt, else prompts")
       ->check(CLI::IsMember({"prompts", "text"}));
-  import->add_option("--take", flags->take, "Only the first N prompts")->check(CLI::PositiveNumber);
-  OnCommand(import, context, [&context, flags] { return Import(context, *flags); });
+  const CLI::Option* take = import->add_option("--take", flags->take, "Only the first N prompts");
+  OnCommand(import, context, [&context, flags, take] {
+    flags->takes = !take->empty();
+    return Import(context, *flags);
+  });
 
   CLI::App* list = AddCommand(*prompts, "list", "List sets, newest first", "uaqf prompts list");
   OnCommand(list, context, [&context] { return List(context); });

@@ -71,6 +71,10 @@ absl::Status Validate(const Profile& profile) {
     if (!status.ok()) return status;
   }
   const double sum = w.speed + w.quality + w.stability + w.memory;
+  if (sum == 0) {
+    return absl::InvalidArgumentError(
+        "every weight is 0, expected weights that sum to 1: give at least one of speed, quality, stability and memory");
+  }
   if (std::abs(sum - 1) > kSumTolerance) {
     return absl::InvalidArgumentError(
         absl::StrFormat("weights sum to %.10g (speed %g, quality %g, stability %g, memory %g), expected 1: "

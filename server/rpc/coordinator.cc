@@ -114,6 +114,7 @@ absl::Status Coordinator::Load() {
     before = page->next;
   } while (before != 0);
   const core::Instant now = Now();
+  returned_ns_ = now.mono_ns + options_.workers_return_ns;
   Begin(*std::move(snapshot), now);
   for (const core::JobId& id : scheduler_.ActiveJobs()) PublishJob(id, now);
   PublishMetrics(now);
@@ -165,7 +166,7 @@ void Coordinator::Turn() {
 
 void Coordinator::Handle(Event event, Round& round, core::Instant now) {
   if (auto* create = std::get_if<CreateEvent>(&event)) {
-    HandleCreate(std::move(*create), round);
+    HandleCreate(std::move(*create), round, now);
   } else if (auto* cancel = std::get_if<CancelEvent>(&event)) {
     absl::Status status = store_ok_ ? scheduler_.CancelJob(cancel->id, now) : absl::OkStatus();
     round.cancels.push_back({std::move(cancel->id), std::move(status), std::move(cancel->reply)});
@@ -211,7 +212,7 @@ void Coordinator::HandleReport(const std::shared_ptr<WorkerSession>& stream, Rou
   round.answer[worker] = true;
 }
 
-void Coordinator::HandleCreate(CreateEvent event, Round& round) {
+void Coordinator::HandleCreate(CreateEvent event, Round& round, core::Instant now) {
   if (draining_) return event.reply(Stopping());
   if (store_ok_) {
     const std::vector<core::WorkerView> workers = scheduler_.Workers();
@@ -221,6 +222,14 @@ void Coordinator::HandleCreate(CreateEvent event, Round& round) {
     }
     if (absl::Status fits = core::ValidateAgainstModels(event.job.spec, models); !fits.ok()) {
       const bool missing = absl::IsFailedPrecondition(fits);
+      if (missing && now.mono_ns < returned_ns_) {
+        return event.reply(wire::WithRetryDelay(
+            wire::Error(absl::StatusCode::kUnavailable, "WORKERS_RETURNING",
+                        absl::StrCat(fits.message(),
+                                     "; the coordinator has just started, and its workers are still "
+                                     "coming back: try again")),
+            absl::Seconds(1)));
+      }
       return event.reply(wire::WithReason(fits, missing ? "MODEL_NOT_SERVED" : "VARIANT_NOT_SERVED"));
     }
     const std::size_t waiting = scheduler_.ActiveJobs().size() + round.creates.size();

@@ -64,6 +64,8 @@ class Coordinator {
     // How often watchers hear of a job at most, and how often a broken store is tried again.
     std::int64_t publish_period_ns = 100'000'000;
     std::int64_t store_retry_ns = 1'000'000'000;
+    // After a start, workers need this long to come back: until then a model that none has is asked for again.
+    std::int64_t workers_return_ns = 5'000'000'000;
   };
   using JobReply = absl::AnyInvocable<void(absl::StatusOr<core::JobView>)>;
   using View = absl::AnyInvocable<void(const core::Scheduler&, core::Instant)>;
@@ -167,7 +169,7 @@ class Coordinator {
   void Turn();
   void Handle(Event event, Round& round, core::Instant now);
   void HandleReport(const std::shared_ptr<WorkerSession>& stream, Round& round, core::Instant now);
-  void HandleCreate(CreateEvent event, Round& round);
+  void HandleCreate(CreateEvent event, Round& round, core::Instant now);
   void Commit(Round round, core::Effects effects, core::Instant now);
   void Answer(Round& round, const core::Effects& effects, const std::vector<store::MutationResult>& results,
               core::Instant now);
@@ -201,6 +203,7 @@ class Coordinator {
   bool store_ok_ = true;
   bool restore_needed_ = false;
   std::int64_t next_store_try_ns_ = 0;
+  std::int64_t returned_ns_ = 0;  // from then on a worker that is not there is gone
   std::optional<core::SaveVariant> probe_;
   bool draining_ = false;
   std::vector<absl::AnyInvocable<void()>> drained_;

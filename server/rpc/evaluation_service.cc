@@ -215,6 +215,11 @@ grpc::ServerUnaryReactor* EvaluationService::ListRecords(Context* context, const
         if (absl::Status size = ValidatePageSize(message.page_size(), 10'000); !size.ok()) return call->Finish(size);
         auto cursor = DecodeCursor(message.page_token());
         if (!cursor.ok()) return call->Finish(cursor.status());
+        if (!v1::ChunkKind_IsValid(message.kind())) {
+          return call->Finish(wire::Error(
+              absl::StatusCode::kInvalidArgument, "UNKNOWN_ENUM",
+              absl::StrCat("got kind = ", message.kind(), ", expected TIMING, GENERATION, PERPLEXITY or none")));
+        }
         OnExecutor(context_.executor, call, [this, call, message, id = *id, cursor = *cursor] {
           auto view = context_.store->GetJob(id);
           if (!view.ok()) return call->Finish(OrMissing(view.status(), NoSuchJob(id)));

@@ -83,6 +83,7 @@ absl::Status Server::Open(const ServerOptions& options) {
   Coordinator::Options loop;
   loop.limits = options.limits.job;
   loop.scheduler = options.scheduler;
+  loop.workers_return_ns = absl::ToInt64Nanoseconds(options.workers_return);
   auto coordinator =
       Coordinator::Create(loop, context_.store, &board_, &metrics_, [this](bool serving) { SetServing(serving); });
   if (!coordinator.ok()) return coordinator.status();
@@ -92,6 +93,12 @@ absl::Status Server::Open(const ServerOptions& options) {
   ranking_ = std::make_unique<RankingService>(context_, &measurer_);
   worker_ = std::make_unique<WorkerService>(context_);
 
+  // Its page has no TLS and no password.
+  if (options.security.insecure_dev && !wire::IsLoopback(options.metrics)) {
+    return wire::Error(absl::StatusCode::kInvalidArgument, "INSECURE_OFF_LOOPBACK",
+                       absl::StrCat("got --metrics ", options.metrics,
+                                    " with --insecure-dev, expected a loopback address such as 127.0.0.1:9464"));
+  }
   auto exposition = metrics::Exposition::Start(options.metrics, metrics_);
   if (!exposition.ok()) return exposition.status();
   exposition_ = *std::move(exposition);

@@ -30,6 +30,8 @@ struct ServerOptions {
   Limits limits;
   core::SchedulerOptions scheduler;
   absl::Duration figures_period = absl::Seconds(2);
+  // How long after the start workers may still be coming back.
+  absl::Duration workers_return = absl::Seconds(5);
 };
 
 class Server {

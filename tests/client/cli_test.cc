@@ -140,6 +140,16 @@ TEST_F(Cli, ImportsTextsVerbatimAndFromStandardInput) {
   coordinator_.With([](FakeState& state) { EXPECT_EQ(state.items[state.sets[0].name()][0].text(), "a\n"); });
 }
 
+TEST_F(Cli, SaysWhatIsWrongWithTheFlagsOfAnImport) {
+  const std::string file = TwoPrompts();
+  const Outcome none = Uaqf({"prompts", "import", file, "--take", "0"});
+  EXPECT_EQ(none.code, 2);
+  EXPECT_EQ(none.err, "error: got --take 0, expected 1 or more: leave it out for all prompts\n");
+  const Outcome name = Uaqf({"prompts", "import", file, "--name", "caf\xe9"});
+  EXPECT_EQ(name.code, 2);
+  EXPECT_EQ(name.err, "error: got the name \"caf?\" with bytes that are not UTF-8, expected UTF-8\n");
+}
+
 TEST_F(Cli, RefusesBadPromptFilesWithFileAndLine) {
   const std::string file = File("bad.jsonl", "{\"id\": \"a\", \"text\": \"x\"}\n{\"id\": \"a\"}\n");
   const Outcome outcome = Uaqf({"prompts", "import", file});

@@ -131,5 +131,27 @@ TEST(WholeFile, TellsWhatCannotBeRead) {
   EXPECT_THAT(std::string(ReadWholeFile(test::ScratchFolder()).status().message()), HasSubstr("is a folder"));
 }
 
+// /dev/zero never ends, as a pipe may not.
+TEST(WholeFile, EndsReadingAtTheLimit) {
+  const absl::Status status = ReadWholeFile("/dev/zero", 5 << 20).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("/dev/zero has more than 5242880 bytes"));
+}
+
+TEST(PromptFile, RefusesAKeyThatIsThereTwice) {
+  for (const char* line : {R"({"id": "a", "text": "x", "text": "y"})",
+                           R"({"id": "a", "messages": [{"role": "user", "content": "x", "content": "y"}]})",
+                           R"({"id": "a", "id": "a"})"}) {
+    const auto prompts = ParsePrompts(line, "f");
+    ASSERT_FALSE(prompts.ok()) << line;
+    EXPECT_THAT(std::string(prompts.status().message()), HasSubstr("\" twice, expected each once")) << line;
+  }
+  EXPECT_TRUE(ParsePrompts(R"({"id": "a", "messages": [{"role": "user", "content": "x"}, )"
+                           R"({"role": "assistant", "content": "y"}]})",
+                           "f")
+                  .ok())
+      << "each message has its own keys";
+}
+
 }  // namespace
 }  // namespace uaqf::client

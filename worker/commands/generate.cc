@@ -51,6 +51,10 @@ void PrintText(const measure::GeneratedText& generated) {
 }
 
 absl::Status Generate(const Options& options) {
+  // A model with a begin token would make something up from that alone.
+  if (options.prompt.empty()) {
+    return absl::InvalidArgumentError("the prompt is empty: expected text after --prompt or --chat");
+  }
   auto path = Resolve(options.model);
   if (!path.ok()) return path.status();
   auto opened = evaluate::OpenModel::Open(*path);

@@ -108,13 +108,20 @@ void Session::OnDesired(const v1::DesiredState& desired) {
 }
 
 void Session::OnEnd(const grpc::Status& status) {
-  bool lost = false;
+  bool lost = false, unreached = false;
   {
     const absl::MutexLock lock(&mutex_);
     ended_ = true;
     refused_ = Refusal(status);
     retry_at_ = absl::Now() + backoff_.Next();
+    unreached = std::exchange(asking_why_, false) && status.error_code() == grpc::StatusCode::UNAVAILABLE;
     lost = refused_.ok() && !std::exchange(lonely_, true);
+  }
+  if (unreached) {
+    spdlog::warn(
+        "cannot connect to the coordinator: {}; expected its worker port, and the security it was started with: "
+        "--insecure-dev as there, or --tls-cert, --tls-key and --tls-ca of its authority; still trying",
+        status.error_message());
   }
   if (lost) spdlog::warn("lost the coordinator: {}; trying again", status.error_message());
   wake_();
@@ -123,7 +130,7 @@ void Session::OnEnd(const grpc::Status& status) {
 absl::StatusOr<absl::Time> Session::Tend(absl::Time now) {
   std::unique_ptr<StateStream> old;
   absl::Time next;
-  bool silent = false;
+  bool silent = false, unheard = false;
   {
     const absl::MutexLock lock(&mutex_);
     if (!refused_.ok()) return refused_;
@@ -135,16 +142,19 @@ absl::StatusOr<absl::Time> Session::Tend(absl::Time now) {
       if (now - last_report_ >= limit) SendLocked(now);
       next = last_report_ + (measuring_ ? 2 * interval_ : wanted_ ? kShortestGap : interval_);
       silent = now - std::max(last_heard_, opened_) > kSilence && !std::exchange(lonely_, true);
+      unheard = silent && last_heard_ < opened_;
+      // A call that waits for the channel never says why that does not connect.
+      if (unheard) old = std::move(stream_);
     }
   }
   if (silent) spdlog::warn("no answer from the coordinator for {} s; still trying", absl::ToInt64Seconds(kSilence));
   if (old == nullptr && next != absl::Time()) return next;
   old.reset();
-  Open(now);
+  Open(now, /*patient=*/!unheard);
   return now + kSilence;
 }
 
-void Session::Open(absl::Time now) {
+void Session::Open(absl::Time now, bool patient) {
   auto fresh = std::make_unique<StateStream>(
       StateStream::Handlers{[this](const v1::DesiredState& desired) { OnDesired(desired); },
                             [this](const grpc::Status& status) { OnEnd(status); }});
@@ -152,8 +162,10 @@ void Session::Open(absl::Time now) {
   const absl::MutexLock lock(&mutex_);
   ended_ = false;
   opened_ = now;
+  asking_why_ = !patient;
   stream_ = std::move(fresh);
-  started->Start([this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Session(context, reactor); });
+  started->Start([this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Session(context, reactor); },
+                 patient);
   SendLocked(now);
 }
 

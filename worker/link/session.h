@@ -51,7 +51,8 @@ class Session {
 
   bool DueLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Open(absl::Time now);
+  // `patient`: wait for the channel to connect; else end with the reason when it cannot.
+  void Open(absl::Time now, bool patient);
   void OnDesired(const v1::DesiredState& desired);
   void OnEnd(const grpc::Status& status);
 
@@ -68,6 +69,7 @@ class Session {
   bool measuring_ ABSL_GUARDED_BY(mutex_) = false;
   // The coordinator went away, or is silent; the log says so already.
   bool lonely_ ABSL_GUARDED_BY(mutex_) = false;
+  bool asking_why_ ABSL_GUARDED_BY(mutex_) = false;  // the call in the stream is not patient
   absl::Duration interval_ ABSL_GUARDED_BY(mutex_) = absl::Seconds(1);
   absl::Time last_report_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time last_heard_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();

@@ -37,10 +37,11 @@ class Stream final : public grpc::ClientBidiReactor<Out, In> {
   }
 
   // `open` starts the call on a stub: [stub](context, reactor) { stub->async()->Session(context, reactor); }.
-  // The call waits for the channel to connect.
-  void Start(const std::function<void(grpc::ClientContext*, grpc::ClientBidiReactor<Out, In>*)>& open) {
+  // With `patient` the call waits for the channel to connect; without, it ends with the reason when that fails.
+  void Start(const std::function<void(grpc::ClientContext*, grpc::ClientBidiReactor<Out, In>*)>& open,
+             bool patient = true) {
     started_ = true;
-    context_.set_wait_for_ready(true);
+    context_.set_wait_for_ready(patient);
     open(&context_, this);
     // Writes come from outside of reactions until reading ends.
     this->AddHold();

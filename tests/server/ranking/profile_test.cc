@@ -49,7 +49,7 @@ TEST(Profile, ShipsThePapersAndOurs) {
 
 TEST(Profile, RefusesWeightsThatDoNotSumToOne) {
   EXPECT_THAT(Refusal(Full(0.5, 0.4, 0, 0)), HasSubstr("sum to 0.9 (speed 0.5"));
-  EXPECT_THAT(Refusal(Full(0, 0, 0, 0)), HasSubstr("expected 1"));
+  EXPECT_THAT(Refusal(Full(0, 0, 0, 0)), HasSubstr("every weight is 0, expected weights that sum to 1"));
   EXPECT_THAT(Refusal(Full(0.5, 0.5 + 2e-9, 0, 0)), HasSubstr("expected 1"));
   EXPECT_TRUE(Validate(Full(0.5, 0.5 + 5e-10, 0, 0)).ok());
   EXPECT_TRUE(Validate(Full(1.0 / 3, 1.0 / 3, 1.0 / 3, 0)).ok());

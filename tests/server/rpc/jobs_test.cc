@@ -193,6 +193,21 @@ TEST(Jobs, OfAModelThatNobodyReadsAreRefused) {
   EXPECT_THAT(Text(unknown), HasSubstr("rtn-w3"));
 }
 
+// Situation: the coordinator was restarted, and no worker has found it again yet.
+TEST(Jobs, OfAModelWhoseWorkersMayBeComingBackAreToBeTriedAgain) {
+  rpc::ServerOptions options = TestServer::Options();
+  options.workers_return = absl::Hours(1);
+  TestServer server(options);
+  v1::CreateJobRequest request = server.Request("r");
+  const absl::Status early = server.Create(request).status();
+  EXPECT_EQ(early.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(wire::Reason(early), "WORKERS_RETURNING");
+  EXPECT_EQ(wire::RetryDelay(early), absl::Seconds(1));
+  FakeWorker worker(server.worker_channel(), "w");
+  ASSERT_TRUE(worker.Report().has_value());
+  EXPECT_TRUE(server.Create(request).ok()) << "its worker is back";
+}
+
 TEST(Jobs, ThatDoNotExistAreNotFound) {
   TestServer server;
   EXPECT_EQ(wire::Reason(server.Get("jobs/nothing").status()), "JOB_NOT_FOUND");

@@ -231,6 +231,31 @@ TEST(Start, RefusesAPortInUse) {
   EXPECT_EQ(rpc::Server::Start(options, &server.store()).status().code(), absl::StatusCode::kUnavailable);
 }
 
+// The page has neither TLS nor a password.
+TEST(Start, RefusesMetricsOffLoopbackWithoutTls) {
+  TestServer server;
+  rpc::ServerOptions options = TestServer::Options();
+  options.metrics = "0.0.0.0:0";
+  const absl::Status status = rpc::Server::Start(options, &server.store()).status();
+  EXPECT_EQ(wire::Reason(status), "INSECURE_OFF_LOOPBACK");
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--metrics 0.0.0.0:0"));
+}
+
+TEST(Records, OfAKindThatIsNoneAreRefused) {
+  TestServer server;
+  FakeWorker worker(server.worker_channel(), "w");
+  ASSERT_TRUE(worker.Report().has_value());
+  const auto job = server.Create(server.Request("r"));
+  ASSERT_TRUE(job.ok()) << job.status();
+  v1::ListRecordsRequest request;
+  request.set_job(job->name());
+  request.set_kind(static_cast<v1::ChunkKind>(99));
+  v1::ListRecordsResponse page;
+  const absl::Status status = wire::FromGrpc(server.evaluation().ListRecords(Within30s().get(), request, &page));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(wire::Reason(status), "UNKNOWN_ENUM");
+}
+
 TEST(Metrics, AgreeWithTheStoreWhenNothingRuns) {
   TestServer server;
   FakeWorker worker(server.worker_channel(), "w");

@@ -33,6 +33,7 @@ rpc::ServerOptions TestServer::Options() {
   options.listen = options.worker_listen = options.metrics = "127.0.0.1:0";
   options.security.insecure_dev = true;
   options.figures_period = absl::Milliseconds(50);
+  options.workers_return = absl::ZeroDuration();
   return options;
 }
 

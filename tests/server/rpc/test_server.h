@@ -20,7 +20,7 @@ class TestServer {
   explicit TestServer(rpc::ServerOptions options = Options());
   ~TestServer();
 
-  // Plain, free ports, gauges every 50 ms.
+  // Plain, free ports, gauges every 50 ms, no time for workers to come back.
   static rpc::ServerOptions Options();
   // Stops and starts again on the same store, on new ports.
   void Restart();

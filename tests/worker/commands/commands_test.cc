@@ -40,16 +40,49 @@ class Stories : public testing::Test {
   std::string model_;
 };
 
+// The published texts begin from nothing, which is no prompt: here their own first words are.
 TEST_F(Stories, SaysTheTextsThatItsAuthorsPublish) {
   const json expected = json::parse(test::ReadFile(test::SharedData("stories260k/expected_texts.json")));
+  const std::string begin = "Once upon a time";
+  const size_t fed = RunWorker({"encode", model_, begin, "--output", "json"}).json()["ids"].size();
   for (const json& story : expected["cases"]) {
-    const int steps = story["steps"];
-    const json said = RunWorker({"generate", model_, "--prompt", story["prompt"], "--max-tokens", std::to_string(steps),
+    ASSERT_EQ(story["prompt"], "");
+    // The begin token is fed in both cases, and emitted in neither.
+    const size_t steps = story["steps"].get<size_t>() - (fed - 1);
+    const json said = RunWorker({"generate", model_, "--prompt", begin, "--max-tokens", std::to_string(steps),
                                  "--ignore-end", "--output", "json"})
                           .json();
-    EXPECT_EQ(said["text"], story["expected_text"]);
-    EXPECT_EQ(said["ids"].size(), static_cast<size_t>(steps));
+    EXPECT_EQ(begin + said["text"].get<std::string>(), story["expected_text"]);
+    EXPECT_EQ(said["ids"].size(), steps);
   }
+}
+
+TEST_F(Stories, RefusesAnEmptyPromptAlthoughItHasABeginToken) {
+  EXPECT_THAT(ErrorOf({"generate", model_, "--prompt", ""}), HasSubstr("the prompt is empty: expected text"));
+  EXPECT_THAT(ErrorOf({"generate", model_, "--chat", "--prompt", ""}), HasSubstr("the prompt is empty"));
+}
+
+TEST_F(Stories, NamesTheFileThatIsNoText) {
+  const std::string folder = test::ScratchFolder();
+  Write(folder + "/latin1.txt", "caf\xe9");
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"encode", model_, "--file"}, {"perplexity", model_, "--text"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.push_back(folder);
+    EXPECT_THAT(ErrorOf(arguments), HasSubstr(folder + " is a folder: expected a file"));
+    arguments.back() = folder + "/latin1.txt";
+    EXPECT_THAT(ErrorOf(arguments), HasSubstr("latin1.txt is not UTF-8: byte 0xE9 at offset 3"));
+  }
+}
+
+// Situation: the disk that results go to is full.
+TEST_F(Stories, FailsWhenItsResultsCannotBeWritten) {
+  for (const char* form : {"text", "json"}) {
+    const Outcome outcome = test::StartedWorker({"inspect", model_, "--output", form}, "/dev/full").Wait();
+    EXPECT_EQ(outcome.code, 1) << form;
+    EXPECT_THAT(outcome.err, HasSubstr("error: cannot write standard output"));
+  }
+  EXPECT_EQ(test::StartedWorker({"--help"}, "/dev/full").Wait().code, 1);
 }
 
 TEST_F(Stories, ScoresStoriesAsTheFloat64Reference) {
@@ -109,6 +142,7 @@ TEST_F(Stories, BenchTakesTurnsAndComparesWithTheBandwidth) {
                                "--output-tokens", "16", "--repeats", "2", "--output", "json"})
                         .json();
   EXPECT_FALSE(seen["device"]["name"].get<std::string>().empty());
+  EXPECT_THAT(seen["device"]["isa"].get<std::string>(), testing::AnyOf("avx512", "avx2", "portable"));
   ASSERT_EQ(seen["variants"].size(), 2u);
   for (const json& variant : seen["variants"]) {
     for (const char* key : {"read_gbps", "bytes_per_token", "prefill_ms", "decode_tokens_per_s", "end_to_end_ms",
@@ -199,7 +233,7 @@ TEST_F(DefaultModel, SaysWhatItsLossIsRelativeTo) {
 }
 
 TEST_F(DefaultModel, RefusesAnEmptyPrompt) {
-  EXPECT_THAT(ErrorOf({"generate", model_, "--prompt", ""}), HasSubstr("empty: expected at least one token"));
+  EXPECT_THAT(ErrorOf({"generate", model_, "--prompt", ""}), HasSubstr("the prompt is empty: expected text"));
   EXPECT_THAT(ErrorOf({"generate", model_, "--chat", ""}), HasSubstr("empty"));
 }
 

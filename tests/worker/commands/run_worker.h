@@ -20,17 +20,21 @@ struct Outcome {
 // A program that was started and not waited for yet.
 class StartedWorker {
  public:
-  explicit StartedWorker(const std::vector<std::string>& arguments);
+  // Standard output goes to the file `out`, or is kept for Wait.
+  explicit StartedWorker(const std::vector<std::string>& arguments, const std::string& out = "");
   // Kills it if it still runs.
   ~StartedWorker();
   StartedWorker(const StartedWorker&) = delete;
   StartedWorker& operator=(const StartedWorker&) = delete;
 
+  // What it has said so far on standard error.
+  std::string err() const;
   void Signal(int signal) const;
   Outcome Wait();
 
  private:
   std::string folder_;
+  bool keeps_out_;
   int pid_ = -1;
 };
 

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <numeric>
 
+#include "absl/time/clock.h"
 #include "tests/support/test_data.h"
 #include "tests/worker/commands/run_worker.h"
 #include "tests/worker/link/fake_worker_port.h"
@@ -14,6 +16,7 @@ namespace uaqf {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr char kPrompts[] = "promptSets/01";
 constexpr char kText[] = "promptSets/02";
@@ -69,6 +72,24 @@ class Serve : public testing::Test {
   test::FakeWorkerPort coordinator_;
   std::unique_ptr<test::StartedWorker> worker_;
 };
+
+// Situation: the coordinator speaks plain text, and the worker is told to use TLS.
+TEST(ServeWithTheWrongSecurity, SaysWhyItCannotConnect) {
+  const std::string folder = test::ScratchFolder();
+  const std::string ca = folder + "/ca";
+  ASSERT_EQ(std::system((test::SourceFile("deploy/make-dev-ca.sh") + " " + ca + " >/dev/null").c_str()), 0);
+  test::FakeWorkerPort coordinator;
+  const test::StartedWorker worker({"serve", "--tls-cert", ca + "/worker.pem", "--tls-key", ca + "/worker-key.pem",
+                                    "--tls-ca", ca + "/ca.pem", "--server", coordinator.address(), "--models", folder,
+                                    "--worker-name", "tested"});
+  // Nothing else tells that it tried.
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (absl::Now() < deadline && worker.err().find("cannot connect") == std::string::npos) {
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  EXPECT_THAT(worker.err(), testing::AllOf(HasSubstr("cannot connect to the coordinator: "), HasSubstr("andshake"),
+                                           HasSubstr("--insecure-dev"), Not(HasSubstr(".cc:"))));
+}
 
 TEST_F(Serve, AnnouncesItsModelsWithTheVariantsThatFit) {
   const v1::WorkerState state = coordinator_.last_state();
