@@ -1,5 +1,6 @@
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -19,8 +20,7 @@ struct ImportFlags {
   std::string file;
   std::string name;
   std::string kind;
-  std::int64_t take = 0;
-  bool takes = false;
+  std::optional<std::int64_t> take;
 };
 
 // A text file is not JSON Lines by chance: its ending tells, unless --kind does.
@@ -31,10 +31,10 @@ v1::PromptSetKind KindOf(const ImportFlags& flags) {
 
 absl::Status Import(Context& context, const ImportFlags& flags) {
   const v1::PromptSetKind kind = KindOf(flags);
-  if (flags.takes && flags.take < 1) {
-    return UsageError(absl::StrCat("got --take ", flags.take, ", expected 1 or more: leave it out for all prompts"));
+  if (flags.take.has_value() && *flags.take < 1) {
+    return UsageError(absl::StrCat("got --take ", *flags.take, ", expected 1 or more: leave it out for all prompts"));
   }
-  if (kind == v1::PROMPT_SET_KIND_TEXT && flags.takes) {
+  if (kind == v1::PROMPT_SET_KIND_TEXT && flags.take.has_value()) {
     return UsageError("got --take with a text, expected it with prompts only: a job takes --windows of a text");
   }
   if (flags.file == "-" && flags.name.empty())
@@ -48,7 +48,7 @@ absl::Status Import(Context& context, const ImportFlags& flags) {
   if (!bytes.ok()) return bytes.status();
   const auto prompts = kind == v1::PROMPT_SET_KIND_TEXT
                            ? CutText(*bytes, flags.file)
-                           : ParsePrompts(*bytes, flags.file, static_cast<std::size_t>(flags.take));
+                           : ParsePrompts(*bytes, flags.file, static_cast<std::size_t>(flags.take.value_or(0)));
   if (!prompts.ok()) return prompts.status();
   const auto client = context.Connect();
   if (!client.ok()) return client.status();
@@ -105,11 +105,8 @@ void AddPrompts(CLI::App& app, Context& context) {
   import->add_option("--name", flags->name, "Label; default: the file's name without its ending");
   import->add_option("--kind", flags->kind, "What the file holds; default: text for *.txt, else prompts")
       ->check(CLI::IsMember({"prompts", "text"}));
-  const CLI::Option* take = import->add_option("--take", flags->take, "Only the first N prompts");
-  OnCommand(import, context, [&context, flags, take] {
-    flags->takes = !take->empty();
-    return Import(context, *flags);
-  });
+  import->add_option("--take", flags->take, "Only the first N prompts");
+  OnCommand(import, context, [&context, flags] { return Import(context, *flags); });
 
   CLI::App* list = AddCommand(*prompts, "list", "List sets, newest first", "uaqf prompts list");
   OnCommand(list, context, [&context] { return List(context); });
