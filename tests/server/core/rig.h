@@ -90,6 +90,14 @@ class Rig {
     }
   }
 
+  // A worker connects and answers the survey of job "j": its longest input has so many tokens.
+  void AnswerSurvey(const WorkerId& id, std::int32_t longest_input_tokens = 10) {
+    Report(ReportOf(id));
+    WorkerReport report = ReportOf(id);
+    report.surveys = {{"j", Survey{longest_input_tokens, 0, 0, ""}}};
+    Report(report);
+  }
+
   // The process ended, and another one of the same name begins.
   void Restart(const WorkerId& id, const std::string& device = "d0") {
     ++sessions_[id];

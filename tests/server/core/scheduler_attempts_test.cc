@@ -12,6 +12,15 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// The worker answers the survey, and then cannot host what it is told to.
+void FailTheFirstLoad(Rig* rig, const WorkerId& id) {
+  rig->AnswerSurvey(id);
+  WorkerReport report = rig->ReportOf(id);
+  report.hosted.state = VariantState::kFailed;
+  report.hosted.error = "no memory";
+  rig->Report(report);
+}
+
 // A report in which the worker gives up one chunk.
 WorkerReport Giving(Rig* rig, const WorkerId& id, std::int32_t chunk) {
   WorkerReport report = rig->ReportOf(id);
@@ -230,14 +239,7 @@ TEST(Scheduler, GoesOnWithoutAVariantThatCannotBeHosted) {
 TEST(Scheduler, FailsAJobOfWhichNothingCanBeHosted) {
   Rig rig;
   rig.Submit("j", Rig::Spec({"fp16"}), 2);
-  rig.Report(rig.ReportOf("w"));
-  WorkerReport report = rig.ReportOf("w");
-  report.surveys = {{"j", Survey{10, 0, 0, ""}}};
-  rig.Report(report);
-  report = rig.ReportOf("w");
-  report.hosted.state = VariantState::kFailed;
-  report.hosted.error = "no memory";
-  rig.Report(report);
+  FailTheFirstLoad(&rig, "w");
   EXPECT_EQ(rig.State("j"), JobState::kFailed);
   EXPECT_THAT(rig.scheduler().Job("j", rig.now())->error, HasSubstr("fp16: no memory"));
 }
@@ -247,14 +249,7 @@ TEST(Scheduler, FailsAMatchedJobWithoutItsBaseline) {
   JobSpec spec = Rig::Spec({"fp16", "rtn-w8"});
   spec.timing.output_length = OutputLength::kMatched;
   rig.Submit("j", spec, 2);
-  rig.Report(rig.ReportOf("w"));
-  WorkerReport report = rig.ReportOf("w");
-  report.surveys = {{"j", Survey{10, 0, 0, ""}}};
-  rig.Report(report);
-  report = rig.ReportOf("w");
-  report.hosted.state = VariantState::kFailed;
-  report.hosted.error = "no memory";
-  rig.Report(report);
+  FailTheFirstLoad(&rig, "w");
   EXPECT_EQ(rig.State("j"), JobState::kFailed);
   EXPECT_THAT(rig.scheduler().Job("j", rig.now())->error, HasSubstr("MATCHED timing needs its output lengths"));
 }

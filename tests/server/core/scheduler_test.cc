@@ -60,10 +60,7 @@ TEST(Scheduler, AsksAnotherWorkerForTheSurvey) {
 TEST(Scheduler, FailsAJobWhoseInputsDoNotFitTheModel) {
   Rig rig;
   rig.Submit("j", Rig::Spec({"fp16"}), 2);
-  rig.Report(rig.ReportOf("w"));
-  WorkerReport report = rig.ReportOf("w");
-  report.surveys = {{"j", Survey{5000, 0, 0, ""}}};
-  rig.Report(report);
+  rig.AnswerSurvey("w", 5000);
   EXPECT_EQ(rig.State("j"), JobState::kFailed);
   EXPECT_THAT(rig.effects().ended, ElementsAre("j"));
   EXPECT_THAT(rig.scheduler().Job("j", rig.now())->error, HasSubstr("longest input has 5000 tokens"));
