@@ -95,9 +95,11 @@ install_torch_cuda() {
   command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ] || return 0
   [ -e "$target/torch/lib/libtorch_nvshmem.so" ] && return 0
   say "unpacking libtorch's CUDA half"
+  local archive
+  archive=$(fetch torch 'torch-2.11.0-*.whl' "${wheel[@]}")
+  unzip -q -o "$archive" 'torch/lib/libtorch_cuda.so' 'torch/lib/libc10_cuda.so' -d "$target"
   # The last of them marks the whole.
-  unzip -q -o "$(fetch torch 'torch-2.11.0-*.whl' "${wheel[@]}")" 'torch/lib/libtorch_cuda.so' 'torch/lib/libc10_cuda.so' -d "$target"
-  unzip -q -o "$(fetch torch 'torch-2.11.0-*.whl' "${wheel[@]}")" 'torch/lib/libtorch_nvshmem.so' -d "$target"
+  unzip -q -o "$archive" 'torch/lib/libtorch_nvshmem.so' -d "$target"
 }
 
 install_cuda_runtime() {
