@@ -7,14 +7,13 @@
 
 #include "kernels/cuda/decode/launchers.h"
 #include "kernels/cuda/decode/params.h"
+#include "kernels/cuda/decode/plan.h"
+#include "kernels/cuda/decode/row_map.h"
 #include "kernels/cuda/decode_graph.h"
 
 namespace uaqf::cuda {
 
 namespace {
-
-constexpr int kMaxSplits = 32;
-constexpr int kQueriesPerTask = 4;
 
 int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -95,17 +94,6 @@ Status ChooseKernel(const MatrixSpec& spec, bool int8_activations, TokenLauncher
   return {};
 }
 
-OpShape ShapeOf(const DeviceMatrix& m, int step_cols, int grid) {
-  OpShape s;
-  s.map = m.spec().map;
-  s.cols = m.cols();
-  s.tiles = s.map.tiles();
-  s.tiles_mod = s.tiles % grid;
-  s.blocks = static_cast<int>((m.cols() + step_cols - 1) / step_cols);
-  s.row_bytes = m.view().row_bytes;
-  return s;
-}
-
 LayerTable TableOf(const DecodeLayer& l) {
   LayerTable t;
   const DeviceMatrix* matrices[4] = {l.qkv, l.out, l.gate_up, l.down};
@@ -129,71 +117,6 @@ struct DecodeGraph::Launch {
   TokenLauncher kernel;
   int shared_bytes = 0;
 };
-
-namespace {
-
-void SetShapes(const DecodeModel& model, const TokenLauncher& kernel, int grid, TokenParams* p) {
-  const DecodeConfig& c = model.config;
-  p->grid = grid;
-  p->layers = c.layers;
-  p->hidden = c.hidden;
-  p->heads = c.heads;
-  p->kv_heads = c.kv_heads;
-  p->head_dim = c.head_dim;
-  p->ff = c.ff;
-  p->vocab = c.vocab;
-  p->capacity = c.capacity;
-  p->window = c.window;
-  p->epsilon = c.rms_epsilon;
-  p->query_scale = c.attention_scale * 1.4426950408889634f;
-  const DecodeLayer& l = model.layers[0];
-  p->op[kQkvMatrix] = ShapeOf(*l.qkv, kernel.step_cols, grid);
-  p->op[kOutMatrix] = ShapeOf(*l.out, kernel.step_cols, grid);
-  p->op[kGateUpMatrix] = ShapeOf(*l.gate_up, kernel.step_cols, grid);
-  p->op[kDownMatrix] = ShapeOf(*l.down, kernel.step_cols, grid);
-  p->op[kHeadMatrix] = ShapeOf(*model.lm_head, kRowChunkCols, grid);
-  p->head = model.lm_head->view().data;
-  p->embedding = model.embedding->view().data;
-  p->embedding_row_bytes = model.embedding->view().row_bytes;
-  p->final_norm = model.final_norm;
-  p->rope_cos = model.rope_cos;
-  p->rope_sin = model.rope_sin;
-  const int group = c.heads / c.kv_heads;
-  p->tasks_per_head = (group + kQueriesPerTask - 1) / kQueriesPerTask;
-  p->tasks = c.kv_heads * p->tasks_per_head;
-  p->splits = std::clamp(grid / p->tasks, 1, kMaxSplits);
-  p->attend_blocks = p->tasks * p->splits;
-}
-
-// Cuts shared memory: what the activations need first, the rest is the ring.
-Status SetShared(const TokenLauncher& kernel, int available, int max_slots, TokenParams* p, int* bytes) {
-  int64_t widest = 0;
-  for (int i = 0; i < kMatrices; ++i) {
-    widest =
-        std::max<int64_t>(widest, int64_t{p->op[i].blocks} * (i == kHeadMatrix ? kRowChunkCols : kernel.step_cols));
-  }
-  p->low_offset = static_cast<int>(widest * 2 + 64);
-  p->sums_offset = static_cast<int>(p->low_offset + widest * 2);
-  const int64_t vector = p->sums_offset + widest / 32 * 4;
-  const int64_t states = int64_t{kWarps} * kQueriesPerTask * (p->head_dim + 2) * 4;
-  p->act_bytes = static_cast<int>(RoundUp(std::max(vector, states), 128));
-  p->slot_bytes = static_cast<int>(RoundUp(std::max(kernel.chunk_bytes, kChunkBytes), 128));
-  const int fixed = p->act_bytes + kMaxTiles * kSlices * kTileRows * 4 +
-                    p->layers * static_cast<int>(sizeof(LayerTable)) + 64 * 4 +
-                    static_cast<int>(RoundUp(p->head_dim * 4, 16));
-  p->slots = (available - fixed) / (kWarps * (p->slot_bytes + 8));
-  if (p->slots < 2) {
-    return MakeError(cudaErrorInvalidValue,
-                     "got vectors of %lld values and %d layers: they leave %d of %d bytes of "
-                     "shared memory, expected room for two chunks a warp",
-                     static_cast<long long>(widest), p->layers, available - fixed, available);
-  }
-  p->slots = std::min(p->slots, max_slots > 0 ? max_slots : 32);
-  *bytes = fixed + p->slots * kWarps * (p->slot_bytes + 8);
-  return {};
-}
-
-}  // namespace
 
 int64_t BytesPerToken(const DecodeModel& model, int64_t context) {
   const DecodeConfig& c = model.config;
@@ -221,12 +144,7 @@ Status DecodeGraph::Create(const DecodeModel& model, cudaStream_t stream, std::u
   UAQF_CUDA_RETURN(cudaGetDevice(&device));
   UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
   UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&available, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-  SetShapes(model, launch.kernel, multiprocessors, &launch.params);
-  if (launch.params.attend_blocks > multiprocessors) {
-    return MakeError(cudaErrorInvalidValue, "got %d attention tasks for %d multiprocessors, expected no more",
-                     launch.params.attend_blocks, multiprocessors);
-  }
-  UAQF_CUDA_CHECK(SetShared(launch.kernel, available, model.config.max_slots, &launch.params, &launch.shared_bytes));
+  UAQF_CUDA_CHECK(PlanToken(model, launch.kernel, multiprocessors, available, &launch.params, &launch.shared_bytes));
   UAQF_CUDA_CHECK(graph->Allocate(model));
   UAQF_CUDA_CHECK(graph->Capture());
   *out = std::move(graph);
@@ -254,23 +172,50 @@ Status DecodeGraph::Allocate(const DecodeModel& model) {
   UAQF_CUDA_RETURN(
       cudaMemcpyAsync(device_table, table.data(), table.size() * sizeof(LayerTable), cudaMemcpyHostToDevice, stream_));
   p.table = device_table;
+  UAQF_CUDA_CHECK(AllocateRowMaps(model));
   // Vectors are read in whole blocks.
   const int64_t attention = RoundUp(int64_t{p.heads} * p.head_dim, 256);
+  UAQF_CUDA_CHECK(Reserve(&p.embedded, RoundUp(p.hidden, 256)));
   UAQF_CUDA_CHECK(Reserve(&p.residual, RoundUp(p.hidden, 256)));
+  UAQF_CUDA_CHECK(Reserve(&p.middle, RoundUp(p.hidden, 256)));
   UAQF_CUDA_CHECK(Reserve(&p.query, attention));
   UAQF_CUDA_CHECK(Reserve(&p.own, 2 * int64_t{p.kv_heads} * p.head_dim));
   UAQF_CUDA_CHECK(Reserve(&p.attended, attention));
   UAQF_CUDA_CHECK(Reserve(&p.gated, RoundUp(p.ff, 256)));
   UAQF_CUDA_CHECK(Reserve(&p.logits, p.vocab));
-  const int64_t parts = int64_t{p.attend_blocks} * kQueriesPerTask;
-  UAQF_CUDA_CHECK(Reserve(&p.part_out, parts * p.head_dim));
-  UAQF_CUDA_CHECK(Reserve(&p.part_stats, parts * 2));
-  UAQF_CUDA_CHECK(Reserve(&p.task_done, p.tasks));
+  UAQF_CUDA_CHECK(Reserve(&p.parts, int64_t{p.attend_blocks} * p.task_queries * (p.head_dim + 2)));
   UAQF_CUDA_CHECK(Reserve(&p.best, p.grid));
   UAQF_CUDA_CHECK(Reserve(&p.state, 1));
   UAQF_CUDA_CHECK(Reserve(&p.history, int64_t{p.capacity} + 1));
   if (model.config.trace) UAQF_CUDA_CHECK(Reserve(&p.trace, (int64_t{p.layers} * 5 + 1) * p.grid * 4));
   logits_ = p.logits;
+  UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));
+  return {};
+}
+
+Status DecodeGraph::AllocateRowMaps(const DecodeModel& model) {
+  int major = 0;
+  int device = 0;
+  UAQF_CUDA_RETURN(cudaGetDevice(&device));
+  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+  if (major < 9) return {};
+  const int layers = launch_->params.layers;
+  std::vector<RowMap> maps(static_cast<size_t>(layers) * 4 + 1);
+  RowMap* next = maps.data();
+  for (int i = 0; i < layers; ++i) {
+    const DecodeLayer& l = model.layers[i];
+    for (const DeviceMatrix* m : {l.qkv, l.out, l.gate_up, l.down}) {
+      if (m->spec().format == Format::kFp16) UAQF_CUDA_CHECK(MakeRowMap(m->view(), next));
+      ++next;
+    }
+  }
+  UAQF_CUDA_CHECK(MakeRowMap(model.lm_head->view(), next));
+  RowMap* device_maps = nullptr;
+  UAQF_CUDA_CHECK(Reserve(&device_maps, static_cast<int64_t>(maps.size())));
+  UAQF_CUDA_RETURN(
+      cudaMemcpyAsync(device_maps, maps.data(), maps.size() * sizeof(RowMap), cudaMemcpyHostToDevice, stream_));
+  launch_->params.row_maps = device_maps->bytes;
+  // The host's copy must outlive the transfer.
   UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));
   return {};
 }

@@ -107,6 +107,7 @@ class DecodeGraph {
   struct Launch;
   DecodeGraph() = default;
   Status Allocate(const DecodeModel& model);
+  Status AllocateRowMaps(const DecodeModel& model);
   Status Capture();
   template <typename T>
   Status Reserve(T** pointer, int64_t count);
@@ -116,7 +117,7 @@ class DecodeGraph {
   cudaStream_t stream_ = nullptr;
   cudaGraphExec_t graph_ = nullptr;
   float* logits_ = nullptr;
-  void* buffers_[16] = {};
+  void* buffers_[24] = {};
   int buffer_count_ = 0;
   int64_t workspace_bytes_ = 0;
 };

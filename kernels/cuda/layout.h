@@ -7,7 +7,7 @@
 //   kRotary  second = first + head_dim / 2: a thread that ends up with slots g and g + 8 holds a RoPE pair
 //   kGated   second = first + rows / 2: a thread holds gate and up of the same output
 //
-// FP16 stays row-major (so that matrix products can read it where it lies), each row padded with zeros to 16 bytes.
+// FP16 stays row-major (so that matrix products can read it where it lies), each row padded with zeros to 128 bytes.
 // INT8 and INT4 are [tile][block of 128 columns][block bytes]:
 //   codes   [step pair p of 32 columns][lane 0..31][words]; lane = 4 g + t holds columns 32 p + 8 t .. + 7 of slots g
 //           and g + 8. A word covers 4 columns in the order 0, 2, 1, 3:

@@ -1,16 +1,16 @@
-// Attention of one token over a part of the context. A block works for one KV head and up to four of its query heads;
-// each warp walks units of consecutive positions that its stream brings, keys then values; lanes of a warp share out
-// the dimensions of a position, 8 each, and as many positions at once as there are lanes left. States (maximum, sum,
-// output) are merged lanes -> warps -> blocks, always in the same order.
+// Attention of one token over a part of the context. A block works for one KV head and up to two of its query heads;
+// the ring brings the keys and values of its positions in chunks, of which each warp takes its part; lanes of a warp
+// share out the dimensions of a position, 8 each, and as many positions at once as there are lanes left.
+// States (maximum, sum, output) are merged lanes -> warps -> blocks, always in the same order.
 #pragma once
 
 #include "kernels/cuda/decode/sync.cuh"
 
 namespace uaqf::cuda {
 
-inline constexpr int kMaxQueries = 4;
-// Positions that a lane scores in one unit.
-inline constexpr int kScores = kChunkBytes / 512;
+inline constexpr int kMaxQueries = 2;
+// Positions of a chunk that a lane scores.
+inline constexpr int kScores = 2;
 inline constexpr float kNothing = -1e30f;  // maximum of no scores
 
 struct Unpacked {
@@ -53,7 +53,7 @@ struct AttendState {
   float sum[kQueries];
   float out[kQueries][8];
 
-  __device__ __forceinline__ void Load(const Context& x, const LaneSplit& split, int first, int last) {
+  __device__ __forceinline__ void Load(const Context& x, const LaneSplit& split, int first, int last, uint32_t mark) {
 #pragma unroll
     for (int j = 0; j < kQueries; ++j) {
       const float* source = x.p.query + min(first + j, last) * x.p.head_dim + split.dim;
@@ -61,8 +61,7 @@ struct AttendState {
       sum[j] = 0;
       float4 halves[2] = {};
       if (split.on) {
-        halves[0] = __ldcg(reinterpret_cast<const float4*>(source));
-        halves[1] = __ldcg(reinterpret_cast<const float4*>(source) + 1);
+        AwaitEight(source, mark, halves);
       }
       const float values[8] = {halves[0].x, halves[0].y, halves[0].z, halves[0].w,
                                halves[1].x, halves[1].y, halves[1].z, halves[1].w};
@@ -83,7 +82,9 @@ struct AttendState {
       for (int d = 0; d < 8; ++d) dot = fmaf(query[j][d], key.v[d], dot);
 #pragma unroll
       for (int step = 16; step > 0; step /= 2) {
-        if (step < split.lanes) dot += __shfl_xor_sync(~0u, dot, step);
+        // A shuffle that is not wanted costs less than a branch around it.
+        const float other = __shfl_xor_sync(~0u, dot, step);
+        dot += step < split.lanes ? other : 0;
       }
       score[j] = dot;
     }
@@ -107,9 +108,8 @@ struct AttendState {
 
   // Takes in the states of the other positions of the warp.
   __device__ __forceinline__ void MergeLanes(const LaneSplit& split) {
-#pragma unroll
-    for (int step = 16; step > 1; step /= 2) {
-      if (step < split.lanes) continue;
+#pragma unroll 1
+    for (int step = 16; step >= split.lanes; step /= 2) {
 #pragma unroll
       for (int j = 0; j < kQueries; ++j) {
         Raise(j, __shfl_xor_sync(~0u, maximum[j], step));
@@ -121,85 +121,77 @@ struct AttendState {
   }
 };
 
-__device__ __forceinline__ int WindowStart(const Context& x) {
-  return x.p.window > 0 && x.position >= x.p.window ? x.position - x.p.window + 1 : 0;
-}
-
-// kRows positions of a unit, of which the lane's first is at `position`, from keys and values in shared memory.
-template <int kQueries, int kRows>
-__device__ __forceinline__ void AttendRows(const Context& x, const LaneSplit& split, int position, uint32_t keys,
-                                           uint32_t values, AttendState<kQueries>& state) {
-  float weight[kRows][kQueries];
-  const int start = WindowStart(x);
-  const uint32_t stride = split.positions * x.p.head_dim * 2;
+// This warp's positions of a chunk of `count`: rows of as many as it works on at once, a row of each warp and again.
+template <int kQueries>
+__device__ __forceinline__ void AttendChunk(const Context& x, const LaneSplit& split, int count, uint32_t keys,
+                                            uint32_t values, AttendState<kQueries>& state) {
+  float weight[kScores][kQueries];
+  const int mine = x.warp * split.positions + split.sub;
+  const int step = kWarps * split.positions;
+  const int row_bytes = x.p.head_dim * 2;
+  const uint32_t offset = mine * row_bytes + split.dim * 2;
 #pragma unroll
-  for (int i = 0; i < kRows; ++i) {
-    const uint4 packed = split.on ? LoadShared16(keys + i * stride) : uint4{};
+  for (int i = 0; i < kScores; ++i) {
+    const uint4 packed = split.on ? LoadShared<uint4>(keys + offset + i * step * row_bytes) : uint4{};
     state.Score(split, Unpack8(packed), weight[i]);
   }
 #pragma unroll
   for (int j = 0; j < kQueries; ++j) {
     float maximum = kNothing;
 #pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      const int at = position + i * split.positions;
-      if (at < start || at >= x.position) weight[i][j] = kNothing;
+    for (int i = 0; i < kScores; ++i) {
+      if (mine + i * step >= count) weight[i][j] = kNothing;
       maximum = fmaxf(maximum, weight[i][j]);
     }
     state.Raise(j, maximum);
 #pragma unroll
-    for (int i = 0; i < kRows; ++i) {
+    for (int i = 0; i < kScores; ++i) {
       weight[i][j] = weight[i][j] == kNothing ? 0 : exp2f(weight[i][j] - state.maximum[j]);
     }
   }
 #pragma unroll
-  for (int i = 0; i < kRows; ++i) {
-    const int at = position + i * split.positions;
-    // What lies outside the sequence may be anything, NaN too.
-    const bool inside = split.on && at >= start && at < x.position;
-    const Unpacked value = Unpack8(inside ? LoadShared16(values + i * stride) : uint4{});
+  for (int i = 0; i < kScores; ++i) {
+    // What lies beyond may be anything, NaN too.
+    const bool inside = split.on && mine + i * step < count;
+    const Unpacked value = Unpack8(inside ? LoadShared<uint4>(values + offset + i * step * row_bytes) : uint4{});
 #pragma unroll
     for (int j = 0; j < kQueries; ++j) state.Add(j, weight[i][j], value);
   }
 }
 
-// One unit: two slots of the ring, keys and values. With many queries in halves, for want of registers.
-template <class W, int kQueries>
-__device__ __forceinline__ void AttendUnit(const Context& x, Ring& ring, const LaneSplit& split, int unit,
-                                           AttendState<kQueries>& state) {
-  constexpr int kParts = kQueries > 2 ? kScores / 4 : 1;
-  constexpr int kRows = kScores / kParts;
-  const uint32_t mine = (split.sub * x.p.head_dim + split.dim) * 2;
-  const uint32_t keys = ring.Take(x) + mine;
-  const uint32_t values = ring.TakeNext(x) + mine;
-  const int position = unit * x.unit_positions + split.sub;
-#pragma unroll 1
-  for (int part = 0; part < kParts; ++part) {
-    const int at = part * kRows * split.positions;
-    AttendRows<kQueries, kRows>(x, split, position + at, keys + at * x.p.head_dim * 2, values + at * x.p.head_dim * 2,
-                                state);
-  }
-  ring.Release<W>(x);
-  ring.Release<W>(x);
-}
-
-// Key and value of the token's own position, which the stream cannot have brought: loaded first, used last.
+// Key and value of the token's own position, which the stream cannot have brought: asked for first, used last.
 struct OwnPosition {
-  Unpacked key = {};
-  Unpacked value = {};
+  uint32_t words[2][8];
 
-  __device__ __forceinline__ void Load(const Context& x, const Cursor& c, const LaneSplit& split) {
-    if (!split.on) return;
+  __device__ __forceinline__ void Ask(const Context& x, const Cursor& c, const LaneSplit& split) {
     const float* source = x.p.own + c.task / x.p.tasks_per_head * x.p.head_dim + split.dim;
 #pragma unroll
     for (int d = 0; d < 8; ++d) {
-      key.v[d] = __ldcg(source + d);
-      value.v[d] = __ldcg(source + x.p.kv_heads * x.p.head_dim + d);
+      words[0][d] = split.on ? LoadMarked(source + d) : 0;
+      words[1][d] = split.on ? LoadMarked(source + x.p.kv_heads * x.p.head_dim + d) : 0;
     }
   }
 
   template <int kQueries>
-  __device__ __forceinline__ void Attend(const LaneSplit& split, AttendState<kQueries>& state) const {
+  __device__ __forceinline__ void Attend(const Context& x, const Cursor& c, const LaneSplit& split, uint32_t mark,
+                                         AttendState<kQueries>& state) {
+#pragma unroll 1
+    for (int polls = 0; split.on; ++polls) {
+      uint32_t wrong = 0;
+#pragma unroll
+      for (int d = 0; d < 8; ++d) wrong |= (words[0][d] ^ mark) | (words[1][d] ^ mark);
+      if ((wrong & 1) == 0) break;
+      if (polls == kMaxPolls) __trap();
+      Ask(x, c, split);
+    }
+    __syncwarp();
+    Unpacked key;
+    Unpacked value;
+#pragma unroll
+    for (int d = 0; d < 8; ++d) {
+      key.v[d] = Unmarked(words[0][d]);
+      value.v[d] = Unmarked(words[1][d]);
+    }
     float score[kQueries];
     state.Score(split, key, score);
     if (split.sub != 0) return;
@@ -213,26 +205,34 @@ struct OwnPosition {
 
 // States of all warps, one query after the other: maximum, sum, output.
 __device__ __forceinline__ float* StateOf(const Context& x, int warp, int query) {
-  return reinterpret_cast<float*>(x.act) + (warp * kMaxQueries + query) * (x.p.head_dim + 2);
+  return reinterpret_cast<float*>(x.act) + (warp * x.p.task_queries + query) * (x.p.head_dim + 2);
 }
 
-template <class W, int kQueries>
+template <int kQueries>
 __device__ __forceinline__ void AttendWarp(const Context& x, Ring& ring, const Cursor& c, int first, int last) {
   const LaneSplit split(x.p.head_dim, x.lane);
   AttendState<kQueries> state;
-  // The warp with the fewest units.
+  // The warp with the fewest positions.
   const bool owns = c.split == x.p.splits - 1 && x.warp == kWarps - 1;
+  const uint32_t mark = MarkOf(x, c.layer);
   OwnPosition own;
-  if (owns) own.Load(x, c, split);
-  state.Load(x, split, first, last);
-  for (int unit = c.unit; unit < x.unit_end; unit += x.p.splits * kWarps) {
-    AttendUnit<W>(x, ring, split, unit, state);
+  if (owns && kQueries == 1) own.Ask(x, c, split);
+  state.Load(x, split, first, last, mark);
+  for (int from = c.from; from < c.past_end; from += x.unit_positions) {
+    const uint32_t keys = ring.Take(x);
+    const uint32_t values = keys + x.unit_positions * x.p.head_dim * 2;
+    AttendChunk<kQueries>(x, split, min(x.unit_positions, c.past_end - from), keys, values, state);
+    ring.Release(x);
   }
-  if (owns) own.Attend(split, state);
+  if (owns) {
+    if (kQueries > 1) own.Ask(x, c, split);  // registers are short
+    own.Attend(x, c, split, mark, state);
+  }
   state.MergeLanes(split);
   if (split.sub != 0) return;
 #pragma unroll
   for (int j = 0; j < kQueries; ++j) {
+    if (first + j > last) continue;
     float* out = StateOf(x, x.warp, j);
     if (split.dim == 0) {
       out[0] = state.maximum[j];
@@ -244,65 +244,94 @@ __device__ __forceinline__ void AttendWarp(const Context& x, Ring& ring, const C
   }
 }
 
-// Merges the warps' states into one of the block, in global memory, or into the result if the block is alone.
-__device__ __forceinline__ void MergeWarps(const Context& x, const Cursor& c, int first, int queries) {
-  const TokenParams& p = x.p;
-  for (int i = threadIdx.x; i < queries * p.head_dim; i += kDecodeThreads) {
-    const int j = i / p.head_dim;
-    const int d = i - j * p.head_dim;
-    float maximum = kNothing;
+// What one dimension of one query has come to.
+struct Merged {
+  float maximum = kNothing;
+  float sum = 0;
+  float out = 0;
+
+  __device__ __forceinline__ void Take(float other_maximum, float other_sum, float other_out) {
+    const float raised = fmaxf(maximum, other_maximum);
+    const float mine = exp2f(maximum - raised);
+    const float theirs = exp2f(other_maximum - raised);
+    maximum = raised;
+    sum = fmaf(sum, mine, other_sum * theirs);
+    out = fmaf(out, mine, other_out * theirs);
+  }
+};
+
+// Dimension d of query j over all warps of the block; two neighbouring lanes work on it together.
+__device__ __forceinline__ Merged MergeWarps(const Context& x, int j, int d) {
+  Merged m;
 #pragma unroll
-    for (int w = 0; w < kWarps; ++w) maximum = fmaxf(maximum, StateOf(x, w, j)[0]);
-    float sum = 0;
-    float out = 0;
+  for (int i = 0; i < kWarps / 2; ++i) {
+    const float* state = StateOf(x, i * 2 + (x.lane & 1), j);
+    m.Take(state[0], state[1], state[2 + d]);
+  }
+  const Merged other = {__shfl_xor_sync(~0u, m.maximum, 1), __shfl_xor_sync(~0u, m.sum, 1),
+                        __shfl_xor_sync(~0u, m.out, 1)};
+  m.Take(other.maximum, other.sum, other.out);
+  return m;  // of use in the even lane only
+}
+
+// Takes in what the other blocks of a task have for one dimension of one query. `part` is of the first block; a few
+// blocks at a time, so that their values come together.
+__device__ __forceinline__ void MergeParts(const TokenParams& p, const float* part, int d, uint32_t mark, Merged& m) {
+  constexpr int kAtOnce = 3;
+  const int split_words = p.task_queries * (p.head_dim + 2);
+#pragma unroll 1
+  for (int s = 1; s < p.splits; s += kAtOnce) {
+    uint32_t words[kAtOnce][3];
+    uint32_t wrong = 0;
+#pragma unroll 1
+    for (int polls = 0; polls == 0 || (wrong & 1) != 0; ++polls) {
+      if (polls == kMaxPolls) __trap();
 #pragma unroll
-    for (int w = 0; w < kWarps; ++w) {
-      const float* state = StateOf(x, w, j);
-      const float factor = exp2f(state[0] - maximum);
-      sum = fmaf(factor, state[1], sum);
-      out = fmaf(factor, state[2 + d], out);
+      for (int i = 0; i < kAtOnce; ++i) {
+        const float* other = part + (s + i) * split_words;
+        const bool there = s + i < p.splits;
+        words[i][0] = there ? LoadMarked(other) : mark;
+        words[i][1] = there ? LoadMarked(other + 1) : mark;
+        words[i][2] = there ? LoadMarked(other + 2 + d) : mark;
+      }
+      wrong = 0;
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) wrong |= (words[i][0] ^ mark) | (words[i][1] ^ mark) | (words[i][2] ^ mark);
     }
-    if (p.splits == 1) {
-      Settle(Publish(p.attended + (first + j) * p.head_dim + d, out / sum));
-      continue;
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      if (s + i < p.splits) m.Take(Unmarked(words[i][0]), Unmarked(words[i][1]), Unmarked(words[i][2]));
     }
-    const int64_t at = (int64_t{c.task} * p.splits + c.split) * kMaxQueries + j;
-    uint32_t before = Publish(p.part_out + at * p.head_dim + d, out);
-    if (d == 0) {
-      before |= Publish(p.part_stats + at * 2, maximum) | Publish(p.part_stats + at * 2 + 1, sum);
-    }
-    Settle(before);
   }
 }
 
-// By the last block of a task: merges the blocks' states, in one pass so that all loads go out together.
+// Merges the block's states. The blocks of a task hand theirs to its first, which waits for them and has the result.
 __device__ __forceinline__ void MergeBlocks(const Context& x, const Cursor& c, int first, int queries) {
   const TokenParams& p = x.p;
-  for (int i = threadIdx.x; i < queries * p.head_dim; i += kDecodeThreads) {
-    const int j = i / p.head_dim;
-    const int d = i - j * p.head_dim;
-    const int64_t base = int64_t{c.task} * p.splits * kMaxQueries + j;
-    float maximum = kNothing;
-    float sum = 0;
-    float out = 0;
-#pragma unroll 4
-    for (int s = 0; s < p.splits; ++s) {
-      const int64_t at = base + s * kMaxQueries;
-      const float2 stats = __ldcg(reinterpret_cast<const float2*>(p.part_stats) + at);
-      const float value = __ldcg(p.part_out + at * p.head_dim + d);
-      const float raised = fmaxf(maximum, stats.x);
-      const float old_factor = exp2f(maximum - raised);
-      const float new_factor = exp2f(stats.x - raised);
-      maximum = raised;
-      sum = fmaf(sum, old_factor, stats.y * new_factor);
-      out = fmaf(out, old_factor, value * new_factor);
+  const int dims = p.head_dim;
+  const uint32_t mark = MarkOf(x, c.layer);
+#pragma unroll 1
+  for (int i = threadIdx.x / 2; i < queries * dims; i += kComputeThreads / 2) {
+    const int j = i / dims;
+    const int d = i - j * dims;
+    Merged m = MergeWarps(x, j, d);
+    if ((x.lane & 1) != 0) continue;
+    float* part = p.parts + (int64_t{c.task} * p.splits * p.task_queries + j) * (dims + 2);
+    if (c.split != 0) {
+      part += c.split * p.task_queries * (dims + 2);
+      if (d == 0) {
+        StoreMarked(part, m.maximum, mark);
+        StoreMarked(part + 1, m.sum, mark);
+      }
+      StoreMarked(part + 2 + d, m.out, mark);
+      continue;
     }
-    Settle(Publish(p.attended + (first + j) * p.head_dim + d, out / sum));
+    MergeParts(p, part, d, mark, m);
+    StoreMarked(p.attended + (first + j) * dims + d, __fdividef(m.out, m.sum), mark);
   }
 }
 
 // The whole op for one block; `c` stands at it.
-template <class W>
 __device__ __forceinline__ void Attend(const Context& x, Ring& ring, const Cursor& c) {
   const TokenParams& p = x.p;
   if (c.task >= p.tasks) return;
@@ -312,16 +341,11 @@ __device__ __forceinline__ void Attend(const Context& x, Ring& ring, const Curso
   const int last = min(first + kMaxQueries, (head + 1) * group) - 1;
   const int queries = last - first + 1;
   if (queries == 1) {
-    AttendWarp<W, 1>(x, ring, c, first, last);
-  } else if (queries == 2) {
-    AttendWarp<W, 2>(x, ring, c, first, last);
+    AttendWarp<1>(x, ring, c, first, last);
   } else {
-    AttendWarp<W, 4>(x, ring, c, first, last);
+    AttendWarp<2>(x, ring, c, first, last);
   }
-  __syncthreads();
-  MergeWarps(x, c, first, queries);
-  if (p.splits == 1) return;
-  if (!LastToArrive<false>(p.task_done + c.task, p.splits, reinterpret_cast<uint32_t*>(x.scratch) + 60)) return;
+  ComputeSync();
   MergeBlocks(x, c, first, queries);
 }
 

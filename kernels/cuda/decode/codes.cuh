@@ -1,10 +1,9 @@
 // How a warp multiplies its share of a tile: 16 rows times a run of columns, weights in shared memory.
 //
-// Products run on mma.sync with the vector in the first columns of B. FP16 activations are split into high and low
-// halves, which take two of the eight columns for nothing and give back the precision of FP32.
-// Integer codes are not converted: an unsigned code in the low bits of an FP16 is the subnormal code * 2^-24, which the
-// tensor cores multiply exactly, so that a mask is all it takes. The offset that makes a code unsigned is taken off
-// through the sum of the activations.
+// Products run on mma.sync with the vector in the first columns of B, so that several columns cost no more than one:
+// FP16 weights take the vector as high and low halves, which gives back the precision of FP32; integer codes take it
+// as three digits of base 256 (see StoreDigits), so that every product and sum is an exact integer and no code has to
+// become a float. Where the activations are INT8 themselves one column is enough.
 #pragma once
 
 #include "kernels/cuda/decode/params.h"
@@ -12,56 +11,90 @@
 
 namespace uaqf::cuda {
 
-// Addresses of the staged vector in shared memory, and which lane reads what of it.
+// The staged vector in shared memory, and which lane reads what of it.
 struct Activations {
-  uint32_t vector;  // this lane's: high or low halves, from its column 8 t on; or INT8
-  uint32_t sums;
-  bool on;  // this lane carries a column of B
+  uint32_t vector;  // this lane's: high or low halves, from its column 8 t on; or a plane of bytes
+  uint32_t scales;  // of blocks of digits; or sums of INT8 blocks
+  bool on;          // this lane carries a column of B
+  float digits[2];  // what the two products of this lane count: powers of 256, or nothing
+
+  __device__ __forceinline__ Activations(const TokenParams& p, uint32_t act, int lane, int planes)
+      : vector(act), scales(act + p.scales_offset), digits{0, 0} {
+    const int t = lane & 3;
+    const int column = lane >> 2;
+    if (planes == 0) {
+      vector += t * 16 + (column == 1 ? p.low_offset : 0);
+      on = column < 2;
+    } else {
+      vector += t * 8 + column * p.plane_bytes;
+      on = column < planes;
+    }
+    if (t == 0) digits[0] = 1, digits[1] = 256;
+    if (t == 1) digits[0] = 65536;
+  }
 };
 
-// One row of sums of a warp's share: slots g and g + 8 of the tile, meaningful in the lanes with t = 0.
+// One row of sums of a warp's share: slots g and g + 8 of the tile, after Finish in the lanes with t = 0.
 struct FloatSums {
   using Word = float;
   float low = 0;
   float high = 0;
+  __device__ __forceinline__ void Finish() {}
+};
+// Digits are in two neighbouring lanes.
+struct DigitSums {
+  using Word = float;
+  float low = 0;
+  float high = 0;
+
+  // Adds the products of a block, or of a group of it, times the scales of their rows.
+  __device__ __forceinline__ void Add(const int (&even)[4], const int (&odd)[4], const Activations& x, float scale_low,
+                                      float scale_high) {
+    const float first[2] = {static_cast<float>(even[0] + odd[0]), static_cast<float>(even[1] + odd[1])};
+    const float second[2] = {static_cast<float>(even[2] + odd[2]), static_cast<float>(even[3] + odd[3])};
+    low = fmaf(fmaf(first[0], x.digits[0], first[1] * x.digits[1]), scale_low, low);
+    high = fmaf(fmaf(second[0], x.digits[0], second[1] * x.digits[1]), scale_high, high);
+  }
+  __device__ __forceinline__ void Finish() {
+    low += __shfl_xor_sync(~0u, low, 1);
+    high += __shfl_xor_sync(~0u, high, 1);
+  }
 };
 struct IntSums {
   using Word = int;
   int low = 0;
   int high = 0;
+  __device__ __forceinline__ void Finish() {}
 };
 
 struct Fp16Rows {
   using Sums = FloatSums;
-  using Vector = uint4;
   static constexpr bool kRows = true;
   static constexpr bool kInt8Vector = false;
+  static constexpr int kPlanes = 0;
+  static constexpr int kInFlight = 2;  // chunks
   static constexpr int kSumCols = 0;
-  static constexpr int kGroup = 0;
-  static constexpr int kBlockBytes = kChunkBytes;
-  static constexpr int kStepCols = kRowChunkCols;
-  static constexpr int kBlocksPerChunk = 1;
-  static constexpr Format kFormat = Format::kFp16;
+  static constexpr int kBlockBytes = 1024;  // of a step in one half of the tile
+  static constexpr int kStepCols = kRowStepCols;
+  static constexpr int kBlocksPerChunk = kRowSteps;
 
-  // 16-byte piece of a chunk row, swapped by halves of 128 bytes in odd rows so that two rows fill all banks.
-  static __device__ __forceinline__ uint32_t Place(int row, int piece) {
-    return row * (kRowChunkCols * 2) + ((piece ^ ((row & 1) << 2)) << 4);
-  }
+  // Row of a half that slot g holds: neighbouring lanes read rows that the swizzle puts into different banks.
+  static __device__ __forceinline__ int RowOf(int g) { return (g & 1) << 2 | g >> 1; }
 
-  static __device__ __forceinline__ void Block(uint32_t slot, int block, const Activations& x, int lane, uint4* b,
-                                               Sums& sums) {
+  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, Sums& sums) {
     float even[4] = {};
     float odd[4] = {};
-    const int g = lane >> 2;
+    const uint32_t line = at + RowOf(lane >> 2) * 128;
+    const uint32_t swizzle = (line >> 7 & 7) << 4;
     const uint32_t vector = x.vector + block * (kStepCols * 2);
 #pragma unroll
     for (int p = 0; p < kStepCols / 32; ++p) {
-      const uint32_t at = slot + Place(g, p * 4 + (lane & 3));
-      const uint4 low = LoadShared16(at);
-      const uint4 high = LoadShared16(at + 8 * kRowChunkCols * 2);
-      LoadWhere(x.on, vector + p * 64, b[p]);
-      MultiplyFp16(even, low.x, high.x, low.y, high.y, b[p].x, b[p].y);
-      MultiplyFp16(odd, low.z, high.z, low.w, high.w, b[p].z, b[p].w);
+      const uint32_t piece = line + ((p * 64 + (lane & 3) * 16) ^ swizzle);
+      const auto low = LoadShared<uint4>(piece);
+      const auto high = LoadShared<uint4>(piece + kChunkBytes / 2);
+      const auto b = LoadWhere<uint4>(x.on, vector + p * 64);
+      MultiplyFp16(even, low.x, high.x, low.y, high.y, b.x, b.y);
+      MultiplyFp16(odd, low.z, high.z, low.w, high.w, b.z, b.w);
     }
     sums.low += (even[0] + odd[0]) + (even[1] + odd[1]);
     sums.high += (even[2] + odd[2]) + (even[3] + odd[3]);
@@ -69,116 +102,100 @@ struct Fp16Rows {
 };
 
 struct Int8Blocks {
-  using Sums = FloatSums;
-  using Vector = uint4;
+  using Sums = DigitSums;
   static constexpr bool kRows = false;
   static constexpr bool kInt8Vector = false;
-  static constexpr int kSumCols = 128;
-  static constexpr int kGroup = 0;
+  static constexpr int kPlanes = 3;
+  static constexpr int kInFlight = 2;
+  static constexpr int kSumCols = 0;
   static constexpr int kBlockBytes = BlockBytes(Format::kInt8, 0);
   static constexpr int kStepCols = kBlockCols;
-  static constexpr int kBlocksPerChunk = kBlockChunkBytes / 2048;
-  static constexpr Format kFormat = Format::kInt8;
+  static constexpr int kBlocksPerChunk = kChunkBytes / 2048;
 
-  static __device__ __forceinline__ uint32_t Even(uint32_t w) { return (w ^ 0x80808080u) & 0x00FF00FFu; }
-  static __device__ __forceinline__ uint32_t Odd(uint32_t w) { return ((w >> 8) ^ 0x00800080u) & 0x00FF00FFu; }
+  static __device__ __forceinline__ int RowOf(int g) { return g; }
 
-  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, uint4* b,
-                                               Sums& sums) {
-    float even[4] = {};
-    float odd[4] = {};
-    const uint32_t vector = x.vector + block * 256;
+  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, Sums& sums) {
+    int even[4] = {};
+    int odd[4] = {};
 #pragma unroll
     for (int p = 0; p < 4; ++p) {
-      const uint4 w = LoadShared16(at + p * 512 + lane * 16);
-      LoadWhere(x.on, vector + p * 64, b[p]);
-      MultiplyFp16(even, Even(w.x), Even(w.y), Odd(w.x), Odd(w.y), b[p].x, b[p].y);
-      MultiplyFp16(odd, Even(w.z), Even(w.w), Odd(w.z), Odd(w.w), b[p].z, b[p].w);
+      const uint4 w = LoadShared<uint4>(at + p * 512 + lane * 16);
+      const auto b = LoadWhere<uint2>(x.on, x.vector + block * 128 + p * 32);
+      MultiplyInt8<false>(p & 1 ? odd : even, w.x, w.y, w.z, w.w, b.x, b.y);
     }
-    const float offset = -128.0f * __uint_as_float(LoadShared4(x.sums + block * 4));
-    sums.low += fmaf((even[0] + odd[0]) + (even[1] + odd[1]), 0x1p24f, offset);
-    sums.high += fmaf((even[2] + odd[2]) + (even[3] + odd[3]), 0x1p24f, offset);
+    const float scale = __uint_as_float(LoadShared<uint32_t>(x.scales + block * 4));
+    sums.Add(even, odd, x, scale, scale);
   }
 };
 
-// kGroup_: columns to an FP16 scale, 0 for a scale a row (applied at the end).
-template <int kGroup_>
+// kGroup: columns to an FP16 scale, 0 for a scale a row (applied at the end).
+template <int kGroup>
 struct Int4Blocks {
-  using Sums = FloatSums;
-  using Vector = uint4;
+  using Sums = DigitSums;
   static constexpr bool kRows = false;
   static constexpr bool kInt8Vector = false;
-  static constexpr int kGroup = kGroup_;
-  static constexpr int kSumCols = kGroup_ == 0 ? 128 : kGroup_;
-  static constexpr int kBlockBytes = BlockBytes(Format::kInt4, kGroup_);
+  static constexpr int kPlanes = 3;
+  static constexpr int kInFlight = 1;
+  static constexpr int kSumCols = 0;
+  static constexpr int kBlockBytes = BlockBytes(Format::kInt4, kGroup);
   static constexpr int kStepCols = kBlockCols;
-  static constexpr int kBlocksPerChunk = kBlockChunkBytes / 1024;
-  static constexpr Format kFormat = Format::kInt4;
+  static constexpr int kBlocksPerChunk = kChunkBytes / 1024;
 
-  static __device__ __forceinline__ void Multiply(float (&d)[4], uint32_t w, uint32_t b0, uint32_t b1) {
-    const uint32_t v = w >> 8;
-    MultiplyFp16(d, w & 0x000F000Fu, w & 0x00F000F0u, v & 0x000F000Fu, v & 0x00F000F0u, b0, b1);
-  }
+  static __device__ __forceinline__ int RowOf(int g) { return g; }
 
-  // Takes the offset off and the scale on; the upper nibbles stand four bits higher.
-  static __device__ __forceinline__ void Fold(const float (&even)[4], const float (&odd)[4], float offset,
-                                              uint32_t scales, Sums& sums) {
-    const float low = fmaf((even[0] + odd[0]) + (even[1] + odd[1]), 0x1p24f, offset);
-    const float high = fmaf((even[2] + odd[2]) + (even[3] + odd[3]), 0x1p20f, offset);
-    if constexpr (kGroup == 0) {
-      sums.low += low;
-      sums.high += high;
-    } else {
-      const float2 s = __half22float2(*reinterpret_cast<const __half2*>(&scales));
-      sums.low = fmaf(low, s.x, sums.low);
-      sums.high = fmaf(high, s.y, sums.high);
-    }
-  }
+  // Codes as signed bytes, 16 times as large: a nibble is code + 8, and in the upper half of a byte that is the code's
+  // two's complement with its sign turned round.
+  static __device__ __forceinline__ uint32_t Upper(uint32_t w) { return MaskAndFlip(w, 0xF0F0F0F0u, 0x80808080u); }
 
-  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, uint4* b,
-                                               Sums& sums) {
-    constexpr int kPairs = kSumCols / 32;
-    const uint32_t vector = x.vector + block * 256;
-    const uint4 words[2] = {LoadShared16(at + lane * 16), LoadShared16(at + 512 + lane * 16)};
+  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, Sums& sums) {
+    constexpr int kPairs = kGroup == 0 ? 4 : kGroup / 32;  // 32-column steps that share a scale
+    const uint4 words[2] = {LoadShared<uint4>(at + lane * 16), LoadShared<uint4>(at + 512 + lane * 16)};
+    uint2 b[4];
 #pragma unroll
-    for (int p = 0; p < 4; ++p) LoadWhere(x.on, vector + p * 64, b[p]);
+    for (int p = 0; p < 4; ++p) b[p] = LoadWhere<uint2>(x.on, x.vector + block * 128 + p * 32);
+    const float scale = __uint_as_float(LoadShared<uint32_t>(x.scales + block * 4)) * (1.0f / 16);
 #pragma unroll
     for (int q = 0; q < 4 / kPairs; ++q) {
-      float even[4] = {};
-      float odd[4] = {};
+      int even[4] = {};
+      int odd[4] = {};
 #pragma unroll
       for (int p = q * kPairs; p < (q + 1) * kPairs; ++p) {
-        Multiply(even, p & 1 ? words[p / 2].z : words[p / 2].x, b[p].x, b[p].y);
-        Multiply(odd, p & 1 ? words[p / 2].w : words[p / 2].y, b[p].z, b[p].w);
+        const uint32_t w0 = p & 1 ? words[p / 2].z : words[p / 2].x;
+        const uint32_t w1 = p & 1 ? words[p / 2].w : words[p / 2].y;
+        MultiplyInt8<false>(p & 1 ? odd : even, Upper(w0 << 4), Upper(w0), Upper(w1 << 4), Upper(w1), b[p].x, b[p].y);
       }
-      const float offset = -8.0f * __uint_as_float(LoadShared4(x.sums + (block * (4 / kPairs) + q) * 4));
-      const uint32_t scales = kGroup == 0 ? 0 : LoadShared4(at + 1024 + q * 32 + (lane >> 2) * 4);
-      Fold(even, odd, offset, scales, sums);
+      if constexpr (kGroup == 0) {
+        sums.Add(even, odd, x, scale, scale);
+      } else {
+        const uint32_t pair = LoadShared<uint32_t>(at + 1024 + q * 32 + (lane >> 2) * 4);
+        const float2 rows = __half22float2(*reinterpret_cast<const __half2*>(&pair));
+        sums.Add(even, odd, x, scale * rows.x, scale * rows.y);
+      }
     }
   }
 };
 
 struct Int8BlocksInt8Vector {
   using Sums = IntSums;
-  using Vector = uint2;
   static constexpr bool kRows = false;
   static constexpr bool kInt8Vector = true;
-  static constexpr int kGroup = 0;
+  static constexpr int kPlanes = 1;
+  static constexpr int kInFlight = 2;
   static constexpr int kSumCols = 0;
   static constexpr int kBlockBytes = BlockBytes(Format::kInt8, 0);
   static constexpr int kStepCols = kBlockCols;
-  static constexpr int kBlocksPerChunk = kBlockChunkBytes / 2048;
-  static constexpr Format kFormat = Format::kInt8;
+  static constexpr int kBlocksPerChunk = kChunkBytes / 2048;
 
-  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, uint2* b,
-                                               Sums& sums) {
+  static __device__ __forceinline__ int RowOf(int g) { return g; }
+
+  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, Sums& sums) {
     int even[4] = {};
     int odd[4] = {};
 #pragma unroll
     for (int p = 0; p < 4; ++p) {
-      const uint4 w = LoadShared16(at + p * 512 + lane * 16);
-      LoadWhere(x.on, x.vector + block * 128 + p * 32, b[p]);
-      MultiplyInt8<false>(p & 1 ? odd : even, w.x, w.y, w.z, w.w, b[p].x, b[p].y);
+      const uint4 w = LoadShared<uint4>(at + p * 512 + lane * 16);
+      const auto b = LoadWhere<uint2>(x.on, x.vector + block * 128 + p * 32);
+      MultiplyInt8<false>(p & 1 ? odd : even, w.x, w.y, w.z, w.w, b.x, b.y);
     }
     sums.low += even[0] + odd[0];
     sums.high += even[2] + odd[2];
@@ -187,50 +204,51 @@ struct Int8BlocksInt8Vector {
 
 struct Int4BlocksInt8Vector {
   using Sums = IntSums;
-  using Vector = uint2;
   static constexpr bool kRows = false;
   static constexpr bool kInt8Vector = true;
-  static constexpr int kGroup = 0;
+  static constexpr int kPlanes = 1;
+  static constexpr int kInFlight = 1;
   static constexpr int kSumCols = 128;
   static constexpr int kBlockBytes = BlockBytes(Format::kInt4, 0);
   static constexpr int kStepCols = kBlockCols;
-  static constexpr int kBlocksPerChunk = kBlockChunkBytes / 1024;
-  static constexpr Format kFormat = Format::kInt4;
+  static constexpr int kBlocksPerChunk = kChunkBytes / 1024;
 
-  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, uint2* b,
-                                               Sums& sums) {
+  static __device__ __forceinline__ int RowOf(int g) { return g; }
+
+  static __device__ __forceinline__ void Block(uint32_t at, int block, const Activations& x, int lane, Sums& sums) {
     constexpr uint32_t kMask = 0x0F0F0F0Fu;
     int even[4] = {};
     int odd[4] = {};
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
-      const uint4 w = LoadShared16(at + h * 512 + lane * 16);
+      const uint4 w = LoadShared<uint4>(at + h * 512 + lane * 16);
       const uint32_t vector = x.vector + block * 128 + h * 64;
-      uint2* const pair = b + 2 * h;
-      LoadWhere(x.on, vector, pair[0]);
-      LoadWhere(x.on, vector + 32, pair[1]);
+      const uint2 pair[2] = {LoadWhere<uint2>(x.on, vector), LoadWhere<uint2>(x.on, vector + 32)};
       MultiplyInt8<true>(even, w.x & kMask, (w.x >> 4) & kMask, w.y & kMask, (w.y >> 4) & kMask, pair[0].x, pair[0].y);
       MultiplyInt8<true>(odd, w.z & kMask, (w.z >> 4) & kMask, w.w & kMask, (w.w >> 4) & kMask, pair[1].x, pair[1].y);
     }
-    const int offset = kInt4Offset * static_cast<int>(LoadShared4(x.sums + block * 4));
+    const int offset = kInt4Offset * static_cast<int>(LoadShared<uint32_t>(x.scales + block * 4));
     sums.low += even[0] + odd[0] - offset;
     sums.high += even[2] + odd[2] - offset;
   }
 };
 
-// The `count` blocks of a chunk. A full chunk is straight code, so that its loads and products overlap.
-template <class W, class Vector>
-__device__ __forceinline__ void AccumulateBlocks(uint32_t slot, int count, int block, const Activations& x, int lane,
-                                                 Vector (&b)[4], typename W::Sums& sums) {
-  if (count >= W::kBlocksPerChunk) {
+// This warp's blocks of a chunk of `count` blocks that starts at `block`: every kWarps-th. A full chunk is straight
+// code, so that its loads and products overlap.
+template <class W>
+__device__ __forceinline__ void AccumulateShare(uint32_t slot, int count, int block, int warp, const Activations& x,
+                                                int lane, typename W::Sums& sums) {
+  constexpr int kMine = W::kBlocksPerChunk / kWarps;
+  if (count == W::kBlocksPerChunk) {
 #pragma unroll
-    for (int i = 0; i < W::kBlocksPerChunk; ++i) {
-      W::Block(slot + i * W::kBlockBytes, block + i, x, lane, b, sums);
+    for (int i = 0; i < kMine; ++i) {
+      const int at = i * kWarps + warp;
+      W::Block(slot + at * W::kBlockBytes, block + at, x, lane, sums);
     }
     return;
   }
 #pragma unroll 1
-  for (int i = 0; i < count; ++i) W::Block(slot + i * W::kBlockBytes, block + i, x, lane, b, sums);
+  for (int at = warp; at < count; at += kWarps) W::Block(slot + at * W::kBlockBytes, block + at, x, lane, sums);
 }
 
 }  // namespace uaqf::cuda

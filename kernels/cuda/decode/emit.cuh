@@ -1,5 +1,5 @@
-// What becomes of the sums of a tile: a thread adds up, over the warps, slots g and g + 8 and does with the pair what
-// the op wants.
+// What becomes of the sums of a tile: a few threads add up, over all warps, slots g and g + 8, and one does with the
+// pair what the op wants.
 #pragma once
 
 #include "kernels/cuda/decode/stage.cuh"
@@ -15,13 +15,23 @@ struct RowPair {
   float residual[2] = {0, 0};
 };
 
+// Where a warp leaves its sum of a row of the block's `local`th tile, among words. The rows of every other two warps
+// change halves, so that the reduction reads all banks.
+__device__ __forceinline__ int PartAt(int local, int warp, int row) {
+  return (local * kWarps + warp) * kTileRows + (row ^ (warp & kPairThreads / 2) * (8 * 2 / kPairThreads));
+}
+
+// This thread's tile among the block's, and the slot of its pair.
+__device__ __forceinline__ int LocalTile() { return static_cast<int>(threadIdx.x) / (8 * kPairThreads); }
+__device__ __forceinline__ int PairSlot() { return static_cast<int>(threadIdx.x) / kPairThreads % 8; }
+
 // Pair of this thread when the block starts at `tile`.
 __device__ __forceinline__ RowPair FindPair(const Context& x, const Cursor& c, int tile) {
   RowPair pair;
   const OpShape& s = x.p.op[MatrixOf(c.op)];
-  const int mine = tile + static_cast<int>(threadIdx.x / 8) * x.p.grid;
-  if (threadIdx.x >= kMaxTiles * 8 || mine >= s.tiles) return pair;
-  const int g = threadIdx.x % 8;
+  const int mine = tile + LocalTile() * x.p.grid;
+  if (mine >= s.tiles) return pair;
+  const int g = PairSlot();
   int in_first;
   int in_second;
   s.map.Halves(mine, &pair.first, &pair.second);
@@ -44,27 +54,22 @@ __device__ __forceinline__ RowPair FindPair(const Context& x, const Cursor& c, i
   return pair;
 }
 
-__device__ __forceinline__ float HiddenAt(const Context& x, int layer, int row) {
-  if (layer > 0) return __ldcg(x.p.residual + row);
-  const auto* embedding = reinterpret_cast<const __half*>(x.p.embedding + x.token * x.p.embedding_row_bytes);
-  return __half2float(embedding[row]);
-}
-
-// What the products are added to. Only after the wait.
+// What the products are added to. Only when this block has staged it before: it is there.
 __device__ __forceinline__ void LoadResidual(const Context& x, const Cursor& c, RowPair& pair) {
   if (c.op != kOutOp && c.op != kDownOp) return;
-  const int layer = c.op == kDownOp ? 1 : c.layer;  // the embedding is left behind by the first attention output
-  if (pair.has_first) pair.residual[0] = HiddenAt(x, layer, pair.first);
-  if (pair.has_second) pair.residual[1] = HiddenAt(x, layer, pair.second);
+  const float* source = c.op == kDownOp ? x.p.middle : c.layer == 0 ? x.p.embedded : x.p.residual;
+  const auto at = [&](int row) { return Unmarked(LoadMarked(source + row)); };
+  if (pair.has_first) pair.residual[0] = at(pair.first);
+  if (pair.has_second) pair.residual[1] = at(pair.second);
 }
 
-__device__ __forceinline__ uint32_t EmitQkv(const Context& x, const Cursor& c, const RowPair& pair, float a, float b) {
+__device__ __forceinline__ void EmitQkv(const Context& x, const Cursor& c, const RowPair& pair, float a, float b) {
   const TokenParams& p = x.p;
   const LayerTable& layer = x.table[c.layer];
+  const uint32_t mark = MarkOf(x, c.layer);
   const int query_rows = p.heads * p.head_dim;
   const int rotated = (p.heads + p.kv_heads) * p.head_dim;
   const int dim = pair.first % p.head_dim;
-  uint32_t before = 0;
   if (pair.first >= rotated) {
     for (int i = 0; i < 2; ++i) {
       if (!(i == 0 ? pair.has_first : pair.has_second)) continue;
@@ -72,26 +77,26 @@ __device__ __forceinline__ uint32_t EmitQkv(const Context& x, const Cursor& c, c
       const int64_t head = row / p.head_dim;
       const __half value = __float2half_rn(i == 0 ? a : b);
       layer.values[(head * p.capacity + x.position) * p.head_dim + row % p.head_dim] = value;
-      before |= Publish(p.own + p.kv_heads * p.head_dim + row, __half2float(value));
+      StoreMarked(p.own + p.kv_heads * p.head_dim + row, __half2float(value), mark);
     }
-    return before;
+    return;
   }
   const float cosine = x.rope[dim];
   const float sine = x.rope[p.head_dim / 2 + dim];
   const float turned_a = a * cosine - b * sine;
   const float turned_b = b * cosine + a * sine;
   if (pair.first < query_rows) {
-    before = Publish(p.query + pair.first, turned_a) | Publish(p.query + pair.second, turned_b);
-  } else {
-    const int64_t head = (pair.first - query_rows) / p.head_dim;
-    __half* key = layer.keys + (head * p.capacity + x.position) * p.head_dim + dim;
-    const __half rounded[2] = {__float2half_rn(turned_a), __float2half_rn(turned_b)};
-    key[0] = rounded[0];
-    key[p.head_dim / 2] = rounded[1];
-    before = Publish(p.own + pair.first - query_rows, __half2float(rounded[0])) |
-             Publish(p.own + pair.second - query_rows, __half2float(rounded[1]));
+    StoreMarked(p.query + pair.first, turned_a, mark);
+    StoreMarked(p.query + pair.second, turned_b, mark);
+    return;
   }
-  return before;
+  const int64_t head = (pair.first - query_rows) / p.head_dim;
+  __half* key = layer.keys + (head * p.capacity + x.position) * p.head_dim + dim;
+  const __half rounded[2] = {__float2half_rn(turned_a), __float2half_rn(turned_b)};
+  key[0] = rounded[0];
+  key[p.head_dim / 2] = rounded[1];
+  StoreMarked(p.own + pair.first - query_rows, __half2float(rounded[0]), mark);
+  StoreMarked(p.own + pair.second - query_rows, __half2float(rounded[1]), mark);
 }
 
 // Orders like the value, then like the lowest id; NaN never wins.
@@ -106,13 +111,13 @@ __device__ __forceinline__ void Offer(unsigned long long& best, float logit, int
 __device__ __forceinline__ void EmitPair(const Context& x, const Cursor& c, const RowPair& pair, float a, float b,
                                          unsigned long long& best) {
   const TokenParams& p = x.p;
-  uint32_t before = 0;
+  const uint32_t mark = MarkOf(x, c.layer);
   switch (c.op) {
     case kQkvOp:
-      before = EmitQkv(x, c, pair, a, b);
+      EmitQkv(x, c, pair, a, b);
       break;
     case kGateUpOp:
-      before = Publish(p.gated + pair.first, a / (1.0f + expf(-a)) * b);
+      StoreMarked(p.gated + pair.first, __fdividef(a, 1.0f + expf(-a)) * b, mark);
       break;
     case kHeadOp:
       if (pair.has_first) {
@@ -124,27 +129,34 @@ __device__ __forceinline__ void EmitPair(const Context& x, const Cursor& c, cons
         Offer(best, b, pair.second);
       }
       break;
-    default:
-      if (pair.has_first) before = Publish(p.residual + pair.first, pair.residual[0] + a);
-      if (pair.has_second) before |= Publish(p.residual + pair.second, pair.residual[1] + b);
+    default: {
+      float* out = c.op == kOutOp ? p.middle : p.residual;
+      if (pair.has_first) StoreMarked(out + pair.first, pair.residual[0] + a, mark);
+      if (pair.has_second) StoreMarked(out + pair.second, pair.residual[1] + b, mark);
+    }
   }
-  Settle(before);
 }
 
-// Adds up what the warps have left in x.part and emits it.
+// Adds up what the warps have left in x.part and emits it. The threads of a pair take their part of the warps each.
 template <class W>
 __device__ __forceinline__ void Emit(const Context& x, const Cursor& c, const RowPair& pair, float scale,
                                      unsigned long long& best) {
-  if (!pair.has_first) return;  // then there is no second either
   using Word = typename W::Sums::Word;
-  const auto* part = reinterpret_cast<const Word*>(x.part) + threadIdx.x / 8 * (kSlices * kTileRows) + threadIdx.x % 8;
-  Word low = part[0];
-  Word high = part[8];
+  const auto* part = reinterpret_cast<const Word*>(x.part);
+  Word low = 0;
+  Word high = 0;
 #pragma unroll
-  for (int w = 1; w < kSlices; ++w) {
-    low += part[w * kTileRows];
-    high += part[w * kTileRows + 8];
+  for (int i = 0; i < kWarps / kPairThreads; ++i) {
+    const int warp = i * kPairThreads + x.lane % kPairThreads;
+    low += part[PartAt(LocalTile(), warp, PairSlot())];
+    high += part[PartAt(LocalTile(), warp, PairSlot() + 8)];
   }
+#pragma unroll
+  for (int step = 1; step < kPairThreads; step *= 2) {
+    low += __shfl_xor_sync(~0u, low, step);
+    high += __shfl_xor_sync(~0u, high, step);
+  }
+  if (x.lane % kPairThreads != 0 || !pair.has_first) return;  // without a first there is no second either
   const float a = static_cast<float>(low) * pair.scale[0] * scale + pair.bias[0];
   const float b = static_cast<float>(high) * pair.scale[1] * scale + pair.bias[1];
   EmitPair(x, c, pair, a, b, best);

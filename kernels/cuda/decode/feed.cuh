@@ -1,6 +1,7 @@
-// The stream of a warp: every weight and cache byte that it will need in this token, in order, whatever waits for what.
-// Each warp has a ring of slots of its own and refills a slot as soon as it has used it, so that memory stays busy
-// while blocks wait for one another: weights and past keys depend on nothing in this token.
+// The stream of a block: every weight and cache byte that it will need in this token, in order, whatever waits for
+// what. Weights and past keys depend on nothing in this token, so one warp does nothing but copy them into a ring of
+// chunks in shared memory, and memory stays busy while the computing warps wait for other blocks. A chunk is a run of
+// one tile's columns, or of one head's positions; all computing warps read it, each its own part.
 #pragma once
 
 #include "kernels/cuda/decode/codes.cuh"
@@ -16,28 +17,32 @@ struct Context {
   const TokenParams& p;
   const LayerTable* table;  // in shared memory
   unsigned char* act;       // staged vector, or the states of attention
-  uint32_t* part;           // [kMaxTiles][kSlices][16] sums of warps
+  uint32_t* part;           // sums of warps, see PartAt
   float* rope;              // cos, then sin, of this position
   float* scratch;           // [64] reductions
-  uint32_t ring;            // first slot of this warp
-  uint32_t barriers;        // and its barrier
+  uint32_t slots;           // the ring
+  uint32_t full, empty;     // and its barriers, one a slot
   uint64_t policy;
   int cta, warp, lane;
   int position, token;
-  int first_unit, unit_end;  // attention units that hold past positions of the window
-  int unit_positions;
+  uint32_t first_mark;  // of layer 0 in this step
+  uint32_t token_mark;  // of the embedding
+  int past_begin;       // first position of the window
+  int split_positions;  // past positions of the window that a split attends to, at most
+  int unit_positions;   // of which a chunk holds so many
 };
 
-// A place in a warp's stream.
+__device__ __forceinline__ uint32_t MarkOf(const Context& x, int layer) { return (x.first_mark + layer) & 1; }
+
+// A place in the stream.
 struct Cursor {
   int op = kQkvOp;
   int layer = 0;
   int base = 0;  // block that takes the first item of the op: rotates, so that the odd tiles even out over ops
   int tile = 0;
-  int block = 0, begin = 0, end = 0;
-  int task = 0, split = 0, unit = 0;
-  bool values = false;
-  const uint8_t* source = nullptr;
+  int block = 0;
+  int task = 0, split = 0;
+  int from = 0, past_end = 0;  // positions
 };
 
 __device__ __forceinline__ int TakeTurn(int& base, int items, int grid, int cta) {
@@ -48,30 +53,22 @@ __device__ __forceinline__ int TakeTurn(int& base, int items, int grid, int cta)
   return mine;
 }
 
-// Enters c.op of c.layer; false if this warp has nothing to stream in it. c.tile is then still where its team would
-// start.
-template <class W>
+// Enters c.op of c.layer; false if there is nothing to bring in it.
 __device__ __forceinline__ bool Open(const Context& x, Cursor& c) {
   const TokenParams& p = x.p;
   if (c.op == kAttendOp) {
     const int mine = TakeTurn(c.base, p.attend_blocks, p.grid, x.cta);
     c.task = mine / p.splits;
     c.split = mine - c.task * p.splits;
-    c.unit = mine < p.attend_blocks ? x.first_unit + c.split * kWarps + x.warp : x.unit_end;
-    c.values = false;
-    return c.unit < x.unit_end;
+    c.from = min(x.past_begin + c.split * x.split_positions, x.position);
+    c.past_end = mine < p.attend_blocks ? min(c.from + x.split_positions, x.position) : c.from;
+    return c.from < c.past_end;
   }
-  const OpShape& s = p.op[MatrixOf(c.op)];
-  const int slice = x.warp % kSlices;
-  c.tile = TakeTurn(c.base, s.tiles_mod, p.grid, x.cta) + x.warp / kSlices * p.grid;
-  c.begin = s.blocks * slice / kSlices;
-  c.end = s.blocks * (slice + 1) / kSlices;
-  c.block = c.begin;
-  c.source = c.op == kHeadOp ? p.head : x.table[c.layer].data[MatrixOf(c.op)];
-  return c.tile < s.tiles && c.begin < c.end;
+  c.tile = TakeTurn(c.base, p.op[MatrixOf(c.op)].tiles_mod, p.grid, x.cta);
+  c.block = 0;
+  return c.tile < p.op[MatrixOf(c.op)].tiles;
 }
 
-template <class W>
 __device__ __forceinline__ void NextOp(const Context& x, Cursor& c) {
   for (;;) {
     if (c.op == kDownOp && c.layer + 1 < x.p.layers) {
@@ -80,111 +77,177 @@ __device__ __forceinline__ void NextOp(const Context& x, Cursor& c) {
     } else {
       ++c.op;
     }
-    if (c.op == kEndOp || Open<W>(x, c)) return;
+    if (c.op == kEndOp || Open(x, c)) return;
   }
 }
 
-template <class W>
-__device__ __forceinline__ void Begin(const Context& x, Cursor& c) {
-  if (!Open<W>(x, c)) NextOp<W>(x, c);
-}
-
-// 16 rows of kRowChunkCols columns of a row-major matrix.
-__device__ __forceinline__ void CopyRows(const Context& x, const Cursor& c, const OpShape& s, uint32_t slot,
-                                         uint32_t barrier) {
-  constexpr int kPieces = kRowChunkCols / 8;
-  constexpr int kRowsAtOnce = 32 / kPieces;
+// 16 rows of kRowSteps steps, each step 8 rows of 128 bytes with their 16-byte pieces swizzled by the address: first
+// the steps of the tile's first half, then those of its second.
+__device__ __forceinline__ void CopyRows(const Context& x, const Cursor& c, uint32_t slot, uint32_t barrier) {
+  const OpShape& s = x.p.op[MatrixOf(c.op)];
   int first;
   int second;
   s.map.Halves(c.tile, &first, &second);
-  const int piece = x.lane % kPieces;
-  const int column = c.block * kRowChunkCols * 2 + piece * 16;
-  const uint32_t valid = column < s.row_bytes ? 16 : 0;
-  const uint8_t* source = c.source + (valid ? column : 0);
-#pragma unroll
-  for (int i = 0; i < 16 / kRowsAtOnce; ++i) {
-    const int row = x.lane / kPieces + i * kRowsAtOnce;
-    const int wanted = (i * kRowsAtOnce < 8 ? first : second - 8) + row;
-    // Rows past the end are read from the last one, and their products dropped.
-    const int logical = wanted < s.map.rows ? wanted : s.map.rows - 1;
-    CopySixteen(slot + Fp16Rows::Place(row, piece), source + logical * s.row_bytes, valid, x.policy);
+#if __CUDA_ARCH__ >= 900
+  const int matrix = c.op == kHeadOp ? x.p.layers * 4 : c.layer * 4 + MatrixOf(c.op);
+  ExpectBytes(barrier, kChunkBytes);
+  CopyBox(slot, x.p.row_maps + matrix * 128, first, c.block, barrier, x.policy);
+  CopyBox(slot + kChunkBytes / 2, x.p.row_maps + matrix * 128, second, c.block, barrier, x.policy);
+#else
+  const uint8_t* source = c.op == kHeadOp ? x.p.head : x.table[c.layer].data[MatrixOf(c.op)];
+  const int piece = x.lane % 8;
+#pragma unroll 4
+  for (int i = 0; i < 4 * kRowSteps; ++i) {
+    const int row = (i & 1) * 4 + x.lane / 8;
+    const int step = i / 2 % kRowSteps;
+    const int logical = (i < 2 * kRowSteps ? first : second) + row;
+    const int64_t column = (int64_t{c.block} + step) * (kRowStepCols * 2) + piece * 16;
+    const uint32_t valid = column < s.row_bytes && logical < s.map.rows ? 16 : 0;
+    const uint32_t target = slot + (i / (2 * kRowSteps) * kRowSteps + step) * 1024 + row * 128 + piece * 16;
+    CopySixteen(Swizzled(target), source + (valid ? logical * s.row_bytes + column : 0), valid, x.policy);
   }
   CommitSixteens(barrier, x.lane);
+#endif
 }
 
-// Keys or values of a unit of consecutive positions of one head.
-template <class W>
+// Keys, then values, of consecutive positions of one head.
 __device__ __forceinline__ void CopyCache(const Context& x, const Cursor& c, uint32_t slot, uint32_t barrier) {
   const TokenParams& p = x.p;
   const LayerTable& layer = x.table[c.layer];
-  const int from = c.unit * x.unit_positions;
-  const int count = min(x.unit_positions, p.capacity - from);
-  const int64_t head = c.task / p.tasks_per_head;
-  const __half* source = (c.values ? layer.values : layer.keys) + (head * p.capacity + from) * p.head_dim;
-  if constexpr (W::kRows) FenceForCopies();  // the slot was last written by ordinary copies
-  CopyRun(slot, reinterpret_cast<const uint8_t*>(source), count * p.head_dim * 2, barrier, x.lane, x.policy);
+  const int row_bytes = p.head_dim * 2;
+  const int bytes = min(x.unit_positions, c.past_end - c.from) * row_bytes;
+  const int64_t at = (int64_t{c.task / p.tasks_per_head} * p.capacity + c.from) * row_bytes;
+  const uint32_t values = slot + x.unit_positions * row_bytes;
+  ExpectBytes(barrier, 2 * bytes);
+  CopyRun(slot, reinterpret_cast<const uint8_t*>(layer.keys) + at, bytes, barrier, x.lane, x.policy);
+  CopyRun(values, reinterpret_cast<const uint8_t*>(layer.values) + at, bytes, barrier, x.lane, x.policy);
+  CommitRuns(barrier, x.lane);
 }
 
-// Starts the copy at the cursor into a slot, and moves the cursor on. Whole warp.
+// Starts the copy at the cursor. On sm_90 by one lane, on sm_80 by the whole warp.
 template <class W>
-__device__ __forceinline__ void Feed(const Context& x, Cursor& c, uint32_t slot, uint32_t barrier) {
-  if (c.op == kEndOp) return;
+__device__ __forceinline__ void CopyChunk(const Context& x, const Cursor& c, uint32_t slot, uint32_t barrier) {
   if (c.op == kAttendOp) {
-    CopyCache<W>(x, c, slot, barrier);
-    c.values = !c.values;
-    if (c.values) return;
-    c.unit += x.p.splits * kWarps;
-    if (c.unit >= x.unit_end) NextOp<W>(x, c);
+    CopyCache(x, c, slot, barrier);
+  } else if (W::kRows || c.op == kHeadOp) {
+    CopyRows(x, c, slot, barrier);
+  } else {
+    const OpShape& s = x.p.op[MatrixOf(c.op)];
+    const int bytes = min(W::kBlocksPerChunk, s.blocks - c.block) * W::kBlockBytes;
+    const uint8_t* source =
+        x.table[c.layer].data[MatrixOf(c.op)] + (int64_t{c.tile} * s.blocks + c.block) * W::kBlockBytes;
+    ExpectBytes(barrier, bytes);
+    CopyRun(slot, source, bytes, barrier, x.lane, x.policy);
+    CommitRuns(barrier, x.lane);
+  }
+}
+
+// The same into L2, of weights; the cache's few bytes are not worth it.
+template <class W>
+__device__ __forceinline__ void PrefetchChunk(const Context& x, const Cursor& c) {
+#if __CUDA_ARCH__ >= 900
+  if (c.op == kAttendOp) return;
+  const OpShape& s = x.p.op[MatrixOf(c.op)];
+  if (W::kRows || c.op == kHeadOp) {
+    int first;
+    int second;
+    s.map.Halves(c.tile, &first, &second);
+    const unsigned char* map = x.p.row_maps + (c.op == kHeadOp ? x.p.layers * 4 : c.layer * 4 + MatrixOf(c.op)) * 128;
+    PrefetchBox(map, first, c.block, x.policy);
+    PrefetchBox(map, second, c.block, x.policy);
+  } else {
+    PrefetchRun(x.table[c.layer].data[MatrixOf(c.op)] + (int64_t{c.tile} * s.blocks + c.block) * W::kBlockBytes,
+                min(W::kBlocksPerChunk, s.blocks - c.block) * W::kBlockBytes, x.policy);
+  }
+#endif
+}
+
+template <class W>
+__device__ __forceinline__ void Advance(const Context& x, Cursor& c) {
+  if (c.op == kAttendOp) {
+    c.from += x.unit_positions;
+    if (c.from >= c.past_end) NextOp(x, c);
     return;
   }
   const OpShape& s = x.p.op[MatrixOf(c.op)];
-  if (W::kRows || c.op == kHeadOp) {
-    CopyRows(x, c, s, slot, barrier);
-    ++c.block;
-  } else {
-    const int count = min(W::kBlocksPerChunk, c.end - c.block);
-    const uint8_t* source = c.source + (int64_t{c.tile} * s.blocks + c.block) * W::kBlockBytes;
-    CopyRun(slot, source, count * W::kBlockBytes, barrier, x.lane, x.policy);
-    c.block += count;
-  }
-  if (c.block < c.end) return;
-  c.block = c.begin;
-  c.tile += x.p.grid * kGroups;
-  if (c.tile >= s.tiles) NextOp<W>(x, c);
+  c.block += W::kRows || c.op == kHeadOp ? kRowSteps : W::kBlocksPerChunk;
+  if (c.block < s.blocks) return;
+  c.block = 0;
+  c.tile += x.p.grid;
+  if (c.tile >= s.tiles) NextOp(x, c);
 }
 
-// The reading end of a warp's ring, with the cursor that keeps it full.
+// Copies under way. Only so many at once: what blocks tell one another waits behind them, and more do not make memory
+// any faster.
+struct Flight {
+  int oldest = 0;  // slot
+  uint32_t parity = 0;
+  int count = 0;
+
+  __device__ __forceinline__ void Await(const Context& x, int most) {
+    while (count > most) {
+      BarrierWait(x.full + oldest * 8, parity);
+      --count;
+      if (++oldest == x.p.slots) {
+        oldest = 0;
+        parity ^= 1;
+      }
+    }
+  }
+
+  // Counts off what has come; true if that is all.
+  __device__ __forceinline__ bool Landed(const Context& x) {
+    while (count > 0 && BarrierPeek(x.full + oldest * 8, parity)) Await(x, count - 1);
+    return count == 0;
+  }
+};
+
+// The copying warp: keeps the ring full until the stream ends.
+template <class W>
+__device__ __forceinline__ void Produce(const Context& x) {
+#if __CUDA_ARCH__ >= 900
+  if (x.lane != 0) return;
+#endif
+  Cursor c;
+  if (!Open(x, c)) NextOp(x, c);
+  Flight flight;
+  bool prefetched = false;  // the next chunk
+  int at = 0;
+  uint32_t parity = 1;  // of a new barrier's phase before the first
+  while (c.op != kEndOp) {
+    while (!BarrierPeek(x.empty + at * 8, parity)) {
+      // The ring is full. Once all of it has come, memory would have nothing to do.
+      if (prefetched || !flight.Landed(x)) continue;
+      PrefetchChunk<W>(x, c);
+      prefetched = true;
+    }
+    flight.Await(x, (c.op == kHeadOp ? Fp16Rows::kInFlight : W::kInFlight) - 1);
+    CopyChunk<W>(x, c, x.slots + at * x.p.slot_bytes, x.full + at * 8);
+    ++flight.count;
+    Advance<W>(x, c);
+    prefetched = false;
+    if (++at == x.p.slots) {
+      at = 0;
+      parity ^= 1;
+    }
+  }
+}
+
+// The reading end of the ring. Every computing warp takes and releases every chunk.
 struct Ring {
-  Cursor feed;
   int at = 0;
   uint32_t parity = 0;
 
-  template <class W>
-  __device__ __forceinline__ void Fill(const Context& x) {
-    Begin<W>(x, feed);
-#pragma unroll 1
-    for (int i = 0; i < x.p.slots; ++i) Feed<W>(x, feed, x.ring + i * x.p.slot_bytes, x.barriers + i * 8);
+  // Waits for the next chunk and returns its address.
+  __device__ __forceinline__ uint32_t Take(const Context& x) const {
+    BarrierWait(x.full + at * 8, parity);
+    return x.slots + at * x.p.slot_bytes;
   }
 
-  // Waits for the next slot and returns its address.
-  __device__ __forceinline__ uint32_t Take(const Context& x) {
-    BarrierWait(x.barriers + at * 8, parity);
-    return x.ring + at * x.p.slot_bytes;
-  }
-
-  // The slot after the one taken, before that is released.
-  __device__ __forceinline__ uint32_t TakeNext(const Context& x) const {
-    const bool wraps = at + 1 == x.p.slots;
-    const int next = wraps ? 0 : at + 1;
-    BarrierWait(x.barriers + next * 8, parity ^ static_cast<uint32_t>(wraps));
-    return x.ring + next * x.p.slot_bytes;
-  }
-
-  // The warp has read the slot just taken: refills it.
-  template <class W>
+  // The warp has read its part of the chunk.
   __device__ __forceinline__ void Release(const Context& x) {
     __syncwarp();
-    Feed<W>(x, feed, x.ring + at * x.p.slot_bytes, x.barriers + at * 8);
+    if (x.lane == 0) BarrierArrive(x.empty + at * 8);
     if (++at == x.p.slots) {
       at = 0;
       parity ^= 1;

@@ -7,6 +7,7 @@ struct TokenLauncher {
   const void* kernel = nullptr;  // takes a TokenParams by value
   int chunk_bytes = 0;           // largest asynchronous copy of weights
   int step_cols = 0;             // columns of a block
+  int planes = 0;                // of bytes that the staged vector takes; 0: FP16 halves
 };
 
 TokenLauncher Fp16Token();

@@ -9,31 +9,21 @@
 
 namespace uaqf::cuda {
 
-#ifndef UAQF_DECODE_GROUPS
-#define UAQF_DECODE_GROUPS 1
-#endif
-#ifndef UAQF_DECODE_CHUNK
-#define UAQF_DECODE_CHUNK 4096
-#endif
-#ifndef UAQF_BLOCK_CHUNK
-#define UAQF_BLOCK_CHUNK 4096
-#endif
-
-// Warps that share out the columns of a tile.
-inline constexpr int kSlices = 8;
-// Teams of kSlices warps, each with tiles of its own. Two were no faster than one.
-inline constexpr int kGroups = UAQF_DECODE_GROUPS;
-inline constexpr int kWarps = kSlices * kGroups;
-inline constexpr int kDecodeThreads = kWarps * 32;
-// About so many bytes are one asynchronous copy of a warp: of FP16 rows and of the cache, and of blocks of codes.
-inline constexpr int kChunkBytes = UAQF_DECODE_CHUNK;
-inline constexpr int kBlockChunkBytes = UAQF_BLOCK_CHUNK;
-// Columns of an FP16 chunk of 16 rows.
-inline constexpr int kRowChunkCols = kChunkBytes / 32;
-// Tiles whose sums wait in shared memory for one reduction over the warps.
+// Warps that compute; one more only copies. That leaves 96 registers a thread, and none may spill: shared memory leaves
+// so little of the L1 cache that a spilled register is a trip to L2.
+inline constexpr int kWarps = 16;
+inline constexpr int kComputeThreads = kWarps * 32;
+inline constexpr int kDecodeThreads = kComputeThreads + 32;
+// About so many bytes are a chunk: of one tile's weights, or of keys and values.
+inline constexpr int kChunkBytes = 32768;
+// FP16 rows come as steps of so many columns: 128 bytes are what the copy engine swizzles. A chunk is as many for each
+// warp.
+inline constexpr int kRowStepCols = 64;
+inline constexpr int kRowSteps = kChunkBytes / kTileRows / (kRowStepCols * 2);
+// Tiles whose sums wait in shared memory for one reduction over the warps: a pair of rows for every four threads.
 inline constexpr int kMaxTiles = 16;
-// Normalized vectors are held in registers between the two passes over them.
-inline constexpr int kNormVectors = 8192 / 4 / kDecodeThreads;
+inline constexpr int kPairThreads = kComputeThreads / (kMaxTiles * kTileRows / 2);
+inline constexpr int kPartBytes = kMaxTiles * kWarps * kTileRows * 4;
 inline constexpr int kMaxHidden = 8192;
 
 enum MatrixIndex { kQkvMatrix, kOutMatrix, kGateUpMatrix, kDownMatrix, kHeadMatrix, kMatrices };
@@ -52,16 +42,19 @@ struct OpShape {
   int cols;
   int tiles;
   int tiles_mod;  // tiles % grid
-  int blocks;     // steps of a warp's share along the columns: blocks, or FP16 chunks
+  int blocks;     // along the columns: blocks of codes, or FP16 steps
   int64_t row_bytes;
 };
+
+__host__ __device__ inline int TableBytes(int layers) { return layers * static_cast<int>(sizeof(LayerTable)); }
 
 // Lives in device memory between tokens.
 struct DecodeState {
   int32_t token;       // the next input
   int32_t position;    // where it goes
-  uint32_t arrivals;   // of all grid barriers, ever
+  uint32_t arrivals;   // of blocks at the ends of ops, ever
   uint32_t epoch;      // value of `arrivals` before this token
+  uint32_t steps;      // run so far
   uint32_t head_done;  // blocks that have finished the LM head
   int32_t refused;     // nonzero: a step was not run, token or position out of range
 };
@@ -70,40 +63,47 @@ struct TokenParams {
   int grid;
   int layers, hidden, heads, kv_heads, head_dim, ff, vocab, capacity, window;
   float epsilon;
+  float inverse_hidden;
   float query_scale;  // attention scale * log2 e
   OpShape op[kMatrices];
   const LayerTable* table;
+  // FP16 on sm_90: a tensor map for each matrix of each layer, then one for the head. See tensor_map.h.
+  const unsigned char* row_maps;
   const uint8_t* head;
   const uint8_t* embedding;
   int64_t embedding_row_bytes;
   const float* final_norm;
   const float* rope_cos;
   const float* rope_sin;
-  // Activations, FP32, padded with zeros to whole blocks.
-  float* residual;
+  // What blocks tell one another, FP32 with a mark in the lowest bit (see Mark in ptx.cuh), padded to whole blocks.
+  float* embedded;  // before the first layer
+  float* residual;  // after the layer
+  float* middle;    // after its attention
   float* query;
   float* own;  // [2][kv_heads * head_dim]: key and value of this position, rounded to FP16
   float* attended;
   float* gated;
-  float* logits;
+  float* logits;  // plain FP32
   // Attention over parts of the context.
-  int tasks;           // (KV head, up to 4 of its query heads)
+  int tasks;           // (KV head, up to 2 of its query heads)
   int tasks_per_head;  // of one KV head
   int splits;
   int attend_blocks;  // tasks * splits
-  float* part_out;    // [task][split][4][head_dim], not normalized
-  float* part_stats;  // [task][split][4][2]: maximum (base 2), sum
-  uint32_t* task_done;
+  int task_queries;   // query heads of a task
+  float* parts;       // [task][split][task_queries][head_dim + 2], marked: maximum (base 2), sum, output not normalized
   unsigned long long* best;  // [grid]: ordered logit and ~id
   DecodeState* state;
   int32_t* history;  // [capacity + 1]: input token of each position
   // Null, or [layers * 5 + 1][grid][4] clocks of each block: at entry of an op, after its wait, staged, multiplied.
   long long* trace;
+  int early;  // blocks that may still be missing when one starts to ask for their values
   // Shared memory.
   int slots;
   int slot_bytes;
-  int low_offset;   // of the low halves of activations, from the high ones
-  int sums_offset;  // of their sums, from the high halves
+  // The staged vector: FP16 high and low halves; or three planes of digits, then a scale for each block of 128.
+  int low_offset;
+  int plane_bytes;
+  int scales_offset;
   int act_bytes;
 };
 

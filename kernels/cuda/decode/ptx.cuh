@@ -12,8 +12,8 @@ __device__ __forceinline__ uint32_t SharedAddress(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
-__device__ __forceinline__ void BarrierInit(uint32_t barrier) {
-  asm volatile("mbarrier.init.shared.b64 [%0], 1;" ::"r"(barrier) : "memory");
+__device__ __forceinline__ void BarrierInit(uint32_t barrier, int arrivals) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
 __device__ __forceinline__ void BarrierArrive(uint32_t barrier) {
@@ -43,6 +43,16 @@ __device__ __forceinline__ bool BarrierTest(uint32_t barrier, uint32_t parity) {
   return done != 0;
 }
 
+// The same, without the moment that the hardware may let the warp sleep in it.
+__device__ __forceinline__ bool BarrierPeek(uint32_t barrier, uint32_t parity) {
+  uint32_t done;
+  asm volatile("{ .reg .pred p; mbarrier.test_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
+               : "=r"(done)
+               : "r"(barrier), "r"(parity)
+               : "memory");
+  return done != 0;
+}
+
 __device__ __forceinline__ void BarrierWait(uint32_t barrier, uint32_t parity) {
   while (!BarrierTest(barrier, parity)) {
   }
@@ -69,51 +79,91 @@ __device__ __forceinline__ void CommitSixteens(uint32_t barrier, int lane) {
   if (lane == 0) BarrierArrive(barrier);
 }
 
-// `bytes`, a multiple of 16, from global to shared memory, both 16-byte aligned; completes a phase of `barrier`.
-// Whole warp.
+// On sm_90 a chunk's barrier is told its bytes before the copies start; one lane does all of it. On sm_80 the whole
+// warp copies, and says at the end that it has started all.
+__device__ __forceinline__ void ExpectBytes(uint32_t barrier, uint32_t bytes) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("{ .reg .b64 s; mbarrier.arrive.expect_tx.shared.b64 s, [%0], %1; }" ::"r"(barrier), "r"(bytes)
+               : "memory");
+#endif
+}
+
+// `bytes`, a multiple of 16, from global to shared memory, both 16-byte aligned.
 __device__ __forceinline__ void CopyRun(uint32_t target, const uint8_t* source, uint32_t bytes, uint32_t barrier,
                                         int lane, uint64_t policy) {
 #if __CUDA_ARCH__ >= 900
-  if (lane == 0) {
-    asm volatile("{ .reg .b64 s; mbarrier.arrive.expect_tx.shared.b64 s, [%0], %1; }" ::"r"(barrier), "r"(bytes)
-                 : "memory");
-    asm volatile(
-        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::
-            "r"(target),
-        "l"(source), "r"(bytes), "r"(barrier), "l"(policy)
-        : "memory");
-  }
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::
+          "r"(target),
+      "l"(source), "r"(bytes), "r"(barrier), "l"(policy)
+      : "memory");
 #else
   for (uint32_t at = lane * 16; at < bytes; at += 512) CopySixteen(target + at, source + at, 16, policy);
+#endif
+}
+
+__device__ __forceinline__ void CommitRuns(uint32_t barrier, int lane) {
+#if __CUDA_ARCH__ < 900
   CommitSixteens(barrier, lane);
 #endif
 }
 
-// Writing for other blocks. A fence would wait for every copy that the multiprocessor has in flight, microseconds of
-// weights; an exchange comes back as soon as it has been done in L2, where all blocks read. So a block may say that its
-// values can be read once all its exchanges are back.
-__device__ __forceinline__ uint32_t Publish(float* pointer, float value) {
-  uint32_t before;
-  asm volatile("atom.relaxed.gpu.global.exch.b32 %0, [%1], %2;"
-               : "=r"(before)
-               : "l"(pointer), "r"(__float_as_uint(value))
-               : "memory");
-  return before;
+#if __CUDA_ARCH__ >= 900
+// The box of a tensor map (tensor_map.h) whose first row is `row` and first step `step`.
+__device__ __forceinline__ void CopyBox(uint32_t target, const void* map, int row, int step, uint32_t barrier,
+                                        uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint "
+      "[%0], [%1, {%2, %3, %4}], [%5], %6;" ::"r"(target),
+      "l"(map), "r"(0), "r"(row), "r"(step), "r"(barrier), "l"(policy)
+      : "memory");
 }
+#endif
 
-// Waits for an exchange by using what it brought back.
-__device__ __forceinline__ void Settle(uint32_t before) {
-  asm volatile("{ .reg .pred p; setp.eq.u32 p, %0, 0x7FEDCBA9; @p nanosleep.u32 0; }" ::"r"(before) : "memory");
+// Brings the same from memory into L2 only.
+__device__ __forceinline__ void PrefetchRun(const uint8_t* source, uint32_t bytes, uint64_t policy) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.prefetch.L2.global.L2::cache_hint [%0], %1, %2;" ::"l"(source), "r"(bytes), "l"(policy)
+               : "memory");
+#endif
+}
+#if __CUDA_ARCH__ >= 900
+__device__ __forceinline__ void PrefetchBox(const void* map, int row, int step, uint64_t policy) {
+  asm volatile("cp.async.bulk.prefetch.tensor.3d.L2.global.tile.L2::cache_hint [%0, {%1, %2, %3}], %4;" ::"l"(map),
+               "r"(0), "r"(row), "r"(step), "l"(policy)
+               : "memory");
+}
+#endif
+
+// Where the copy engine puts a 16-byte piece that would stand at `address`: pieces of a 128-byte line change places by
+// the line's number.
+__device__ __forceinline__ uint32_t Swizzled(uint32_t address) { return address ^ (address >> 7 & 7) << 4; }
+
+// Writing for other blocks. A fence would wait for every copy that the multiprocessor has in flight, microseconds of
+// weights. So a value carries its own word that it is there: its lowest bit, a mark that changes with every layer.
+// Buffers are written whole once a layer, and not again before all readers have read; a reader that sees the mark of
+// its layer has the value. It takes the mark off, so that results do not depend on it.
+__device__ __forceinline__ void StoreMarked(float* pointer, float value, uint32_t mark) {
+  asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(pointer), "r"((__float_as_uint(value) & ~1u) | mark)
+               : "memory");
+}
+__device__ __forceinline__ float Unmarked(uint32_t word) { return __uint_as_float(word & ~1u); }
+__device__ __forceinline__ uint32_t LoadMarked(const float* pointer) {
+  uint32_t word;
+  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(word) : "l"(pointer) : "memory");
+  return word;
+}
+__device__ __forceinline__ uint4 LoadMarked4(const float* pointer) {
+  uint4 v;
+  asm volatile("ld.relaxed.gpu.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(pointer)
+               : "memory");
+  return v;
 }
 
 __device__ __forceinline__ void AddRelaxed(uint32_t* counter) {
   asm volatile("red.relaxed.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
-}
-
-__device__ __forceinline__ uint32_t FetchAddRelaxed(uint32_t* counter) {
-  uint32_t before;
-  asm volatile("atom.relaxed.gpu.global.add.u32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
-  return before;
 }
 
 __device__ __forceinline__ uint32_t AddAcquireRelease(uint32_t* counter) {
@@ -128,28 +178,26 @@ __device__ __forceinline__ uint32_t LoadRelaxed(const uint32_t* counter) {
   return value;
 }
 
-// 16 or 8 bytes of shared memory into the lanes where `on`; the other lanes keep what they have (zeros). Only the
-// lanes of the first two matrix columns matter, and leaving the others out makes the load one pass instead of four.
-__device__ __forceinline__ void LoadWhere(bool on, uint32_t address, uint4& value) {
-  asm volatile("{ .reg .pred p; setp.ne.u32 p, %5, 0; @p ld.shared.v4.u32 {%0, %1, %2, %3}, [%4]; }"
-               : "+r"(value.x), "+r"(value.y), "+r"(value.z), "+r"(value.w)
-               : "r"(address), "r"(static_cast<uint32_t>(on)));
-}
-__device__ __forceinline__ void LoadWhere(bool on, uint32_t address, uint2& value) {
-  asm volatile("{ .reg .pred p; setp.ne.u32 p, %3, 0; @p ld.shared.v2.u32 {%0, %1}, [%2]; }"
-               : "+r"(value.x), "+r"(value.y)
-               : "r"(address), "r"(static_cast<uint32_t>(on)));
+// Shared memory by its address. Ordinary loads, so that the compiler may move them, though not past a barrier.
+template <class T>
+__device__ __forceinline__ T LoadShared(uint32_t address) {
+  return *static_cast<const T*>(__cvta_shared_to_generic(address));
 }
 
-__device__ __forceinline__ uint4 LoadShared16(uint32_t address) {
-  uint4 v;
-  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(address));
-  return v;
+// The same in the lanes where `on`; zeros in the others. Only the lanes that carry a column of B matter, and leaving
+// the others out makes the load one pass instead of several.
+template <class T>
+__device__ __forceinline__ T LoadWhere(bool on, uint32_t address) {
+  T value{};
+  if (on) value = LoadShared<T>(address);
+  return value;
 }
-__device__ __forceinline__ uint32_t LoadShared4(uint32_t address) {
-  uint32_t v;
-  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address));
-  return v;
+
+// (word & mask) ^ flip in one instruction, which the compiler does not find for two constants.
+__device__ __forceinline__ uint32_t MaskAndFlip(uint32_t word, uint32_t mask, uint32_t flip) {
+  uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, 0x6A;" : "=r"(result) : "r"(word), "r"(mask), "r"(flip));
+  return result;
 }
 
 // d += A B, A 16 x 16 FP16 (rows g and g + 8 of lane 4 g + t), B 16 x 8 FP16, FP32 sums.

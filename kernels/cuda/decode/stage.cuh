@@ -1,29 +1,19 @@
 // Brings the input vector of a product into shared memory, normalized or quantized on the way. Every block does this
-// for itself: reading a vector from L2 costs less than one more barrier.
+// for itself: reading a vector from L2 costs less than one more wait for the others. One function serves all ops: code
+// that a layer runs once must stay in the instruction cache until the next.
 #pragma once
 
 #include "kernels/cuda/decode/sync.cuh"
 
 namespace uaqf::cuda {
 
-// Vectors of 4 that a thread holds at once where it need not hold all.
-inline constexpr int kBatch = 4096 / kDecodeThreads;
+// Vectors of four values that a thread works on at once.
+inline constexpr int kBatch = 2;
+inline constexpr int kBatchValues = kBatch * kComputeThreads * 4;
 
 __device__ __forceinline__ uint32_t Bits(__half2 pair) { return *reinterpret_cast<const uint32_t*>(&pair); }
 
-// The hidden state: the residual stream, or before the first layer the embedding of the token.
-__device__ __forceinline__ float4 LoadHidden(const Context& x, int layer, int op, int i) {
-  if (layer > 0 || op != kQkvOp) return __ldcg(reinterpret_cast<const float4*>(x.p.residual) + i);
-  if (i * 4 >= x.p.hidden) return {};
-  const uint8_t* row = x.p.embedding + x.token * x.p.embedding_row_bytes;
-  const uint2 pairs = __ldg(reinterpret_cast<const uint2*>(row) + i);
-  const float2 a = __half22float2(*reinterpret_cast<const __half2*>(&pairs.x));
-  const float2 b = __half22float2(*reinterpret_cast<const __half2*>(&pairs.y));
-  return {a.x, a.y, b.x, b.y};
-}
-
-// Four values as FP16 high and low halves, and the sums of their group of kSumCols columns.
-template <int kSumCols>
+// Four values as FP16 high and low halves.
 __device__ __forceinline__ void StoreFloat(const Context& x, int i, float4 v) {
   const float values[4] = {v.x, v.y, v.z, v.w};
   float high[4];
@@ -37,12 +27,38 @@ __device__ __forceinline__ void StoreFloat(const Context& x, int i, float4 v) {
   auto* out = reinterpret_cast<uint2*>(x.act);
   out[i] = {Bits(__floats2half2_rn(high[0], high[1])), Bits(__floats2half2_rn(high[2], high[3]))};
   out[x.p.low_offset / 8 + i] = {Bits(__floats2half2_rn(low[0], low[1])), Bits(__floats2half2_rn(low[2], low[3]))};
-  if constexpr (kSumCols > 0) {
-    float sum = (v.x + v.y) + (v.z + v.w);
+}
+
+// Four values as three signed bytes each, value = scale * (d0 + 256 d1 + 65536 d2), the scale a power of two that
+// the largest of the block's 128 values sets. Whole warp: it holds the block. Columns stand in the order of the
+// weights.
+__device__ __forceinline__ void StoreDigits(const Context& x, int i, float4 v) {
+  const auto size = [](float value) { return __float_as_uint(value) & 0x7FFFFFFFu; };
+  // Exponents are biased by 127; what is smaller than 2^-105 counts as that.
+  const uint32_t largest = max(max(size(v.x), size(v.y)), max(size(v.z), size(v.w)));
+  const uint32_t exponent = max(__reduce_max_sync(~0u, largest) >> 23, 22u);
+  const float up = __uint_as_float((275 - exponent) << 23);  // 2^21 over the largest's power of two
+  uint32_t words[4];
+  const float values[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll
-    for (int step = 1; step < kSumCols / 4; step *= 2) sum += __shfl_xor_sync(~0u, sum, step);
-    if (i % (kSumCols / 4) == 0) reinterpret_cast<float*>(x.act + x.p.sums_offset)[i / (kSumCols / 4)] = sum;
+  for (int c = 0; c < 4; ++c) {
+    // 1.5 * 2^23 leaves the integer in the lowest bits, rounded half to even.
+    const uint32_t shifted = __float_as_uint(fmaf(values[c], up, 12582912.0f));
+    words[c] = (shifted - 0x4B400000u + 0x8080u) ^ 0x8080u;
   }
+  const uint32_t even = __byte_perm(words[0], words[2], 0x5140);
+  const uint32_t odd = __byte_perm(words[1], words[3], 0x5140);
+  const uint32_t top =
+      __byte_perm(__byte_perm(words[0], words[2], 0x0062), __byte_perm(words[1], words[3], 0x0062), 0x5410);
+  auto* out = reinterpret_cast<uint32_t*>(x.act) + i;
+  const int plane = x.p.plane_bytes / 4;
+  out[0] = __byte_perm(even, odd, 0x5410);
+  out[plane] = __byte_perm(even, odd, 0x7632);
+  out[2 * plane] = top;
+  if (x.lane != 0) return;
+  // Infinities and NaN make all of the block's products NaN.
+  const float scale = exponent == 255 ? NAN : __uint_as_float((exponent - 21) << 23);
+  reinterpret_cast<float*>(x.act + x.p.scales_offset)[i / 32] = scale;
 }
 
 __device__ __forceinline__ int QuantizeOne(float value, float scale) {
@@ -59,7 +75,7 @@ __device__ __forceinline__ void StoreInt8(const Context& x, int i, float4 v, flo
     int sum = (q[0] + q[1]) + (q[2] + q[3]);
 #pragma unroll
     for (int step = 1; step < kSumCols / 4; step *= 2) sum += __shfl_xor_sync(~0u, sum, step);
-    if (i % (kSumCols / 4) == 0) reinterpret_cast<int*>(x.act + x.p.sums_offset)[i / (kSumCols / 4)] = sum;
+    if (i % (kSumCols / 4) == 0) reinterpret_cast<int*>(x.act + x.p.scales_offset)[i / (kSumCols / 4)] = sum;
   }
 }
 
@@ -67,94 +83,136 @@ __device__ __forceinline__ float AbsMax(float4 v, float maximum) {
   return fmaxf(fmaxf(maximum, fmaxf(fabsf(v.x), fabsf(v.y))), fmaxf(fabsf(v.z), fabsf(v.w)));
 }
 
-// Norm weights of this thread: loaded before the wait for the residual stream, which they do not depend on.
-struct NormWeights {
-  float4 v[kNormVectors];
+template <class W>
+__device__ __forceinline__ void Store(const Context& x, int i, float4 v, float scale) {
+  if constexpr (W::kInt8Vector) {
+    StoreInt8<W::kSumCols>(x, i, v, scale);
+  } else if constexpr (W::kRows) {
+    StoreFloat(x, i, v);
+  } else {
+    StoreDigits(x, i, v);
+  }
+}
 
-  __device__ __forceinline__ void Load(const float* weights, int cols) {
+// What a product reads, and what is done to it on the way.
+struct Input {
+  const float* source;  // published by other blocks
+  const float* norm;    // weights of an RMSNorm, or null
+  uint32_t mark;        // of the values
+  int count;
+  int padded;  // with zeros up to here
+};
+
+// Vectors of a thread, from its `first` on.
+struct Batch {
+  uint4 words[kBatch];
+
+  __device__ __forceinline__ void Ask(const Input& in, int first) {
 #pragma unroll
-    for (int j = 0; j < kNormVectors; ++j) {
-      const int i = threadIdx.x + j * kDecodeThreads;
-      v[j] = i * 4 < cols ? __ldg(reinterpret_cast<const float4*>(weights) + i) : float4{};
+    for (int j = 0; j < kBatch; ++j) {
+      const int i = first + j * kComputeThreads;
+      words[j] = {in.mark, in.mark, in.mark, in.mark};
+      if (i * 4 < in.count) words[j] = LoadMarked4(in.source + i * 4);
+    }
+  }
+
+  // Asks again until all have come.
+  __device__ __forceinline__ void Await(const Input& in, int first) {
+#pragma unroll 1
+    for (int polls = 0;; ++polls) {
+      uint32_t wrong = 0;
+#pragma unroll
+      for (int j = 0; j < kBatch; ++j) {
+        wrong |= (words[j].x ^ in.mark) | (words[j].y ^ in.mark) | (words[j].z ^ in.mark) | (words[j].w ^ in.mark);
+      }
+      if ((wrong & 1) == 0) return;
+      if (polls == kMaxPolls) __trap();
+      Ask(in, first);
+    }
+  }
+
+  __device__ __forceinline__ float4 Values(int j) const {
+    return {Unmarked(words[j].x), Unmarked(words[j].y), Unmarked(words[j].z), Unmarked(words[j].w)};
+  }
+};
+
+// A thread's vectors with the norm's weights on them.
+struct Vectors {
+  float4 v[kBatch];
+
+  // Adds the squares of what came, and takes the largest of what leaves.
+  __device__ __forceinline__ void Weigh(const Batch& batch, const Input& in, int first, float& squares,
+                                        float& maximum) {
+#pragma unroll
+    for (int j = 0; j < kBatch; ++j) {
+      const int i = first + j * kComputeThreads;
+      float4 weight = {1, 1, 1, 1};
+      if (in.norm != nullptr && i * 4 < in.count) weight = __ldg(reinterpret_cast<const float4*>(in.norm) + i);
+      v[j] = weight;
+    }
+#pragma unroll
+    for (int j = 0; j < kBatch; ++j) {
+      const float4 a = batch.Values(j);
+      squares += (a.x * a.x + a.y * a.y) + (a.z * a.z + a.w * a.w);
+      v[j] = {a.x * v[j].x, a.y * v[j].y, a.z * v[j].z, a.w * v[j].w};
+      maximum = AbsMax(v[j], maximum);
+    }
+  }
+
+  template <class W>
+  __device__ __forceinline__ void StoreAll(const Context& x, const Input& in, int first, float factor, float scale) {
+#pragma unroll
+    for (int j = 0; j < kBatch; ++j) {
+      const int at = first + j * kComputeThreads;
+      const float4 a = v[j];
+      if (at * 4 < in.padded) Store<W>(x, at, {a.x * factor, a.y * factor, a.z * factor, a.w * factor}, scale);
     }
   }
 };
 
-// RMSNorm of the hidden state. Returns the scale of the quantized vector, or 1.
-template <class W>
-__device__ __forceinline__ float StageNormed(const Context& x, int layer, int op, const NormWeights& weights,
-                                             int padded) {
-  float4 v[kNormVectors];
-  float squares = 0;
-#pragma unroll
-  for (int j = 0; j < kNormVectors; ++j) {
-    const int i = threadIdx.x + j * kDecodeThreads;
-    v[j] = i * 4 < padded ? LoadHidden(x, layer, op, i) : float4{};
-  }
-#pragma unroll
-  for (int j = 0; j < kNormVectors; ++j) {
-    squares += (v[j].x * v[j].x + v[j].y * v[j].y) + (v[j].z * v[j].z + v[j].w * v[j].w);
-  }
-  const float mean = BlockReduce<false>(x, squares, x.scratch) / static_cast<float>(x.p.hidden);
-  const float factor = 1.0f / sqrtf(mean + x.p.epsilon);
-  float maximum = 0;
-#pragma unroll
-  for (int j = 0; j < kNormVectors; ++j) {
-    const float4 w = weights.v[j];
-    v[j] = {v[j].x * factor * w.x, v[j].y * factor * w.y, v[j].z * factor * w.z, v[j].w * factor * w.w};
-    if constexpr (W::kInt8Vector) maximum = AbsMax(v[j], maximum);
-  }
-  float scale = 1;
-  if constexpr (W::kInt8Vector) scale = fmaxf(BlockReduce<true>(x, maximum, x.scratch + 32), 1e-5f) / 127.0f;
-#pragma unroll
-  for (int j = 0; j < kNormVectors; ++j) {
-    const int i = threadIdx.x + j * kDecodeThreads;
-    if (i * 4 >= padded) continue;
-    if constexpr (W::kInt8Vector) {
-      StoreInt8<W::kSumCols>(x, i, v[j], scale);
-    } else {
-      StoreFloat<W::kSumCols>(x, i, v[j]);
-    }
-  }
-  return scale;
+__device__ __forceinline__ float NormFactor(const Context& x, float squares) {
+  return rsqrtf(squares * x.p.inverse_hidden + x.p.epsilon);
 }
 
-// A vector that other blocks have left in `source`, [padded] with zeros at the end.
+// Returns what the products must be multiplied with: the scale of a vector quantized as one; for digits, which have
+// scales of their own, the factor of the norm, so that nothing waits for its sum. Ends with a ComputeSync.
 template <class W>
-__device__ __forceinline__ float StagePlain(const Context& x, const float* source, int padded) {
-  const auto* vectors = reinterpret_cast<const float4*>(source);
-  float4 v[kBatch];
+__device__ __forceinline__ float StageInput(const Context& x, const Input& in) {
+  constexpr bool kDigits = W::kPlanes == 3;
+  const int first = threadIdx.x;
+  float squares = 0;
+  float maximum = 0;
+  Batch batch;
+  Vectors vectors;
+  // Whole vectors that are needed twice and do not fit a batch are read twice; the first batch comes last.
+  int from = kDigits || (in.norm == nullptr && !W::kInt8Vector) ? 0 : (in.count - 1) / kBatchValues * kBatchValues;
+#pragma unroll 1
+  for (; from > 0; from -= kBatchValues) {
+    batch.Ask(in, first + from / 4);
+    batch.Await(in, first + from / 4);
+    vectors.Weigh(batch, in, first + from / 4, squares, maximum);
+  }
+  batch.Ask(in, first);
+  batch.Await(in, first);
+  vectors.Weigh(batch, in, first, squares, maximum);
+  float factor = 1;
   float scale = 1;
-  if constexpr (W::kInt8Vector) {
-    float maximum = 0;
-    for (int from = threadIdx.x; from < padded / 4; from += kBatch * kDecodeThreads) {
-#pragma unroll
-      for (int j = 0; j < kBatch; ++j) {
-        const int i = from + j * kDecodeThreads;
-        v[j] = i * 4 < padded ? __ldcg(vectors + i) : float4{};
-      }
-#pragma unroll
-      for (int j = 0; j < kBatch; ++j) maximum = AbsMax(v[j], maximum);
-    }
-    scale = fmaxf(BlockReduce<true>(x, maximum, x.scratch + 32), 1e-5f) / 127.0f;
+  if (!kDigits && in.norm != nullptr) factor = NormFactor(x, BlockReduce<false>(x, squares, x.scratch));
+  if (W::kInt8Vector) scale = fmaxf(BlockReduce<true>(x, maximum, x.scratch + 32) * factor, 1e-5f) / 127.0f;
+#pragma unroll 1
+  for (int at = first;;) {
+    const int next = at + kBatchValues / 4;
+    const bool more = (next - first) * 4 < in.padded;
+    if (more) batch.Ask(in, next);
+    vectors.StoreAll<W>(x, in, at, factor, scale);
+    if (!more) break;
+    batch.Await(in, next);
+    vectors.Weigh(batch, in, next, squares, maximum);
+    at = next;
   }
-  for (int from = threadIdx.x; from < padded / 4; from += kBatch * kDecodeThreads) {
-#pragma unroll
-    for (int j = 0; j < kBatch; ++j) {
-      const int i = from + j * kDecodeThreads;
-      v[j] = i * 4 < padded ? __ldcg(vectors + i) : float4{};
-    }
-#pragma unroll
-    for (int j = 0; j < kBatch; ++j) {
-      const int i = from + j * kDecodeThreads;
-      if (i * 4 >= padded) continue;
-      if constexpr (W::kInt8Vector) {
-        StoreInt8<W::kSumCols>(x, i, v[j], scale);
-      } else {
-        StoreFloat<W::kSumCols>(x, i, v[j]);
-      }
-    }
-  }
+  if (kDigits) BlockSumLater(x, squares);
+  ComputeSync();
+  if (kDigits && in.norm != nullptr) scale = NormFactor(x, BlockSumNow(x));
   return scale;
 }
 

@@ -1,12 +1,15 @@
-// Sums over a block and barriers over the grid, in a fixed order so that results repeat bit by bit.
+// Sums over a block, in a fixed order so that results repeat bit by bit, and waiting for other blocks.
 #pragma once
 
 #include "kernels/cuda/decode/feed.cuh"
 
 namespace uaqf::cuda {
 
-// Polls before a barrier gives up: seconds. A hang then is an error that the host sees.
+// Polls before a wait for other blocks gives up: seconds. A hang then is an error that the host sees.
 inline constexpr int kMaxPolls = 1 << 23;
+
+// Of the computing warps; the copying warp never waits for them here.
+__device__ __forceinline__ void ComputeSync() { asm volatile("bar.sync 1, %0;" ::"n"(kComputeThreads) : "memory"); }
 
 template <bool kMaximum>
 __device__ __forceinline__ float BlockReduce(const Context& x, float value, float* scratch) {
@@ -16,48 +19,76 @@ __device__ __forceinline__ float BlockReduce(const Context& x, float value, floa
     value = kMaximum ? fmaxf(value, other) : value + other;
   }
   if (x.lane == 0) scratch[x.warp] = value;
-  __syncthreads();
+  ComputeSync();
   float result = scratch[0];
 #pragma unroll
   for (int w = 1; w < kWarps; ++w) result = kMaximum ? fmaxf(result, scratch[w]) : result + scratch[w];
   return result;
 }
 
-__device__ __forceinline__ void Trace(const Context& x, int layer, int op, int event) {
+// A sum over the block in two steps, with a ComputeSync of the caller's between them.
+__device__ __forceinline__ void BlockSumLater(const Context& x, float value) {
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(~0u, value, step);
+  if (x.lane == 0) x.scratch[x.warp] = value;
+}
+__device__ __forceinline__ float BlockSumNow(const Context& x) {
+  float result = x.scratch[0];
+#pragma unroll
+  for (int w = 1; w < kWarps; ++w) result += x.scratch[w];
+  return result;
+}
+
+__device__ __forceinline__ void Trace(const Context& x, const Cursor& c, int event) {
   if (x.p.trace == nullptr || threadIdx.x != 0) return;
-  x.p.trace[((layer * 5 + op) * x.p.grid + x.cta) * 4 + event] = clock64();
+  const int place = c.op == kHeadOp ? x.p.layers * 5 : c.layer * 5 + c.op;
+  x.p.trace[(place * x.p.grid + x.cta) * 4 + event] = clock64();
 }
 
-// One thread says, for all of its block, that what the block has published (and settled) may be read, through L2 only.
-__device__ __forceinline__ void GridArrive(const Context& x) {
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    AddRelaxed(&x.p.state->arrivals);
-  }
-}
-
-// Returns when `target` arrivals have been counted. The difference is signed, so that the counter may wrap.
-__device__ __forceinline__ void GridWait(const Context& x, uint32_t target) {
+// Returns when nearly `target` blocks have said that they have published: only then is asking for values worth the
+// traffic. Whether a value has come, its mark tells. The difference is signed, so that the counter may wrap.
+__device__ __forceinline__ void AwaitMost(const Context& x, uint32_t target) {
   if (threadIdx.x == 0) {
     int polls = 0;
-    while (static_cast<int32_t>(LoadRelaxed(&x.p.state->arrivals) - target) < 0) {
+    while (static_cast<int32_t>(LoadRelaxed(&x.p.state->arrivals) - target) < -x.p.early) {
       if (++polls == kMaxPolls) __trap();
     }
   }
-  __syncthreads();
+  ComputeSync();
 }
 
-// True in all threads of the block that is the last of `blocks` to come here: it may read, through L2, what the others
-// have published, or with kFenced all they wrote. The counter is then zero again.
-template <bool kFenced>
+// A value that another block publishes, and eight.
+__device__ __forceinline__ float Await(const float* pointer, uint32_t mark) {
+  uint32_t word = LoadMarked(pointer);
+  for (int polls = 0; ((word ^ mark) & 1) != 0; ++polls) {
+    if (polls == kMaxPolls) __trap();
+    word = LoadMarked(pointer);
+  }
+  return Unmarked(word);
+}
+__device__ __forceinline__ void AwaitEight(const float* pointer, uint32_t mark, float4 (&out)[2]) {
+  for (int polls = 0;; ++polls) {
+    const uint4 a = LoadMarked4(pointer);
+    const uint4 b = LoadMarked4(pointer + 4);
+    out[0] = {Unmarked(a.x), Unmarked(a.y), Unmarked(a.z), Unmarked(a.w)};
+    out[1] = {Unmarked(b.x), Unmarked(b.y), Unmarked(b.z), Unmarked(b.w)};
+    const uint32_t wrong = (a.x ^ mark) | (a.y ^ mark) | (a.z ^ mark) | (a.w ^ mark) | (b.x ^ mark) | (b.y ^ mark) |
+                           (b.z ^ mark) | (b.w ^ mark);
+    if ((wrong & 1) == 0) return;
+    if (polls == kMaxPolls) __trap();
+  }
+}
+
+// True in all threads of the block that is the last of `blocks` to come here: it may read what the others wrote. The
+// counter is then zero again.
 __device__ __forceinline__ bool LastToArrive(uint32_t* counter, uint32_t blocks, uint32_t* flag) {
-  __syncthreads();
+  ComputeSync();
   if (threadIdx.x == 0) {
-    const bool last = (kFenced ? AddAcquireRelease(counter) : FetchAddRelaxed(counter)) == blocks - 1;
+    const bool last = AddAcquireRelease(counter) == blocks - 1;
     if (last) atomicExch(counter, 0u);
     *flag = last;
   }
-  __syncthreads();
+  ComputeSync();
   return *flag != 0;
 }
 

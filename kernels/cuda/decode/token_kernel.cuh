@@ -1,5 +1,8 @@
-// One decode step in one kernel: a block on every multiprocessor, five grid barriers a layer. See feed.cuh for why
-// memory does not wait at them.
+// One decode step in one kernel: a block on every multiprocessor. Blocks tell one another values through L2 (see
+// StoreMarked); feed.cuh says why memory does not wait while they wait for one another.
+//
+// No buffer is written again before all its readers have read: a block reads a vector only for an op of which it has a
+// tile, the next op needs the values of all tiles, and so on around to the next layer's writer of that buffer.
 #pragma once
 
 #include "kernels/cuda/decode/attend.cuh"
@@ -8,104 +11,118 @@
 
 namespace uaqf::cuda {
 
-// Bytes of shared memory after the ring and the staged vector.
-__host__ __device__ inline int PartBytes() { return kMaxTiles * kSlices * kTileRows * 4; }
-__host__ __device__ inline int TableBytes(int layers) { return layers * static_cast<int>(sizeof(LayerTable)); }
-__host__ __device__ inline int SharedBytes(const TokenParams& p) {
-  return p.slots * p.slot_bytes * kWarps + p.act_bytes + PartBytes() + TableBytes(p.layers) + 64 * 4 +
-         (p.head_dim * 4 + 15) / 16 * 16 + p.slots * kWarps * 8;
+// One tile: this warp's part of every chunk, into its place among the sums.
+template <class W>
+__device__ __forceinline__ void MultiplyTile(const Context& x, Ring& ring, int blocks, int local,
+                                             const Activations& vector) {
+  typename W::Sums sums;
+#pragma unroll 1
+  for (int block = 0; block < blocks; block += W::kBlocksPerChunk) {
+    const uint32_t slot = ring.Take(x);
+    AccumulateShare<W>(slot, min(W::kBlocksPerChunk, blocks - block), block, x.warp, vector, x.lane, sums);
+    ring.Release(x);
+  }
+  sums.Finish();
+  if ((x.lane & 3) != 0) return;
+  auto* part = reinterpret_cast<typename W::Sums::Word*>(x.part);
+  const int row = W::RowOf(x.lane >> 2);
+  part[PartAt(local, x.warp, row)] = sums.low;
+  part[PartAt(local, x.warp, row + 8)] = sums.high;
 }
 
 // A matrix product: all tiles of this block. The vector has been staged.
 template <class W>
-__device__ __forceinline__ void Multiply(const Context& x, Ring& ring, Cursor& c, RowPair pair, float scale,
-                                         unsigned long long& best, const auto& release) {
+__device__ __forceinline__ void Multiply(const Context& x, Ring& ring, const Cursor& c, RowPair pair, float scale,
+                                         unsigned long long& best) {
   const OpShape& s = x.p.op[MatrixOf(c.op)];
-  const Activations vector = {
-      SharedAddress(x.act) +
-          (W::kInt8Vector ? (x.lane & 3) * 8 : (x.lane & 3) * 16 + (x.lane & 4 ? x.p.low_offset : 0)),
-      SharedAddress(x.act) + x.p.sums_offset, x.lane < (W::kInt8Vector ? 4 : 8)};
-  typename W::Vector b[4] = {};
-  const int team = x.warp / kSlices;
-  int first = c.tile - team * x.p.grid;  // of the block's tiles whose sums are in x.part
-  int local = 0;                         // among them
-#pragma unroll 1
-  for (int tile = first; tile < s.tiles; tile += x.p.grid) {
-    if (local % kGroups == team) {
-      typename W::Sums sums;
-#pragma unroll 1
-      for (int block = c.begin; block < c.end; block += W::kBlocksPerChunk) {
-        const uint32_t slot = ring.Take(x);
-        AccumulateBlocks<W>(slot, c.end - block, block, vector, x.lane, b, sums);
-        release();
-      }
-      if ((x.lane & 3) == 0) {
-        auto* out = reinterpret_cast<typename W::Sums::Word*>(x.part) +
-                    (local * kSlices + x.warp % kSlices) * kTileRows + (x.lane >> 2);
-        out[0] = sums.low;
-        out[8] = sums.high;
-      }
+  const Activations vector(x.p, SharedAddress(x.act), x.lane, W::kPlanes);
+  for (int first = c.tile; first < s.tiles; first += kMaxTiles * x.p.grid) {
+    if (first != c.tile) {
+      ComputeSync();  // the sums of the tiles before have been read
+      pair = FindPair(x, c, first);
+      LoadResidual(x, c, pair);
     }
-    if (++local < kMaxTiles && tile + x.p.grid < s.tiles) continue;
-    __syncthreads();
+    int local = 0;
+#pragma unroll 1
+    for (int tile = first; tile < s.tiles && local < kMaxTiles; tile += x.p.grid) {
+      MultiplyTile<W>(x, ring, s.blocks, local++, vector);
+    }
+    ComputeSync();
     Emit<W>(x, c, pair, scale, best);
-    first = tile + x.p.grid;
-    if (first >= s.tiles) break;
-    __syncthreads();
-    local = 0;
-    pair = FindPair(x, c, first);
-    LoadResidual(x, c, pair);
   }
 }
 
-// Moves the reading cursor to an op and does what does not depend on other blocks; then waits for them.
+// What the op at `c` multiplies.
 template <class W>
-__device__ __forceinline__ RowPair Enter(const Context& x, Cursor& c, int layer, int op, const float* norm,
-                                         NormWeights& weights, uint32_t target, bool wait) {
-  Trace(x, op == kHeadOp ? layer + 1 : layer, op == kHeadOp ? 0 : op, 0);
-  c.layer = layer;
-  c.op = op;
-  Open<W>(x, c);
-  RowPair pair = FindPair(x, c, c.tile - x.warp / kSlices * x.p.grid);
-  if (norm != nullptr) weights.Load(norm, x.p.hidden);
-  if (wait) GridWait(x, target);
-  Trace(x, op == kHeadOp ? layer + 1 : layer, op == kHeadOp ? 0 : op, 1);
-  LoadResidual(x, c, pair);
-  return pair;
+__device__ __forceinline__ Input InputOf(const Context& x, const Cursor& c) {
+  const TokenParams& p = x.p;
+  const OpShape& s = p.op[MatrixOf(c.op)];
+  Input in = {p.residual, nullptr, MarkOf(x, c.layer), s.cols, s.blocks * W::kStepCols};
+  if (c.op == kQkvOp) {
+    in.norm = x.table[c.layer].norms[0];
+    in.mark ^= 1;  // of the layer before
+    if (c.layer == 0) {
+      in.source = p.embedded;
+      in.mark = x.token_mark;
+    }
+  } else if (c.op == kOutOp) {
+    in.source = p.attended;
+  } else if (c.op == kGateUpOp) {
+    in.source = p.middle;
+    in.norm = x.table[c.layer].norms[1];
+  } else if (c.op == kDownOp) {
+    in.source = p.gated;
+  } else {
+    in.norm = p.final_norm;
+  }
+  return in;
 }
 
-// The layers. `target`: the arrivals that the next wait wants.
+// Moves the reading cursor to an op and stages its input, once most blocks have published theirs. Returns the factor of
+// the products. Does nothing more if the block has no tile of the op.
+template <class W>
+__device__ __forceinline__ float Enter(const Context& x, Cursor& c, int layer, int op, uint32_t target, bool wait,
+                                       RowPair& pair) {
+  c.layer = layer;
+  c.op = op;
+  Trace(x, c, 0);
+  if (!Open(x, c)) return 1;
+  const Input in = InputOf<W>(x, c);
+  pair = FindPair(x, c, c.tile);
+  if (wait) AwaitMost(x, target);
+  Trace(x, c, 1);
+  LoadResidual(x, c, pair);
+  const float scale = StageInput<W>(x, in);
+  Trace(x, c, 2);
+  return scale;
+}
+
+// The layers. `target`: the arrivals when all blocks have published what the next op reads.
 template <class W>
 __device__ __forceinline__ void RunLayers(const Context& x, Ring& ring, Cursor& c, uint32_t& target) {
   const TokenParams& p = x.p;
   unsigned long long none = 0;
-  const auto release = [&] { ring.Release<W>(x); };
-  NormWeights weights;
 #pragma unroll 1
   for (int layer = 0; layer < p.layers; ++layer) {
 #pragma unroll 1
     for (int op = kQkvOp; op <= kDownOp; ++op) {
       if (op == kAttendOp) {
-        Trace(x, layer, op, 0);
+        // Asks for its few inputs one by one.
         c.op = op;
-        Open<W>(x, c);
-        GridWait(x, target);
-        Trace(x, layer, op, 1);
-        Attend<W>(x, ring, c);
-        Trace(x, layer, op, 2);
+        Trace(x, c, 0);
+        Trace(x, c, 1);
+        Open(x, c);
+        Attend(x, ring, c);
+        Trace(x, c, 2);
       } else {
-        const bool normed = op == kQkvOp || op == kGateUpOp;
-        const float* norm = normed ? x.table[layer].norms[op == kGateUpOp] : nullptr;
-        const RowPair pair = Enter<W>(x, c, layer, op, norm, weights, target, layer > 0 || op != kQkvOp);
-        const int padded = p.op[MatrixOf(op)].blocks * W::kStepCols;
-        const float scale = normed ? StageNormed<W>(x, layer, op, weights, padded)
-                                   : StagePlain<W>(x, op == kOutOp ? p.attended : p.gated, padded);
-        __syncthreads();
-        Trace(x, layer, op, 2);
-        Multiply<W>(x, ring, c, pair, scale, none, release);
+        RowPair pair;
+        const float scale = Enter<W>(x, c, layer, op, target, layer > 0 || op != kQkvOp, pair);
+        Multiply<W>(x, ring, c, pair, scale, none);
       }
-      Trace(x, layer, op, 3);
-      GridArrive(x);
+      Trace(x, c, 3);
+      ComputeSync();
+      if (op == kQkvOp) continue;
+      if (threadIdx.x == 0) AddRelaxed(&p.state->arrivals);
       target += p.grid;
     }
   }
@@ -120,14 +137,14 @@ __device__ __forceinline__ void Finish(const Context& x, unsigned long long best
     best = other > best ? other : best;
   }
   auto* scratch = reinterpret_cast<unsigned long long*>(x.scratch);
-  __syncthreads();
+  ComputeSync();
   if (x.lane == 0) scratch[x.warp] = best;
-  __syncthreads();
+  ComputeSync();
   if (threadIdx.x == 0) {
     for (int w = 1; w < kWarps; ++w) best = scratch[w] > best ? scratch[w] : best;
     p.best[x.cta] = best;
   }
-  if (!LastToArrive<true>(&p.state->head_done, p.grid, reinterpret_cast<uint32_t*>(x.scratch) + 60)) return;
+  if (!LastToArrive(&p.state->head_done, p.grid, reinterpret_cast<uint32_t*>(x.scratch) + 60)) return;
   if (x.warp != 0) return;
   best = 0;
   for (int i = x.lane; i < p.grid; i += 32) {
@@ -144,16 +161,17 @@ __device__ __forceinline__ void Finish(const Context& x, unsigned long long best
   p.state->token = next;
   p.state->position = x.position + 1;
   p.state->epoch = arrivals;
+  ++p.state->steps;
   p.history[x.position + 1] = next;
 }
 
 // Lays out shared memory and fills what all warps share.
 __device__ __forceinline__ Context Prepare(const TokenParams& p, unsigned char* shared) {
-  unsigned char* at = shared + p.slots * p.slot_bytes * kWarps;
+  unsigned char* at = shared + p.slots * p.slot_bytes;
   unsigned char* act = at;
   at += p.act_bytes;
   auto* part = reinterpret_cast<uint32_t*>(at);
-  at += PartBytes();
+  at += kPartBytes;
   auto* table = reinterpret_cast<LayerTable*>(at);
   at += TableBytes(p.layers);
   auto* scratch = reinterpret_cast<float*>(at);
@@ -164,21 +182,51 @@ __device__ __forceinline__ Context Prepare(const TokenParams& p, unsigned char* 
   const int lane = threadIdx.x % 32;
   const LaneSplit split(p.head_dim, lane);
   Context x{p, table, act, part, rope, scratch};
-  x.ring = SharedAddress(shared) + warp * p.slots * p.slot_bytes;
-  x.barriers = SharedAddress(at) + warp * p.slots * 8;
+  x.slots = SharedAddress(shared);
+  x.full = SharedAddress(at);
+  x.empty = x.full + p.slots * 8;
   x.policy = EvictFirstPolicy();
   x.cta = blockIdx.x;
   x.warp = warp;
   x.lane = lane;
   x.position = p.state->position;
   x.token = p.state->token;
-  x.unit_positions = split.positions * kScores;
-  x.first_unit = WindowStart(x) / x.unit_positions;
-  x.unit_end = (x.position + x.unit_positions - 1) / x.unit_positions;
+  x.first_mark = p.state->steps * p.layers + 1;
+  x.token_mark = (p.state->steps + 1) & 1;
+  x.unit_positions = split.positions * kScores * kWarps;
+  x.past_begin = p.window > 0 && x.position >= p.window ? x.position - p.window + 1 : 0;
+  x.split_positions = (x.position - x.past_begin + p.splits - 1) / p.splits;
   for (int i = threadIdx.x; i < TableBytes(p.layers) / 16; i += kDecodeThreads) {
     reinterpret_cast<uint4*>(table)[i] = reinterpret_cast<const uint4*>(p.table)[i];
   }
   return x;
+}
+
+// Publishes this block's part of the token's row of the embedding.
+__device__ __forceinline__ void Embed(const Context& x) {
+  const TokenParams& p = x.p;
+  const auto* row = reinterpret_cast<const __half*>(p.embedding + x.token * p.embedding_row_bytes);
+  for (int i = x.cta * kComputeThreads + threadIdx.x; i < p.hidden; i += p.grid * kComputeThreads) {
+    StoreMarked(p.embedded + i, __half2float(row[i]), x.token_mark);
+  }
+}
+
+// The computing warps.
+template <class W>
+__device__ __forceinline__ void Consume(const Context& x) {
+  const TokenParams& p = x.p;
+  Embed(x);
+  uint32_t target = p.state->epoch;
+  Ring ring;
+  Cursor c;
+  RunLayers<W>(x, ring, c, target);
+
+  unsigned long long best = 0;
+  RowPair pair;
+  Enter<Fp16Rows>(x, c, p.layers - 1, kHeadOp, target, true, pair);
+  Multiply<Fp16Rows>(x, ring, c, pair, 1.0f, best);
+  Trace(x, c, 3);
+  Finish(x, best, target);
 }
 
 template <class W>
@@ -194,31 +242,25 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) TokenKernel(const __grid_co
     x.rope[i] =
         i < half ? p.rope_cos[int64_t{x.position} * half + i] : p.rope_sin[int64_t{x.position} * half + i - half];
   }
-  if (x.lane == 0) {
-    for (int i = 0; i < p.slots; ++i) BarrierInit(x.barriers + i * 8);
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < p.slots; ++i) {
+      BarrierInit(x.full + i * 8, 1);
+      BarrierInit(x.empty + i * 8, kWarps);
+    }
     FenceForCopies();
   }
   __syncthreads();
-  uint32_t target = p.state->epoch;
-  Ring ring;
-  ring.Fill<W>(x);
-  Cursor c;
-  RunLayers<W>(x, ring, c, target);
-
-  NormWeights weights;
-  unsigned long long best = 0;
-  const RowPair pair = Enter<Fp16Rows>(x, c, p.layers - 1, kHeadOp, p.final_norm, weights, target, true);
-  StageNormed<Fp16Rows>(x, p.layers, kHeadOp, weights, p.op[kHeadMatrix].blocks * kRowChunkCols);
-  __syncthreads();
-  Trace(x, p.layers, 0, 2);
-  Multiply<Fp16Rows>(x, ring, c, pair, 1.0f, best, [&] { ring.Release<W>(x); });
-  Trace(x, p.layers, 0, 3);
-  Finish(x, best, target);
+  if (x.warp == kWarps) {
+    Produce<W>(x);
+  } else {
+    Consume<W>(x);
+  }
 }
 
 template <class W>
 TokenLauncher MakeLauncher() {
-  return {reinterpret_cast<const void*>(&TokenKernel<W>), W::kBlockBytes * W::kBlocksPerChunk, W::kStepCols};
+  return {reinterpret_cast<const void*>(&TokenKernel<W>), W::kRows ? kChunkBytes : W::kBlockBytes * W::kBlocksPerChunk,
+          W::kStepCols, W::kPlanes};
 }
 
 }  // namespace uaqf::cuda
