@@ -1,0 +1,36 @@
+// Products of integer weights with the activations of many tokens, on the tensor cores of sm_90: weights go from their
+// packed order to registers, nothing is unpacked in memory. INT8 codes multiply INT8 activations exactly; beside FP16
+// activations codes become FP16 in registers (exact; a group's scale is multiplied in and rounded once to FP16, as
+// DeviceMatrix::Unpack does), with FP32 sums. Sums have a fixed order: the same input gives the same bits.
+#pragma once
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/device_matrix.h"
+#include "kernels/cuda/prefill/staged.h"
+#include "kernels/cuda/status.h"
+
+namespace uaqf::cuda {
+
+// Activations in the order of prefill/staged.h; borrowed device memory, 16-byte aligned.
+struct StagedRows {
+  const void* data = nullptr;     // StagedBytes() of it
+  const float* scales = nullptr;  // [tokens] of INT8 activations; null: they are FP16
+};
+
+constexpr int64_t StagedBytes(int tokens, int width, bool int8) {
+  return int64_t{PaddedTokens(tokens)} * PaddedWidth(width) * (int8 ? 1 : 2);
+}
+
+// Whether the current device multiplies this way (compute capability 9.0).
+Status HasStagedProducts(bool* has);
+
+// out[t, r] = (sum over c of weights[r, c] * in[t, c]) times the scales, rounded to FP16; [tokens, rows], logical row
+// order. The matrix is INT8 or INT4 and its rows (kGated: half of them) a multiple of 8; a matrix with group scales
+// takes FP16 activations only. Asynchronous; may be captured.
+Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int tokens, __half* out, cudaStream_t stream);
+
+}  // namespace uaqf::cuda
