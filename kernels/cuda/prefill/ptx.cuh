@@ -59,9 +59,17 @@ __device__ __forceinline__ void ArriveAt(uint32_t barrier, uint32_t rank) {
       : "memory");
 }
 
-// Global to shared memory of every block in `mask`, at the same address in each; counts at the barrier of each.
+// Global to shared memory of this block, counted at the barrier.
+__device__ __forceinline__ void Copy(uint32_t target, const void* source, uint32_t bytes, uint32_t barrier) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(target),
+               "l"(source), "r"(bytes), "r"(barrier)
+               : "memory");
+}
+
+// The same to every block in `mask`, at the same addresses in each.
 __device__ __forceinline__ void CopyTo(uint32_t target, const void* source, uint32_t bytes, uint32_t barrier,
                                        uint16_t mask) {
+  if ((mask & (mask - 1)) == 0) return Copy(target, source, bytes, barrier);
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], "
       "%4;" ::"r"(target),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cuda/prefill_product.h"
 #include "worker/engine/cuda/errors.h"
 #include "worker/engine/cuda/torch_ops.h"
 #include "worker/engine/cuda/unpack.h"
@@ -43,8 +44,21 @@ absl::StatusOr<std::unique_ptr<Prefill>> Prefill::Create(const model::ModelConfi
                                                          const CudaWeights& weights, const CudaTables& tables,
                                                          cudaStream_t stream) {
   std::unique_ptr<Prefill> prefill(new Prefill(config, int8_activations, weights, tables, stream));
+  bool has = false;
+  UAQF_RETURN_IF_ERROR(ToStatus(cuda::HasStagedProducts(&has), "prefill"));
+  prefill->staged_ = has && prefill->CanStage();
   UAQF_RETURN_IF_ERROR(prefill->Allocate());
   return prefill;
+}
+
+bool Prefill::CanStage() const {
+  const CudaLayer& layer = weights_.layers[0];
+  for (const CudaLinear* linear : {&layer.qkv, &layer.out, &layer.gate_up, &layer.down}) {
+    const cuda::MatrixSpec& spec = linear->matrix.spec();
+    const int unit = spec.map.order == cuda::RowOrder::kGated ? 16 : 8;
+    if (spec.format == cuda::Format::kFp16 || spec.map.rows % unit != 0) return false;
+  }
+  return true;
 }
 
 absl::Status Prefill::Allocate() {
@@ -61,20 +75,23 @@ absl::Status Prefill::Allocate() {
     tile_rows = std::max(tile_rows, rows);
     if (int8_ || m.spec().format != cuda::Format::kFp16) tile = std::max(tile, rows * m.cols() * element);
   }
+  if (staged_) tile = tile_rows = 0;
   const int64_t int8_tokens = std::max(tokens_, kLeastInt8Tokens);
+  const int64_t staged_bytes =
+      staged_ ? cuda::StagedBytes(static_cast<int>(tokens_), static_cast<int>(most), int8_) : 0;
   const struct {
     DeviceBuffer& buffer;
     int64_t bytes;
   } wanted[] = {
       {ids_, tokens_ * 4},
       {residual_, tokens_ * config_.hidden * 4},
-      {narrow_, tokens_ * most * 2},
+      {narrow_, std::max(tokens_ * most * 2, int8_ ? 0 : staged_bytes)},
       {wide_, tokens_ * std::max({q + 2 * kv, 2 * config_.ff, config_.hidden}) * 2},
       {q_, tokens_ * q * 2},
       {tile_, std::max<int64_t>(tile, 16)},
-      {codes_, int8_ ? int8_tokens * most : 16},
+      {codes_, int8_ ? std::max(int8_tokens * most, staged_bytes) : 16},
       {token_scales_, int8_ ? int8_tokens * 4 : 16},
-      {sums_, int8_ ? int8_tokens * tile_rows * 4 : 16},
+      {sums_, std::max<int64_t>(int8_ ? int8_tokens * tile_rows * 4 : 0, 16)},
   };
   for (const auto& [buffer, bytes] : wanted) {
     UAQF_RETURN_IF_ERROR(ToStatus(buffer.Allocate(bytes), "workspace of the prefill"));
@@ -93,6 +110,10 @@ int64_t Prefill::bytes() const {
 }
 
 cuda::Status Prefill::Multiply(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out) {
+  if (staged_) {
+    const cuda::StagedRows rows = {int8_ ? codes_.as<void>() : in, int8_ ? token_scales_.as<float>() : nullptr};
+    return cuda::MultiplyStaged(matrix.view(), rows, static_cast<int>(tokens), out, stream_);
+  }
   if (int8_) return MultiplyCodes(matrix, tokens, out);
   if (matrix.spec().format != cuda::Format::kFp16) return MultiplyTiles(matrix, tokens, in, out);
   torch_ops::Multiply({in, reinterpret_cast<const __half*>(matrix.view().data), matrix.view().row_bytes / 2, tokens,
@@ -140,13 +161,15 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
   __half* keys = tables_.cache + index * 2 * half_cache;
   const device::HeadShape heads = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads),
                                    static_cast<int>(config_.head_dim), static_cast<int>(tables_.capacity)};
-  const device::Int8Rows int8 = {codes_.as<int8_t>(), token_scales_.as<float>()};
+  const int padded = staged_ ? cuda::PaddedTokens(tokens) : 0;
+  const device::Int8Rows int8 = {codes_.as<int8_t>(), token_scales_.as<float>(), padded};
+  const device::Fp16Rows fp16 = {narrow_.as<__half>(), padded};
   auto* residual = residual_.as<float>();
   auto* narrow = narrow_.as<__half>();
   auto* wide = wide_.as<__half>();
   const auto norm = [&](const DeviceBuffer& weight) {
     return int8_ ? device::NormInt8(residual, weight.as<float>(), tokens, hidden, epsilon, int8, stream_)
-                 : device::NormFp16(residual, weight.as<float>(), tokens, hidden, epsilon, narrow, stream_);
+                 : device::NormFp16(residual, weight.as<float>(), tokens, hidden, epsilon, fp16, stream_);
   };
   const auto layer = [&]() -> cuda::Status {
     UAQF_CUDA_CHECK(norm(w.attention_norm));
@@ -160,13 +183,15 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
                            config_.kv_heads, config_.head_dim, tables_.capacity, config_.sliding_window, scale});
     if (int8_) {
       UAQF_CUDA_CHECK(device::QuantizeRows(attended.data, tokens, static_cast<int>(query), int8, stream_));
+    } else if (staged_) {
+      UAQF_CUDA_CHECK(device::CopyRows(attended.data, tokens, static_cast<int>(query), fp16, stream_));
     }
-    UAQF_CUDA_CHECK(Multiply(w.out.matrix, count, attended.data, wide));
+    UAQF_CUDA_CHECK(Multiply(w.out.matrix, count, staged_ ? narrow : attended.data, wide));
     UAQF_CUDA_CHECK(device::AddTo(residual, wide, w.out.bias_or_null(), tokens, hidden, stream_));
     UAQF_CUDA_CHECK(norm(w.mlp_norm));
     UAQF_CUDA_CHECK(Multiply(w.gate_up.matrix, count, narrow, wide));
     UAQF_CUDA_CHECK(int8_ ? device::GatedInt8(wide, w.gate_up.bias_or_null(), tokens, ff, int8, stream_)
-                          : device::GatedFp16(wide, w.gate_up.bias_or_null(), tokens, ff, narrow, stream_));
+                          : device::GatedFp16(wide, w.gate_up.bias_or_null(), tokens, ff, fp16, stream_));
     UAQF_CUDA_CHECK(Multiply(w.down.matrix, count, narrow, wide));
     return device::AddTo(residual, wide, w.down.bias_or_null(), tokens, hidden, stream_);
   };
@@ -189,7 +214,7 @@ absl::Status Prefill::Forward(std::span<const int32_t> ids, int64_t position) {
 absl::Status Prefill::Logits(int64_t index, float* logits) {
   UAQF_RETURN_IF_ERROR(ToStatus(device::NormFp16(residual_.as<float>() + index * config_.hidden,
                                                  weights_.final_norm.as<float>(), 1, static_cast<int>(config_.hidden),
-                                                 static_cast<float>(config_.rms_eps), narrow_.as<__half>(), stream_),
+                                                 static_cast<float>(config_.rms_eps), {narrow_.as<__half>()}, stream_),
                                 "prefill"));
   const cuda::MatrixView& head = weights_.lm_head.view();
   torch_ops::MultiplyToFloat({narrow_.as<__half>(), reinterpret_cast<const __half*>(head.data), head.row_bytes / 2, 1,
@@ -211,7 +236,7 @@ absl::Status Prefill::Score(std::span<const int32_t> targets, std::vector<double
                                 "score"));
   UAQF_RETURN_IF_ERROR(ToStatus(device::NormFp16(residual_.as<float>(), weights_.final_norm.as<float>(),
                                                  static_cast<int>(count), static_cast<int>(config_.hidden),
-                                                 static_cast<float>(config_.rms_eps), narrow_.as<__half>(), stream_),
+                                                 static_cast<float>(config_.rms_eps), {narrow_.as<__half>()}, stream_),
                                 "score"));
   const cuda::MatrixView& head = weights_.lm_head.view();
   for (int64_t begin = 0; begin < count; begin += kScoreTokens) {

@@ -1,5 +1,6 @@
 #include <cfloat>
 
+#include "kernels/cuda/prefill/staged.h"
 #include "worker/engine/cuda/prefill_kernels.h"
 #include "worker/engine/cuda/reduce.cuh"
 
@@ -41,6 +42,43 @@ __device__ __forceinline__ char4 Codes(float4 v, float scale) {
   return make_char4(Code(v.x, scale), Code(v.y, scale), Code(v.z, scale), Code(v.w, scale));
 }
 
+// Columns 4 i .. 4 i + 3 of a token whose rows have `quads` such.
+__device__ __forceinline__ void Put(const Int8Rows& out, int64_t token, int quads, int i, float4 v, float scale) {
+  const char4 codes = Codes(v, scale);
+  if (out.padded_tokens == 0) {
+    reinterpret_cast<char4*>(out.codes)[token * quads + i] = codes;
+    return;
+  }
+  const int64_t at = cuda::StagedInt8(out.padded_tokens, static_cast<int>(token), i / 2 * 8, i % 2);
+  *reinterpret_cast<char4*>(out.codes + at) = make_char4(codes.x, codes.z, codes.y, codes.w);
+}
+
+__device__ __forceinline__ void Put(const Fp16Rows& out, int64_t token, int quads, int i, float4 v) {
+  const uint2 bits = Pack(v);
+  if (out.padded_tokens == 0) {
+    reinterpret_cast<uint2*>(out.values)[token * quads + i] = bits;
+    return;
+  }
+  auto* bytes = reinterpret_cast<uint8_t*>(out.values);
+  const auto put = [&](int word, uint32_t value) {
+    const int64_t at = cuda::StagedFp16(out.padded_tokens, static_cast<int>(token), i / 2 * 8, i % 2 * 2 + word);
+    *reinterpret_cast<uint32_t*>(bytes + at) = value;
+  };
+  put(0, bits.x);
+  put(1, bits.y);
+}
+
+// Zeros in the padding of the columns.
+__device__ __forceinline__ void PutPadding(const Int8Rows& out, int64_t token, int quads) {
+  if (out.padded_tokens == 0) return;
+  for (int i = quads + threadIdx.x; i < cuda::PaddedWidth(quads * 4) / 4; i += kThreads)
+    Put(out, token, quads, i, {}, 1);
+}
+__device__ __forceinline__ void PutPadding(const Fp16Rows& out, int64_t token, int quads) {
+  if (out.padded_tokens == 0) return;
+  for (int i = quads + threadIdx.x; i < cuda::PaddedWidth(quads * 4) / 4; i += kThreads) Put(out, token, quads, i, {});
+}
+
 __device__ __forceinline__ float4 Add(float4 v, const float* bias, int i) {
   if (bias == nullptr) return v;
   const float4 b = reinterpret_cast<const float4*>(bias)[i];
@@ -54,7 +92,8 @@ __global__ void EmbedKernel(const __half* table, int64_t stride, const int32_t* 
 }
 
 template <bool kInt8>
-__global__ void NormKernel(const float* in, const float* weight, int width, float epsilon, __half* out, Int8Rows int8) {
+__global__ void NormKernel(const float* in, const float* weight, int width, float epsilon, Fp16Rows out,
+                           Int8Rows int8) {
   __shared__ float scratch[32];
   const int quads = width / 4;
   const int64_t token = blockIdx.x;
@@ -85,10 +124,15 @@ __global__ void NormKernel(const float* in, const float* weight, int width, floa
     const int i = threadIdx.x + j * kThreads;
     if (i >= quads) continue;
     if (kInt8) {
-      reinterpret_cast<char4*>(int8.codes)[token * quads + i] = Codes(v[j], scale);
+      Put(int8, token, quads, i, v[j], scale);
     } else {
-      reinterpret_cast<uint2*>(out)[token * quads + i] = Pack(v[j]);
+      Put(out, token, quads, i, v[j]);
     }
+  }
+  if (kInt8) {
+    PutPadding(int8, token, quads);
+  } else {
+    PutPadding(out, token, quads);
   }
 }
 
@@ -100,8 +144,9 @@ __device__ __forceinline__ void QuantizeRow(const Read& read, int quads, int64_t
   const float scale = ScaleOf(BlockMax(most, scratch));
   if (threadIdx.x == 0) out.scales[token] = scale;
   for (int i = threadIdx.x; i < quads; i += kThreads) {
-    reinterpret_cast<char4*>(out.codes)[token * quads + i] = Codes(read(i), scale);
+    Put(out, token, quads, i, read(i), scale);
   }
+  PutPadding(out, token, quads);
 }
 
 __global__ void QuantizeKernel(const __half* in, int quads, Int8Rows out) {
@@ -109,6 +154,13 @@ __global__ void QuantizeKernel(const __half* in, int quads, Int8Rows out) {
   const int64_t token = blockIdx.x;
   const auto* row = reinterpret_cast<const uint2*>(in) + token * quads;
   QuantizeRow([&](int i) { return Unpack(row[i]); }, quads, token, out, scratch);
+}
+
+__global__ void CopyKernel(const __half* in, int quads, Fp16Rows out) {
+  const int64_t token = blockIdx.x;
+  const auto* row = reinterpret_cast<const uint2*>(in) + token * quads;
+  for (int i = threadIdx.x; i < quads; i += kThreads) Put(out, token, quads, i, Unpack(row[i]));
+  PutPadding(out, token, quads);
 }
 
 __device__ __forceinline__ float Silu(float x) { return x / (1.0f + __expf(-x)); }
@@ -125,15 +177,15 @@ struct GatedRow {
 };
 
 template <bool kInt8>
-__global__ void GatedKernel(const __half* gate_up, const float* bias, int quads, __half* out, Int8Rows int8) {
+__global__ void GatedKernel(const __half* gate_up, const float* bias, int quads, Fp16Rows out, Int8Rows int8) {
   __shared__ float scratch[32];
   const int64_t token = blockIdx.x;
   const GatedRow read{reinterpret_cast<const uint2*>(gate_up) + token * 2 * quads, bias, quads};
   if (kInt8) {
     QuantizeRow(read, quads, token, int8, scratch);
   } else {
-    auto* row = reinterpret_cast<uint2*>(out) + token * quads;
-    for (int i = threadIdx.x; i < quads; i += kThreads) row[i] = Pack(read(i));
+    for (int i = threadIdx.x; i < quads; i += kThreads) Put(out, token, quads, i, read(i));
+    PutPadding(out, token, quads);
   }
 }
 
@@ -247,7 +299,7 @@ cuda::Status Embed(const __half* table, int64_t stride, const int32_t* ids, int 
   return Launched("Embed");
 }
 
-cuda::Status NormFp16(const float* in, const float* weight, int tokens, int width, float epsilon, __half* out,
+cuda::Status NormFp16(const float* in, const float* weight, int tokens, int width, float epsilon, Fp16Rows out,
                       cudaStream_t stream) {
   NormKernel<false><<<tokens, kThreads, 0, stream>>>(in, weight, width, epsilon, out, {});
   return Launched("NormFp16");
@@ -255,13 +307,18 @@ cuda::Status NormFp16(const float* in, const float* weight, int tokens, int widt
 
 cuda::Status NormInt8(const float* in, const float* weight, int tokens, int width, float epsilon, Int8Rows out,
                       cudaStream_t stream) {
-  NormKernel<true><<<tokens, kThreads, 0, stream>>>(in, weight, width, epsilon, nullptr, out);
+  NormKernel<true><<<tokens, kThreads, 0, stream>>>(in, weight, width, epsilon, {}, out);
   return Launched("NormInt8");
 }
 
 cuda::Status QuantizeRows(const __half* in, int tokens, int width, Int8Rows out, cudaStream_t stream) {
   QuantizeKernel<<<tokens, kThreads, 0, stream>>>(in, width / 4, out);
   return Launched("QuantizeRows");
+}
+
+cuda::Status CopyRows(const __half* in, int tokens, int width, Fp16Rows out, cudaStream_t stream) {
+  CopyKernel<<<tokens, kThreads, 0, stream>>>(in, width / 4, out);
+  return Launched("CopyRows");
 }
 
 cuda::Status RotateAndStore(const __half* qkv, const float* bias, HeadShape shape, int tokens, int position,
@@ -271,7 +328,7 @@ cuda::Status RotateAndStore(const __half* qkv, const float* bias, HeadShape shap
   return Launched("RotateAndStore");
 }
 
-cuda::Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int width, __half* out,
+cuda::Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int width, Fp16Rows out,
                        cudaStream_t stream) {
   GatedKernel<false><<<tokens, kThreads, 0, stream>>>(gate_up, bias, width / 4, out, {});
   return Launched("GatedFp16");
@@ -279,7 +336,7 @@ cuda::Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int
 
 cuda::Status GatedInt8(const __half* gate_up, const float* bias, int tokens, int width, Int8Rows out,
                        cudaStream_t stream) {
-  GatedKernel<true><<<tokens, kThreads, 0, stream>>>(gate_up, bias, width / 4, nullptr, out);
+  GatedKernel<true><<<tokens, kThreads, 0, stream>>>(gate_up, bias, width / 4, {}, out);
   return Launched("GatedInt8");
 }
 

@@ -16,6 +16,12 @@ namespace uaqf::engine::device {
 struct Int8Rows {
   int8_t* codes = nullptr;  // [tokens, width]
   float* scales = nullptr;  // [tokens]
+  int padded_tokens = 0;    // not 0: codes are in the order of kernels/cuda/prefill/staged.h, with so many tokens
+};
+// FP16 activations, the same.
+struct Fp16Rows {
+  __half* values = nullptr;
+  int padded_tokens = 0;
 };
 
 // residual[t] = table[ids[t]]; rows of the table are `stride` elements apart.
@@ -23,12 +29,13 @@ cuda::Status Embed(const __half* table, int64_t stride, const int32_t* ids, int 
                    cudaStream_t stream);
 
 // RMSNorm of FP32 rows, to FP16 or to INT8; width at most 8192.
-cuda::Status NormFp16(const float* in, const float* weight, int tokens, int width, float epsilon, __half* out,
+cuda::Status NormFp16(const float* in, const float* weight, int tokens, int width, float epsilon, Fp16Rows out,
                       cudaStream_t stream);
 cuda::Status NormInt8(const float* in, const float* weight, int tokens, int width, float epsilon, Int8Rows out,
                       cudaStream_t stream);
 
 cuda::Status QuantizeRows(const __half* in, int tokens, int width, Int8Rows out, cudaStream_t stream);
+cuda::Status CopyRows(const __half* in, int tokens, int width, Fp16Rows out, cudaStream_t stream);
 
 struct HeadShape {
   int heads, kv_heads, head_dim, capacity;
@@ -42,7 +49,7 @@ cuda::Status RotateAndStore(const __half* qkv, const float* bias, HeadShape shap
                             cudaStream_t stream);
 
 // gate_up [tokens, 2 width]: silu(gate) * up. `bias` [2 width] or null.
-cuda::Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int width, __half* out,
+cuda::Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int width, Fp16Rows out,
                        cudaStream_t stream);
 cuda::Status GatedInt8(const __half* gate_up, const float* bias, int tokens, int width, Int8Rows out,
                        cudaStream_t stream);
