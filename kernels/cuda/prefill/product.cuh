@@ -1,9 +1,12 @@
-// out = weights x activations, one persistent block a multiprocessor, in clusters of 2 or 4 blocks.
+// out = weights x activations, one persistent block a multiprocessor, in clusters of 2 blocks.
 //
 // A block makes 128 rows by 128 tokens at a time: two warpgroups of 64 rows, which are 4 tiles of layout.h, one a warp,
-// and a warp that brings blocks of 128 columns through a ring in shared memory. Blocks of a cluster have 2 neighbouring
-// row tiles by 1 or 2 token tiles, and each brings its share of what they read in common to all that read it: L2 could
-// not feed the tensor cores otherwise. A weight's way is packed order -> shared memory -> A fragment in registers.
+// and a warp that brings blocks of 128 columns through a ring in shared memory. Blocks of a cluster have neighbouring
+// token tiles of the same rows, and each brings half of the weights to both: L2 could not feed the tensor cores
+// otherwise. A weight's way is packed order -> shared memory -> A fragment in registers.
+//
+// Barriers order within the block only, also when another block is told: a release to the cluster would wait for all
+// copies that the multiprocessor has in flight (a product then took twice as long).
 #pragma once
 
 #include "kernels/cuda/prefill/ptx.cuh"
@@ -13,7 +16,6 @@ namespace uaqf::cuda::prefill {
 
 constexpr int kRowTile = 128;
 constexpr int kPackedTiles = kRowTile / kTileRows;  // of layout.h in a row tile
-constexpr int kRowPeers = 2;
 constexpr int kProductThreads = 288;
 constexpr int kConsumerWarps = 8;
 // A token's 64 rows on their way out, 8 tokens in all banks.
@@ -29,7 +31,7 @@ struct ProductParams {
   __half* out;
   int tokens;
   int padded_tokens;
-  int token_peers;   // blocks of a cluster side by side in tokens
+  int peers;         // blocks of a cluster, side by side in tokens: 1 or 2
   int token_groups;  // clusters side by side in tokens
   int groups;        // clusters' worth of work
 };
@@ -123,13 +125,9 @@ __device__ __forceinline__ void LoadFragments(uint32_t tile, int half, int lane,
 
 // Where a block of a cluster stands, and what it works on in turn `group`.
 struct Place {
-  int row_rank, token_rank, row_tile, token_tile;
-  __device__ __forceinline__ Place(const ProductParams& p, uint32_t rank, int group) {
-    row_rank = rank / p.token_peers;
-    token_rank = rank % p.token_peers;
-    row_tile = group / p.token_groups * kRowPeers + row_rank;
-    token_tile = group % p.token_groups * p.token_peers + token_rank;
-  }
+  int row_tile, token_tile;
+  __device__ __forceinline__ Place(const ProductParams& p, uint32_t rank, int group)
+      : row_tile(group / p.token_groups), token_tile(group % p.token_groups * p.peers + static_cast<int>(rank)) {}
 };
 
 struct Ring {
@@ -149,21 +147,18 @@ struct Ring {
 template <class K>
 __device__ __forceinline__ void Produce(const ProductParams& p, Ring ring, uint32_t rank, int first, int step) {
   const int lane = threadIdx.x % 32;
-  const int weight_copies = kPackedTiles / p.token_peers;
-  constexpr int kPart = kTokenTile / kRowPeers * kSlabBytes;
+  const int weight_copies = kPackedTiles / p.peers;
+  const int part = static_cast<int>(rank) * weight_copies + lane;
+  const int slab = lane - weight_copies;
+  constexpr int kSlab = kTokenTile * kSlabBytes;
+  const int64_t slab_bytes = int64_t{p.padded_tokens} * kSlabBytes;
   const int last_tile = p.weights.spec.map.tiles() - 1;
   const int last_tokens = p.padded_tokens / kTokenTile - 1;
   for (int group = first; group < p.groups; group += step) {
     const Place at(p, rank, group);
-    const int part = at.token_rank * weight_copies + lane;
     const int tile = min(at.row_tile * kPackedTiles + part, last_tile);
     const uint8_t* weights = p.weights.data + int64_t{tile} * p.weights.blocks * K::kBlock;
-    const auto row_mask = static_cast<uint16_t>(((1 << p.token_peers) - 1) << (at.row_rank * p.token_peers));
-    const int slab = lane - weight_copies;
-    const int64_t slab_bytes = int64_t{p.padded_tokens} * kSlabBytes;
-    const uint8_t* input = p.input + slab * slab_bytes +
-                           int64_t{min(at.token_tile, last_tokens)} * kTokenTile * kSlabBytes + at.row_rank * kPart;
-    const auto token_mask = static_cast<uint16_t>((1 | 1 << p.token_peers) << at.token_rank);
+    const uint8_t* input = p.input + slab * slab_bytes + int64_t{min(at.token_tile, last_tokens)} * kSlab;
     for (int block = 0; block < p.weights.blocks; ++block) {
       const uint32_t full = ring.full + ring.stage * 8;
       const uint32_t base = ring.stages + ring.stage * K::kStageBytes;
@@ -171,11 +166,15 @@ __device__ __forceinline__ void Produce(const ProductParams& p, Ring ring, uint3
       if (lane == 0) ExpectBytes(full, K::kInputBytes + K::kWeightBytes);
       __syncwarp();
       if (lane < weight_copies) {
-        CopyTo(base + K::kInputBytes + part * K::kBlock, weights + int64_t{block} * K::kBlock, K::kBlock, full,
-               row_mask);
+        const uint32_t target = base + K::kInputBytes + part * K::kBlock;
+        const uint8_t* source = weights + int64_t{block} * K::kBlock;
+        if (p.peers == 1) {
+          Copy(target, source, K::kBlock, full);
+        } else {
+          CopyToBoth(target, source, K::kBlock, full);
+        }
       } else if (slab < K::kSlabs) {
-        CopyTo(base + slab * kTokenTile * kSlabBytes + at.row_rank * kPart, input + block * K::kSlabs * slab_bytes,
-               kPart, full, token_mask);
+        Copy(base + slab * kSlab, input + block * K::kSlabs * slab_bytes, kSlab, full);
       }
       ring.Next<K::kStages>();
     }
@@ -188,12 +187,11 @@ __device__ __forceinline__ void Accumulate(const ProductParams& p, Ring& ring, S
   using K = Kind<kFormat, kGroup, kInt8>;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
-  const uint32_t peers = kRowPeers * p.token_peers;
   uint32_t a[2][16];
   uint32_t before = 0;
   const auto release = [&] {
     __syncwarp();
-    if (static_cast<uint32_t>(lane) < peers) ArriveAt(before, lane);
+    if (lane < p.peers) ArriveAt(before, lane);
   };
   for (int block = 0; block < p.weights.blocks; ++block) {
     const uint32_t base = ring.stages + ring.stage * K::kStageBytes;
@@ -286,14 +284,13 @@ __global__ void __launch_bounds__(kProductThreads, 1) ProductKernel(const __grid
   const uint32_t buffers = ring.stages + K::kStages * K::kStageBytes;
   ring.full = buffers + 2 * kOutBytes;
   ring.empty = ring.full + K::kStages * 8;
-  const int peers = kRowPeers * p.token_peers;
   const uint32_t rank = ClusterRank();
-  const int first = blockIdx.x / peers;
-  const int step = gridDim.x / peers;
+  const int first = blockIdx.x / p.peers;
+  const int step = gridDim.x / p.peers;
   if (threadIdx.x == 0) {
     for (int i = 0; i < K::kStages; ++i) {
       InitBarrier(ring.full + i * 8, 1);
-      InitBarrier(ring.empty + i * 8, peers * kConsumerWarps);
+      InitBarrier(ring.empty + i * 8, p.peers * kConsumerWarps);
     }
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
@@ -318,11 +315,11 @@ Status LaunchProduct(ProductParams p, cudaStream_t stream) {
   using K = Kind<kFormat, kGroup, kInt8>;
   const auto kernel = ProductKernel<kFormat, kGroup, kInt8>;
   const int token_tiles = p.padded_tokens / kTokenTile;
-  p.token_peers = token_tiles > 1 ? 2 : 1;
-  p.token_groups = (token_tiles + p.token_peers - 1) / p.token_peers;
+  p.peers = token_tiles > 1 ? 2 : 1;
+  p.token_groups = (token_tiles + p.peers - 1) / p.peers;
   const int row_tiles = (p.weights.spec.map.tiles() + kPackedTiles - 1) / kPackedTiles;
-  p.groups = (row_tiles + kRowPeers - 1) / kRowPeers * p.token_groups;
-  const unsigned peers = kRowPeers * p.token_peers;
+  p.groups = row_tiles * p.token_groups;
+  const auto peers = static_cast<unsigned>(p.peers);
   UAQF_CUDA_RETURN(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, K::kShared));
   cudaLaunchAttribute cluster = {};
   cluster.id = cudaLaunchAttributeClusterDimension;

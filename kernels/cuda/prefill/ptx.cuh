@@ -1,5 +1,5 @@
 // Instructions of sm_90 that the products of a prefill need: barriers and bulk copies within a cluster, wgmma with A in
-// registers, dependent launches. On older devices only the last are compiled, as nothing.
+// registers.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -12,21 +12,6 @@ namespace uaqf::cuda::prefill {
 #define UAQF_SM90 1
 #endif
 
-// The kernel before this one on the stream has ended and its writes can be seen. Before it only what no kernel of the
-// prefill writes may be read, and nothing written.
-__device__ __forceinline__ void WaitForPrevious() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-// The kernel after this one may be brought to the multiprocessors.
-__device__ __forceinline__ void LetNextStart() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-#endif
-}
-
 __device__ __forceinline__ uint32_t AddressOf(const void* shared) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
 }
@@ -38,11 +23,9 @@ __device__ __forceinline__ void InitBarrier(uint32_t barrier, uint32_t arrivals)
 }
 
 __device__ __forceinline__ void WaitBarrier(uint32_t barrier, uint32_t parity) {
-  asm volatile(
-      "{ .reg .pred p; W: mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%0], %1; @!p bra W; }" ::"r"(
-          barrier),
-      "r"(parity)
-      : "memory");
+  asm volatile("{ .reg .pred p; W: mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1; @!p bra W; }" ::"r"(barrier),
+               "r"(parity)
+               : "memory");
 }
 
 __device__ __forceinline__ void ExpectBytes(uint32_t barrier, uint32_t bytes) {
@@ -53,7 +36,7 @@ __device__ __forceinline__ void ExpectBytes(uint32_t barrier, uint32_t bytes) {
 // Arrives at the barrier with this address in block `rank` of the cluster.
 __device__ __forceinline__ void ArriveAt(uint32_t barrier, uint32_t rank) {
   asm volatile(
-      "{ .reg .b32 a; mapa.shared::cluster.u32 a, %0, %1; mbarrier.arrive.release.cluster.shared::cluster.b64 _, [a]; "
+      "{ .reg .b32 a; mapa.shared::cluster.u32 a, %0, %1; mbarrier.arrive.shared::cluster.b64 _, [a]; "
       "}" ::"r"(barrier),
       "r"(rank)
       : "memory");
@@ -66,14 +49,12 @@ __device__ __forceinline__ void Copy(uint32_t target, const void* source, uint32
                : "memory");
 }
 
-// The same to every block in `mask`, at the same addresses in each.
-__device__ __forceinline__ void CopyTo(uint32_t target, const void* source, uint32_t bytes, uint32_t barrier,
-                                       uint16_t mask) {
-  if ((mask & (mask - 1)) == 0) return Copy(target, source, bytes, barrier);
+// The same to both blocks of a cluster of two, at the same addresses in each.
+__device__ __forceinline__ void CopyToBoth(uint32_t target, const void* source, uint32_t bytes, uint32_t barrier) {
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], "
       "%4;" ::"r"(target),
-      "l"(source), "r"(bytes), "r"(barrier), "h"(mask)
+      "l"(source), "r"(bytes), "r"(barrier), "h"(static_cast<uint16_t>(3))
       : "memory");
 }
 
