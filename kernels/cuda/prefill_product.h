@@ -28,9 +28,23 @@ constexpr int64_t StagedBytes(int tokens, int width, bool int8) {
 // Whether the current device multiplies this way (compute capability 9.0).
 Status HasStagedProducts(bool* has);
 
-// out[t, r] = (sum over c of weights[r, c] * in[t, c]) times the scales, rounded to FP16; [tokens, rows], logical row
-// order. The matrix is INT8 or INT4 and its rows (kGated: half of them) a multiple of 8; a matrix with group scales
-// takes FP16 activations only. Asynchronous; may be captured.
-Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int tokens, __half* out, cudaStream_t stream);
+// Where results go; borrowed device memory, 16-byte aligned.
+struct ProductTarget {
+  enum Kind {
+    kRows,   // rows[t, r] = result, rounded to FP16; [tokens, rows]
+    kAdd,    // residual[t, r] += result, FP32; [tokens, rows]
+    kGated,  // rows[t, i] = silu(result of gate row i) * result of up row i, rounded to FP16; [tokens, rows / 2]
+  };
+  Kind kind = kRows;
+  __half* rows = nullptr;
+  float* residual = nullptr;
+  const float* bias = nullptr;  // FP32 [rows], or null
+};
+
+// Results are (sum over c of weights[r, c] * in[t, c]) times the scales, plus the bias; rows in logical order. The
+// matrix is INT8 or INT4 and its rows (kGated: half of them) a multiple of 8; a matrix with group scales takes FP16
+// activations only; ProductTarget::kGated takes a matrix in that row order. Asynchronous; may be captured.
+Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int tokens, const ProductTarget& target,
+                      cudaStream_t stream);
 
 }  // namespace uaqf::cuda

@@ -26,12 +26,13 @@ struct Shape {
   const char* name;
   TileMap map;
   int cols;
+  ProductTarget::Kind target;
 };
 constexpr Shape kShapes[] = {
-    {"qkv", {RowOrder::kRotary, 12288, 128, 8192}, 4096},
-    {"out", {RowOrder::kPlain, 4096, 0, 0}, 4096},
-    {"gate_up", {RowOrder::kGated, 22016, 0, 0}, 4096},
-    {"down", {RowOrder::kPlain, 4096, 0, 0}, 11008},
+    {"qkv", {RowOrder::kRotary, 12288, 128, 8192}, 4096, ProductTarget::kRows},
+    {"out", {RowOrder::kPlain, 4096, 0, 0}, 4096, ProductTarget::kAdd},
+    {"gate_up", {RowOrder::kGated, 22016, 0, 0}, 4096, ProductTarget::kGated},
+    {"down", {RowOrder::kPlain, 4096, 0, 0}, 11008, ProductTarget::kAdd},
 };
 // Enough copies of a matrix that none is still in L2 when its turn comes again.
 constexpr int kCopies = 6;
@@ -59,6 +60,11 @@ Status Time(const Kind& kind, const Shape& shape, int tokens, cudaStream_t strea
   UAQF_CUDA_RETURN(cudaMalloc(&out, static_cast<size_t>(tokens) * static_cast<size_t>(shape.map.rows) * 2));
   UAQF_CUDA_RETURN(cudaMalloc(&scales, static_cast<size_t>(tokens) * 4));
   UAQF_CUDA_RETURN(cudaMemsetAsync(scales, 0, static_cast<size_t>(tokens) * 4, stream));
+  float* residual = nullptr;
+  const size_t residual_bytes = static_cast<size_t>(tokens) * static_cast<size_t>(shape.map.rows) * 4;
+  UAQF_CUDA_RETURN(cudaMalloc(&residual, residual_bytes));
+  UAQF_CUDA_RETURN(cudaMemsetAsync(residual, 0, residual_bytes, stream));
+  const ProductTarget target = {shape.target, out, residual, nullptr};
   const StagedRows in = {input.view().data, bytes == 1 ? scales : nullptr};
   cudaEvent_t begin = nullptr;
   cudaEvent_t end = nullptr;
@@ -67,7 +73,7 @@ Status Time(const Kind& kind, const Shape& shape, int tokens, cudaStream_t strea
   for (int i = -kCopies; i < kRepeats; ++i) {
     if (i == 0) UAQF_CUDA_RETURN(cudaEventRecord(begin, stream));
     UAQF_CUDA_CHECK(
-        MultiplyStaged(copies[static_cast<size_t>((i + kCopies) % kCopies)].view(), in, tokens, out, stream));
+        MultiplyStaged(copies[static_cast<size_t>((i + kCopies) % kCopies)].view(), in, tokens, target, stream));
   }
   UAQF_CUDA_RETURN(cudaEventRecord(end, stream));
   UAQF_CUDA_RETURN(cudaEventSynchronize(end));
@@ -78,6 +84,7 @@ Status Time(const Kind& kind, const Shape& shape, int tokens, cudaStream_t strea
   UAQF_CUDA_RETURN(cudaEventDestroy(end));
   UAQF_CUDA_RETURN(cudaFree(out));
   UAQF_CUDA_RETURN(cudaFree(scales));
+  UAQF_CUDA_RETURN(cudaFree(residual));
   return {};
 }
 

@@ -11,7 +11,8 @@ Status HasStagedProducts(bool* has) {
   return {};
 }
 
-Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int tokens, __half* out, cudaStream_t stream) {
+Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int tokens, const ProductTarget& target,
+                      cudaStream_t stream) {
   using enum Format;
   const MatrixSpec& spec = weights.spec;
   const bool int8 = in.scales != nullptr;
@@ -27,7 +28,7 @@ Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int token
   p.weights = weights;
   p.input = static_cast<const uint8_t*>(in.data);
   p.token_scales = in.scales;
-  p.out = out;
+  p.target = target;
   p.tokens = tokens;
   p.padded_tokens = PaddedTokens(tokens);
   if (spec.format == kInt8) {

@@ -28,7 +28,7 @@ struct ProductParams {
   MatrixView weights;
   const uint8_t* input;
   const float* token_scales;
-  __half* out;
+  ProductTarget target;
   int tokens;
   int padded_tokens;
   int peers;         // blocks of a cluster, side by side in tokens: 1 or 2
@@ -217,55 +217,116 @@ __device__ __forceinline__ void Accumulate(const ProductParams& p, Ring& ring, S
   release();
 }
 
-// Scales, rounds, and turns the sums by shared memory into runs of rows.
-template <Format kFormat, bool kInt8, class Sum>
-__device__ __forceinline__ void Store(const ProductParams& p, const Place& at, uint32_t buffer, const Sum (&sums)[64]) {
+__device__ __forceinline__ float Saturate(float v) { return fminf(fmaxf(v, -65504.0f), 65504.0f); }
+
+// What a thread holds of the sums of its warp's tile: slots g and g + 8, of 8 j tokens 2 t and 2 t + 1.
+template <bool kInt8, class Sum>
+struct Results {
+  const ProductParams& p;
+  const Sum (&sums)[64];
+  int first_token;  // of j = 0
+  int rows[2];      // logical row of each slot
+  bool exist[2];
+  float scale[2];
+  float bias[2];
+
+  __device__ __forceinline__ Results(const ProductParams& p, const Sum (&sums)[64], int tile, int first, float factor)
+      : p(p), sums(sums), first_token(first + static_cast<int>(threadIdx.x) % 4 * 2) {
+    const int g = threadIdx.x % 32 / 4;
+    int count[2];
+    p.weights.spec.map.Halves(tile, &rows[0], &rows[1]);
+    p.weights.spec.map.Counts(rows[0], rows[1], &count[0], &count[1]);
+#pragma unroll
+    for (int u = 0; u < 2; ++u) {
+      rows[u] += g;
+      exist[u] = g < count[u];
+      scale[u] = exist[u] && p.weights.row_scales != nullptr ? p.weights.row_scales[rows[u]] * factor : 1.0f;
+      bias[u] = exist[u] && p.target.bias != nullptr ? p.target.bias[rows[u]] : 0.0f;
+    }
+  }
+
+  __device__ __forceinline__ int Token(int j, int e) const { return first_token + j * 8 + e; }
+  __device__ __forceinline__ float At(int j, int u, int e) const {
+    float v = static_cast<float>(sums[j * 4 + u * 2 + e]) * scale[u];
+    if constexpr (kInt8) v *= Token(j, e) < p.tokens ? p.token_scales[Token(j, e)] : 0.0f;
+    return v + bias[u];
+  }
+  __device__ __forceinline__ float Gated(int j, int e) const {
+    const float gate = At(j, 0, e);
+    return gate / (1.0f + __expf(-gate)) * At(j, 1, e);
+  }
+};
+
+// residual += results. Each value has one writer.
+template <class R>
+__device__ __forceinline__ void Add(const ProductParams& p, const R& results) {
+  constexpr int kBatch = 4;
+#pragma unroll
+  for (int first = 0; first < kTokenTile / 8; first += kBatch) {
+    float* at[kBatch * 4];
+    float before[kBatch * 4];
+#pragma unroll
+    for (int i = 0; i < kBatch * 4; ++i) {
+      const int token = results.Token(first + i / 4, i % 2);
+      const int u = i / 2 % 2;
+      const bool on = results.exist[u] && token < p.tokens;
+      at[i] = on ? p.target.residual + int64_t{token} * p.weights.spec.map.rows + results.rows[u] : nullptr;
+      before[i] = on ? *at[i] : 0.0f;
+    }
+#pragma unroll
+    for (int i = 0; i < kBatch * 4; ++i) {
+      if (at[i] != nullptr) *at[i] = before[i] + results.At(first + i / 4, i / 2 % 2, i % 2);
+    }
+  }
+}
+
+// FP16 rows, turned by shared memory so that neighbouring threads write neighbouring rows. A chunk is a run of 8 rows.
+template <class R>
+__device__ __forceinline__ void StoreRows(const ProductParams& p, const Place& at, uint32_t buffer, const R& results) {
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32 % 4;
   const int group = threadIdx.x / 128;
   const TileMap& map = p.weights.spec.map;
+  const bool gated = p.target.kind == ProductTarget::kGated;
+  const int chunks = gated ? 4 : 8;
+  const int width = gated ? map.rows / 2 : map.rows;
+  const int chunk = static_cast<int>(threadIdx.x) % chunks;
   const int first_tile = at.row_tile * kPackedTiles + group * 4;
-  int rows[2];
-  int count[2];
-  map.Halves(first_tile + warp, &rows[0], &rows[1]);
-  map.Counts(rows[0], rows[1], &count[0], &count[1]);
-  float scale[2] = {1, 1};
-  for (int u = 0; u < 2; ++u) {
-    if (p.weights.row_scales == nullptr || lane / 4 >= count[u]) continue;
-    scale[u] = p.weights.row_scales[rows[u] + lane / 4] * (kInt8 && kFormat == Format::kInt4 ? 0.0625f : 1.0f);
-  }
-  // What this thread writes of every token: one run of 8 rows.
-  const int chunk = threadIdx.x % 8;
-  int run[2];
-  map.Halves(first_tile + chunk / 2, &run[0], &run[1]);
-  map.Counts(run[0], run[1], &count[0], &count[1]);
-  const bool exists = first_tile + chunk / 2 < map.tiles() && count[chunk % 2] == 8;
-  const int64_t column = run[chunk % 2];
+  int start[2];
+  map.Halves(first_tile + (gated ? chunk : chunk / 2), &start[0], &start[1]);
+  const int column = start[gated ? 0 : chunk % 2];
+  const bool exists = first_tile + (gated ? chunk : chunk / 2) < map.tiles() && column + 8 <= width;
 #pragma unroll
   for (int pass = 0; pass < kTokenTile / kOutTokens; ++pass) {
-    const int first = at.token_tile * kTokenTile + pass * kOutTokens;
+    const int pass_j = pass * (kOutTokens / 8);
+    uint32_t m[4];
+    if (gated) {
 #pragma unroll
-    for (int j = 0; j < kOutTokens / 8; j += 2) {
-      uint32_t m[4];
+      for (int j = 0; j < kOutTokens / 8; j += 4) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const Sum* pair = sums + (pass * (kOutTokens / 8) + j + i / 2) * 4 + i % 2 * 2;
-        const int token = first + (j + i / 2) * 8 + lane % 4 * 2;
-        float x = static_cast<float>(pair[0]) * scale[i % 2];
-        float y = static_cast<float>(pair[1]) * scale[i % 2];
-        if constexpr (kInt8) {
-          x *= token < p.tokens ? p.token_scales[token] : 0;
-          y *= token + 1 < p.tokens ? p.token_scales[token + 1] : 0;
+        for (int i = 0; i < 4; ++i) {
+          const int at_j = pass_j + j + i;
+          m[i] = AsBits(__floats2half2_rn(Saturate(results.Gated(at_j, 0)), Saturate(results.Gated(at_j, 1))));
         }
-        m[i] = AsBits(__floats2half2_rn(fminf(fmaxf(x, -65504.0f), 65504.0f), fminf(fmaxf(y, -65504.0f), 65504.0f)));
+        StoreTransposed(buffer + (j * 8 + lane) * kOutPitch + warp * 16, m);
       }
-      StoreTransposed(buffer + ((j + lane / 16) * 8 + lane % 8) * kOutPitch + (warp * 2 + lane / 8 % 2) * 16, m);
+    } else {
+#pragma unroll
+      for (int j = 0; j < kOutTokens / 8; j += 2) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const int at_j = pass_j + j + i / 2;
+          m[i] = AsBits(__floats2half2_rn(Saturate(results.At(at_j, i % 2, 0)), Saturate(results.At(at_j, i % 2, 1))));
+        }
+        StoreTransposed(buffer + ((j + lane / 16) * 8 + lane % 8) * kOutPitch + (warp * 2 + lane / 8 % 2) * 16, m);
+      }
     }
     SyncWarpgroup(1 + group);
-    for (int i = threadIdx.x % 128 / 8; i < kOutTokens; i += 16) {
+    const int first = at.token_tile * kTokenTile + pass * kOutTokens;
+    for (int i = static_cast<int>(threadIdx.x) % 128 / chunks; i < kOutTokens; i += 128 / chunks) {
       const uint4 eight = LoadShared16(buffer + i * kOutPitch + chunk * 16);
       if (exists && first + i < p.tokens) {
-        *reinterpret_cast<uint4*>(p.out + int64_t{first + i} * map.rows + column) = eight;
+        *reinterpret_cast<uint4*>(p.target.rows + int64_t{first + i} * width + column) = eight;
       }
     }
     SyncWarpgroup(1 + group);
@@ -302,7 +363,16 @@ __global__ void __launch_bounds__(kProductThreads, 1) ProductKernel(const __grid
     for (int group = first; group < p.groups; group += step) {
       typename K::Sum sums[64];
       Accumulate<kFormat, kGroup, kInt8>(p, ring, sums);
-      Store<kFormat, kInt8>(p, Place(p, rank, group), buffers + threadIdx.x / 128 * kOutBytes, sums);
+      const Place at(p, rank, group);
+      constexpr float kFactor = kInt8 && kFormat == Format::kInt4 ? 0.0625f : 1.0f;
+      const Results<kInt8, typename K::Sum> results(p, sums,
+                                                    at.row_tile * kPackedTiles + static_cast<int>(threadIdx.x) / 32,
+                                                    at.token_tile * kTokenTile, kFactor);
+      if (p.target.kind == ProductTarget::kAdd) {
+        Add(p, results);
+      } else {
+        StoreRows(p, at, buffers + threadIdx.x / 128 * kOutBytes, results);
+      }
     }
   }
   SyncCluster();  // nobody leaves while others may still reach into its shared memory

@@ -50,20 +50,49 @@ void CheckProduct(const CheckKind& kind, const TileMap& map, int cols, int token
   });
   const OnDevice<uint8_t> input(staged);
   const OnDevice<float> token_scales(scales);
-  std::vector<std::vector<__half>> outs;
-  for (int run = 0; run < 2; ++run) {
-    const OnDevice<__half> out(std::vector<__half>(ref.size(), __float2half_rn(NAN)));
-    const StagedRows rows = {input.get(), int8 ? token_scales.get() : nullptr};
-    if (!ExpectOk(name, MultiplyStaged(m->device.view(), rows, tokens, out.get(), nullptr))) return;
-    if (!ExpectOk(name, FromCuda(cudaDeviceSynchronize(), "product"))) return;
-    outs.push_back(out.Read());
-  }
-  std::vector<float> got;
-  for (const __half h : outs[0]) got.push_back(__half2float(h));
+  std::vector<float> bias(static_cast<size_t>(map.rows));
+  for (float& v : bias) v = random.Normal();
+  const OnDevice<float> device_bias(bias);
+  const StagedRows rows = {input.get(), int8 ? token_scales.get() : nullptr};
+  for (size_t i = 0; i < ref.size(); ++i) ref[i] += static_cast<double>(bias[i % bias.size()]);
   // Both rounded to FP16; a scaled INT4 weight too.
-  ExpectNear(name, got, ref, kind.group > 0 ? 1e-3 : 5e-4);
-  const bool same = std::memcmp(outs[0].data(), outs[1].data(), outs[0].size() * 2) == 0;
-  Report(same, name + " again", same ? 0 : 1, 0);
+  const double limit = kind.group > 0 ? 1e-3 : 5e-4;
+  const auto run = [&](ProductTarget target, const std::string& what) {
+    target.bias = device_bias.get();
+    return ExpectOk(name + what, MultiplyStaged(m->device.view(), rows, tokens, target, nullptr)) &&
+           ExpectOk(name + what, FromCuda(cudaDeviceSynchronize(), "product"));
+  };
+  const auto halves = [&](ProductTarget::Kind target, const std::string& what, const std::vector<double>& expected) {
+    std::vector<std::vector<__half>> outs;
+    for (int i = 0; i < 2; ++i) {
+      const OnDevice<__half> out(std::vector<__half>(expected.size(), __float2half_rn(NAN)));
+      if (!run({target, out.get(), nullptr, nullptr}, what)) return;
+      outs.push_back(out.Read());
+    }
+    std::vector<float> got;
+    for (const __half h : outs[0]) got.push_back(__half2float(h));
+    ExpectNear(name + what, got, expected, limit);
+    const bool same = std::memcmp(outs[0].data(), outs[1].data(), outs[0].size() * 2) == 0;
+    Report(same, name + what + " again", same ? 0 : 1, 0);
+  };
+  halves(ProductTarget::kRows, "", ref);
+  if (map.order == RowOrder::kPlain) {
+    std::vector<float> residual;
+    for (size_t i = 0; i < ref.size(); ++i) residual.push_back(random.Normal());
+    const OnDevice<float> out(residual);
+    if (!run({ProductTarget::kAdd, nullptr, out.get(), nullptr}, " added")) return;
+    for (size_t i = 0; i < ref.size(); ++i) ref[i] += static_cast<double>(residual[i]);
+    ExpectNear(name + " added", out.Read(), ref, limit);
+  }
+  if (map.order == RowOrder::kGated) {
+    const auto ff = static_cast<size_t>(map.rows / 2);
+    std::vector<double> gated;
+    for (size_t i = 0; i < ref.size() / 2; ++i) {
+      const double gate = ref[i / ff * 2 * ff + i % ff];
+      gated.push_back(gate / (1 + std::exp(-gate)) * ref[i / ff * 2 * ff + ff + i % ff]);
+    }
+    halves(ProductTarget::kGated, " gated", gated);
+  }
 }
 
 }  // namespace

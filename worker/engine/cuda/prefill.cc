@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/cuda/prefill_product.h"
 #include "worker/engine/cuda/errors.h"
 #include "worker/engine/cuda/torch_ops.h"
 #include "worker/engine/cuda/unpack.h"
@@ -110,16 +109,19 @@ int64_t Prefill::bytes() const {
 }
 
 cuda::Status Prefill::Multiply(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out) {
-  if (staged_) {
-    const cuda::StagedRows rows = {int8_ ? codes_.as<void>() : in, int8_ ? token_scales_.as<float>() : nullptr};
-    return cuda::MultiplyStaged(matrix.view(), rows, static_cast<int>(tokens), out, stream_);
-  }
   if (int8_) return MultiplyCodes(matrix, tokens, out);
   if (matrix.spec().format != cuda::Format::kFp16) return MultiplyTiles(matrix, tokens, in, out);
   torch_ops::Multiply({in, reinterpret_cast<const __half*>(matrix.view().data), matrix.view().row_bytes / 2, tokens,
                        matrix.rows(), matrix.cols()},
                       out, matrix.rows());
   return {};
+}
+
+cuda::Status Prefill::MultiplyPacked(const cuda::DeviceMatrix& matrix, int64_t tokens,
+                                     const cuda::ProductTarget& target) {
+  const cuda::StagedRows rows = {int8_ ? codes_.as<void>() : narrow_.as<void>(),
+                                 int8_ ? token_scales_.as<float>() : nullptr};
+  return cuda::MultiplyStaged(matrix.view(), rows, static_cast<int>(tokens), target, stream_);
 }
 
 cuda::Status Prefill::MultiplyTiles(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out) {
@@ -171,9 +173,15 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
     return int8_ ? device::NormInt8(residual, weight.as<float>(), tokens, hidden, epsilon, int8, stream_)
                  : device::NormFp16(residual, weight.as<float>(), tokens, hidden, epsilon, fp16, stream_);
   };
+  // FP16 rows to what the next product reads.
+  const auto stage = [&](const __half* rows, int64_t width) {
+    return int8_ ? device::QuantizeRows(rows, tokens, static_cast<int>(width), int8, stream_)
+                 : device::CopyRows(rows, tokens, static_cast<int>(width), fp16, stream_);
+  };
   const auto layer = [&]() -> cuda::Status {
     UAQF_CUDA_CHECK(norm(w.attention_norm));
-    UAQF_CUDA_CHECK(Multiply(w.qkv.matrix, count, narrow, wide));
+    UAQF_CUDA_CHECK(staged_ ? MultiplyPacked(w.qkv.matrix, count, {cuda::ProductTarget::kRows, wide})
+                            : Multiply(w.qkv.matrix, count, narrow, wide));
     UAQF_CUDA_CHECK(device::RotateAndStore(wide, w.qkv.bias_or_null(), heads, tokens, static_cast<int>(position),
                                            tables_.rope_cos, tables_.rope_sin, q_.as<__half>(), keys, keys + half_cache,
                                            stream_));
@@ -181,12 +189,18 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
     const torch_ops::Attended attended =
         torch_ops::Attend({q_.as<__half>(), keys, keys + half_cache, count, position + count, config_.heads,
                            config_.kv_heads, config_.head_dim, tables_.capacity, config_.sliding_window, scale});
-    if (int8_) {
-      UAQF_CUDA_CHECK(device::QuantizeRows(attended.data, tokens, static_cast<int>(query), int8, stream_));
-    } else if (staged_) {
-      UAQF_CUDA_CHECK(device::CopyRows(attended.data, tokens, static_cast<int>(query), fp16, stream_));
+    if (int8_ || staged_) UAQF_CUDA_CHECK(stage(attended.data, query));
+    if (staged_) {
+      const float* bias = w.out.bias_or_null();
+      UAQF_CUDA_CHECK(MultiplyPacked(w.out.matrix, count, {cuda::ProductTarget::kAdd, nullptr, residual, bias}));
+      UAQF_CUDA_CHECK(norm(w.mlp_norm));
+      bias = w.gate_up.bias_or_null();
+      UAQF_CUDA_CHECK(MultiplyPacked(w.gate_up.matrix, count, {cuda::ProductTarget::kGated, wide, nullptr, bias}));
+      UAQF_CUDA_CHECK(stage(wide, config_.ff));
+      bias = w.down.bias_or_null();
+      return MultiplyPacked(w.down.matrix, count, {cuda::ProductTarget::kAdd, nullptr, residual, bias});
     }
-    UAQF_CUDA_CHECK(Multiply(w.out.matrix, count, staged_ ? narrow : attended.data, wide));
+    UAQF_CUDA_CHECK(Multiply(w.out.matrix, count, attended.data, wide));
     UAQF_CUDA_CHECK(device::AddTo(residual, wide, w.out.bias_or_null(), tokens, hidden, stream_));
     UAQF_CUDA_CHECK(norm(w.mlp_norm));
     UAQF_CUDA_CHECK(Multiply(w.gate_up.matrix, count, narrow, wide));

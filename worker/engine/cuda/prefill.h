@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/cuda/prefill_product.h"
 #include "worker/engine/cuda/cuda_weights.h"
 #include "worker/engine/cuda/device_buffer.h"
 #include "worker/engine/cuda/prefill_kernels.h"
@@ -55,6 +56,8 @@ class Prefill {
   absl::Status Layer(int64_t index, int64_t tokens, int64_t position);
   // out [tokens, rows] FP16. The input is narrow_ (FP16) or codes_, which has been filled for this width.
   cuda::Status Multiply(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out);
+  // Straight from the packed weights, with staged_: the input is narrow_ or codes_.
+  cuda::Status MultiplyPacked(const cuda::DeviceMatrix& matrix, int64_t tokens, const cuda::ProductTarget& target);
   cuda::Status MultiplyTiles(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out);
   cuda::Status MultiplyCodes(const cuda::DeviceMatrix& matrix, int64_t tokens, __half* out);
 
