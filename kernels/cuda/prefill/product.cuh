@@ -246,14 +246,16 @@ struct Results {
   }
 
   __device__ __forceinline__ int Token(int j, int e) const { return first_token + j * 8 + e; }
+  // Of a token that exists: loads need no branch then, and go out together. What comes of the others is not stored.
+  __device__ __forceinline__ int Clamped(int j, int e) const { return min(Token(j, e), p.tokens - 1); }
   __device__ __forceinline__ float At(int j, int u, int e) const {
     float v = static_cast<float>(sums[j * 4 + u * 2 + e]) * scale[u];
-    if constexpr (kInt8) v *= Token(j, e) < p.tokens ? p.token_scales[Token(j, e)] : 0.0f;
+    if constexpr (kInt8) v *= p.token_scales[Clamped(j, e)];
     return v + bias[u];
   }
   __device__ __forceinline__ float Gated(int j, int e) const {
     const float gate = At(j, 0, e);
-    return gate / (1.0f + __expf(-gate)) * At(j, 1, e);
+    return __fdividef(gate, 1.0f + __expf(-gate)) * At(j, 1, e);
   }
 };
 
@@ -261,21 +263,22 @@ struct Results {
 template <class R>
 __device__ __forceinline__ void Add(const ProductParams& p, const R& results) {
   constexpr int kBatch = 4;
+  const int64_t width = p.weights.spec.map.rows;
 #pragma unroll
   for (int first = 0; first < kTokenTile / 8; first += kBatch) {
-    float* at[kBatch * 4];
     float before[kBatch * 4];
-#pragma unroll
-    for (int i = 0; i < kBatch * 4; ++i) {
-      const int token = results.Token(first + i / 4, i % 2);
+    const auto at = [&](int i) {
       const int u = i / 2 % 2;
-      const bool on = results.exist[u] && token < p.tokens;
-      at[i] = on ? p.target.residual + int64_t{token} * p.weights.spec.map.rows + results.rows[u] : nullptr;
-      before[i] = on ? *at[i] : 0.0f;
-    }
+      return p.target.residual + results.Clamped(first + i / 4, i % 2) * width +
+             (results.exist[u] ? results.rows[u] : 0);
+    };
+#pragma unroll
+    for (int i = 0; i < kBatch * 4; ++i) before[i] = *at(i);
 #pragma unroll
     for (int i = 0; i < kBatch * 4; ++i) {
-      if (at[i] != nullptr) *at[i] = before[i] + results.At(first + i / 4, i / 2 % 2, i % 2);
+      const int u = i / 2 % 2;
+      const float sum = before[i] + results.At(first + i / 4, u, i % 2);
+      if (results.exist[u] && results.Token(first + i / 4, i % 2) < p.tokens) *at(i) = sum;
     }
   }
 }

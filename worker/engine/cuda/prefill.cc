@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cuda/prefill.h"
 #include "worker/engine/cuda/errors.h"
 #include "worker/engine/cuda/torch_ops.h"
 #include "worker/engine/cuda/unpack.h"
@@ -86,7 +87,6 @@ absl::Status Prefill::Allocate() {
       {residual_, tokens_ * config_.hidden * 4},
       {narrow_, std::max(tokens_ * most * 2, int8_ ? 0 : staged_bytes)},
       {wide_, tokens_ * std::max({q + 2 * kv, 2 * config_.ff, config_.hidden}) * 2},
-      {q_, tokens_ * q * 2},
       {tile_, std::max<int64_t>(tile, 16)},
       {codes_, int8_ ? std::max(int8_tokens * most, staged_bytes) : 16},
       {token_scales_, int8_ ? int8_tokens * 4 : 16},
@@ -101,8 +101,7 @@ absl::Status Prefill::Allocate() {
 
 int64_t Prefill::bytes() const {
   int64_t bytes = 0;
-  for (const DeviceBuffer* buffer :
-       {&ids_, &residual_, &narrow_, &wide_, &q_, &codes_, &token_scales_, &tile_, &sums_}) {
+  for (const DeviceBuffer* buffer : {&ids_, &residual_, &narrow_, &wide_, &codes_, &token_scales_, &tile_, &sums_}) {
     bytes += buffer->bytes();
   }
   return bytes;
@@ -161,8 +160,8 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
   const int64_t query = config_.heads * config_.head_dim;
   const int64_t half_cache = config_.kv_heads * tables_.capacity * config_.head_dim;
   __half* keys = tables_.cache + index * 2 * half_cache;
-  const device::HeadShape heads = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads),
-                                   static_cast<int>(config_.head_dim), static_cast<int>(tables_.capacity)};
+  const cuda::RopeShape heads = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads),
+                                 static_cast<int>(config_.head_dim), static_cast<int>(tables_.capacity)};
   const int padded = staged_ ? cuda::PaddedTokens(tokens) : 0;
   const device::Int8Rows int8 = {codes_.as<int8_t>(), token_scales_.as<float>(), padded};
   const device::Fp16Rows fp16 = {narrow_.as<__half>(), padded};
@@ -182,12 +181,12 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
     UAQF_CUDA_CHECK(norm(w.attention_norm));
     UAQF_CUDA_CHECK(staged_ ? MultiplyPacked(w.qkv.matrix, count, {cuda::ProductTarget::kRows, wide})
                             : Multiply(w.qkv.matrix, count, narrow, wide));
-    UAQF_CUDA_CHECK(device::RotateAndStore(wide, w.qkv.bias_or_null(), heads, tokens, static_cast<int>(position),
-                                           tables_.rope_cos, tables_.rope_sin, q_.as<__half>(), keys, keys + half_cache,
-                                           stream_));
+    UAQF_CUDA_CHECK(cuda::RopeAndCache(heads, static_cast<int>(position), tokens, tables_.rope_cos, tables_.rope_sin,
+                                       w.qkv.bias_or_null(), wide, keys, keys + half_cache, stream_));
     const double scale = 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
+    const int64_t stride = query + 2 * config_.kv_heads * config_.head_dim;
     const torch_ops::Attended attended =
-        torch_ops::Attend({q_.as<__half>(), keys, keys + half_cache, count, position + count, config_.heads,
+        torch_ops::Attend({wide, stride, keys, keys + half_cache, count, position + count, config_.heads,
                            config_.kv_heads, config_.head_dim, tables_.capacity, config_.sliding_window, scale});
     if (int8_ || staged_) UAQF_CUDA_CHECK(stage(attended.data, query));
     if (staged_) {

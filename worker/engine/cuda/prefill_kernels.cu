@@ -189,44 +189,6 @@ __global__ void GatedKernel(const __half* gate_up, const float* bias, int quads,
   }
 }
 
-// A block has one token; a thread a pair of dimensions of one head.
-__global__ void RotateKernel(const __half* qkv, const float* bias, HeadShape s, int position, const float* cos,
-                             const float* sin, __half* q, __half* keys, __half* values) {
-  const int half = s.head_dim / 2;
-  const int heads = s.heads + 2 * s.kv_heads;
-  const int64_t token = blockIdx.x;
-  const int at = position + static_cast<int>(blockIdx.x);
-  const __half* row = qkv + token * heads * s.head_dim;
-  for (int i = threadIdx.x; i < heads * half; i += kThreads) {
-    const int head = i / half;
-    const int d = i - head * half;
-    const int low = head * s.head_dim + d;
-    float x = __half2float(row[low]);
-    float y = __half2float(row[low + half]);
-    if (bias != nullptr) {
-      x += bias[low];
-      y += bias[low + half];
-    }
-    if (head < s.heads + s.kv_heads) {
-      const float c = cos[static_cast<int64_t>(at) * half + d];
-      const float n = sin[static_cast<int64_t>(at) * half + d];
-      const float turned = x * c - y * n;
-      y = y * c + x * n;
-      x = turned;
-    }
-    __half* out;
-    if (head < s.heads) {
-      out = q + (token * s.heads + head) * s.head_dim;
-    } else {
-      const bool key = head < s.heads + s.kv_heads;
-      const int kv_head = head - s.heads - (key ? 0 : s.kv_heads);
-      out = (key ? keys : values) + (static_cast<int64_t>(kv_head) * s.capacity + at) * s.head_dim;
-    }
-    out[d] = ToHalf(x);
-    out[d + half] = ToHalf(y);
-  }
-}
-
 __global__ void AddKernel(float* residual, const __half* in, const float* bias, int quads) {
   auto* out = reinterpret_cast<float4*>(residual) + static_cast<int64_t>(blockIdx.x) * quads;
   const auto* row = reinterpret_cast<const uint2*>(in) + static_cast<int64_t>(blockIdx.x) * quads;
@@ -319,13 +281,6 @@ cuda::Status QuantizeRows(const __half* in, int tokens, int width, Int8Rows out,
 cuda::Status CopyRows(const __half* in, int tokens, int width, Fp16Rows out, cudaStream_t stream) {
   CopyKernel<<<tokens, kThreads, 0, stream>>>(in, width / 4, out);
   return Launched("CopyRows");
-}
-
-cuda::Status RotateAndStore(const __half* qkv, const float* bias, HeadShape shape, int tokens, int position,
-                            const float* cos, const float* sin, __half* q, __half* keys, __half* values,
-                            cudaStream_t stream) {
-  RotateKernel<<<tokens, kThreads, 0, stream>>>(qkv, bias, shape, position, cos, sin, q, keys, values);
-  return Launched("RotateAndStore");
 }
 
 cuda::Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int width, Fp16Rows out,

@@ -37,17 +37,6 @@ cuda::Status NormInt8(const float* in, const float* weight, int tokens, int widt
 cuda::Status QuantizeRows(const __half* in, int tokens, int width, Int8Rows out, cudaStream_t stream);
 cuda::Status CopyRows(const __half* in, int tokens, int width, Fp16Rows out, cudaStream_t stream);
 
-struct HeadShape {
-  int heads, kv_heads, head_dim, capacity;
-};
-
-// Splits qkv [tokens, (heads + 2 kv_heads) * head_dim], adds `bias` (or null), turns query and key ("rotate half", cos
-// and sin FP32 [position][head_dim / 2]), writes q [tokens, heads, head_dim], and the tokens' places, from `position`
-// on, in keys and values [kv_heads][capacity][head_dim].
-cuda::Status RotateAndStore(const __half* qkv, const float* bias, HeadShape shape, int tokens, int position,
-                            const float* cos, const float* sin, __half* q, __half* keys, __half* values,
-                            cudaStream_t stream);
-
 // gate_up [tokens, 2 width]: silu(gate) * up. `bias` [2 width] or null.
 cuda::Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int width, Fp16Rows out,
                        cudaStream_t stream);

@@ -63,8 +63,8 @@ void MultiplyInt8(const int8_t* in, const int8_t* weights, int64_t tokens, int64
 }
 
 Attended Attend(const AttentionInput& a) {
-  const at::Tensor q = Wrap(a.q, at::kHalf, {1, a.tokens, a.heads, a.head_dim},
-                            {a.tokens * a.heads * a.head_dim, a.heads * a.head_dim, a.head_dim, 1});
+  const at::Tensor q =
+      Wrap(a.q, at::kHalf, {1, a.tokens, a.heads, a.head_dim}, {a.tokens * a.q_stride, a.q_stride, a.head_dim, 1});
   const std::vector<int64_t> sizes = {1, a.seen, a.kv_heads, a.head_dim};
   const std::vector<int64_t> strides = {a.kv_heads * a.capacity * a.head_dim, a.head_dim, a.capacity * a.head_dim, 1};
   const bool windowed = a.window > 0 && a.window < a.seen;

@@ -43,7 +43,8 @@ void MultiplyInt8(const int8_t* in, const int8_t* weights, int64_t tokens, int64
 
 // Causal attention of the last `tokens` of `seen` positions.
 struct AttentionInput {
-  const __half* q;     // [tokens, heads, head_dim]
+  const __half* q;  // [tokens][q_stride], heads * head_dim of it
+  int64_t q_stride;
   const __half* keys;  // [kv_heads][capacity][head_dim]
   const __half* values;
   int64_t tokens, seen, heads, kv_heads, head_dim, capacity;
