@@ -9,6 +9,8 @@
 // copies that the multiprocessor has in flight (a product then took twice as long).
 #pragma once
 
+#include <atomic>
+
 #include "kernels/cuda/prefill/ptx.cuh"
 #include "kernels/cuda/prefill_product.h"
 
@@ -23,6 +25,7 @@ constexpr int kOutPitch = 144;
 constexpr int kOutTokens = 64;
 constexpr int kOutBytes = kOutTokens * kOutPitch;
 constexpr int kMostShared = 232448;
+constexpr int kMostDevices = 64;
 
 struct ProductParams {
   MatrixView weights;
@@ -393,7 +396,6 @@ Status LaunchProduct(ProductParams p, cudaStream_t stream) {
   const int row_tiles = (p.weights.spec.map.tiles() + kPackedTiles - 1) / kPackedTiles;
   p.groups = row_tiles * p.token_groups;
   const auto peers = static_cast<unsigned>(p.peers);
-  UAQF_CUDA_RETURN(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, K::kShared));
   cudaLaunchAttribute cluster = {};
   cluster.id = cudaLaunchAttributeClusterDimension;
   cluster.val.clusterDim = {peers, 1, 1};
@@ -404,8 +406,18 @@ Status LaunchProduct(ProductParams p, cudaStream_t stream) {
   config.stream = stream;
   config.attrs = &cluster;
   config.numAttrs = 1;
-  int clusters = 0;
-  UAQF_CUDA_RETURN(cudaOccupancyMaxActiveClusters(&clusters, kernel, &config));
+  // Asking takes longer than a launch: once for each device and cluster size. Threads that ask together agree.
+  static std::atomic<int> known[kMostDevices][2];
+  int device = 0;
+  UAQF_CUDA_RETURN(cudaGetDevice(&device));
+  if (device >= kMostDevices) return MakeError(cudaErrorInvalidDevice, "got device %d of %d", device, kMostDevices);
+  int clusters = known[device][p.peers - 1];
+  if (clusters == 0) {
+    UAQF_CUDA_RETURN(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, K::kShared));
+    UAQF_CUDA_RETURN(cudaOccupancyMaxActiveClusters(&clusters, kernel, &config));
+    if (clusters < 1) return MakeError(cudaErrorInvalidConfiguration, "no room for a cluster of %d blocks", p.peers);
+    known[device][p.peers - 1] = clusters;
+  }
   config.gridDim.x = peers * static_cast<unsigned>(clusters < p.groups ? clusters : p.groups);
   UAQF_CUDA_RETURN(cudaLaunchKernelEx(&config, kernel, p));
   return {};
