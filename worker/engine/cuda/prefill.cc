@@ -87,6 +87,7 @@ absl::Status Prefill::Allocate() {
       {residual_, tokens_ * config_.hidden * 4},
       {narrow_, std::max(tokens_ * most * 2, int8_ ? 0 : staged_bytes)},
       {wide_, tokens_ * std::max({q + 2 * kv, 2 * config_.ff, config_.hidden}) * 2},
+      {attended_, tokens_ * q * 2},
       {tile_, std::max<int64_t>(tile, 16)},
       {codes_, int8_ ? std::max(int8_tokens * most, staged_bytes) : 16},
       {token_scales_, int8_ ? int8_tokens * 4 : 16},
@@ -101,7 +102,8 @@ absl::Status Prefill::Allocate() {
 
 int64_t Prefill::bytes() const {
   int64_t bytes = 0;
-  for (const DeviceBuffer* buffer : {&ids_, &residual_, &narrow_, &wide_, &codes_, &token_scales_, &tile_, &sums_}) {
+  for (const DeviceBuffer* buffer :
+       {&ids_, &residual_, &narrow_, &wide_, &attended_, &codes_, &token_scales_, &tile_, &sums_}) {
     bytes += buffer->bytes();
   }
   return bytes;
@@ -162,12 +164,19 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
   __half* keys = tables_.cache + index * 2 * half_cache;
   const cuda::RopeShape heads = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads),
                                  static_cast<int>(config_.head_dim), static_cast<int>(tables_.capacity)};
+  const cuda::PrefillAttentionShape attention = {heads.heads,
+                                                 heads.kv_heads,
+                                                 heads.head_dim,
+                                                 heads.capacity,
+                                                 static_cast<int>(config_.sliding_window),
+                                                 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
   const int padded = staged_ ? cuda::PaddedTokens(tokens) : 0;
   const device::Int8Rows int8 = {codes_.as<int8_t>(), token_scales_.as<float>(), padded};
   const device::Fp16Rows fp16 = {narrow_.as<__half>(), padded};
   auto* residual = residual_.as<float>();
   auto* narrow = narrow_.as<__half>();
   auto* wide = wide_.as<__half>();
+  auto* attended = attended_.as<__half>();
   const auto norm = [&](const DeviceBuffer& weight) {
     return int8_ ? device::NormInt8(residual, weight.as<float>(), tokens, hidden, epsilon, int8, stream_)
                  : device::NormFp16(residual, weight.as<float>(), tokens, hidden, epsilon, fp16, stream_);
@@ -183,12 +192,10 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
                             : Multiply(w.qkv.matrix, count, narrow, wide));
     UAQF_CUDA_CHECK(cuda::RopeAndCache(heads, static_cast<int>(position), tokens, tables_.rope_cos, tables_.rope_sin,
                                        w.qkv.bias_or_null(), wide, keys, keys + half_cache, stream_));
-    const double scale = 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
-    const int64_t stride = query + 2 * config_.kv_heads * config_.head_dim;
-    const torch_ops::Attended attended =
-        torch_ops::Attend({wide, stride, keys, keys + half_cache, count, position + count, config_.heads,
-                           config_.kv_heads, config_.head_dim, tables_.capacity, config_.sliding_window, scale});
-    if (int8_ || staged_) UAQF_CUDA_CHECK(stage(attended.data, query));
+    UAQF_CUDA_CHECK(cuda::PrefillAttention(attention, static_cast<int>(position), tokens, wide,
+                                           query + 2 * config_.kv_heads * config_.head_dim, keys, keys + half_cache,
+                                           attended, stream_));
+    if (int8_ || staged_) UAQF_CUDA_CHECK(stage(attended, query));
     if (staged_) {
       const float* bias = w.out.bias_or_null();
       UAQF_CUDA_CHECK(MultiplyPacked(w.out.matrix, count, {cuda::ProductTarget::kAdd, nullptr, residual, bias}));
@@ -199,7 +206,7 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
       bias = w.down.bias_or_null();
       return MultiplyPacked(w.down.matrix, count, {cuda::ProductTarget::kAdd, nullptr, residual, bias});
     }
-    UAQF_CUDA_CHECK(Multiply(w.out.matrix, count, attended.data, wide));
+    UAQF_CUDA_CHECK(Multiply(w.out.matrix, count, attended, wide));
     UAQF_CUDA_CHECK(device::AddTo(residual, wide, w.out.bias_or_null(), tokens, hidden, stream_));
     UAQF_CUDA_CHECK(norm(w.mlp_norm));
     UAQF_CUDA_CHECK(Multiply(w.gate_up.matrix, count, narrow, wide));
