@@ -11,6 +11,7 @@
 
 #include <atomic>
 
+#include "kernels/cuda/prefill/launch.cuh"
 #include "kernels/cuda/prefill/ptx.cuh"
 #include "kernels/cuda/prefill_product.h"
 
@@ -362,6 +363,7 @@ __global__ void __launch_bounds__(kProductThreads, 1) ProductKernel(const __grid
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
   SyncCluster();
+  WaitForPrevious();
   if (threadIdx.x >= kConsumerWarps * 32) {
     Produce<K>(p, ring, rank, first, step);
     __syncwarp();
@@ -396,16 +398,18 @@ Status LaunchProduct(ProductParams p, cudaStream_t stream) {
   const int row_tiles = (p.weights.spec.map.tiles() + kPackedTiles - 1) / kPackedTiles;
   p.groups = row_tiles * p.token_groups;
   const auto peers = static_cast<unsigned>(p.peers);
-  cudaLaunchAttribute cluster = {};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim = {peers, 1, 1};
+  cudaLaunchAttribute attributes[2] = {};
+  attributes[0].id = cudaLaunchAttributeClusterDimension;
+  attributes[0].val.clusterDim = {peers, 1, 1};
+  attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[1].val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
   config.gridDim = {peers, 1, 1};
   config.blockDim = {kProductThreads, 1, 1};
   config.dynamicSmemBytes = K::kShared;
   config.stream = stream;
-  config.attrs = &cluster;
-  config.numAttrs = 1;
+  config.attrs = attributes;
+  config.numAttrs = 2;
   // Asking takes longer than a launch: once for each device and cluster size. Threads that ask together agree.
   static std::atomic<int> known[kMostDevices][2];
   int device = 0;

@@ -1,4 +1,5 @@
 #include "kernels/cuda/prefill.h"
+#include "kernels/cuda/prefill/launch.cuh"
 
 namespace uaqf::cuda {
 
@@ -153,6 +154,7 @@ __global__ void ScaleInt32Kernel(const int32_t* sums, const float* row_scales, c
 // A thread turns 8 pairs of one head, or copies 8 values of one.
 __global__ void RopeKernel(RopeShape s, int first, const float* cosine, const float* sine, const float* bias,
                            __half* qkv, __half* keys, __half* values) {
+  prefill::WaitForPrevious();
   const int half = s.head_dim / 2;
   const int per_head = half / 8;
   const int index = blockIdx.x * kThreads + threadIdx.x;
@@ -275,8 +277,9 @@ Status RopeAndCache(const RopeShape& shape, int first, int tokens, const float* 
                      shape.capacity);
   }
   const int items = (shape.heads + 2 * shape.kv_heads) * (shape.head_dim / 16);
-  RopeKernel<<<Grid(tokens, items), kThreads, 0, stream>>>(shape, first, cosine, sine, bias, qkv, keys, values);
-  return FromCuda(cudaGetLastError(), "RoPE");
+  return FromCuda(prefill::LaunchAfter(RopeKernel, Grid(tokens, items), kThreads, 0, stream, shape, first, cosine, sine,
+                                       bias, qkv, keys, values),
+                  "RoPE");
 }
 
 Status SiluMulRows(const __half* gate_up, const float* bias, int tokens, int ff, __half* out, cudaStream_t stream) {

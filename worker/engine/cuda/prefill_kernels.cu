@@ -1,5 +1,6 @@
 #include <cfloat>
 
+#include "kernels/cuda/prefill/launch.cuh"
 #include "kernels/cuda/prefill/staged.h"
 #include "worker/engine/cuda/prefill_kernels.h"
 #include "worker/engine/cuda/reduce.cuh"
@@ -95,6 +96,7 @@ template <bool kInt8>
 __global__ void NormKernel(const float* in, const float* weight, int width, float epsilon, Fp16Rows out,
                            Int8Rows int8) {
   __shared__ float scratch[32];
+  cuda::prefill::WaitForPrevious();
   const int quads = width / 4;
   const int64_t token = blockIdx.x;
   const auto* row = reinterpret_cast<const float4*>(in) + token * quads;
@@ -151,12 +153,14 @@ __device__ __forceinline__ void QuantizeRow(const Read& read, int quads, int64_t
 
 __global__ void QuantizeKernel(const __half* in, int quads, Int8Rows out) {
   __shared__ float scratch[32];
+  cuda::prefill::WaitForPrevious();
   const int64_t token = blockIdx.x;
   const auto* row = reinterpret_cast<const uint2*>(in) + token * quads;
   QuantizeRow([&](int i) { return Unpack(row[i]); }, quads, token, out, scratch);
 }
 
 __global__ void CopyKernel(const __half* in, int quads, Fp16Rows out) {
+  cuda::prefill::WaitForPrevious();
   const int64_t token = blockIdx.x;
   const auto* row = reinterpret_cast<const uint2*>(in) + token * quads;
   for (int i = threadIdx.x; i < quads; i += kThreads) Put(out, token, quads, i, Unpack(row[i]));
@@ -263,24 +267,27 @@ cuda::Status Embed(const __half* table, int64_t stride, const int32_t* ids, int 
 
 cuda::Status NormFp16(const float* in, const float* weight, int tokens, int width, float epsilon, Fp16Rows out,
                       cudaStream_t stream) {
-  NormKernel<false><<<tokens, kThreads, 0, stream>>>(in, weight, width, epsilon, out, {});
-  return Launched("NormFp16");
+  return cuda::FromCuda(cuda::prefill::LaunchAfter(NormKernel<false>, dim3(tokens), kThreads, 0, stream, in, weight,
+                                                   width, epsilon, out, Int8Rows{}),
+                        "NormFp16");
 }
 
 cuda::Status NormInt8(const float* in, const float* weight, int tokens, int width, float epsilon, Int8Rows out,
                       cudaStream_t stream) {
-  NormKernel<true><<<tokens, kThreads, 0, stream>>>(in, weight, width, epsilon, {}, out);
-  return Launched("NormInt8");
+  return cuda::FromCuda(cuda::prefill::LaunchAfter(NormKernel<true>, dim3(tokens), kThreads, 0, stream, in, weight,
+                                                   width, epsilon, Fp16Rows{}, out),
+                        "NormInt8");
 }
 
 cuda::Status QuantizeRows(const __half* in, int tokens, int width, Int8Rows out, cudaStream_t stream) {
-  QuantizeKernel<<<tokens, kThreads, 0, stream>>>(in, width / 4, out);
-  return Launched("QuantizeRows");
+  return cuda::FromCuda(
+      cuda::prefill::LaunchAfter(QuantizeKernel, dim3(tokens), kThreads, 0, stream, in, width / 4, out),
+      "QuantizeRows");
 }
 
 cuda::Status CopyRows(const __half* in, int tokens, int width, Fp16Rows out, cudaStream_t stream) {
-  CopyKernel<<<tokens, kThreads, 0, stream>>>(in, width / 4, out);
-  return Launched("CopyRows");
+  return cuda::FromCuda(cuda::prefill::LaunchAfter(CopyKernel, dim3(tokens), kThreads, 0, stream, in, width / 4, out),
+                        "CopyRows");
 }
 
 cuda::Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int width, Fp16Rows out,
