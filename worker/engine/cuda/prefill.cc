@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cuda/logits.h"
 #include "kernels/cuda/prefill.h"
 #include "worker/engine/cuda/errors.h"
 #include "worker/engine/cuda/torch_ops.h"
@@ -146,9 +147,8 @@ cuda::Status Prefill::MultiplyCodes(const cuda::DeviceMatrix& matrix, int64_t to
         device::UnpackCodes(matrix.view(), static_cast<int>(row), static_cast<int>(end), tile_.as<int8_t>(), stream_));
     torch_ops::MultiplyInt8(codes_.as<int8_t>(), tile_.as<int8_t>(), std::max(tokens, kLeastInt8Tokens), end - row,
                             matrix.cols(), sums_.as<int32_t>());
-    UAQF_CUDA_CHECK(device::Dequantize(sums_.as<int32_t>(), matrix.view().row_scales + row, token_scales_.as<float>(),
-                                       static_cast<int>(tokens), static_cast<int>(end - row), out + row, rows,
-                                       stream_));
+    UAQF_CUDA_CHECK(cuda::Dequantize(sums_.as<int32_t>(), matrix.view().row_scales + row, token_scales_.as<float>(),
+                                     static_cast<int>(tokens), static_cast<int>(end - row), out + row, rows, stream_));
   }
   return {};
 }
@@ -171,20 +171,20 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
                                                  static_cast<int>(config_.sliding_window),
                                                  1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
   const int padded = staged_ ? cuda::PaddedTokens(tokens) : 0;
-  const device::Int8Rows int8 = {codes_.as<int8_t>(), token_scales_.as<float>(), padded};
-  const device::Fp16Rows fp16 = {narrow_.as<__half>(), padded};
+  const cuda::Int8Rows int8 = {codes_.as<int8_t>(), token_scales_.as<float>(), padded};
+  const cuda::Fp16Rows fp16 = {narrow_.as<__half>(), padded};
   auto* residual = residual_.as<float>();
   auto* narrow = narrow_.as<__half>();
   auto* wide = wide_.as<__half>();
   auto* attended = attended_.as<__half>();
   const auto norm = [&](const DeviceBuffer& weight) {
-    return int8_ ? device::NormInt8(residual, weight.as<float>(), tokens, hidden, epsilon, int8, stream_)
-                 : device::NormFp16(residual, weight.as<float>(), tokens, hidden, epsilon, fp16, stream_);
+    return int8_ ? cuda::NormInt8(residual, weight.as<float>(), tokens, hidden, epsilon, int8, stream_)
+                 : cuda::NormFp16(residual, weight.as<float>(), tokens, hidden, epsilon, fp16, stream_);
   };
   // FP16 rows to what the next product reads.
   const auto stage = [&](const __half* rows, int64_t width) {
-    return int8_ ? device::QuantizeRows(rows, tokens, static_cast<int>(width), int8, stream_)
-                 : device::CopyRows(rows, tokens, static_cast<int>(width), fp16, stream_);
+    return int8_ ? cuda::QuantizeRows(rows, tokens, static_cast<int>(width), int8, stream_)
+                 : cuda::CopyRows(rows, tokens, static_cast<int>(width), fp16, stream_);
   };
   const auto layer = [&]() -> cuda::Status {
     UAQF_CUDA_CHECK(norm(w.attention_norm));
@@ -207,13 +207,13 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
       return MultiplyPacked(w.down.matrix, count, {cuda::ProductTarget::kAdd, nullptr, residual, bias});
     }
     UAQF_CUDA_CHECK(Multiply(w.out.matrix, count, attended, wide));
-    UAQF_CUDA_CHECK(device::AddTo(residual, wide, w.out.bias_or_null(), tokens, hidden, stream_));
+    UAQF_CUDA_CHECK(cuda::AddTo(residual, wide, w.out.bias_or_null(), tokens, hidden, stream_));
     UAQF_CUDA_CHECK(norm(w.mlp_norm));
     UAQF_CUDA_CHECK(Multiply(w.gate_up.matrix, count, narrow, wide));
-    UAQF_CUDA_CHECK(int8_ ? device::GatedInt8(wide, w.gate_up.bias_or_null(), tokens, ff, int8, stream_)
-                          : device::GatedFp16(wide, w.gate_up.bias_or_null(), tokens, ff, fp16, stream_));
+    UAQF_CUDA_CHECK(int8_ ? cuda::GatedInt8(wide, w.gate_up.bias_or_null(), tokens, ff, int8, stream_)
+                          : cuda::GatedFp16(wide, w.gate_up.bias_or_null(), tokens, ff, fp16, stream_));
     UAQF_CUDA_CHECK(Multiply(w.down.matrix, count, narrow, wide));
-    return device::AddTo(residual, wide, w.down.bias_or_null(), tokens, hidden, stream_);
+    return cuda::AddTo(residual, wide, w.down.bias_or_null(), tokens, hidden, stream_);
   };
   return ToStatus(layer(), "prefill");
 }
@@ -224,17 +224,17 @@ absl::Status Prefill::Forward(std::span<const int32_t> ids, int64_t position) {
       cudaMemcpyAsync(ids_.as<int32_t>(), ids.data(), ids.size_bytes(), cudaMemcpyHostToDevice, stream_), "prefill"));
   const cuda::MatrixView& table = weights_.embedding_or_tied().view();
   UAQF_RETURN_IF_ERROR(
-      ToStatus(device::Embed(reinterpret_cast<const __half*>(table.data), table.row_bytes / 2, ids_.as<int32_t>(),
-                             static_cast<int>(count), static_cast<int>(config_.hidden), residual_.as<float>(), stream_),
+      ToStatus(cuda::Embed(reinterpret_cast<const __half*>(table.data), table.row_bytes / 2, ids_.as<int32_t>(),
+                           static_cast<int>(count), static_cast<int>(config_.hidden), residual_.as<float>(), stream_),
                "prefill"));
   for (int64_t i = 0; i < config_.layers; ++i) UAQF_RETURN_IF_ERROR(Layer(i, count, position));
   return absl::OkStatus();
 }
 
 absl::Status Prefill::Logits(int64_t index, float* logits) {
-  UAQF_RETURN_IF_ERROR(ToStatus(device::NormFp16(residual_.as<float>() + index * config_.hidden,
-                                                 weights_.final_norm.as<float>(), 1, static_cast<int>(config_.hidden),
-                                                 static_cast<float>(config_.rms_eps), {narrow_.as<__half>()}, stream_),
+  UAQF_RETURN_IF_ERROR(ToStatus(cuda::NormFp16(residual_.as<float>() + index * config_.hidden,
+                                               weights_.final_norm.as<float>(), 1, static_cast<int>(config_.hidden),
+                                               static_cast<float>(config_.rms_eps), {narrow_.as<__half>()}, stream_),
                                 "prefill"));
   const cuda::MatrixView& head = weights_.lm_head.view();
   torch_ops::MultiplyToFloat({narrow_.as<__half>(), reinterpret_cast<const __half*>(head.data), head.row_bytes / 2, 1,
@@ -254,9 +254,9 @@ absl::Status Prefill::Score(std::span<const int32_t> targets, std::vector<double
   UAQF_RETURN_IF_ERROR(ToStatus(cudaMemcpyAsync(score_targets_.as<int32_t>(), targets.data(), targets.size_bytes(),
                                                 cudaMemcpyHostToDevice, stream_),
                                 "score"));
-  UAQF_RETURN_IF_ERROR(ToStatus(device::NormFp16(residual_.as<float>(), weights_.final_norm.as<float>(),
-                                                 static_cast<int>(count), static_cast<int>(config_.hidden),
-                                                 static_cast<float>(config_.rms_eps), {narrow_.as<__half>()}, stream_),
+  UAQF_RETURN_IF_ERROR(ToStatus(cuda::NormFp16(residual_.as<float>(), weights_.final_norm.as<float>(),
+                                               static_cast<int>(count), static_cast<int>(config_.hidden),
+                                               static_cast<float>(config_.rms_eps), {narrow_.as<__half>()}, stream_),
                                 "score"));
   const cuda::MatrixView& head = weights_.lm_head.view();
   for (int64_t begin = 0; begin < count; begin += kScoreTokens) {
@@ -266,8 +266,8 @@ absl::Status Prefill::Score(std::span<const int32_t> targets, std::vector<double
          tokens, config_.vocab, config_.hidden},
         score_logits_.as<float>());
     UAQF_RETURN_IF_ERROR(ToStatus(
-        device::NegativeLogLikelihoods(score_logits_.as<float>(), score_targets_.as<int32_t>() + begin,
-                                       static_cast<int>(tokens), vocab, score_nll_.as<double>() + begin, stream_),
+        cuda::NegativeLogLikelihoods(score_logits_.as<float>(), score_targets_.as<int32_t>() + begin,
+                                     static_cast<int>(tokens), vocab, score_nll_.as<double>() + begin, stream_),
         "score"));
   }
   const size_t first = nll.size();

@@ -13,7 +13,6 @@
 #include "kernels/cuda/prefill_product.h"
 #include "worker/engine/cuda/cuda_weights.h"
 #include "worker/engine/cuda/device_buffer.h"
-#include "worker/engine/cuda/prefill_kernels.h"
 #include "worker/model/model_config.h"
 
 namespace uaqf::engine {
