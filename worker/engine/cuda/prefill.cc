@@ -5,9 +5,9 @@
 
 #include "kernels/cuda/logits.h"
 #include "kernels/cuda/prefill.h"
+#include "kernels/cuda/unpack.h"
 #include "worker/engine/cuda/errors.h"
 #include "worker/engine/cuda/torch_ops.h"
-#include "worker/engine/cuda/unpack.h"
 
 namespace uaqf::engine {
 namespace {
@@ -132,7 +132,7 @@ cuda::Status Prefill::MultiplyTiles(const cuda::DeviceMatrix& matrix, int64_t to
   for (int64_t row = 0; row < rows; row += step) {
     const int64_t end = std::min(rows, row + step);
     UAQF_CUDA_CHECK(
-        device::UnpackRows(matrix.view(), static_cast<int>(row), static_cast<int>(end), tile_.as<__half>(), stream_));
+        cuda::UnpackRows(matrix.view(), static_cast<int>(row), static_cast<int>(end), tile_.as<__half>(), stream_));
     torch_ops::Multiply({in, tile_.as<__half>(), matrix.cols(), tokens, end - row, matrix.cols()}, out + row, rows);
   }
   return {};
@@ -144,7 +144,7 @@ cuda::Status Prefill::MultiplyCodes(const cuda::DeviceMatrix& matrix, int64_t to
   for (int64_t row = 0; row < rows; row += step) {
     const int64_t end = std::min(rows, row + step);
     UAQF_CUDA_CHECK(
-        device::UnpackCodes(matrix.view(), static_cast<int>(row), static_cast<int>(end), tile_.as<int8_t>(), stream_));
+        cuda::UnpackCodes(matrix.view(), static_cast<int>(row), static_cast<int>(end), tile_.as<int8_t>(), stream_));
     torch_ops::MultiplyInt8(codes_.as<int8_t>(), tile_.as<int8_t>(), std::max(tokens, kLeastInt8Tokens), end - row,
                             matrix.cols(), sums_.as<int32_t>());
     UAQF_CUDA_CHECK(cuda::Dequantize(sums_.as<int32_t>(), matrix.view().row_scales + row, token_scales_.as<float>(),

@@ -1,4 +1,4 @@
-// Many tokens at once through all layers: matrix products and attention by libtorch, what lies between by our kernels.
+// Many tokens at once through all layers: products of FP16 weights by libtorch, the rest by our own kernels.
 // Activations are FP16, the residual stream FP32. On sm_90 integer weights are multiplied as they are packed, by our
 // own kernel; on older devices weight-only variants are brought back to FP16 tile by tile, and INT8 activations
 // multiply unpacked codes.
