@@ -1,7 +1,7 @@
 // Products of integer weights with the activations of many tokens, on the tensor cores of sm_90: weights go from their
 // packed order to registers, nothing is unpacked in memory. INT8 codes multiply INT8 activations exactly; beside FP16
 // activations codes become FP16 in registers (exact; a group's scale is multiplied in and rounded once to FP16, as
-// DeviceMatrix::Unpack does), with FP32 sums. Sums have a fixed order: the same input gives the same bits.
+// UnpackRows does), with FP32 sums. Sums have a fixed order: the same input gives the same bits.
 #pragma once
 
 #include <cuda_fp16.h>
