@@ -69,64 +69,6 @@ __global__ void CopyScalesKernel(float* out, const float* scales, bool per_tenso
   if (row < rows) out[row] = scales[per_tensor ? 0 : row];
 }
 
-// Codes of 8 columns from `column`, a multiple of 8, of one logical row.
-__device__ void LoadCodes(const MatrixView& m, int tile, int slot, int column, int codes[8]) {
-  const bool int8 = m.spec.format == Format::kInt8;
-  const uint8_t* block =
-      m.data + (int64_t{tile} * m.blocks + column / kBlockCols) * BlockBytes(m.spec.format, m.spec.group);
-  const int pair = column % kBlockCols / 32;
-  const int lane = slot % 8 * 4 + column % 32 / 8;
-  for (int half = 0; half < 2; ++half) {
-    const uint32_t word =
-        *reinterpret_cast<const uint32_t*>(block + WordOffset(m.spec.format, pair, lane, half, slot / 8));
-    for (int c = 0; c < 4; ++c) {
-      const int byte = static_cast<int>(word >> (ByteOfColumn(c) * 8)) & 0xFF;
-      codes[half * 4 + c] = int8 ? static_cast<int8_t>(byte) : ((byte >> (slot / 8 * 4)) & 0xF) - kInt4Offset;
-    }
-  }
-}
-
-// One thread 8 columns of a row. With kCodes the codes, else code times scale.
-template <bool kCodes, typename Out>
-__global__ void UnpackKernel(MatrixView m, int begin, int rows, Out* out, int64_t stride) {
-  const int eighths = (m.spec.cols + 7) / 8;
-  const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (index >= int64_t{rows} * eighths) return;
-  const int row = static_cast<int>(index / eighths);
-  const int column = static_cast<int>(index % eighths) * 8;
-  int tile;
-  int slot;
-  m.spec.map.Locate(begin + row, &tile, &slot);
-  int codes[8];
-  LoadCodes(m, tile, slot, column, codes);
-  float scale = 1;
-  if constexpr (!kCodes) {
-    if (m.spec.group > 0) {
-      const uint8_t* block =
-          m.data + (int64_t{tile} * m.blocks + column / kBlockCols) * BlockBytes(m.spec.format, m.spec.group);
-      const auto* scales = reinterpret_cast<const __half*>(block + CodeBytes(m.spec.format));
-      scale = __half2float(scales[column % kBlockCols / m.spec.group * kTileRows + slot % 8 * 2 + slot / 8]);
-    } else {
-      scale = m.row_scales[begin + row];
-    }
-  }
-  Out* target = out + row * stride + column;
-  alignas(16) Out values[8];
-  for (int c = 0; c < 8; ++c) {
-    if constexpr (kCodes) {
-      values[c] = static_cast<Out>(codes[c]);
-    } else {
-      values[c] = __float2half_rn(static_cast<float>(codes[c]) * scale);
-    }
-  }
-  using Wide = std::conditional_t<sizeof(Out) == 2, uint4, uint2>;
-  if (column + 8 <= m.spec.cols && reinterpret_cast<uintptr_t>(target) % sizeof(Wide) == 0) {
-    *reinterpret_cast<Wide*>(target) = *reinterpret_cast<const Wide*>(values);
-    return;
-  }
-  for (int c = 0; c < 8 && column + c < m.spec.cols; ++c) target[c] = values[c];
-}
-
 __device__ uint32_t Hash(uint64_t seed, uint64_t index) {
   uint64_t z = seed + (index + 1) * 0x9E3779B97F4A7C15ull;
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -257,29 +199,6 @@ Status DeviceMatrix::Pack(const QuantizedRows& part, cudaStream_t stream) {
                                                                part.rows);
   }
   return FromCuda(cudaGetLastError(), "pack");
-}
-
-Status DeviceMatrix::Unpack(int begin, int end, __half* out, int64_t stride, cudaStream_t stream) const {
-  if (begin < 0 || begin >= end || end > rows()) {
-    return MakeError(cudaErrorInvalidValue, "got rows %d to %d of %d", begin, end, rows());
-  }
-  if (spec().format == Format::kFp16) {
-    UAQF_CUDA_RETURN(cudaMemcpy2DAsync(out, stride * 2, data_ + begin * view_.row_bytes, view_.row_bytes,
-                                       static_cast<size_t>(cols()) * 2, end - begin, cudaMemcpyDeviceToDevice, stream));
-    return {};
-  }
-  const int64_t items = int64_t{end - begin} * ((cols() + 7) / 8);
-  UnpackKernel<false><<<Grid(items), kThreads, 0, stream>>>(view_, begin, end - begin, out, stride);
-  return FromCuda(cudaGetLastError(), "unpack");
-}
-
-Status DeviceMatrix::UnpackCodes(int begin, int end, int8_t* out, int64_t stride, cudaStream_t stream) const {
-  if (begin < 0 || begin >= end || end > rows() || spec().format == Format::kFp16) {
-    return MakeError(cudaErrorInvalidValue, "got codes of rows %d to %d of %d, or an FP16 matrix", begin, end, rows());
-  }
-  const int64_t items = int64_t{end - begin} * ((cols() + 7) / 8);
-  UnpackKernel<true><<<Grid(items), kThreads, 0, stream>>>(view_, begin, end - begin, out, stride);
-  return FromCuda(cudaGetLastError(), "unpack codes");
 }
 
 Status DeviceMatrix::FillRandom(uint64_t seed, cudaStream_t stream) {

@@ -58,12 +58,6 @@ class DeviceMatrix {
   // Fills logical rows, for the integer formats. Codes are taken as they are: the caller keeps them in range.
   Status Pack(const QuantizedRows& part, cudaStream_t stream);
 
-  // Values of logical rows [begin, end), code times scale rounded to FP16, row-major [end - begin, cols] with `stride`
-  // elements from row to row. For prefill: keep end - begin small enough that `out` stays in L2.
-  Status Unpack(int begin, int end, __half* out, int64_t stride, cudaStream_t stream) const;
-  // The codes of an integer format the same way, one a byte.
-  Status UnpackCodes(int begin, int end, int8_t* out, int64_t stride, cudaStream_t stream) const;
-
   // Random values without a trip over the host: codes uniform over the format's range, FP16 uniform, scaled so that a
   // product with a vector of unit values has about unit variance. A hash of `seed` and the place, so the same bits on
   // every run.

@@ -1,7 +1,7 @@
-// What stands between the matrix products of a prefill: many tokens at once. Activations are FP16 row-major
-// [tokens, width], the residual stream FP32. All pointers are device memory, borrowed; all calls are asynchronous on
-// the stream, allocate nothing and may be captured. Widths are multiples of 8 and pointers 16-byte aligned; what a
-// matrix product leaves is in the logical row order of layout.h.
+// What stands between the matrix products of a prefill: many tokens at once, [tokens, width] row-major unless said, the
+// residual stream FP32. Pointers are device memory, borrowed, 16-byte aligned; widths are multiples of 8. Calls are
+// asynchronous on the stream, allocate nothing and may be captured; a Status tells of the launch only. Sums are FP32 in
+// a fixed order. What a matrix product leaves is in the logical row order of layout.h.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -9,28 +9,34 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/device_matrix.h"
 #include "kernels/cuda/status.h"
 
 namespace uaqf::cuda {
 
-// residual[t] = row ids[t] of an FP16 embedding; ids must lie in its rows.
-Status EmbedTokens(const MatrixView& embedding, const int32_t* ids, int tokens, float* residual, cudaStream_t stream);
+// Activations quantized per token: value = codes * scale, scale = max(absmax, 1e-5) / 127, halves to even.
+struct Int8Rows {
+  int8_t* codes = nullptr;  // [tokens, width]
+  float* scales = nullptr;  // [tokens]
+  int padded_tokens = 0;    // not 0: codes are in the order of kernels/cuda/prefill/staged.h, with so many tokens
+};
+// FP16 activations, the same.
+struct Fp16Rows {
+  __half* values = nullptr;
+  int padded_tokens = 0;
+};
 
-// out[t] = residual[t] / sqrt(mean(residual[t]^2) + epsilon) * weight, rounded to FP16.
-Status RmsNormRows(const float* residual, const float* weight, int tokens, int hidden, float epsilon, __half* out,
-                   cudaStream_t stream);
+// residual[t] = table[ids[t]]; rows of the table are `stride` elements apart.
+Status Embed(const __half* table, int64_t stride, const int32_t* ids, int tokens, int width, float* residual,
+             cudaStream_t stream);
 
-// Symmetric INT8 per token, as in decode: scale = max(absmax, 1e-5) / 127, codes rounded half to even. codes [tokens,
-// width], scales [tokens].
-Status QuantizeRows(const __half* values, int tokens, int width, int8_t* codes, float* scales, cudaStream_t stream);
-// The norm and the quantization in one, without rounding to FP16 between them.
-Status RmsNormQuantizeRows(const float* residual, const float* weight, int tokens, int hidden, float epsilon,
-                           int8_t* codes, float* scales, cudaStream_t stream);
+// RMSNorm of FP32 rows, to FP16 or to INT8; width at most 8192.
+Status NormFp16(const float* in, const float* weight, int tokens, int width, float epsilon, Fp16Rows out,
+                cudaStream_t stream);
+Status NormInt8(const float* in, const float* weight, int tokens, int width, float epsilon, Int8Rows out,
+                cudaStream_t stream);
 
-// out[t, r] = sums[t, r] * row_scales[r] * token_scales[t]: what follows an INT8 product. [tokens, rows].
-Status ScaleInt32(const int32_t* sums, const float* row_scales, const float* token_scales, int tokens, int rows,
-                  __half* out, cudaStream_t stream);
+Status QuantizeRows(const __half* in, int tokens, int width, Int8Rows out, cudaStream_t stream);
+Status CopyRows(const __half* in, int tokens, int width, Fp16Rows out, cudaStream_t stream);
 
 struct RopeShape {
   int heads = 0;
@@ -45,12 +51,16 @@ struct RopeShape {
 Status RopeAndCache(const RopeShape& shape, int first, int tokens, const float* cosine, const float* sine,
                     const float* bias, __half* qkv, __half* keys, __half* values, cudaStream_t stream);
 
-// out[t, i] = silu(gate) * up, gate_up [tokens, 2 ff] = gate, then up; bias FP32 [2 ff] or null.
-Status SiluMulRows(const __half* gate_up, const float* bias, int tokens, int ff, __half* out, cudaStream_t stream);
+// gate_up [tokens, 2 width]: silu(gate) * up. `bias` [2 width] or null.
+Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int width, Fp16Rows out, cudaStream_t stream);
+Status GatedInt8(const __half* gate_up, const float* bias, int tokens, int width, Int8Rows out, cudaStream_t stream);
 
-// residual += values (+ bias FP32 [width], or null).
-Status AddResidual(const __half* values, const float* bias, int tokens, int width, float* residual,
-                   cudaStream_t stream);
+// residual += in + bias (or null).
+Status AddTo(float* residual, const __half* in, const float* bias, int tokens, int width, cudaStream_t stream);
+
+// out[t, r] = (sums[t, r] * row_scales[r]) * token_scales[t]; rows of `out` are `stride` elements apart.
+Status Dequantize(const int32_t* sums, const float* row_scales, const float* token_scales, int tokens, int rows,
+                  __half* out, int64_t stride, cudaStream_t stream);
 
 struct PrefillAttentionShape {
   int heads = 0;

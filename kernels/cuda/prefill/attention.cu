@@ -2,6 +2,7 @@
 // through two buffers. Scores and the running softmax are FP32, products FP16 with FP32 sums.
 #include "kernels/cuda/decode/ptx.cuh"
 #include "kernels/cuda/prefill.h"
+#include "kernels/cuda/prefill/launch.cuh"
 
 namespace uaqf::cuda {
 
@@ -199,6 +200,7 @@ __device__ __forceinline__ void StoreOut(const Launch& l, int head, int row, int
 
 template <int kDims>
 __global__ void __launch_bounds__(kThreads) AttentionKernel(const __grid_constant__ Launch l) {
+  prefill::WaitForPrevious();
   using T = Tiling<kDims>;
   extern __shared__ __align__(16) unsigned char shared[];
   const uint32_t buffers = SharedAddress(shared);
@@ -238,8 +240,7 @@ Status Run(const Launch& l, cudaStream_t stream) {
   constexpr int kBytes = Tiling<kDims>::kSharedBytes;
   UAQF_CUDA_RETURN(cudaFuncSetAttribute(AttentionKernel<kDims>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
   const dim3 grid((l.tokens + kQueries - 1) / kQueries, l.s.heads);
-  AttentionKernel<kDims><<<grid, kThreads, kBytes, stream>>>(l);
-  return FromCuda(cudaGetLastError(), "prefill attention");
+  return FromCuda(prefill::LaunchAfter(AttentionKernel<kDims>, grid, kThreads, kBytes, stream, l), "prefill attention");
 }
 
 }  // namespace

@@ -1,295 +1,271 @@
 #include "kernels/cuda/prefill.h"
+#include "kernels/cuda/prefill/launch.cuh"
+#include "kernels/cuda/prefill/staged.h"
+#include "kernels/cuda/reduce.cuh"
 
 namespace uaqf::cuda {
-
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kMaxNormWidth = 8192;
+// A thread of a norm keeps its part of the row in registers between the passes.
+constexpr int kNormQuads = kMaxNormWidth / 4 / kThreads;
 
-struct Eight {
-  float v[8];
+__device__ __forceinline__ __half ToHalf(float value) {
+  return __float2half_rn(fminf(fmaxf(value, -65504.0f), 65504.0f));
+}
+
+__device__ __forceinline__ uint2 Pack(float4 v) {
+  const __half2 low = __halves2half2(ToHalf(v.x), ToHalf(v.y));
+  const __half2 high = __halves2half2(ToHalf(v.z), ToHalf(v.w));
+  return {*reinterpret_cast<const uint32_t*>(&low), *reinterpret_cast<const uint32_t*>(&high)};
+}
+
+__device__ __forceinline__ float4 Unpack(uint2 bits) {
+  const float2 low = __half22float2(*reinterpret_cast<const __half2*>(&bits.x));
+  const float2 high = __half22float2(*reinterpret_cast<const __half2*>(&bits.y));
+  return {low.x, low.y, high.x, high.y};
+}
+
+__device__ __forceinline__ float AbsMax(float4 v) {
+  return fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
+}
+
+__device__ __forceinline__ float ScaleOf(float absmax) { return __fdiv_rn(fmaxf(absmax, 1e-5f), 127.0f); }
+
+__device__ __forceinline__ signed char Code(float value, float scale) {
+  return static_cast<signed char>(fminf(fmaxf(rintf(__fdiv_rn(value, scale)), -127.0f), 127.0f));
+}
+
+__device__ __forceinline__ char4 Codes(float4 v, float scale) {
+  return make_char4(Code(v.x, scale), Code(v.y, scale), Code(v.z, scale), Code(v.w, scale));
+}
+
+// Columns 4 i .. 4 i + 3 of a token whose rows have `quads` such.
+__device__ __forceinline__ void Put(const Int8Rows& out, int64_t token, int quads, int i, float4 v, float scale) {
+  const char4 codes = Codes(v, scale);
+  if (out.padded_tokens == 0) {
+    reinterpret_cast<char4*>(out.codes)[token * quads + i] = codes;
+    return;
+  }
+  const int64_t at = StagedInt8(out.padded_tokens, static_cast<int>(token), i / 2 * 8, i % 2);
+  *reinterpret_cast<char4*>(out.codes + at) = make_char4(codes.x, codes.z, codes.y, codes.w);
+}
+
+__device__ __forceinline__ void Put(const Fp16Rows& out, int64_t token, int quads, int i, float4 v) {
+  const uint2 bits = Pack(v);
+  if (out.padded_tokens == 0) {
+    reinterpret_cast<uint2*>(out.values)[token * quads + i] = bits;
+    return;
+  }
+  auto* bytes = reinterpret_cast<uint8_t*>(out.values);
+  const auto put = [&](int word, uint32_t value) {
+    const int64_t at = StagedFp16(out.padded_tokens, static_cast<int>(token), i / 2 * 8, i % 2 * 2 + word);
+    *reinterpret_cast<uint32_t*>(bytes + at) = value;
+  };
+  put(0, bits.x);
+  put(1, bits.y);
+}
+
+// Zeros in the padding of the columns.
+__device__ __forceinline__ void PutPadding(const Int8Rows& out, int64_t token, int quads) {
+  if (out.padded_tokens == 0) return;
+  for (int i = quads + threadIdx.x; i < PaddedWidth(quads * 4) / 4; i += kThreads) Put(out, token, quads, i, {}, 1);
+}
+__device__ __forceinline__ void PutPadding(const Fp16Rows& out, int64_t token, int quads) {
+  if (out.padded_tokens == 0) return;
+  for (int i = quads + threadIdx.x; i < PaddedWidth(quads * 4) / 4; i += kThreads) Put(out, token, quads, i, {});
+}
+
+__device__ __forceinline__ float4 Add(float4 v, const float* bias, int i) {
+  if (bias == nullptr) return v;
+  const float4 b = reinterpret_cast<const float4*>(bias)[i];
+  return {v.x + b.x, v.y + b.y, v.z + b.z, v.w + b.w};
+}
+
+__global__ void EmbedKernel(const __half* table, int64_t stride, const int32_t* ids, int quads, float* residual) {
+  const auto* row = reinterpret_cast<const uint2*>(table + ids[blockIdx.x] * stride);
+  auto* out = reinterpret_cast<float4*>(residual) + static_cast<int64_t>(blockIdx.x) * quads;
+  for (int i = threadIdx.x; i < quads; i += kThreads) out[i] = Unpack(row[i]);
+}
+
+template <bool kInt8>
+__global__ void NormKernel(const float* in, const float* weight, int width, float epsilon, Fp16Rows out,
+                           Int8Rows int8) {
+  __shared__ float scratch[32];
+  prefill::WaitForPrevious();
+  const int quads = width / 4;
+  const int64_t token = blockIdx.x;
+  const auto* row = reinterpret_cast<const float4*>(in) + token * quads;
+  float4 v[kNormQuads];
+  float squares = 0;
+#pragma unroll
+  for (int j = 0; j < kNormQuads; ++j) {
+    const int i = threadIdx.x + j * kThreads;
+    v[j] = i < quads ? row[i] : float4{};
+    squares += (v[j].x * v[j].x + v[j].y * v[j].y) + (v[j].z * v[j].z + v[j].w * v[j].w);
+  }
+  const float mean = BlockSum(squares, scratch) / static_cast<float>(width);
+  const float factor = 1.0f / sqrtf(mean + epsilon);
+  float most = 0;
+#pragma unroll
+  for (int j = 0; j < kNormQuads; ++j) {
+    const int i = threadIdx.x + j * kThreads;
+    if (i >= quads) continue;
+    const float4 w = reinterpret_cast<const float4*>(weight)[i];
+    v[j] = {v[j].x * factor * w.x, v[j].y * factor * w.y, v[j].z * factor * w.z, v[j].w * factor * w.w};
+    most = fmaxf(most, AbsMax(v[j]));
+  }
+  const float scale = kInt8 ? ScaleOf(BlockMax(most, scratch)) : 1.0f;
+  if (kInt8 && threadIdx.x == 0) int8.scales[token] = scale;
+#pragma unroll
+  for (int j = 0; j < kNormQuads; ++j) {
+    const int i = threadIdx.x + j * kThreads;
+    if (i >= quads) continue;
+    if (kInt8) {
+      Put(int8, token, quads, i, v[j], scale);
+    } else {
+      Put(out, token, quads, i, v[j]);
+    }
+  }
+  if (kInt8) {
+    PutPadding(int8, token, quads);
+  } else {
+    PutPadding(out, token, quads);
+  }
+}
+
+// Any row that can be read twice: once for its largest value, once for its codes.
+template <class Read>
+__device__ __forceinline__ void QuantizeRow(const Read& read, int quads, int64_t token, Int8Rows out, float* scratch) {
+  float most = 0;
+  for (int i = threadIdx.x; i < quads; i += kThreads) most = fmaxf(most, AbsMax(read(i)));
+  const float scale = ScaleOf(BlockMax(most, scratch));
+  if (threadIdx.x == 0) out.scales[token] = scale;
+  for (int i = threadIdx.x; i < quads; i += kThreads) {
+    Put(out, token, quads, i, read(i), scale);
+  }
+  PutPadding(out, token, quads);
+}
+
+__global__ void QuantizeKernel(const __half* in, int quads, Int8Rows out) {
+  __shared__ float scratch[32];
+  prefill::WaitForPrevious();
+  const int64_t token = blockIdx.x;
+  const auto* row = reinterpret_cast<const uint2*>(in) + token * quads;
+  QuantizeRow([&](int i) { return Unpack(row[i]); }, quads, token, out, scratch);
+}
+
+__global__ void CopyKernel(const __half* in, int quads, Fp16Rows out) {
+  prefill::WaitForPrevious();
+  const int64_t token = blockIdx.x;
+  const auto* row = reinterpret_cast<const uint2*>(in) + token * quads;
+  for (int i = threadIdx.x; i < quads; i += kThreads) Put(out, token, quads, i, Unpack(row[i]));
+  PutPadding(out, token, quads);
+}
+
+__device__ __forceinline__ float Silu(float x) { return x / (1.0f + __expf(-x)); }
+
+struct GatedRow {
+  const uint2* row;
+  const float* bias;
+  int quads;
+  __device__ __forceinline__ float4 operator()(int i) const {
+    const float4 g = Add(Unpack(row[i]), bias, i);
+    const float4 u = Add(Unpack(row[quads + i]), bias, quads + i);
+    return {Silu(g.x) * u.x, Silu(g.y) * u.y, Silu(g.z) * u.z, Silu(g.w) * u.w};
+  }
 };
 
-__device__ __forceinline__ Eight Load8(const __half* p) {
-  const uint4 packed = *reinterpret_cast<const uint4*>(p);
-  const auto* pairs = reinterpret_cast<const __half2*>(&packed);
-  Eight out;
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const float2 pair = __half22float2(pairs[i]);
-    out.v[2 * i] = pair.x;
-    out.v[2 * i + 1] = pair.y;
-  }
-  return out;
-}
-
-__device__ __forceinline__ Eight Load8(const float* p) {
-  const float4 a = *reinterpret_cast<const float4*>(p);
-  const float4 b = *(reinterpret_cast<const float4*>(p) + 1);
-  return {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
-}
-
-__device__ __forceinline__ void Store8(__half* p, const Eight& e) {
-  uint4 packed;
-  auto* pairs = reinterpret_cast<__half2*>(&packed);
-#pragma unroll
-  for (int i = 0; i < 4; ++i) pairs[i] = __floats2half2_rn(e.v[2 * i], e.v[2 * i + 1]);
-  *reinterpret_cast<uint4*>(p) = packed;
-}
-
-__device__ __forceinline__ void Store8(float* p, const Eight& e) {
-  *reinterpret_cast<float4*>(p) = {e.v[0], e.v[1], e.v[2], e.v[3]};
-  *(reinterpret_cast<float4*>(p) + 1) = {e.v[4], e.v[5], e.v[6], e.v[7]};
-}
-
-template <bool kMaximum>
-__device__ float BlockReduce(float value) {
-  __shared__ float scratch[kThreads / 32];
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) {
-    const float other = __shfl_xor_sync(~0u, value, step);
-    value = kMaximum ? fmaxf(value, other) : value + other;
-  }
-  __syncthreads();  // an earlier reduction may still be read
-  if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = value;
-  __syncthreads();
-  float result = scratch[0];
-#pragma unroll
-  for (int w = 1; w < kThreads / 32; ++w) result = kMaximum ? fmaxf(result, scratch[w]) : result + scratch[w];
-  return result;
-}
-
-__device__ float NormFactor(const float* row, int hidden, float epsilon) {
-  float squares = 0;
-  for (int i = threadIdx.x * 8; i < hidden; i += kThreads * 8) {
-    const Eight e = Load8(row + i);
-#pragma unroll
-    for (int c = 0; c < 8; ++c) squares = fmaf(e.v[c], e.v[c], squares);
-  }
-  return 1.0f / sqrtf(BlockReduce<false>(squares) / static_cast<float>(hidden) + epsilon);
-}
-
-__device__ __forceinline__ Eight Scale(Eight e, const float* weight, float factor) {
-  const Eight w = Load8(weight);
-#pragma unroll
-  for (int c = 0; c < 8; ++c) e.v[c] = e.v[c] * factor * w.v[c];
-  return e;
-}
-
-__device__ __forceinline__ float AbsMax8(const Eight& e, float maximum) {
-#pragma unroll
-  for (int c = 0; c < 8; ++c) maximum = fmaxf(maximum, fabsf(e.v[c]));
-  return maximum;
-}
-
-__device__ __forceinline__ void StoreCodes(int8_t* p, const Eight& e, float scale) {
-  union {
-    int8_t codes[8];
-    uint2 packed;
-  } out;
-#pragma unroll
-  for (int c = 0; c < 8; ++c) {
-    out.codes[c] = static_cast<int8_t>(fminf(fmaxf(rintf(__fdiv_rn(e.v[c], scale)), -127.0f), 127.0f));
-  }
-  *reinterpret_cast<uint2*>(p) = out.packed;
-}
-
-__global__ void EmbedKernel(MatrixView m, const int32_t* ids, float* residual) {
-  const auto* row = reinterpret_cast<const __half*>(m.data + ids[blockIdx.x] * m.row_bytes);
-  float* out = residual + int64_t{blockIdx.x} * m.spec.cols;
-  for (int i = threadIdx.x * 8; i < m.spec.cols; i += kThreads * 8) Store8(out + i, Load8(row + i));
-}
-
-__global__ void NormKernel(const float* residual, const float* weight, int hidden, float epsilon, __half* out) {
-  const float* row = residual + int64_t{blockIdx.x} * hidden;
-  const float factor = NormFactor(row, hidden, epsilon);
-  for (int i = threadIdx.x * 8; i < hidden; i += kThreads * 8) {
-    Store8(out + int64_t{blockIdx.x} * hidden + i, Scale(Load8(row + i), weight + i, factor));
+template <bool kInt8>
+__global__ void GatedKernel(const __half* gate_up, const float* bias, int quads, Fp16Rows out, Int8Rows int8) {
+  __shared__ float scratch[32];
+  const int64_t token = blockIdx.x;
+  const GatedRow read{reinterpret_cast<const uint2*>(gate_up) + token * 2 * quads, bias, quads};
+  if (kInt8) {
+    QuantizeRow(read, quads, token, int8, scratch);
+  } else {
+    for (int i = threadIdx.x; i < quads; i += kThreads) Put(out, token, quads, i, read(i));
+    PutPadding(out, token, quads);
   }
 }
 
-__global__ void NormQuantizeKernel(const float* residual, const float* weight, int hidden, float epsilon, int8_t* codes,
-                                   float* scales) {
-  const float* row = residual + int64_t{blockIdx.x} * hidden;
-  const float factor = NormFactor(row, hidden, epsilon);
-  float maximum = 0;
-  for (int i = threadIdx.x * 8; i < hidden; i += kThreads * 8) {
-    maximum = AbsMax8(Scale(Load8(row + i), weight + i, factor), maximum);
+__global__ void AddKernel(float* residual, const __half* in, const float* bias, int quads) {
+  auto* out = reinterpret_cast<float4*>(residual) + static_cast<int64_t>(blockIdx.x) * quads;
+  const auto* row = reinterpret_cast<const uint2*>(in) + static_cast<int64_t>(blockIdx.x) * quads;
+  for (int i = threadIdx.x; i < quads; i += kThreads) {
+    const float4 v = Add(Unpack(row[i]), bias, i);
+    const float4 r = out[i];
+    out[i] = {r.x + v.x, r.y + v.y, r.z + v.z, r.w + v.w};
   }
-  const float scale = fmaxf(BlockReduce<true>(maximum), 1e-5f) / 127.0f;
-  for (int i = threadIdx.x * 8; i < hidden; i += kThreads * 8) {
-    StoreCodes(codes + int64_t{blockIdx.x} * hidden + i, Scale(Load8(row + i), weight + i, factor), scale);
-  }
-  if (threadIdx.x == 0) scales[blockIdx.x] = scale;
 }
 
-__global__ void QuantizeKernel(const __half* values, int width, int8_t* codes, float* scales) {
-  const __half* row = values + int64_t{blockIdx.x} * width;
-  float maximum = 0;
-  for (int i = threadIdx.x * 8; i < width; i += kThreads * 8) maximum = AbsMax8(Load8(row + i), maximum);
-  const float scale = fmaxf(BlockReduce<true>(maximum), 1e-5f) / 127.0f;
-  for (int i = threadIdx.x * 8; i < width; i += kThreads * 8) {
-    StoreCodes(codes + int64_t{blockIdx.x} * width + i, Load8(row + i), scale);
+__global__ void DequantizeKernel(const int32_t* sums, const float* row_scales, const float* token_scales, int quads,
+                                 __half* out, int64_t stride) {
+  const int64_t token = blockIdx.x;
+  const float scale = token_scales[token];
+  const auto* row = reinterpret_cast<const int4*>(sums) + token * quads;
+  for (int i = threadIdx.x; i < quads; i += kThreads) {
+    const int4 sum = row[i];
+    const float4 w = reinterpret_cast<const float4*>(row_scales)[i];
+    const float4 v = {static_cast<float>(sum.x) * w.x * scale, static_cast<float>(sum.y) * w.y * scale,
+                      static_cast<float>(sum.z) * w.z * scale, static_cast<float>(sum.w) * w.w * scale};
+    *reinterpret_cast<uint2*>(out + token * stride + i * 4) = Pack(v);
   }
-  if (threadIdx.x == 0) scales[blockIdx.x] = scale;
 }
 
-__global__ void ScaleInt32Kernel(const int32_t* sums, const float* row_scales, const float* token_scales, int rows,
-                                 __half* out) {
-  const int64_t base = int64_t{blockIdx.y} * rows;
-  const int i = (blockIdx.x * kThreads + threadIdx.x) * 8;
-  if (i >= rows) return;
-  const int4 a = *reinterpret_cast<const int4*>(sums + base + i);
-  const int4 b = *reinterpret_cast<const int4*>(sums + base + i + 4);
-  const int values[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
-  const Eight scale = Load8(row_scales + i);
-  const float token = token_scales[blockIdx.y];
-  Eight e;
-#pragma unroll
-  for (int c = 0; c < 8; ++c) e.v[c] = static_cast<float>(values[c]) * scale.v[c] * token;
-  Store8(out + base + i, e);
-}
-
-// A thread turns 8 pairs of one head, or copies 8 values of one.
-__global__ void RopeKernel(RopeShape s, int first, const float* cosine, const float* sine, const float* bias,
-                           __half* qkv, __half* keys, __half* values) {
-  const int half = s.head_dim / 2;
-  const int per_head = half / 8;
-  const int index = blockIdx.x * kThreads + threadIdx.x;
-  const int head = index / per_head;
-  if (head >= s.heads + 2 * s.kv_heads) return;
-  const int dim = index % per_head * 8;
-  const int width = (s.heads + 2 * s.kv_heads) * s.head_dim;
-  const int column = head * s.head_dim + dim;
-  const int position = first + blockIdx.y;
-  __half* source = qkv + int64_t{blockIdx.y} * width + column;
-  Eight low = Load8(source);
-  Eight high = Load8(source + half);
-  if (bias != nullptr) {
-    const Eight bias_low = Load8(bias + column);
-    const Eight bias_high = Load8(bias + column + half);
-    for (int c = 0; c < 8; ++c) {
-      low.v[c] += bias_low.v[c];
-      high.v[c] += bias_high.v[c];
-    }
-  }
-  const bool is_value = head >= s.heads + s.kv_heads;
-  if (!is_value) {
-    const Eight co = Load8(cosine + int64_t{position} * half + dim);
-    const Eight si = Load8(sine + int64_t{position} * half + dim);
-    for (int c = 0; c < 8; ++c) {
-      const float a = low.v[c];
-      const float b = high.v[c];
-      low.v[c] = a * co.v[c] - b * si.v[c];
-      high.v[c] = b * co.v[c] + a * si.v[c];
-    }
-  }
-  __half* target = source;
-  if (head >= s.heads) {
-    const int64_t kv = is_value ? head - s.heads - s.kv_heads : head - s.heads;
-    target = (is_value ? values : keys) + (kv * s.capacity + position) * s.head_dim + dim;
-  }
-  Store8(target, low);
-  Store8(target + half, high);
-}
-
-__global__ void SiluKernel(const __half* gate_up, const float* bias, int ff, __half* out) {
-  const int i = (blockIdx.x * kThreads + threadIdx.x) * 8;
-  if (i >= ff) return;
-  const __half* row = gate_up + int64_t{blockIdx.y} * 2 * ff;
-  Eight gate = Load8(row + i);
-  Eight up = Load8(row + ff + i);
-  if (bias != nullptr) {
-    const Eight bias_gate = Load8(bias + i);
-    const Eight bias_up = Load8(bias + ff + i);
-    for (int c = 0; c < 8; ++c) {
-      gate.v[c] += bias_gate.v[c];
-      up.v[c] += bias_up.v[c];
-    }
-  }
-#pragma unroll
-  for (int c = 0; c < 8; ++c) gate.v[c] = gate.v[c] / (1.0f + expf(-gate.v[c])) * up.v[c];
-  Store8(out + int64_t{blockIdx.y} * ff + i, gate);
-}
-
-__global__ void AddKernel(const __half* values, const float* bias, int width, float* residual) {
-  const int i = (blockIdx.x * kThreads + threadIdx.x) * 8;
-  if (i >= width) return;
-  const int64_t at = int64_t{blockIdx.y} * width + i;
-  const Eight value = Load8(values + at);
-  Eight sum = Load8(residual + at);
-  const Eight extra = bias != nullptr ? Load8(bias + i) : Eight{};
-#pragma unroll
-  for (int c = 0; c < 8; ++c) sum.v[c] += value.v[c] + extra.v[c];
-  Store8(residual + at, sum);
-}
-
-Status CheckSizes(int tokens, int width, const char* what) {
-  if (tokens >= 1 && tokens <= 65535 && width >= 8 && width % 8 == 0) return {};
-  return MakeError(cudaErrorInvalidValue, "%s: got %d tokens of width %d, expected 1 to 65535 and a multiple of 8",
-                   what, tokens, width);
-}
-
-dim3 Grid(int tokens, int eighths) { return dim3((eighths + kThreads - 1) / kThreads, tokens); }
+Status Launched(const char* what) { return FromCuda(cudaGetLastError(), what); }
 
 }  // namespace
 
-Status EmbedTokens(const MatrixView& embedding, const int32_t* ids, int tokens, float* residual, cudaStream_t stream) {
-  UAQF_CUDA_CHECK(CheckSizes(tokens, embedding.spec.cols, "embedding"));
-  EmbedKernel<<<tokens, kThreads, 0, stream>>>(embedding, ids, residual);
-  return FromCuda(cudaGetLastError(), "embedding");
+Status Embed(const __half* table, int64_t stride, const int32_t* ids, int tokens, int width, float* residual,
+             cudaStream_t stream) {
+  EmbedKernel<<<tokens, kThreads, 0, stream>>>(table, stride, ids, width / 4, residual);
+  return Launched("Embed");
 }
 
-Status RmsNormRows(const float* residual, const float* weight, int tokens, int hidden, float epsilon, __half* out,
-                   cudaStream_t stream) {
-  UAQF_CUDA_CHECK(CheckSizes(tokens, hidden, "norm"));
-  NormKernel<<<tokens, kThreads, 0, stream>>>(residual, weight, hidden, epsilon, out);
-  return FromCuda(cudaGetLastError(), "norm");
+Status NormFp16(const float* in, const float* weight, int tokens, int width, float epsilon, Fp16Rows out,
+                cudaStream_t stream) {
+  return FromCuda(prefill::LaunchAfter(NormKernel<false>, dim3(tokens), kThreads, 0, stream, in, weight, width, epsilon,
+                                       out, Int8Rows{}),
+                  "NormFp16");
 }
 
-Status QuantizeRows(const __half* values, int tokens, int width, int8_t* codes, float* scales, cudaStream_t stream) {
-  UAQF_CUDA_CHECK(CheckSizes(tokens, width, "quantization"));
-  QuantizeKernel<<<tokens, kThreads, 0, stream>>>(values, width, codes, scales);
-  return FromCuda(cudaGetLastError(), "quantization");
+Status NormInt8(const float* in, const float* weight, int tokens, int width, float epsilon, Int8Rows out,
+                cudaStream_t stream) {
+  return FromCuda(prefill::LaunchAfter(NormKernel<true>, dim3(tokens), kThreads, 0, stream, in, weight, width, epsilon,
+                                       Fp16Rows{}, out),
+                  "NormInt8");
 }
 
-Status RmsNormQuantizeRows(const float* residual, const float* weight, int tokens, int hidden, float epsilon,
-                           int8_t* codes, float* scales, cudaStream_t stream) {
-  UAQF_CUDA_CHECK(CheckSizes(tokens, hidden, "norm"));
-  NormQuantizeKernel<<<tokens, kThreads, 0, stream>>>(residual, weight, hidden, epsilon, codes, scales);
-  return FromCuda(cudaGetLastError(), "norm and quantization");
+Status QuantizeRows(const __half* in, int tokens, int width, Int8Rows out, cudaStream_t stream) {
+  return FromCuda(prefill::LaunchAfter(QuantizeKernel, dim3(tokens), kThreads, 0, stream, in, width / 4, out),
+                  "QuantizeRows");
 }
 
-Status ScaleInt32(const int32_t* sums, const float* row_scales, const float* token_scales, int tokens, int rows,
-                  __half* out, cudaStream_t stream) {
-  UAQF_CUDA_CHECK(CheckSizes(tokens, rows, "scaling"));
-  ScaleInt32Kernel<<<Grid(tokens, rows / 8), kThreads, 0, stream>>>(sums, row_scales, token_scales, rows, out);
-  return FromCuda(cudaGetLastError(), "scaling");
+Status CopyRows(const __half* in, int tokens, int width, Fp16Rows out, cudaStream_t stream) {
+  return FromCuda(prefill::LaunchAfter(CopyKernel, dim3(tokens), kThreads, 0, stream, in, width / 4, out), "CopyRows");
 }
 
-Status RopeAndCache(const RopeShape& shape, int first, int tokens, const float* cosine, const float* sine,
-                    const float* bias, __half* qkv, __half* keys, __half* values, cudaStream_t stream) {
-  UAQF_CUDA_CHECK(CheckSizes(tokens, shape.head_dim / 2, "RoPE"));
-  if (first < 0 || first + tokens > shape.capacity) {
-    return MakeError(cudaErrorInvalidValue, "RoPE: got positions %d to %d of %d", first, first + tokens,
-                     shape.capacity);
-  }
-  const int items = (shape.heads + 2 * shape.kv_heads) * (shape.head_dim / 16);
-  RopeKernel<<<Grid(tokens, items), kThreads, 0, stream>>>(shape, first, cosine, sine, bias, qkv, keys, values);
-  return FromCuda(cudaGetLastError(), "RoPE");
+Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int width, Fp16Rows out, cudaStream_t stream) {
+  GatedKernel<false><<<tokens, kThreads, 0, stream>>>(gate_up, bias, width / 4, out, {});
+  return Launched("GatedFp16");
 }
 
-Status SiluMulRows(const __half* gate_up, const float* bias, int tokens, int ff, __half* out, cudaStream_t stream) {
-  UAQF_CUDA_CHECK(CheckSizes(tokens, ff, "SiLU"));
-  SiluKernel<<<Grid(tokens, ff / 8), kThreads, 0, stream>>>(gate_up, bias, ff, out);
-  return FromCuda(cudaGetLastError(), "SiLU");
+Status GatedInt8(const __half* gate_up, const float* bias, int tokens, int width, Int8Rows out, cudaStream_t stream) {
+  GatedKernel<true><<<tokens, kThreads, 0, stream>>>(gate_up, bias, width / 4, {}, out);
+  return Launched("GatedInt8");
 }
 
-Status AddResidual(const __half* values, const float* bias, int tokens, int width, float* residual,
-                   cudaStream_t stream) {
-  UAQF_CUDA_CHECK(CheckSizes(tokens, width, "residual"));
-  AddKernel<<<Grid(tokens, width / 8), kThreads, 0, stream>>>(values, bias, width, residual);
-  return FromCuda(cudaGetLastError(), "residual");
+Status AddTo(float* residual, const __half* in, const float* bias, int tokens, int width, cudaStream_t stream) {
+  AddKernel<<<tokens, kThreads, 0, stream>>>(residual, in, bias, width / 4);
+  return Launched("AddTo");
+}
+
+Status Dequantize(const int32_t* sums, const float* row_scales, const float* token_scales, int tokens, int rows,
+                  __half* out, int64_t stride, cudaStream_t stream) {
+  DequantizeKernel<<<tokens, kThreads, 0, stream>>>(sums, row_scales, token_scales, rows / 4, out, stride);
+  return Launched("Dequantize");
 }
 
 }  // namespace uaqf::cuda

@@ -102,5 +102,6 @@ void ParallelFor(int count, const std::function<void(int)>& body);
 void CheckMatrices();
 void CheckDecode(bool quick);
 void CheckPrefill();
+void CheckProducts();
 
 }  // namespace uaqf::cuda

@@ -1,4 +1,4 @@
-// Compares every kernel with a float64 reference on the host. `kernel_check [matrices|decode|prefill|quick]...`;
+// Compares every kernel with a float64 reference on the host. `kernel_check [matrices|decode|prefill|products|quick]...`;
 // without arguments everything. Prints a line a case; exit status 1 if any failed.
 #include <atomic>
 #include <cstring>
@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
   if (all || asked("decode")) CheckDecode(false);
   if (asked("quick")) CheckDecode(true);
   if (all || asked("prefill")) CheckPrefill();
+  if (all || asked("products")) CheckProducts();
   const cudaError_t error = cudaDeviceSynchronize();
   if (error != cudaSuccess) {
     std::printf("FAIL device: %s\n", cudaGetErrorString(error));

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cuda/logits.h"
 #include "kernels/cuda/prefill.h"
+#include "kernels/cuda/prefill/staged.h"
 #include "kernels/cuda/test/check.h"
 
 namespace uaqf::cuda {
@@ -78,17 +80,17 @@ void CheckNorms(int tokens, int width) {
   const OnDevice<float> dx(x);
   const OnDevice<float> dw(weight);
   const OnDevice<__half> out(Poison(count));
-  if (!ExpectOk("norm", RmsNormRows(dx.get(), dw.get(), tokens, width, kEpsilon, out.get(), nullptr))) return;
+  if (!ExpectOk("norm", NormFp16(dx.get(), dw.get(), tokens, width, kEpsilon, {out.get()}, nullptr))) return;
   ExpectNear("norm" + shape, Narrow(out.Read()), ref, 5e-4);
   const OnDevice<int8_t> codes(std::vector<int8_t>(count, 99));
   const OnDevice<float> scales(std::vector<float>(static_cast<size_t>(tokens), NAN));
   if (!ExpectOk("norm and quantization",
-                RmsNormQuantizeRows(dx.get(), dw.get(), tokens, width, kEpsilon, codes.get(), scales.get(), nullptr))) {
+                NormInt8(dx.get(), dw.get(), tokens, width, kEpsilon, {codes.get(), scales.get()}, nullptr))) {
     return;
   }
   ExpectQuantized("norm and quantization" + shape, codes.Read(), scales.Read(), ref, tokens, width);
   const std::vector<__half> halves = out.Read();
-  if (!ExpectOk("quantization", QuantizeRows(out.get(), tokens, width, codes.get(), scales.get(), nullptr))) return;
+  if (!ExpectOk("quantization", QuantizeRows(out.get(), tokens, width, {codes.get(), scales.get()}, nullptr))) return;
   ExpectQuantized("quantization" + shape, codes.Read(), scales.Read(), Widen(halves), tokens, width);
 }
 
@@ -112,9 +114,9 @@ void CheckElementwise(int tokens, int width) {
   const OnDevice<float> dbias(bias);
   const OnDevice<float> dresidual(residual);
   const OnDevice<__half> out(Poison(count));
-  if (!ExpectOk("SiLU", SiluMulRows(dboth.get(), dbias.get(), tokens, width, out.get(), nullptr))) return;
+  if (!ExpectOk("SiLU", GatedFp16(dboth.get(), dbias.get(), tokens, width, {out.get()}, nullptr))) return;
   ExpectNear("SiLU" + shape, Narrow(out.Read()), silu, 5e-4);
-  if (!ExpectOk("residual", AddResidual(dboth.get(), dbias.get(), tokens, width, dresidual.get(), nullptr))) return;
+  if (!ExpectOk("residual", AddTo(dresidual.get(), dboth.get(), dbias.get(), tokens, width, nullptr))) return;
   ExpectNear("residual" + shape, dresidual.Read(), sum, 1e-6);
   std::vector<int32_t> sums(count);
   for (int32_t& v : sums) v = random.Below(2000000) - 1000000;
@@ -129,9 +131,79 @@ void CheckElementwise(int tokens, int width) {
   const OnDevice<int32_t> dsums(sums);
   const OnDevice<float> drows(small);
   const OnDevice<float> dtokens(tokens_scale);
-  if (!ExpectOk("scaling", ScaleInt32(dsums.get(), drows.get(), dtokens.get(), tokens, width, out.get(), nullptr)))
+  if (!ExpectOk("scaling",
+                Dequantize(dsums.get(), drows.get(), dtokens.get(), tokens, width, out.get(), width, nullptr)))
     return;
   ExpectNear("scaling" + shape, Narrow(out.Read()), scaled, 5e-4);
+}
+
+// The same values in the order of staged.h, zeros in the padding of the columns, through every kernel that writes it.
+void CheckStaged(int tokens, int width) {
+  const std::string shape = " " + std::to_string(tokens) + "x" + std::to_string(width);
+  Random random(static_cast<uint64_t>(tokens * 5 + width));
+  const std::vector<__half> both = RandomHalves(random, 2 * static_cast<size_t>(tokens) * static_cast<size_t>(width));
+  const OnDevice<__half> in(both);
+  const int padded = PaddedTokens(tokens);
+  const size_t count = static_cast<size_t>(tokens) * static_cast<size_t>(width);
+  const OnDevice<__half> rows(Poison(count));
+  const OnDevice<__half> staged(Poison(static_cast<size_t>(padded) * static_cast<size_t>(PaddedWidth(width))));
+  const OnDevice<int8_t> codes(std::vector<int8_t>(count, 99));
+  const OnDevice<int8_t> staged_codes(std::vector<int8_t>(staged.Read().size(), 99));
+  const OnDevice<float> scales(std::vector<float>(static_cast<size_t>(tokens), NAN));
+  if (!ExpectOk("staged", CopyRows(in.get(), tokens, width, {rows.get()}, nullptr)) ||
+      !ExpectOk("staged", CopyRows(in.get(), tokens, width, {staged.get(), padded}, nullptr)) ||
+      !ExpectOk("staged", GatedInt8(in.get(), nullptr, tokens, width, {codes.get(), scales.get()}, nullptr)) ||
+      !ExpectOk("staged",
+                GatedInt8(in.get(), nullptr, tokens, width, {staged_codes.get(), scales.get(), padded}, nullptr))) {
+    return;
+  }
+  const std::vector<float> expected = Narrow(rows.Read());
+  const std::vector<float> got = Narrow(staged.Read());
+  const std::vector<int8_t> expected_codes = codes.Read();
+  const std::vector<int8_t> got_codes = staged_codes.Read();
+  size_t wrong = 0;
+  for (int t = 0; t < tokens; ++t) {
+    for (int c = 0; c < PaddedWidth(width); ++c) {
+      const auto at = static_cast<size_t>(int64_t{t} * width + c);
+      const int64_t half = StagedFp16(padded, t, c / 8 * 8, c % 8 / 2) / 2 + c % 2;
+      const int64_t byte = StagedInt8(padded, t, c / 8 * 8, c % 8 / 4) + ByteOfColumn(c % 4);
+      wrong += got[static_cast<size_t>(half)] != (c < width ? expected[at] : 0.0f);
+      wrong += got_codes[static_cast<size_t>(byte)] != (c < width ? expected_codes[at] : 0);
+      wrong += c < width && expected[at] != __half2float(both[at]);
+    }
+  }
+  Report(wrong == 0, "staged" + shape, static_cast<double>(wrong), 0);
+}
+
+void CheckLogits(int tokens, int vocab) {
+  const std::string shape = " " + std::to_string(tokens) + "x" + std::to_string(vocab);
+  Random random(static_cast<uint64_t>(vocab));
+  std::vector<float> logits = RandomFloats(random, static_cast<size_t>(tokens) * static_cast<size_t>(vocab));
+  std::vector<int32_t> targets;
+  std::vector<double> ref;
+  for (int t = 0; t < tokens; ++t) {
+    targets.push_back(random.Below(vocab));
+    double sum = 0;
+    const float* row = &logits[static_cast<size_t>(t) * static_cast<size_t>(vocab)];
+    for (int i = 0; i < vocab; ++i) sum += std::exp(static_cast<double>(row[i]));
+    ref.push_back(std::log(sum) - static_cast<double>(row[targets.back()]));
+  }
+  const OnDevice<float> device(logits);
+  const OnDevice<int32_t> device_targets(targets);
+  const OnDevice<double> nll(std::vector<double>(static_cast<size_t>(tokens), NAN));
+  if (!ExpectOk("nll", NegativeLogLikelihoods(device.get(), device_targets.get(), tokens, vocab, nll.get(), nullptr))) {
+    return;
+  }
+  ExpectNear("nll" + shape, nll.Read(), ref, 1e-6);
+  // Equals: the lowest id. A NaN never wins.
+  logits.resize(static_cast<size_t>(vocab));
+  logits[0] = NAN;
+  const int best = vocab / 2;
+  for (int i = best; i < vocab; i += 3) logits[static_cast<size_t>(i)] = 50;
+  const OnDevice<float> one(logits);
+  const OnDevice<int32_t> id(std::vector<int32_t>(1, -1));
+  if (!ExpectOk("arg max", ArgMax(one.get(), vocab, id.get(), nullptr))) return;
+  Report(id.Read()[0] == best, "arg max" + shape, id.Read()[0] - best, 0);
 }
 
 struct AttentionCase {
@@ -258,10 +330,13 @@ void CheckRope(int heads, int kv_heads, int head_dim, int first, int tokens) {
 void CheckPrefill() {
   for (const int tokens : {1, 7, 512}) {
     for (const int width : {8, 576, 4096, 11008}) {
-      CheckNorms(tokens, width);
+      if (width <= 8192) CheckNorms(tokens, width);
+      CheckStaged(tokens, width);
       CheckElementwise(tokens, width);
     }
   }
+  CheckLogits(3, 32000);
+  CheckLogits(64, 517);
   CheckRope(9, 3, 64, 0, 5);
   CheckRope(4, 2, 80, 17, 33);
   CheckRope(32, 8, 128, 100, 70);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/cuda/logits.h"
 #include "worker/engine/cuda/errors.h"
 #include "worker/engine/cuda/fault.h"
 #include "worker/engine/cuda/gpu.h"
@@ -231,7 +232,7 @@ absl::StatusOr<int32_t> CudaEngine::PrefillAll(std::span<const int32_t> ids) {
   UAQF_RETURN_IF_ERROR(prefill_->Logits(last, graph_->mutable_logits()));
   auto* next = next_.as<int32_t>();
   UAQF_RETURN_IF_ERROR(
-      ToStatus(device::ArgMax(graph_->logits(), static_cast<int>(config_.vocab), next, stream_), "prefill"));
+      ToStatus(cuda::ArgMax(graph_->logits(), static_cast<int>(config_.vocab), next, stream_), "prefill"));
   if (time_device_) prefill_watch_->End(stream_);
   int32_t token = 0;
   UAQF_RETURN_IF_ERROR(
@@ -280,8 +281,7 @@ absl::Status CudaEngine::Launch() {
     watch->Begin(stream_);
   }
   UAQF_RETURN_IF_ERROR(ToStatus(graph_->Step(), "decode"));
-  UAQF_RETURN_IF_ERROR(
-      ToStatus(device::Publish(graph_->token(), chosen_.device<int32_t>() + target, stream_), "decode"));
+  UAQF_RETURN_IF_ERROR(ToStatus(cuda::Publish(graph_->token(), chosen_.device<int32_t>() + target, stream_), "decode"));
   if (watch != nullptr) watch->End(stream_);
   ++in_flight_;
   return absl::OkStatus();

@@ -1,5 +1,5 @@
+#include "kernels/cuda/reduce.cuh"
 #include "worker/engine/cuda/make_weights.h"
-#include "worker/engine/cuda/reduce.cuh"
 
 namespace uaqf::engine::device {
 namespace {
@@ -41,7 +41,7 @@ __global__ void RowAbsMaxKernel(const __half* weights, int cols, float* row_absm
   const __half* row = weights + static_cast<int64_t>(blockIdx.x) * cols;
   float most = 0;
   for (int i = threadIdx.x; i < cols; i += kThreads) most = fmaxf(most, fabsf(__half2float(row[i])));
-  most = BlockMax(most, scratch);
+  most = cuda::BlockMax(most, scratch);
   if (threadIdx.x == 0) row_absmax[blockIdx.x] = most;
 }
 
@@ -53,7 +53,7 @@ __global__ void ScalesKernel(const float* row_absmax, int rows, int bits, bool p
     most = fmaxf(most, row_absmax[r]);
     if (!per_tensor) scales[r] = ScaleOf(row_absmax[r], bits);
   }
-  most = BlockMax(most, scratch);
+  most = cuda::BlockMax(most, scratch);
   if (per_tensor && threadIdx.x == 0) scales[0] = ScaleOf(most, bits);
 }
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cuda/logits.h"
+#include "kernels/cuda/prefill.h"
+#include "kernels/cuda/unpack.h"
 #include "worker/engine/cuda/errors.h"
 #include "worker/engine/cuda/torch_ops.h"
-#include "worker/engine/cuda/unpack.h"
 
 namespace uaqf::engine {
 namespace {
@@ -43,8 +45,21 @@ absl::StatusOr<std::unique_ptr<Prefill>> Prefill::Create(const model::ModelConfi
                                                          const CudaWeights& weights, const CudaTables& tables,
                                                          cudaStream_t stream) {
   std::unique_ptr<Prefill> prefill(new Prefill(config, int8_activations, weights, tables, stream));
+  bool has = false;
+  UAQF_RETURN_IF_ERROR(ToStatus(cuda::HasStagedProducts(&has), "prefill"));
+  prefill->staged_ = has && prefill->CanStage();
   UAQF_RETURN_IF_ERROR(prefill->Allocate());
   return prefill;
+}
+
+bool Prefill::CanStage() const {
+  const CudaLayer& layer = weights_.layers[0];
+  for (const CudaLinear* linear : {&layer.qkv, &layer.out, &layer.gate_up, &layer.down}) {
+    const cuda::MatrixSpec& spec = linear->matrix.spec();
+    const int unit = spec.map.order == cuda::RowOrder::kGated ? 16 : 8;
+    if (spec.format == cuda::Format::kFp16 || spec.map.rows % unit != 0) return false;
+  }
+  return true;
 }
 
 absl::Status Prefill::Allocate() {
@@ -61,20 +76,23 @@ absl::Status Prefill::Allocate() {
     tile_rows = std::max(tile_rows, rows);
     if (int8_ || m.spec().format != cuda::Format::kFp16) tile = std::max(tile, rows * m.cols() * element);
   }
+  if (staged_) tile = tile_rows = 0;
   const int64_t int8_tokens = std::max(tokens_, kLeastInt8Tokens);
+  const int64_t staged_bytes =
+      staged_ ? cuda::StagedBytes(static_cast<int>(tokens_), static_cast<int>(most), int8_) : 0;
   const struct {
     DeviceBuffer& buffer;
     int64_t bytes;
   } wanted[] = {
       {ids_, tokens_ * 4},
       {residual_, tokens_ * config_.hidden * 4},
-      {narrow_, tokens_ * most * 2},
+      {narrow_, std::max(tokens_ * most * 2, int8_ ? 0 : staged_bytes)},
       {wide_, tokens_ * std::max({q + 2 * kv, 2 * config_.ff, config_.hidden}) * 2},
-      {q_, tokens_ * q * 2},
+      {attended_, tokens_ * q * 2},
       {tile_, std::max<int64_t>(tile, 16)},
-      {codes_, int8_ ? int8_tokens * most : 16},
+      {codes_, int8_ ? std::max(int8_tokens * most, staged_bytes) : 16},
       {token_scales_, int8_ ? int8_tokens * 4 : 16},
-      {sums_, int8_ ? int8_tokens * tile_rows * 4 : 16},
+      {sums_, std::max<int64_t>(int8_ ? int8_tokens * tile_rows * 4 : 0, 16)},
   };
   for (const auto& [buffer, bytes] : wanted) {
     UAQF_RETURN_IF_ERROR(ToStatus(buffer.Allocate(bytes), "workspace of the prefill"));
@@ -86,7 +104,7 @@ absl::Status Prefill::Allocate() {
 int64_t Prefill::bytes() const {
   int64_t bytes = 0;
   for (const DeviceBuffer* buffer :
-       {&ids_, &residual_, &narrow_, &wide_, &q_, &codes_, &token_scales_, &tile_, &sums_}) {
+       {&ids_, &residual_, &narrow_, &wide_, &attended_, &codes_, &token_scales_, &tile_, &sums_}) {
     bytes += buffer->bytes();
   }
   return bytes;
@@ -101,13 +119,20 @@ cuda::Status Prefill::Multiply(const cuda::DeviceMatrix& matrix, int64_t tokens,
   return {};
 }
 
+cuda::Status Prefill::MultiplyPacked(const cuda::DeviceMatrix& matrix, int64_t tokens,
+                                     const cuda::ProductTarget& target) {
+  const cuda::StagedRows rows = {int8_ ? codes_.as<void>() : narrow_.as<void>(),
+                                 int8_ ? token_scales_.as<float>() : nullptr};
+  return cuda::MultiplyStaged(matrix.view(), rows, static_cast<int>(tokens), target, stream_);
+}
+
 cuda::Status Prefill::MultiplyTiles(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out) {
   const int64_t rows = matrix.rows();
   const int64_t step = TileRows(rows, matrix.cols(), 2);
   for (int64_t row = 0; row < rows; row += step) {
     const int64_t end = std::min(rows, row + step);
     UAQF_CUDA_CHECK(
-        device::UnpackRows(matrix.view(), static_cast<int>(row), static_cast<int>(end), tile_.as<__half>(), stream_));
+        cuda::UnpackRows(matrix.view(), static_cast<int>(row), static_cast<int>(end), tile_.as<__half>(), stream_));
     torch_ops::Multiply({in, tile_.as<__half>(), matrix.cols(), tokens, end - row, matrix.cols()}, out + row, rows);
   }
   return {};
@@ -119,12 +144,11 @@ cuda::Status Prefill::MultiplyCodes(const cuda::DeviceMatrix& matrix, int64_t to
   for (int64_t row = 0; row < rows; row += step) {
     const int64_t end = std::min(rows, row + step);
     UAQF_CUDA_CHECK(
-        device::UnpackCodes(matrix.view(), static_cast<int>(row), static_cast<int>(end), tile_.as<int8_t>(), stream_));
+        cuda::UnpackCodes(matrix.view(), static_cast<int>(row), static_cast<int>(end), tile_.as<int8_t>(), stream_));
     torch_ops::MultiplyInt8(codes_.as<int8_t>(), tile_.as<int8_t>(), std::max(tokens, kLeastInt8Tokens), end - row,
                             matrix.cols(), sums_.as<int32_t>());
-    UAQF_CUDA_CHECK(device::Dequantize(sums_.as<int32_t>(), matrix.view().row_scales + row, token_scales_.as<float>(),
-                                       static_cast<int>(tokens), static_cast<int>(end - row), out + row, rows,
-                                       stream_));
+    UAQF_CUDA_CHECK(cuda::Dequantize(sums_.as<int32_t>(), matrix.view().row_scales + row, token_scales_.as<float>(),
+                                     static_cast<int>(tokens), static_cast<int>(end - row), out + row, rows, stream_));
   }
   return {};
 }
@@ -138,37 +162,58 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
   const int64_t query = config_.heads * config_.head_dim;
   const int64_t half_cache = config_.kv_heads * tables_.capacity * config_.head_dim;
   __half* keys = tables_.cache + index * 2 * half_cache;
-  const device::HeadShape heads = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads),
-                                   static_cast<int>(config_.head_dim), static_cast<int>(tables_.capacity)};
-  const device::Int8Rows int8 = {codes_.as<int8_t>(), token_scales_.as<float>()};
+  const cuda::RopeShape heads = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads),
+                                 static_cast<int>(config_.head_dim), static_cast<int>(tables_.capacity)};
+  const cuda::PrefillAttentionShape attention = {heads.heads,
+                                                 heads.kv_heads,
+                                                 heads.head_dim,
+                                                 heads.capacity,
+                                                 static_cast<int>(config_.sliding_window),
+                                                 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
+  const int padded = staged_ ? cuda::PaddedTokens(tokens) : 0;
+  const cuda::Int8Rows int8 = {codes_.as<int8_t>(), token_scales_.as<float>(), padded};
+  const cuda::Fp16Rows fp16 = {narrow_.as<__half>(), padded};
   auto* residual = residual_.as<float>();
   auto* narrow = narrow_.as<__half>();
   auto* wide = wide_.as<__half>();
+  auto* attended = attended_.as<__half>();
   const auto norm = [&](const DeviceBuffer& weight) {
-    return int8_ ? device::NormInt8(residual, weight.as<float>(), tokens, hidden, epsilon, int8, stream_)
-                 : device::NormFp16(residual, weight.as<float>(), tokens, hidden, epsilon, narrow, stream_);
+    return int8_ ? cuda::NormInt8(residual, weight.as<float>(), tokens, hidden, epsilon, int8, stream_)
+                 : cuda::NormFp16(residual, weight.as<float>(), tokens, hidden, epsilon, fp16, stream_);
+  };
+  // FP16 rows to what the next product reads.
+  const auto stage = [&](const __half* rows, int64_t width) {
+    return int8_ ? cuda::QuantizeRows(rows, tokens, static_cast<int>(width), int8, stream_)
+                 : cuda::CopyRows(rows, tokens, static_cast<int>(width), fp16, stream_);
   };
   const auto layer = [&]() -> cuda::Status {
     UAQF_CUDA_CHECK(norm(w.attention_norm));
-    UAQF_CUDA_CHECK(Multiply(w.qkv.matrix, count, narrow, wide));
-    UAQF_CUDA_CHECK(device::RotateAndStore(wide, w.qkv.bias_or_null(), heads, tokens, static_cast<int>(position),
-                                           tables_.rope_cos, tables_.rope_sin, q_.as<__half>(), keys, keys + half_cache,
-                                           stream_));
-    const double scale = 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
-    const torch_ops::Attended attended =
-        torch_ops::Attend({q_.as<__half>(), keys, keys + half_cache, count, position + count, config_.heads,
-                           config_.kv_heads, config_.head_dim, tables_.capacity, config_.sliding_window, scale});
-    if (int8_) {
-      UAQF_CUDA_CHECK(device::QuantizeRows(attended.data, tokens, static_cast<int>(query), int8, stream_));
+    UAQF_CUDA_CHECK(staged_ ? MultiplyPacked(w.qkv.matrix, count, {cuda::ProductTarget::kRows, wide})
+                            : Multiply(w.qkv.matrix, count, narrow, wide));
+    UAQF_CUDA_CHECK(cuda::RopeAndCache(heads, static_cast<int>(position), tokens, tables_.rope_cos, tables_.rope_sin,
+                                       w.qkv.bias_or_null(), wide, keys, keys + half_cache, stream_));
+    UAQF_CUDA_CHECK(cuda::PrefillAttention(attention, static_cast<int>(position), tokens, wide,
+                                           query + 2 * config_.kv_heads * config_.head_dim, keys, keys + half_cache,
+                                           attended, stream_));
+    if (int8_ || staged_) UAQF_CUDA_CHECK(stage(attended, query));
+    if (staged_) {
+      const float* bias = w.out.bias_or_null();
+      UAQF_CUDA_CHECK(MultiplyPacked(w.out.matrix, count, {cuda::ProductTarget::kAdd, nullptr, residual, bias}));
+      UAQF_CUDA_CHECK(norm(w.mlp_norm));
+      bias = w.gate_up.bias_or_null();
+      UAQF_CUDA_CHECK(MultiplyPacked(w.gate_up.matrix, count, {cuda::ProductTarget::kGated, wide, nullptr, bias}));
+      UAQF_CUDA_CHECK(stage(wide, config_.ff));
+      bias = w.down.bias_or_null();
+      return MultiplyPacked(w.down.matrix, count, {cuda::ProductTarget::kAdd, nullptr, residual, bias});
     }
-    UAQF_CUDA_CHECK(Multiply(w.out.matrix, count, attended.data, wide));
-    UAQF_CUDA_CHECK(device::AddTo(residual, wide, w.out.bias_or_null(), tokens, hidden, stream_));
+    UAQF_CUDA_CHECK(Multiply(w.out.matrix, count, attended, wide));
+    UAQF_CUDA_CHECK(cuda::AddTo(residual, wide, w.out.bias_or_null(), tokens, hidden, stream_));
     UAQF_CUDA_CHECK(norm(w.mlp_norm));
     UAQF_CUDA_CHECK(Multiply(w.gate_up.matrix, count, narrow, wide));
-    UAQF_CUDA_CHECK(int8_ ? device::GatedInt8(wide, w.gate_up.bias_or_null(), tokens, ff, int8, stream_)
-                          : device::GatedFp16(wide, w.gate_up.bias_or_null(), tokens, ff, narrow, stream_));
+    UAQF_CUDA_CHECK(int8_ ? cuda::GatedInt8(wide, w.gate_up.bias_or_null(), tokens, ff, int8, stream_)
+                          : cuda::GatedFp16(wide, w.gate_up.bias_or_null(), tokens, ff, fp16, stream_));
     UAQF_CUDA_CHECK(Multiply(w.down.matrix, count, narrow, wide));
-    return device::AddTo(residual, wide, w.down.bias_or_null(), tokens, hidden, stream_);
+    return cuda::AddTo(residual, wide, w.down.bias_or_null(), tokens, hidden, stream_);
   };
   return ToStatus(layer(), "prefill");
 }
@@ -179,17 +224,17 @@ absl::Status Prefill::Forward(std::span<const int32_t> ids, int64_t position) {
       cudaMemcpyAsync(ids_.as<int32_t>(), ids.data(), ids.size_bytes(), cudaMemcpyHostToDevice, stream_), "prefill"));
   const cuda::MatrixView& table = weights_.embedding_or_tied().view();
   UAQF_RETURN_IF_ERROR(
-      ToStatus(device::Embed(reinterpret_cast<const __half*>(table.data), table.row_bytes / 2, ids_.as<int32_t>(),
-                             static_cast<int>(count), static_cast<int>(config_.hidden), residual_.as<float>(), stream_),
+      ToStatus(cuda::Embed(reinterpret_cast<const __half*>(table.data), table.row_bytes / 2, ids_.as<int32_t>(),
+                           static_cast<int>(count), static_cast<int>(config_.hidden), residual_.as<float>(), stream_),
                "prefill"));
   for (int64_t i = 0; i < config_.layers; ++i) UAQF_RETURN_IF_ERROR(Layer(i, count, position));
   return absl::OkStatus();
 }
 
 absl::Status Prefill::Logits(int64_t index, float* logits) {
-  UAQF_RETURN_IF_ERROR(ToStatus(device::NormFp16(residual_.as<float>() + index * config_.hidden,
-                                                 weights_.final_norm.as<float>(), 1, static_cast<int>(config_.hidden),
-                                                 static_cast<float>(config_.rms_eps), narrow_.as<__half>(), stream_),
+  UAQF_RETURN_IF_ERROR(ToStatus(cuda::NormFp16(residual_.as<float>() + index * config_.hidden,
+                                               weights_.final_norm.as<float>(), 1, static_cast<int>(config_.hidden),
+                                               static_cast<float>(config_.rms_eps), {narrow_.as<__half>()}, stream_),
                                 "prefill"));
   const cuda::MatrixView& head = weights_.lm_head.view();
   torch_ops::MultiplyToFloat({narrow_.as<__half>(), reinterpret_cast<const __half*>(head.data), head.row_bytes / 2, 1,
@@ -209,9 +254,9 @@ absl::Status Prefill::Score(std::span<const int32_t> targets, std::vector<double
   UAQF_RETURN_IF_ERROR(ToStatus(cudaMemcpyAsync(score_targets_.as<int32_t>(), targets.data(), targets.size_bytes(),
                                                 cudaMemcpyHostToDevice, stream_),
                                 "score"));
-  UAQF_RETURN_IF_ERROR(ToStatus(device::NormFp16(residual_.as<float>(), weights_.final_norm.as<float>(),
-                                                 static_cast<int>(count), static_cast<int>(config_.hidden),
-                                                 static_cast<float>(config_.rms_eps), narrow_.as<__half>(), stream_),
+  UAQF_RETURN_IF_ERROR(ToStatus(cuda::NormFp16(residual_.as<float>(), weights_.final_norm.as<float>(),
+                                               static_cast<int>(count), static_cast<int>(config_.hidden),
+                                               static_cast<float>(config_.rms_eps), {narrow_.as<__half>()}, stream_),
                                 "score"));
   const cuda::MatrixView& head = weights_.lm_head.view();
   for (int64_t begin = 0; begin < count; begin += kScoreTokens) {
@@ -221,8 +266,8 @@ absl::Status Prefill::Score(std::span<const int32_t> targets, std::vector<double
          tokens, config_.vocab, config_.hidden},
         score_logits_.as<float>());
     UAQF_RETURN_IF_ERROR(ToStatus(
-        device::NegativeLogLikelihoods(score_logits_.as<float>(), score_targets_.as<int32_t>() + begin,
-                                       static_cast<int>(tokens), vocab, score_nll_.as<double>() + begin, stream_),
+        cuda::NegativeLogLikelihoods(score_logits_.as<float>(), score_targets_.as<int32_t>() + begin,
+                                     static_cast<int>(tokens), vocab, score_nll_.as<double>() + begin, stream_),
         "score"));
   }
   const size_t first = nll.size();

@@ -1,6 +1,7 @@
-// Many tokens at once through all layers: matrix products and attention by libtorch, what lies between by our kernels.
-// Activations are FP16, the residual stream FP32. Weight-only variants are brought back to FP16 tile by tile, each
-// small enough to stay in the L2 cache until its product has read it; INT8 activations multiply the codes themselves.
+// Many tokens at once through all layers: products of FP16 weights by libtorch, the rest by our own kernels.
+// Activations are FP16, the residual stream FP32. On sm_90 integer weights are multiplied as they are packed, by our
+// own kernel; on older devices weight-only variants are brought back to FP16 tile by tile, and INT8 activations
+// multiply unpacked codes.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +10,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/cuda/prefill_product.h"
 #include "worker/engine/cuda/cuda_weights.h"
 #include "worker/engine/cuda/device_buffer.h"
-#include "worker/engine/cuda/prefill_kernels.h"
 #include "worker/model/model_config.h"
 
 namespace uaqf::engine {
@@ -49,9 +50,13 @@ class Prefill {
   Prefill(const model::ModelConfig& config, bool int8_activations, const CudaWeights& weights, const CudaTables& tables,
           cudaStream_t stream);
   absl::Status Allocate();
+  // Whether every product can take the packed weights.
+  bool CanStage() const;
   absl::Status Layer(int64_t index, int64_t tokens, int64_t position);
-  // out [tokens, rows] FP16. The input is wide_ (FP16) or int8_, which has been filled for this width.
+  // out [tokens, rows] FP16. The input is narrow_ (FP16) or codes_, which has been filled for this width.
   cuda::Status Multiply(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out);
+  // Straight from the packed weights, with staged_: the input is narrow_ or codes_.
+  cuda::Status MultiplyPacked(const cuda::DeviceMatrix& matrix, int64_t tokens, const cuda::ProductTarget& target);
   cuda::Status MultiplyTiles(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out);
   cuda::Status MultiplyCodes(const cuda::DeviceMatrix& matrix, int64_t tokens, __half* out);
 
@@ -61,7 +66,8 @@ class Prefill {
   const CudaTables tables_;
   const cudaStream_t stream_;
   const int64_t tokens_;
-  DeviceBuffer ids_, residual_, narrow_, wide_, q_, codes_, token_scales_, tile_, sums_;
+  bool staged_ = false;
+  DeviceBuffer ids_, residual_, narrow_, wide_, attended_, codes_, token_scales_, tile_, sums_;
   DeviceBuffer score_logits_, score_targets_, score_nll_;  // made by the first Score
 };
 

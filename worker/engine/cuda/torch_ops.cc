@@ -1,7 +1,6 @@
 #include "worker/engine/cuda/torch_ops.h"
 
 #include <ATen/Context.h>
-#include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/_int_mm.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/mm.h>
@@ -60,23 +59,6 @@ void MultiplyInt8(const int8_t* in, const int8_t* weights, int64_t tokens, int64
   at::Tensor result = Wrap(out, at::kInt, {tokens, rows}, {rows, 1});
   at::_int_mm_out(result, Wrap(in, at::kChar, {tokens, cols}, {cols, 1}),
                   Wrap(weights, at::kChar, {cols, rows}, {1, cols}));
-}
-
-Attended Attend(const AttentionInput& a) {
-  const at::Tensor q = Wrap(a.q, at::kHalf, {1, a.tokens, a.heads, a.head_dim},
-                            {a.tokens * a.heads * a.head_dim, a.heads * a.head_dim, a.head_dim, 1});
-  const std::vector<int64_t> sizes = {1, a.seen, a.kv_heads, a.head_dim};
-  const std::vector<int64_t> strides = {a.kv_heads * a.capacity * a.head_dim, a.head_dim, a.capacity * a.head_dim, 1};
-  const bool windowed = a.window > 0 && a.window < a.seen;
-  const std::optional<int64_t> left = windowed ? std::optional<int64_t>(a.window - 1) : std::nullopt;
-  const std::optional<int64_t> right = windowed ? std::optional<int64_t>(0) : std::nullopt;
-  auto result = at::_flash_attention_forward(q, Wrap(a.keys, at::kHalf, sizes, strides),
-                                             Wrap(a.values, at::kHalf, sizes, strides), std::nullopt, std::nullopt,
-                                             a.tokens, a.seen, /*dropout_p=*/0.0, /*is_causal=*/true,
-                                             /*return_debug_mask=*/false, std::optional<double>(a.scale), left, right);
-  auto owner = std::make_shared<at::Tensor>(std::get<0>(result).contiguous());
-  const auto* data = static_cast<const __half*>(owner->const_data_ptr());
-  return {std::move(owner), data};
 }
 
 }  // namespace uaqf::engine::torch_ops

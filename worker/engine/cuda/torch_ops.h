@@ -41,20 +41,4 @@ void MultiplyToFloat(const Fp16Product& product, float* out);
 // Exact sums, contiguous [tokens, rows]. tokens > 16, rows and cols multiples of 8.
 void MultiplyInt8(const int8_t* in, const int8_t* weights, int64_t tokens, int64_t rows, int64_t cols, int32_t* out);
 
-// Causal attention of the last `tokens` of `seen` positions.
-struct AttentionInput {
-  const __half* q;     // [tokens, heads, head_dim]
-  const __half* keys;  // [kv_heads][capacity][head_dim]
-  const __half* values;
-  int64_t tokens, seen, heads, kv_heads, head_dim, capacity;
-  int64_t window;  // as ModelConfig::sliding_window
-  double scale;
-};
-// [tokens, heads, head_dim]; valid as long as `owner`, for work on the same stream.
-struct Attended {
-  std::shared_ptr<const void> owner;
-  const __half* data;
-};
-Attended Attend(const AttentionInput& input);
-
 }  // namespace uaqf::engine::torch_ops

@@ -1,20 +1,20 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "worker/engine/cuda/unpack.h"
+#include "kernels/cuda/unpack.h"
 
-namespace uaqf::engine::device {
+namespace uaqf::cuda {
 namespace {
 
 constexpr int kWarps = 8;
 
 // Columns 0..3 of a word lie in its bytes in the order 0, 2, 1, 3 (kernels/cuda/layout.h).
 __device__ __forceinline__ int Code8(uint32_t word, int column) {
-  return static_cast<int8_t>(word >> (cuda::ByteOfColumn(column) * 8) & 0xFF);
+  return static_cast<int8_t>(word >> (ByteOfColumn(column) * 8) & 0xFF);
 }
 
 __device__ __forceinline__ int Code4(uint32_t word, int column, int high) {
-  return static_cast<int>(word >> (cuda::ByteOfColumn(column) * 8 + high * 4) & 0xF) - cuda::kInt4Offset;
+  return static_cast<int>(word >> (ByteOfColumn(column) * 8 + high * 4) & 0xF) - kInt4Offset;
 }
 
 // Eight columns of one row.
@@ -48,9 +48,9 @@ __device__ __forceinline__ uint2 ShuffleXor(uint2 v, int mask) {
 }
 
 // A warp has a block: 16 rows, 128 columns. A lane holds 8 columns of slots g and g + 8 of each 32-column step.
-template <cuda::Format kFormat, typename Out>
+template <Format kFormat, typename Out>
 __global__ void __launch_bounds__(kWarps * 32)
-    UnpackKernel(cuda::MatrixView m, int first_tile, int begin, int end, Out* out) {
+    UnpackKernel(MatrixView m, int first_tile, int begin, int end, Out* out) {
   const int block = blockIdx.x * kWarps + threadIdx.x / 32;
   if (block >= m.blocks) return;
   const int tile = first_tile + static_cast<int>(blockIdx.y);
@@ -66,12 +66,12 @@ __global__ void __launch_bounds__(kWarps * 32)
   const bool wanted[2] = {g < in_first && rows[0] >= begin && rows[0] < end,
                           g < in_second && rows[1] >= begin && rows[1] < end};
   const int group = m.spec.group;
-  const uint8_t* data = m.data + (int64_t{tile} * m.blocks + block) * cuda::BlockBytes(kFormat, group);
-  constexpr int kLoads = kFormat == cuda::Format::kInt8 ? 4 : 2;
+  const uint8_t* data = m.data + (int64_t{tile} * m.blocks + block) * BlockBytes(kFormat, group);
+  constexpr int kLoads = kFormat == Format::kInt8 ? 4 : 2;
   uint4 words[kLoads];
 #pragma unroll
   for (int i = 0; i < kLoads; ++i) words[i] = __ldcs(reinterpret_cast<const uint4*>(data + i * 512 + lane * 16));
-  const auto* group_scales = reinterpret_cast<const __half*>(data + cuda::CodeBytes(kFormat));
+  const auto* group_scales = reinterpret_cast<const __half*>(data + CodeBytes(kFormat));
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const float row_scale = group == 0 && sizeof(Out) == 2 && wanted[half] ? m.row_scales[rows[half]] : 1.0f;
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kWarps * 32)
       int codes[8];
 #pragma unroll
       for (int c = 0; c < 8; ++c) {
-        if constexpr (kFormat == cuda::Format::kInt8) {
+        if constexpr (kFormat == Format::kInt8) {
           const uint4 w = words[pair];
           const uint32_t word = c < 4 ? (half == 0 ? w.x : w.y) : (half == 0 ? w.z : w.w);
           codes[c] = Code8(word, c % 4);
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(kWarps * 32)
       float scale = row_scale;
       if (group > 0 && sizeof(Out) == 2) {
         const int at = (pair * 32 + lane % 4 * 8) / group;
-        scale = __half2float(group_scales[at * cuda::kTileRows + g * 2 + half]);
+        scale = __half2float(group_scales[at * kTileRows + g * 2 + half]);
       }
       eight[pair] = Pack(codes, scale, Out{});
     }
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(kWarps * 32)
       const Vector low = eight[2 * step];
       const Vector high = eight[2 * step + 1];
       const Vector swapped = ShuffleXor(odd ? low : high, 4);
-      const int column = block * cuda::kBlockCols + step * 64 + (odd ? 32 : 0) + lane % 4 * 8;
+      const int column = block * kBlockCols + step * 64 + (odd ? 32 : 0) + lane % 4 * 8;
       if (column >= m.spec.cols) continue;
       // First the even row of the two, then the odd one.
       const Vector even_row = odd ? swapped : low;
@@ -127,32 +127,32 @@ __global__ void __launch_bounds__(kWarps * 32)
 
 // Rows of one half of a gated matrix, or any rows of another: their tiles are neighbours.
 template <typename Out>
-cuda::Status UnpackPart(const cuda::MatrixView& m, int begin, int end, Out* out, cudaStream_t stream) {
-  const cuda::TileMap& map = m.spec.map;
-  int first = begin / cuda::kTileRows;
-  int last = (end + cuda::kTileRows - 1) / cuda::kTileRows;
-  if (map.order == cuda::RowOrder::kGated) {
+Status UnpackPart(const MatrixView& m, int begin, int end, Out* out, cudaStream_t stream) {
+  const TileMap& map = m.spec.map;
+  int first = begin / kTileRows;
+  int last = (end + kTileRows - 1) / kTileRows;
+  if (map.order == RowOrder::kGated) {
     const int half = begin >= map.rows / 2 ? map.rows / 2 : 0;
     first = (begin - half) / 8;
     last = (end - half + 7) / 8;
-  } else if (map.order == cuda::RowOrder::kRotary) {
-    first = begin / map.head_dim * (map.head_dim / cuda::kTileRows);
-    last = (end + map.head_dim - 1) / map.head_dim * (map.head_dim / cuda::kTileRows);
+  } else if (map.order == RowOrder::kRotary) {
+    first = begin / map.head_dim * (map.head_dim / kTileRows);
+    last = (end + map.head_dim - 1) / map.head_dim * (map.head_dim / kTileRows);
   }
   last = std::min(last, map.tiles());
   const dim3 grid((m.blocks + kWarps - 1) / kWarps, last - first);
-  if (m.spec.format == cuda::Format::kInt8) {
-    UnpackKernel<cuda::Format::kInt8><<<grid, kWarps * 32, 0, stream>>>(m, first, begin, end, out);
+  if (m.spec.format == Format::kInt8) {
+    UnpackKernel<Format::kInt8><<<grid, kWarps * 32, 0, stream>>>(m, first, begin, end, out);
   } else {
-    UnpackKernel<cuda::Format::kInt4><<<grid, kWarps * 32, 0, stream>>>(m, first, begin, end, out);
+    UnpackKernel<Format::kInt4><<<grid, kWarps * 32, 0, stream>>>(m, first, begin, end, out);
   }
-  return cuda::FromCuda(cudaGetLastError(), "unpack");
+  return FromCuda(cudaGetLastError(), "unpack");
 }
 
 template <typename Out>
-cuda::Status UnpackAny(const cuda::MatrixView& m, int begin, int end, Out* out, cudaStream_t stream) {
+Status UnpackAny(const MatrixView& m, int begin, int end, Out* out, cudaStream_t stream) {
   const int half = m.spec.map.rows / 2;
-  if (m.spec.map.order != cuda::RowOrder::kGated || end <= half || begin >= half) {
+  if (m.spec.map.order != RowOrder::kGated || end <= half || begin >= half) {
     return UnpackPart(m, begin, end, out, stream);
   }
   UAQF_CUDA_CHECK(UnpackPart(m, begin, half, out, stream));
@@ -161,12 +161,12 @@ cuda::Status UnpackAny(const cuda::MatrixView& m, int begin, int end, Out* out, 
 
 }  // namespace
 
-cuda::Status UnpackRows(const cuda::MatrixView& matrix, int begin, int end, __half* out, cudaStream_t stream) {
+Status UnpackRows(const MatrixView& matrix, int begin, int end, __half* out, cudaStream_t stream) {
   return UnpackAny(matrix, begin, end, out, stream);
 }
 
-cuda::Status UnpackCodes(const cuda::MatrixView& matrix, int begin, int end, int8_t* out, cudaStream_t stream) {
+Status UnpackCodes(const MatrixView& matrix, int begin, int end, int8_t* out, cudaStream_t stream) {
   return UnpackAny(matrix, begin, end, out, stream);
 }
 
-}  // namespace uaqf::engine::device
+}  // namespace uaqf::cuda

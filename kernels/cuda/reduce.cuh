@@ -3,7 +3,7 @@
 
 #include <cuda_runtime.h>
 
-namespace uaqf::engine::device {
+namespace uaqf::cuda {
 
 // The reduction over all threads of the block, in every thread. `scratch` holds a value for each warp; it may be used
 // again at once.
@@ -27,4 +27,4 @@ __device__ __forceinline__ float BlockMax(float value, float* scratch) {
   return BlockReduce(value, scratch, [](float a, float b) { return fmaxf(a, b); });
 }
 
-}  // namespace uaqf::engine::device
+}  // namespace uaqf::cuda

@@ -1,0 +1,68 @@
+#include <cfloat>
+
+#include "kernels/cuda/logits.h"
+#include "kernels/cuda/reduce.cuh"
+
+namespace uaqf::cuda {
+
+namespace {
+
+// Orders floats as integers, NaN below all, with the lower id ahead among equals.
+__device__ __forceinline__ unsigned long long Rank(float value, int id) {
+  if (isnan(value)) return 0;
+  const uint32_t bits = __float_as_uint(value);
+  const uint32_t ordered = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+  return static_cast<unsigned long long>(ordered) << 32 | ~static_cast<uint32_t>(id);
+}
+
+__global__ void ArgMaxKernel(const float* logits, int vocab, int32_t* id) {
+  __shared__ unsigned long long scratch[32];
+  unsigned long long best = 0;
+  for (int i = threadIdx.x; i < vocab; i += blockDim.x) {
+    const unsigned long long rank = Rank(logits[i], i);
+    best = rank > best ? rank : best;
+  }
+  best = BlockReduce(best, scratch, [](auto a, auto b) { return a > b ? a : b; });
+  if (threadIdx.x == 0) *id = best == 0 ? 0 : static_cast<int32_t>(~static_cast<uint32_t>(best));
+}
+
+__global__ void NllKernel(const float* logits, const int32_t* targets, int vocab, double* nll) {
+  __shared__ float scratch[32];
+  __shared__ double sums[32];
+  const float* row = logits + static_cast<int64_t>(blockIdx.x) * vocab;
+  float most = -FLT_MAX;
+  for (int i = threadIdx.x; i < vocab; i += blockDim.x) most = fmaxf(most, row[i]);
+  most = BlockMax(most, scratch);
+  double sum = 0;
+  for (int i = threadIdx.x; i < vocab; i += blockDim.x) sum += expf(row[i] - most);
+  sum = BlockReduce(sum, sums, [](double a, double b) { return a + b; });
+  if (threadIdx.x == 0) nll[blockIdx.x] = log(sum) + most - row[targets[blockIdx.x]];
+}
+
+__global__ void PublishKernel(const int32_t* token, volatile int32_t* mapped) {
+  const int32_t value = *token;
+  __threadfence_system();
+  *mapped = value;
+}
+
+Status Launched(const char* what) { return FromCuda(cudaGetLastError(), what); }
+
+}  // namespace
+
+Status ArgMax(const float* logits, int vocab, int32_t* id, cudaStream_t stream) {
+  ArgMaxKernel<<<1, 1024, 0, stream>>>(logits, vocab, id);
+  return Launched("ArgMax");
+}
+
+Status NegativeLogLikelihoods(const float* logits, const int32_t* targets, int tokens, int vocab, double* nll,
+                              cudaStream_t stream) {
+  NllKernel<<<tokens, 512, 0, stream>>>(logits, targets, vocab, nll);
+  return Launched("NegativeLogLikelihoods");
+}
+
+Status Publish(const int32_t* token, int32_t* mapped, cudaStream_t stream) {
+  PublishKernel<<<1, 1, 0, stream>>>(token, mapped);
+  return Launched("Publish");
+}
+
+}  // namespace uaqf::cuda

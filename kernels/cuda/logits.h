@@ -1,0 +1,22 @@
+// What is done with logits after a prefill. Device memory, borrowed; calls are asynchronous on the stream.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/status.h"
+
+namespace uaqf::cuda {
+
+// The lowest id of the largest logit; a NaN never wins.
+Status ArgMax(const float* logits, int vocab, int32_t* id, cudaStream_t stream);
+
+// nll[t] = -log softmax(logits[t])[targets[t]], logits [tokens, vocab].
+Status NegativeLogLikelihoods(const float* logits, const int32_t* targets, int tokens, int vocab, double* nll,
+                              cudaStream_t stream);
+
+// *mapped = *token, seen by the host after everything before it on the stream.
+Status Publish(const int32_t* token, int32_t* mapped, cudaStream_t stream);
+
+}  // namespace uaqf::cuda

@@ -1,0 +1,277 @@
+// out = weights x activations, one persistent block a multiprocessor, in clusters of 2 blocks.
+//
+// A block makes 128 rows by 128 tokens at a time: two warpgroups of 64 rows, which are 4 tiles of layout.h, one a warp,
+// and a warp that brings blocks of 128 columns through a ring in shared memory. Blocks of a cluster have neighbouring
+// token tiles of the same rows, and each brings half of the weights to both: L2 could not feed the tensor cores
+// otherwise. A weight's way is packed order -> shared memory -> A fragment in registers.
+//
+// Barriers order within the block only, also when another block is told: a release to the cluster would wait for all
+// copies that the multiprocessor has in flight (a product then took twice as long).
+#pragma once
+
+#include <atomic>
+
+#include "kernels/cuda/prefill/launch.cuh"
+#include "kernels/cuda/prefill/product_out.cuh"
+
+namespace uaqf::cuda::prefill {
+
+// Weights of one format beside FP16 or INT8 activations.
+template <Format kFormat, int kGroup, bool kInt8>
+struct Kind {
+  using Sum = std::conditional_t<kInt8, int32_t, float>;
+  static constexpr int kBlock = BlockBytes(kFormat, kGroup);
+  static constexpr int kSlabs = kInt8 ? 1 : 2;  // of a block of 128 columns
+  static constexpr int kInputBytes = kSlabs * kTokenTile * kSlabBytes;
+  static constexpr int kWeightBytes = kPackedTiles * kBlock;
+  static constexpr int kStageBytes = kInputBytes + (kWeightBytes + 1023) / 1024 * 1024;
+  static constexpr int kStages = (kMostShared - 1024 - 2 * kOutBytes - 256) / kStageBytes;
+  static constexpr int kShared = 1024 + kStages * kStageBytes + 2 * kOutBytes + 2 * kStages * 8;
+  // A half block of 64 columns is multiplied at a time.
+  static constexpr int kSteps = kInt8 ? 2 : 4;
+};
+
+#if defined(UAQF_SM90)
+
+// One word of INT4 codes (columns 0-3 of slots g and g + 8) to an A fragment of FP16.
+__device__ __forceinline__ void Int4ToFp16(uint32_t word, uint32_t (&a)[4]) {
+  const uint32_t next = word >> 8;
+  const __half2 low = AsHalves(0x64086408);   // 1024 + kInt4Offset
+  const __half2 high = AsHalves(0xD480D480);  // -(64 + kInt4Offset)
+  const __half2 sixteenth = AsHalves(0x2C002C00);
+  a[0] = AsBits(__hsub2(AsHalves((word & 0x000F000F) | 0x64006400), low));
+  a[1] = AsBits(__hfma2(AsHalves((word & 0x00F000F0) | 0x64006400), sixteenth, high));
+  a[2] = AsBits(__hsub2(AsHalves((next & 0x000F000F) | 0x64006400), low));
+  a[3] = AsBits(__hfma2(AsHalves((next & 0x00F000F0) | 0x64006400), sixteenth, high));
+}
+
+// INT8 codes of columns 0-3 of one slot.
+__device__ __forceinline__ void Int8ToFp16(uint32_t word, uint32_t* first, uint32_t* second) {
+  const __half2 offset = AsHalves(0x64806480);  // 1024 + 128
+  *first = AsBits(__hsub2(AsHalves((word & 0x00FF00FF) ^ 0x64806480), offset));
+  *second = AsBits(__hsub2(AsHalves(((word >> 8) & 0x00FF00FF) ^ 0x64806480), offset));
+}
+
+// A fragments of a warp's half block: kSteps of them, 4 words each. `tile` is the shared address of its 16 rows.
+template <Format kFormat, int kGroup, bool kInt8>
+__device__ __forceinline__ void LoadFragments(uint32_t tile, int half, int lane, uint32_t (&a)[16]) {
+  if constexpr (kFormat == Format::kInt8) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const uint4 w = LoadShared16(tile + (half * 2 + i) * 512 + lane * 16);
+      if constexpr (kInt8) {
+        a[4 * i] = w.x;
+        a[4 * i + 1] = w.y;
+        a[4 * i + 2] = w.z;
+        a[4 * i + 3] = w.w;
+      } else {
+        Int8ToFp16(w.x, &a[8 * i], &a[8 * i + 2]);
+        Int8ToFp16(w.y, &a[8 * i + 1], &a[8 * i + 3]);
+        Int8ToFp16(w.z, &a[8 * i + 4], &a[8 * i + 6]);
+        Int8ToFp16(w.w, &a[8 * i + 5], &a[8 * i + 7]);
+      }
+    }
+  } else {
+    const uint4 w = LoadShared16(tile + half * 512 + lane * 16);
+    const uint32_t words[4] = {w.x, w.y, w.z, w.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if constexpr (kInt8) {
+        // Codes in the upper half of a byte are 16 times too large, which the scale of the row takes back.
+        a[2 * i] = ((words[i] << 4) & 0xF0F0F0F0) ^ 0x80808080;
+        a[2 * i + 1] = (words[i] & 0xF0F0F0F0) ^ 0x80808080;
+      } else {
+        uint32_t fragment[4];
+        Int4ToFp16(words[i], fragment);
+        if constexpr (kGroup > 0) {
+          const int group = (half * 64 + i / 2 * 32) / kGroup;
+          const __half2 scales = AsHalves(LoadShared4(tile + 1024 + group * 32 + lane / 4 * 4));
+          const __half2 first = __low2half2(scales);
+          const __half2 second = __high2half2(scales);
+          fragment[0] = AsBits(__hmul2(AsHalves(fragment[0]), first));
+          fragment[1] = AsBits(__hmul2(AsHalves(fragment[1]), second));
+          fragment[2] = AsBits(__hmul2(AsHalves(fragment[2]), first));
+          fragment[3] = AsBits(__hmul2(AsHalves(fragment[3]), second));
+        }
+#pragma unroll
+        for (int j = 0; j < 4; ++j) a[4 * i + j] = fragment[j];
+      }
+    }
+  }
+}
+
+struct Ring {
+  uint32_t stages, full, empty;
+  int stage = 0;
+  uint32_t phase = 0;
+  template <int kStages>
+  __device__ __forceinline__ void Next() {
+    if (++stage == kStages) {
+      stage = 0;
+      phase ^= 1;
+    }
+  }
+};
+
+// The warp that brings weights and activations. Tiles past the end are copies of the last: nobody stores them.
+template <class K>
+__device__ __forceinline__ void Produce(const ProductParams& p, Ring ring, uint32_t rank, int first, int step) {
+  const int lane = threadIdx.x % 32;
+  const int weight_copies = kPackedTiles / p.peers;
+  const int part = static_cast<int>(rank) * weight_copies + lane;
+  const int slab = lane - weight_copies;
+  constexpr int kSlab = kTokenTile * kSlabBytes;
+  const int64_t slab_bytes = int64_t{p.padded_tokens} * kSlabBytes;
+  const int last_tile = p.weights.spec.map.tiles() - 1;
+  const int last_tokens = p.padded_tokens / kTokenTile - 1;
+  for (int group = first; group < p.groups; group += step) {
+    const Place at(p, rank, group);
+    const int tile = min(at.row_tile * kPackedTiles + part, last_tile);
+    const uint8_t* weights = p.weights.data + int64_t{tile} * p.weights.blocks * K::kBlock;
+    const uint8_t* input = p.input + slab * slab_bytes + int64_t{min(at.token_tile, last_tokens)} * kSlab;
+    for (int block = 0; block < p.weights.blocks; ++block) {
+      const uint32_t full = ring.full + ring.stage * 8;
+      const uint32_t base = ring.stages + ring.stage * K::kStageBytes;
+      WaitBarrier(ring.empty + ring.stage * 8, ring.phase ^ 1);
+      if (lane == 0) ExpectBytes(full, K::kInputBytes + K::kWeightBytes);
+      __syncwarp();
+      if (lane < weight_copies) {
+        const uint32_t target = base + K::kInputBytes + part * K::kBlock;
+        const uint8_t* source = weights + int64_t{block} * K::kBlock;
+        if (p.peers == 1) {
+          Copy(target, source, K::kBlock, full);
+        } else {
+          CopyToBoth(target, source, K::kBlock, full);
+        }
+      } else if (slab < K::kSlabs) {
+        Copy(base + slab * kSlab, input + block * K::kSlabs * slab_bytes, kSlab, full);
+      }
+      ring.Next<K::kStages>();
+    }
+  }
+}
+
+// The sums of a warpgroup over all columns.
+template <Format kFormat, int kGroup, bool kInt8, class Sum>
+__device__ __forceinline__ void Accumulate(const ProductParams& p, Ring& ring, Sum (&sums)[64]) {
+  using K = Kind<kFormat, kGroup, kInt8>;
+  const int lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32;
+  uint32_t a[2][16];
+  uint32_t before = 0;
+  const auto release = [&] {
+    __syncwarp();
+    if (lane < p.peers) ArriveAt(before, lane);
+  };
+  for (int block = 0; block < p.weights.blocks; ++block) {
+    const uint32_t base = ring.stages + ring.stage * K::kStageBytes;
+    WaitBarrier(ring.full + ring.stage * 8, ring.phase);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      LoadFragments<kFormat, kGroup, kInt8>(base + K::kInputBytes + warp * K::kBlock, half, lane, a[half]);
+      FenceMatrices();
+      const uint64_t input = MatrixDescriptor(base + (kInt8 ? half * 64 : half * kTokenTile * kSlabBytes));
+#pragma unroll
+      for (int i = 0; i < K::kSteps; ++i) {
+        Multiply(sums, a[half] + 4 * i, input + 2 * i, block > 0 || half > 0 || i > 0 ? 1 : 0);
+      }
+      CommitMatrices();
+      // The half before is done: its fragments can be overwritten, and its stage when it was a second half.
+      WaitMatrices<1>();
+      if (half == 0 && block > 0) release();
+    }
+    before = ring.empty + ring.stage * 8;
+    ring.Next<K::kStages>();
+  }
+  WaitMatrices<0>();
+  release();
+}
+
+#endif  // UAQF_SM90
+
+template <Format kFormat, int kGroup, bool kInt8>
+__global__ void __launch_bounds__(kProductThreads, 1) ProductKernel(const __grid_constant__ ProductParams p) {
+#if defined(UAQF_SM90)
+  using K = Kind<kFormat, kGroup, kInt8>;
+  extern __shared__ unsigned char shared[];
+  Ring ring;
+  ring.stages = (AddressOf(shared) + 1023) / 1024 * 1024;
+  const uint32_t buffers = ring.stages + K::kStages * K::kStageBytes;
+  ring.full = buffers + 2 * kOutBytes;
+  ring.empty = ring.full + K::kStages * 8;
+  const uint32_t rank = ClusterRank();
+  const int first = blockIdx.x / p.peers;
+  const int step = gridDim.x / p.peers;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < K::kStages; ++i) {
+      InitBarrier(ring.full + i * 8, 1);
+      InitBarrier(ring.empty + i * 8, p.peers * kConsumerWarps);
+    }
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  }
+  SyncCluster();
+  WaitForPrevious();
+  if (threadIdx.x >= kConsumerWarps * 32) {
+    Produce<K>(p, ring, rank, first, step);
+    __syncwarp();
+  } else {
+    for (int group = first; group < p.groups; group += step) {
+      typename K::Sum sums[64];
+      Accumulate<kFormat, kGroup, kInt8>(p, ring, sums);
+      const Place at(p, rank, group);
+      constexpr float kFactor = kInt8 && kFormat == Format::kInt4 ? 0.0625f : 1.0f;
+      const Results<kInt8, typename K::Sum> results(p, sums,
+                                                    at.row_tile * kPackedTiles + static_cast<int>(threadIdx.x) / 32,
+                                                    at.token_tile * kTokenTile, kFactor);
+      if (p.target.kind == ProductTarget::kAdd) {
+        Add(p, results);
+      } else {
+        StoreRows(p, at, buffers + threadIdx.x / 128 * kOutBytes, results);
+      }
+    }
+  }
+  SyncCluster();  // nobody leaves while others may still reach into its shared memory
+#endif
+}
+
+// Fills the clusters of the device that can run at once. The caller has checked the arguments.
+template <Format kFormat, int kGroup, bool kInt8>
+Status LaunchProduct(ProductParams p, cudaStream_t stream) {
+  using K = Kind<kFormat, kGroup, kInt8>;
+  const auto kernel = ProductKernel<kFormat, kGroup, kInt8>;
+  const int token_tiles = p.padded_tokens / kTokenTile;
+  p.peers = token_tiles > 1 ? 2 : 1;
+  p.token_groups = (token_tiles + p.peers - 1) / p.peers;
+  const int row_tiles = (p.weights.spec.map.tiles() + kPackedTiles - 1) / kPackedTiles;
+  p.groups = row_tiles * p.token_groups;
+  const auto peers = static_cast<unsigned>(p.peers);
+  cudaLaunchAttribute attributes[2] = {};
+  attributes[0].id = cudaLaunchAttributeClusterDimension;
+  attributes[0].val.clusterDim = {peers, 1, 1};
+  attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[1].val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = {peers, 1, 1};
+  config.blockDim = {kProductThreads, 1, 1};
+  config.dynamicSmemBytes = K::kShared;
+  config.stream = stream;
+  config.attrs = attributes;
+  config.numAttrs = 2;
+  // Asking takes longer than a launch: once for each device and cluster size. Threads that ask together agree.
+  static std::atomic<int> known[kMostDevices][2];
+  int device = 0;
+  UAQF_CUDA_RETURN(cudaGetDevice(&device));
+  if (device >= kMostDevices) return MakeError(cudaErrorInvalidDevice, "got device %d of %d", device, kMostDevices);
+  int clusters = known[device][p.peers - 1];
+  if (clusters == 0) {
+    UAQF_CUDA_RETURN(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, K::kShared));
+    UAQF_CUDA_RETURN(cudaOccupancyMaxActiveClusters(&clusters, kernel, &config));
+    if (clusters < 1) return MakeError(cudaErrorInvalidConfiguration, "no room for a cluster of %d blocks", p.peers);
+    known[device][p.peers - 1] = clusters;
+  }
+  config.gridDim.x = peers * static_cast<unsigned>(clusters < p.groups ? clusters : p.groups);
+  UAQF_CUDA_RETURN(cudaLaunchKernelEx(&config, kernel, p));
+  return {};
+}
+
+}  // namespace uaqf::cuda::prefill
