@@ -338,7 +338,6 @@ Status DecodeGraph::PrintTrace(double ghz) {
   return {};
 }
 
-const int32_t* DecodeGraph::token() const { return &launch_->params.state->token; }
 const float* DecodeGraph::query() const { return launch_->params.query; }
 const float* DecodeGraph::attended() const { return launch_->params.attended; }
 const float* DecodeGraph::gated() const { return launch_->params.gated; }

@@ -57,6 +57,9 @@ struct DecodeModel {
   const float* final_norm = nullptr;        // FP32 [hidden]
   const float* rope_cos = nullptr;          // FP32 [capacity][head_dim / 2]; "rotate half" convention
   const float* rope_sin = nullptr;
+  // Null, or the device's address of mapped host memory [capacity + 1]: the token chosen for each position, written as
+  // soon as it is, a moment before the step ends.
+  volatile int32_t* published = nullptr;
 };
 
 // Bytes one step reads at a context of so many tokens: packed weights with their scales, one embedding row, norms and
@@ -91,7 +94,6 @@ class DecodeGraph {
 
   const float* logits() const { return logits_; }  // FP32 [vocab], device memory, of the last step
   float* mutable_logits() { return logits_; }      // for a prefill that ends with its own LM head
-  const int32_t* token() const;                    // device memory: the next input token
   int64_t workspace_bytes() const { return workspace_bytes_; }
   // With config.trace: waits, and prints for each op of a layer the mean microseconds (at `ghz`) that a block spends
   // waiting, staging and multiplying in the last step.

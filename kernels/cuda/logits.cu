@@ -39,12 +39,6 @@ __global__ void NllKernel(const float* logits, const int32_t* targets, int vocab
   if (threadIdx.x == 0) nll[blockIdx.x] = log(sum) + most - row[targets[blockIdx.x]];
 }
 
-__global__ void PublishKernel(const int32_t* token, volatile int32_t* mapped) {
-  const int32_t value = *token;
-  __threadfence_system();
-  *mapped = value;
-}
-
 Status Launched(const char* what) { return FromCuda(cudaGetLastError(), what); }
 
 }  // namespace
@@ -58,11 +52,6 @@ Status NegativeLogLikelihoods(const float* logits, const int32_t* targets, int t
                               cudaStream_t stream) {
   NllKernel<<<tokens, 512, 0, stream>>>(logits, targets, vocab, nll);
   return Launched("NegativeLogLikelihoods");
-}
-
-Status Publish(const int32_t* token, int32_t* mapped, cudaStream_t stream) {
-  PublishKernel<<<1, 1, 0, stream>>>(token, mapped);
-  return Launched("Publish");
 }
 
 }  // namespace uaqf::cuda

@@ -16,7 +16,4 @@ Status ArgMax(const float* logits, int vocab, int32_t* id, cudaStream_t stream);
 Status NegativeLogLikelihoods(const float* logits, const int32_t* targets, int tokens, int vocab, double* nll,
                               cudaStream_t stream);
 
-// *mapped = *token, seen by the host after everything before it on the stream.
-Status Publish(const int32_t* token, int32_t* mapped, cudaStream_t stream);
-
 }  // namespace uaqf::cuda

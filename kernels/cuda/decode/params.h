@@ -93,7 +93,8 @@ struct TokenParams {
   float* parts;       // [task][split][task_queries][head_dim + 2], marked: maximum (base 2), sum, output not normalized
   unsigned long long* best;  // [grid]: ordered logit and ~id
   DecodeState* state;
-  int32_t* history;  // [capacity + 1]: input token of each position
+  int32_t* history;             // [capacity + 1]: input token of each position
+  volatile int32_t* published;  // null, or the same for the host
   // Null, or [layers * 5 + 1][grid][4] clocks of each block: at entry of an op, after its wait, staged, multiplied.
   long long* trace;
   int early;  // blocks that may still be missing when one starts to ask for their values

@@ -44,6 +44,7 @@ void SetSizes(const DecodeModel& model, int grid, TokenParams* p) {
   p->final_norm = model.final_norm;
   p->rope_cos = model.rope_cos;
   p->rope_sin = model.rope_sin;
+  p->published = model.published;
 }
 
 Status SetOps(const DecodeModel& model, const TokenLauncher& kernel, int grid, TokenParams* p) {

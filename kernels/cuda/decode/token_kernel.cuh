@@ -163,6 +163,7 @@ __device__ __forceinline__ void Finish(const Context& x, unsigned long long best
   p.state->epoch = arrivals;
   ++p.state->steps;
   p.history[x.position + 1] = next;
+  if (p.published != nullptr) p.published[x.position + 1] = next;
 }
 
 // Lays out shared memory and fills what all warps share.

@@ -311,6 +311,13 @@ void CheckStep(const Case& c, const CheckKind& kind, int position) {
   const std::string name = std::string(c.name) + " " + kind.name + " at " + std::to_string(position);
   const auto m = MakeModel(c, kind, position);
   if (m == nullptr) return;
+  int32_t* published = nullptr;
+  const size_t published_bytes = static_cast<size_t>(c.capacity + 1) * sizeof(int32_t);
+  if (!ExpectOk(name, FromCuda(cudaHostAlloc(&published, published_bytes, cudaHostAllocMapped), "mapped memory")))
+    return;
+  const std::unique_ptr<int32_t, decltype(&cudaFreeHost)> owner(published, &cudaFreeHost);
+  std::memset(published, 0xFF, published_bytes);
+  m->device.published = published;
   std::unique_ptr<DecodeGraph> graph;
   if (!ExpectOk(name, DecodeGraph::Create(m->device, nullptr, &graph))) return;
   const int token = c.vocab - 1;
@@ -320,6 +327,7 @@ void CheckStep(const Case& c, const CheckKind& kind, int position) {
   const std::vector<float> logits = FromDevice(graph->logits(), c.vocab);
   const auto best = static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
   Report(next == best, name + " argmax", next, best);
+  Report(published[position + 1] == next, name + " published", published[position + 1], next);
   if (c.layers == 1) {
     CheckOps(*m, *graph, token, position, name);
   } else {

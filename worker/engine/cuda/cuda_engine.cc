@@ -177,6 +177,7 @@ absl::Status CudaEngine::MakeGraph(const quantize::Variant& variant) {
   model_.final_norm = weights_.final_norm.as<float>();
   model_.rope_cos = rope_cos_.as<float>();
   model_.rope_sin = rope_sin_.as<float>();
+  model_.published = chosen_.device<int32_t>();
   return ToStatus(cuda::DecodeGraph::Create(model_, stream_, &graph_), "decode");
 }
 
@@ -281,7 +282,6 @@ absl::Status CudaEngine::Launch() {
     watch->Begin(stream_);
   }
   UAQF_RETURN_IF_ERROR(ToStatus(graph_->Step(), "decode"));
-  UAQF_RETURN_IF_ERROR(ToStatus(cuda::Publish(graph_->token(), chosen_.device<int32_t>() + target, stream_), "decode"));
   if (watch != nullptr) watch->End(stream_);
   ++in_flight_;
   return absl::OkStatus();
