@@ -3,10 +3,13 @@
 // matrix peak, and what the host costs beside the device's own time.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -39,6 +42,8 @@ struct Subject {
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<evaluate::EngineTextModel> text_model;
   std::vector<double> prefill_ms, decode_tokens_per_s, end_to_end_ms, read_gbps;
+  // Digests of the outputs: one, where greedy decoding repeats bit by bit.
+  std::set<std::string> outputs;
   // On a GPU: its own times of one more generation, and that generation's end to end.
   engine::DeviceTimes device_times;
   double timed_end_to_end_ms = 0;
@@ -49,6 +54,7 @@ struct Bench {
   std::unique_ptr<measure::DeviceMonitor> monitor;
   std::unique_ptr<kernels::ThreadPool> pool;
   std::optional<GpuLimits> gpu;
+  std::function<int64_t()> peak_memory_bytes;
 };
 
 double Median(std::vector<double> values) {
@@ -90,6 +96,7 @@ absl::Status MeasureOnce(const Options& options, const Bench& bench, Subject& su
   subject.prefill_ms.push_back(static_cast<double>(timing->prefill_ns) / 1e6);
   subject.end_to_end_ms.push_back(static_cast<double>(timing->latency_ns) / 1e6);
   subject.decode_tokens_per_s.push_back((timing->output_tokens - 1) / (static_cast<double>(timing->decode_ns) / 1e9));
+  subject.outputs.insert(timing->output_digest);
   subject.read_gbps.push_back(bench.gpu.has_value()
                                   ? bench.gpu->read_gbps
                                   : kernels::MeasureReadGbps(subject.engine->memory().weights_bytes, 5, *bench.pool));
@@ -141,7 +148,8 @@ Json Figures(const Options& options, const Bench& bench, const model::ModelConfi
               {"end_to_end_ms", Median(subject.end_to_end_ms)},
               {"end_to_end_sd_ms", StandardDeviation(subject.end_to_end_ms)},
               {"limit_ratio", speed * static_cast<double>(bytes) / (read_gbps * 1e9)},
-              {"memory_bytes", subject.engine->memory().total()}};
+              {"memory_bytes", subject.engine->memory().total()},
+              {"output_digests", subject.outputs}};
   if (!bench.gpu.has_value()) return out;
   const double device_ms = static_cast<double>(subject.device_times.prefill_ns + subject.device_times.decode_ns) / 1e6;
   out["matrix_tflops"] = bench.gpu->matrix_tflops;
@@ -176,7 +184,12 @@ void Print(const Json& out) {
       std::cout << absl::StrFormat("  %7.3f %6.2f%%", v["prefill_ratio"].get<double>(),
                                    v["host_overhead"].get<double>() * 100);
     }
+    if (v["output_digests"].size() > 1) std::cout << "  OUTPUTS DIFFER";
     std::cout << "\n";
+  }
+  if (const int64_t held = out.value("device_memory_bytes", int64_t{0}); held > 0) {
+    std::cout << absl::StrFormat("\nthe process held at most %.0f MB of the device's memory\n",
+                                 static_cast<double>(held) / 1e6);
   }
 }
 
@@ -187,6 +200,7 @@ absl::StatusOr<Bench> Prepare(const Options& options, measure::Clock* clock) {
   if (!device.ok()) return device.status();
   Bench bench;
   bench.monitor = std::move(device->monitor);
+  bench.peak_memory_bytes = std::move(device->peak_memory_bytes);
   if (bench.monitor->device().backend == "cuda") {
     auto limits = MeasureGpuLimits(options.compute.device);
     if (!limits.ok()) return limits.status();
@@ -244,6 +258,8 @@ absl::Status RunBench(const Options& options) {
   if (bench->gpu.has_value()) {
     out["read_gbps"] = bench->gpu->read_gbps;
     out["matrix_tflops"] = bench->gpu->matrix_tflops;
+    // Of the process, all variants in it; 0 where the driver does not tell.
+    out["device_memory_bytes"] = bench->peak_memory_bytes();
   }
   for (const Subject& subject : *subjects) {
     out["variants"].push_back(Figures(options, *bench, (*model)->config(), subject));

@@ -100,7 +100,9 @@ class Random {
 void ParallelFor(int count, const std::function<void(int)>& body);
 
 void CheckMatrices();
-void CheckDecode(bool quick);
+// kTiny is for sanitizers, which take a hundred times as long.
+enum class Depth { kTiny, kQuick, kWhole };
+void CheckDecode(Depth depth);
 void CheckPrefill();
 void CheckProducts();
 

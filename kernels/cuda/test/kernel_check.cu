@@ -1,4 +1,4 @@
-// Compares every kernel with a float64 reference on the host. `kernel_check [matrices|decode|prefill|products|quick]...`;
+// Compares every kernel with a float64 reference on the host. `kernel_check [matrices|decode|prefill|products|quick|tiny]...`;
 // without arguments everything. Prints a line a case; exit status 1 if any failed.
 #include <atomic>
 #include <cstring>
@@ -32,8 +32,9 @@ int main(int argc, char** argv) {
   };
   const bool all = argc == 1;
   if (all || asked("matrices")) CheckMatrices();
-  if (all || asked("decode")) CheckDecode(false);
-  if (asked("quick")) CheckDecode(true);
+  if (all || asked("decode")) CheckDecode(Depth::kWhole);
+  if (asked("quick")) CheckDecode(Depth::kQuick);
+  if (asked("tiny")) CheckDecode(Depth::kTiny);
   if (all || asked("prefill")) CheckPrefill();
   if (all || asked("products")) CheckProducts();
   const cudaError_t error = cudaDeviceSynchronize();
