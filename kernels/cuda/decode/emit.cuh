@@ -6,13 +6,12 @@
 
 namespace uaqf::cuda {
 
-// Of the pair of rows that a thread will emit; loaded early, since nothing in the token but the residual changes them.
+// Of the pair of rows that a thread will emit; loaded early, since nothing in the token changes them.
 struct RowPair {
   bool has_first = false, has_second = false;
   int first = 0, second = 0;  // logical rows
   float scale[2] = {1, 1};
   float bias[2] = {0, 0};
-  float residual[2] = {0, 0};
 };
 
 // Where a warp leaves its sum of a row of the block's `local`th tile, among words. The rows of every other two warps
@@ -54,14 +53,36 @@ __device__ __forceinline__ RowPair FindPair(const Context& x, const Cursor& c, i
   return pair;
 }
 
-// What the products are added to. Only when this block has staged it before: it is there.
-__device__ __forceinline__ void LoadResidual(const Context& x, const Cursor& c, RowPair& pair) {
-  if (c.op != kOutOp && c.op != kDownOp) return;
-  const float* source = c.op == kDownOp ? x.p.middle : c.layer == 0 ? x.p.embedded : x.p.residual;
-  const auto at = [&](int row) { return Unmarked(LoadMarked(source + row)); };
-  if (pair.has_first) pair.residual[0] = at(pair.first);
-  if (pair.has_second) pair.residual[1] = at(pair.second);
-}
+// What the products are added to: asked for before the input is staged, taken after, when it joins the bias.
+struct Residual {
+  const float* source = nullptr;
+  uint32_t mark = 0;
+  uint32_t words[2] = {0, 0};
+
+  __device__ __forceinline__ void Ask(const Context& x, const Cursor& c, const RowPair& pair) {
+    if (c.op == kOutOp) {
+      source = c.layer == 0 ? x.p.embedded : x.p.residual;
+      mark = c.layer == 0 ? x.token_mark : MarkOf(x, c.layer - 1);
+    } else if (c.op == kDownOp) {
+      source = x.p.middle;
+      mark = MarkOf(x, c.layer);
+    } else {
+      return;
+    }
+    if (pair.has_first) words[0] = LoadMarked(source + pair.first);
+    if (pair.has_second) words[1] = LoadMarked(source + pair.second);
+  }
+
+  __device__ __forceinline__ void Take(RowPair& pair) const {
+    if (source == nullptr) return;
+    if (pair.has_first) pair.bias[0] += Value(source + pair.first, words[0]);
+    if (pair.has_second) pair.bias[1] += Value(source + pair.second, words[1]);
+  }
+
+  __device__ __forceinline__ float Value(const float* pointer, uint32_t word) const {
+    return ((word ^ mark) & 1) == 0 ? Unmarked(word) : Await(pointer, mark);
+  }
+};
 
 __device__ __forceinline__ void EmitQkv(const Context& x, const Cursor& c, const RowPair& pair, float a, float b) {
   const TokenParams& p = x.p;
@@ -131,8 +152,8 @@ __device__ __forceinline__ void EmitPair(const Context& x, const Cursor& c, cons
       break;
     default: {
       float* out = c.op == kOutOp ? p.middle : p.residual;
-      if (pair.has_first) StoreMarked(out + pair.first, pair.residual[0] + a, mark);
-      if (pair.has_second) StoreMarked(out + pair.second, pair.residual[1] + b, mark);
+      if (pair.has_first) StoreMarked(out + pair.first, a, mark);
+      if (pair.has_second) StoreMarked(out + pair.second, b, mark);
     }
   }
 }

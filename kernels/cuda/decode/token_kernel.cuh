@@ -40,7 +40,9 @@ __device__ __forceinline__ void Multiply(const Context& x, Ring& ring, const Cur
     if (first != c.tile) {
       ComputeSync();  // the sums of the tiles before have been read
       pair = FindPair(x, c, first);
-      LoadResidual(x, c, pair);
+      Residual residual;
+      residual.Ask(x, c, pair);
+      residual.Take(pair);
     }
     int local = 0;
 #pragma unroll 1
@@ -91,8 +93,10 @@ __device__ __forceinline__ float Enter(const Context& x, Cursor& c, int layer, i
   pair = FindPair(x, c, c.tile);
   if (wait) AwaitMost(x, target);
   Trace(x, c, 1);
-  LoadResidual(x, c, pair);
+  Residual residual;
+  residual.Ask(x, c, pair);
   const float scale = StageInput<W>(x, in);
+  residual.Take(pair);
   Trace(x, c, 2);
   return scale;
 }
