@@ -117,8 +117,14 @@ __device__ __forceinline__ void Scores(const WarpState<kDims>& w, uint32_t keys,
   }
 }
 
-// Masks, raises the maxima and turns scores into weights.
-template <int kDims>
+__device__ __forceinline__ float Exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+// Masks (where a query does not see the whole tile), raises the maxima and turns scores into weights.
+template <int kDims, bool kMasked>
 __device__ __forceinline__ void Softmax(const Launch& l, int position, int from, int lane, WarpState<kDims>& w,
                                         float (&scores)[Tiling<kDims>::kPositions / 8][4]) {
   constexpr int kTiles = Tiling<kDims>::kPositions / 8;
@@ -133,14 +139,15 @@ __device__ __forceinline__ void Softmax(const Launch& l, int position, int from,
       for (int i = 0; i < 2; ++i) {
         const int key = from + n * 8 + lane % 4 * 2 + i;
         float& score = scores[n][row * 2 + i];
-        const bool seen = key <= at && (l.s.window == 0 || key > at - l.s.window);
-        score = seen ? score * scale : -INFINITY;
+        const bool seen = !kMasked || (key <= at && (l.s.window == 0 || key > at - l.s.window));
+        if (!seen) score = -INFINITY;
         maximum = fmaxf(maximum, score);
       }
     }
     maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 1));
     maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 2));
-    const float factor = exp2f(w.maximum[row] - maximum);
+    const float factor = Exp2((w.maximum[row] - maximum) * scale);
+    const float shift = -maximum * scale;
     w.maximum[row] = maximum;
     w.sum[row] *= factor;
 #pragma unroll
@@ -148,7 +155,7 @@ __device__ __forceinline__ void Softmax(const Launch& l, int position, int from,
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         float& score = scores[n][row * 2 + i];
-        score = exp2f(score - maximum);
+        score = Exp2(fmaf(score, scale, shift));
         w.sum[row] += score;
       }
     }
@@ -228,7 +235,14 @@ __global__ void __launch_bounds__(kThreads) AttentionKernel(const __grid_constan
     __syncthreads();
     float scores[T::kPositions / 8][4];
     Scores<kDims>(w, buffers + buffer * 2 * T::kTile * 2, lane, scores);
-    Softmax<kDims>(l, l.first + row + lane / 4, from, lane, w, scores);
+    const int position = l.first + row;  // of the warp's first query
+    const bool all_seen =
+        from + T::kPositions <= position + 1 && (l.s.window == 0 || from > position + 15 - l.s.window);
+    if (all_seen) {
+      Softmax<kDims, false>(l, position + lane / 4, from, lane, w, scores);
+    } else {
+      Softmax<kDims, true>(l, position + lane / 4, from, lane, w, scores);
+    }
     AddValues<kDims>(w, buffers + (buffer * 2 + 1) * T::kTile * 2, lane, scores);
     __syncthreads();
   }
