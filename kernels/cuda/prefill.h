@@ -68,7 +68,7 @@ struct PrefillAttentionShape {
   int head_dim = 0;  // a multiple of 16, at most 256
   int capacity = 0;
   int window = 0;   // 0: all
-  float scale = 0;  // usually 1 / sqrt(head_dim)
+  float scale = 0;  // positive; usually 1 / sqrt(head_dim)
 };
 
 // Causal attention of tokens at positions first .. first + tokens - 1 over a cache that holds them and all before them.

@@ -1,5 +1,6 @@
-// Flash attention: a block takes 64 queries of a head, a warp 16 of them; keys and values come in tiles of positions
-// through two buffers. Scores and the running softmax are FP32, products FP16 with FP32 sums.
+// Flash attention: a block takes 64 queries of a head, a warp 16 of them. Two teams of four warps take every other tile
+// of positions, each through two buffers of its own, and add up at the end: the last queries, which see the most, would
+// take twice as long otherwise. Scores and the running softmax are FP32, products FP16 with FP32 sums.
 #include "kernels/cuda/decode/ptx.cuh"
 #include "kernels/cuda/prefill.h"
 #include "kernels/cuda/prefill/launch.cuh"
@@ -8,8 +9,9 @@ namespace uaqf::cuda {
 
 namespace {
 
+constexpr float kLog2E = 1.4426950408889634f;
 constexpr int kWarps = 4;
-constexpr int kThreads = kWarps * 32;
+constexpr int kTeam = kWarps * 32;
 constexpr int kQueries = kWarps * 16;
 
 struct Launch {
@@ -28,7 +30,7 @@ struct Tiling {
   static constexpr int kPositions = kDims > 128 ? 32 : 64;
   static constexpr int kPitch = kDims + 8;  // halves
   static constexpr int kTile = kPositions * kPitch;
-  static constexpr int kSharedBytes = 4 * kTile * 2;
+  static constexpr int kTeamBytes = 4 * kTile * 2;
 };
 
 __device__ __forceinline__ void LoadMatrices(uint32_t (&r)[4], uint32_t address) {
@@ -54,7 +56,7 @@ template <int kDims>
 __device__ __forceinline__ void CopyTile(const __half* head, int head_dim, int from, int end, uint32_t target) {
   using T = Tiling<kDims>;
   constexpr int kPieces = kDims / 8;
-  for (int i = threadIdx.x; i < T::kPositions * kPieces; i += kThreads) {
+  for (int i = threadIdx.x % kTeam; i < T::kPositions * kPieces; i += kTeam) {
     const int row = i / kPieces;
     const int piece = i % kPieces;
     const bool inside = from + row < end && piece * 8 < head_dim;
@@ -117,12 +119,18 @@ __device__ __forceinline__ void Scores(const WarpState<kDims>& w, uint32_t keys,
   }
 }
 
-// Masks, raises the maxima and turns scores into weights.
-template <int kDims>
+__device__ __forceinline__ float Exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+// Masks (where a query does not see the whole tile), raises the maxima and turns scores into weights.
+template <int kDims, bool kMasked>
 __device__ __forceinline__ void Softmax(const Launch& l, int position, int from, int lane, WarpState<kDims>& w,
                                         float (&scores)[Tiling<kDims>::kPositions / 8][4]) {
   constexpr int kTiles = Tiling<kDims>::kPositions / 8;
-  const float scale = l.s.scale * 1.4426950408889634f;
+  const float scale = l.s.scale * kLog2E;
 #pragma unroll
   for (int row = 0; row < 2; ++row) {
     const int at = position + row * 8;
@@ -133,14 +141,15 @@ __device__ __forceinline__ void Softmax(const Launch& l, int position, int from,
       for (int i = 0; i < 2; ++i) {
         const int key = from + n * 8 + lane % 4 * 2 + i;
         float& score = scores[n][row * 2 + i];
-        const bool seen = key <= at && (l.s.window == 0 || key > at - l.s.window);
-        score = seen ? score * scale : -INFINITY;
+        const bool seen = !kMasked || (key <= at && (l.s.window == 0 || key > at - l.s.window));
+        if (!seen) score = -INFINITY;
         maximum = fmaxf(maximum, score);
       }
     }
     maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 1));
     maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 2));
-    const float factor = exp2f(w.maximum[row] - maximum);
+    const float factor = Exp2((w.maximum[row] - maximum) * scale);
+    const float shift = -maximum * scale;
     w.maximum[row] = maximum;
     w.sum[row] *= factor;
 #pragma unroll
@@ -148,7 +157,7 @@ __device__ __forceinline__ void Softmax(const Launch& l, int position, int from,
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         float& score = scores[n][row * 2 + i];
-        score = exp2f(score - maximum);
+        score = Exp2(fmaf(score, scale, shift));
         w.sum[row] += score;
       }
     }
@@ -198,49 +207,114 @@ __device__ __forceinline__ void StoreOut(const Launch& l, int head, int row, int
   }
 }
 
+__device__ __forceinline__ void SyncTeam(int team) {
+  asm volatile("bar.sync %0, %1;" ::"r"(team + 1), "n"(kTeam) : "memory");
+}
+
+// Adds the second team's sums to the first's, through shared memory that nobody needs any more.
 template <int kDims>
-__global__ void __launch_bounds__(kThreads) AttentionKernel(const __grid_constant__ Launch l) {
+__device__ __forceinline__ void Join(float* shared, int team, float scale, WarpState<kDims>& w) {
+  float* mine = shared + threadIdx.x % kTeam;  // a value of each thread, then the next
+  __syncthreads();
+  if (team == 1) {
+#pragma unroll
+    for (int i = 0; i < kDims / 2; ++i) mine[i * kTeam] = w.out[i / 4][i % 4];
+    for (int row = 0; row < 2; ++row) {
+      mine[(kDims / 2 + row) * kTeam] = w.maximum[row];
+      mine[(kDims / 2 + 2 + row) * kTeam] = w.sum[row];
+    }
+  }
+  __syncthreads();
+  if (team == 1) return;
+  float own[2];
+  float other[2];
+#pragma unroll
+  for (int row = 0; row < 2; ++row) {
+    const float theirs = mine[(kDims / 2 + row) * kTeam];
+    const float maximum = fmaxf(w.maximum[row], theirs);
+    own[row] = Exp2((w.maximum[row] - maximum) * scale);
+    other[row] = Exp2((theirs - maximum) * scale);
+    w.sum[row] = w.sum[row] * own[row] + mine[(kDims / 2 + 2 + row) * kTeam] * other[row];
+  }
+#pragma unroll
+  for (int i = 0; i < kDims / 2; ++i) {
+    float& out = w.out[i / 4][i % 4];
+    out = out * own[i % 4 / 2] + mine[i * kTeam] * other[i % 4 / 2];
+  }
+}
+
+// A team's tiles: every kTeams-th one from `from` on.
+template <int kDims, int kTeams>
+__device__ __forceinline__ void Attend(const Launch& l, int head, int position, int from, int end, uint32_t buffers,
+                                       int team, WarpState<kDims>& w) {
+  using T = Tiling<kDims>;
+  constexpr int kStep = kTeams * T::kPositions;
+  const int lane = threadIdx.x % 32;
+  const int64_t kv = int64_t{head / (l.s.heads / l.s.kv_heads)} * l.s.capacity * l.s.head_dim;
+  const auto fetch = [&](int at, int buffer) {
+    CopyTile<kDims>(l.keys + kv, l.s.head_dim, at, end, buffers + buffer * 2 * T::kTile * 2);
+    CopyTile<kDims>(l.values + kv, l.s.head_dim, at, end, buffers + (buffer * 2 + 1) * T::kTile * 2);
+    asm volatile("cp.async.commit_group;" ::: "memory");
+  };
+  fetch(from, 0);
+  for (int buffer = 0; from < end; from += kStep, buffer ^= 1) {
+    fetch(from + kStep, buffer ^ 1);  // past the end it copies zeros, which nobody reads
+    asm volatile("cp.async.wait_group 1;" ::: "memory");
+    SyncTeam(team);
+    float scores[T::kPositions / 8][4];
+    Scores<kDims>(w, buffers + buffer * 2 * T::kTile * 2, lane, scores);
+    const bool all_seen =
+        from + T::kPositions <= position + 1 && (l.s.window == 0 || from > position + 15 - l.s.window);
+    if (all_seen) {
+      Softmax<kDims, false>(l, position + lane / 4, from, lane, w, scores);
+    } else {
+      Softmax<kDims, true>(l, position + lane / 4, from, lane, w, scores);
+    }
+    AddValues<kDims>(w, buffers + (buffer * 2 + 1) * T::kTile * 2, lane, scores);
+    SyncTeam(team);
+  }
+  asm volatile("cp.async.wait_all;" ::: "memory");
+}
+
+template <int kDims, int kTeams>
+__global__ void __launch_bounds__(kTeams* kTeam) AttentionKernel(const __grid_constant__ Launch l) {
   prefill::WaitForPrevious();
   using T = Tiling<kDims>;
   extern __shared__ __align__(16) unsigned char shared[];
-  const uint32_t buffers = SharedAddress(shared);
   const int lane = threadIdx.x % 32;
-  const int head = blockIdx.y;
+  const int team = threadIdx.x / kTeam;
+  const int head = blockIdx.x;
   // Late queries have the most to do: they go first.
-  const int block = (gridDim.x - 1 - blockIdx.x) * kQueries;
-  const int row = block + static_cast<int>(threadIdx.x) / 32 * 16;
-  const int64_t kv = int64_t{head / (l.s.heads / l.s.kv_heads)} * l.s.capacity * l.s.head_dim;
+  const int block = (gridDim.y - 1 - blockIdx.y) * kQueries;
+  const int row = block + static_cast<int>(threadIdx.x) % kTeam / 32 * 16;
   const int end = l.first + min(block + kQueries, l.tokens);
   const int start = l.s.window > 0 ? max(0, l.first + block - l.s.window + 1) : 0;
   const int begin = start / T::kPositions * T::kPositions;
   WarpState<kDims> w;
   LoadQueries<kDims>(l, head, row, lane, w);
-  const auto fetch = [&](int from, int buffer) {
-    CopyTile<kDims>(l.keys + kv, l.s.head_dim, from, end, buffers + buffer * 2 * T::kTile * 2);
-    CopyTile<kDims>(l.values + kv, l.s.head_dim, from, end, buffers + (buffer * 2 + 1) * T::kTile * 2);
-    asm volatile("cp.async.commit_group;" ::: "memory");
-  };
-  fetch(begin, 0);
-  int buffer = 0;
-  for (int from = begin; from < end; from += T::kPositions, buffer ^= 1) {
-    fetch(from + T::kPositions, buffer ^ 1);  // past the end it copies zeros, which nobody reads
-    asm volatile("cp.async.wait_group 1;" ::: "memory");
-    __syncthreads();
-    float scores[T::kPositions / 8][4];
-    Scores<kDims>(w, buffers + buffer * 2 * T::kTile * 2, lane, scores);
-    Softmax<kDims>(l, l.first + row + lane / 4, from, lane, w, scores);
-    AddValues<kDims>(w, buffers + (buffer * 2 + 1) * T::kTile * 2, lane, scores);
-    __syncthreads();
-  }
-  StoreOut<kDims>(l, head, row, lane, w);
+  Attend<kDims, kTeams>(l, head, l.first + row, begin + team * T::kPositions, end,
+                        SharedAddress(shared) + team * T::kTeamBytes, team, w);
+  if (kTeams == 2) Join<kDims>(reinterpret_cast<float*>(shared), team, l.s.scale * kLog2E, w);
+  if (team == 0) StoreOut<kDims>(l, head, row, lane, w);
 }
 
+template <int kDims, int kTeams>
+Status RunTeams(const Launch& l, cudaStream_t stream) {
+  constexpr int kBytes = kTeams * Tiling<kDims>::kTeamBytes;
+  const auto kernel = AttentionKernel<kDims, kTeams>;
+  UAQF_CUDA_RETURN(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
+  const dim3 grid(l.s.heads, (l.tokens + kQueries - 1) / kQueries);
+  return FromCuda(prefill::LaunchAfter(kernel, grid, kTeams * kTeam, kBytes, stream, l), "prefill attention");
+}
+
+// One team where shared memory has no room for two (8.6 and 8.9).
 template <int kDims>
 Status Run(const Launch& l, cudaStream_t stream) {
-  constexpr int kBytes = Tiling<kDims>::kSharedBytes;
-  UAQF_CUDA_RETURN(cudaFuncSetAttribute(AttentionKernel<kDims>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
-  const dim3 grid((l.tokens + kQueries - 1) / kQueries, l.s.heads);
-  return FromCuda(prefill::LaunchAfter(AttentionKernel<kDims>, grid, kThreads, kBytes, stream, l), "prefill attention");
+  int device = 0;
+  int most = 0;
+  UAQF_CUDA_RETURN(cudaGetDevice(&device));
+  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  return most >= 2 * Tiling<kDims>::kTeamBytes ? RunTeams<kDims, 2>(l, stream) : RunTeams<kDims, 1>(l, stream);
 }
 
 }  // namespace

@@ -8,15 +8,16 @@
 
 namespace uaqf::cuda::prefill {
 
-// First in every kernel that LaunchAfter() starts: all before it on the stream has ended and can be seen. Every block
-// must call it, since the kernel after this one relies on it.
+// In every kernel that LaunchAfter() starts, before it touches what another kernel of a prefill reads or writes
+// (weights may be read earlier): all before it on the stream has ended and can be seen. Every thread must call it,
+// since the kernel after this one relies on it.
 __device__ __forceinline__ void WaitForPrevious() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents; griddepcontrol.wait;" ::: "memory");
 #endif
 }
 
-// kernel<<<grid, threads, shared, stream>>>(arguments...), for a kernel that begins with WaitForPrevious().
+// kernel<<<grid, threads, shared, stream>>>(arguments...), for a kernel that calls WaitForPrevious().
 template <class... Parameters, class... Arguments>
 cudaError_t LaunchAfter(void (*kernel)(Parameters...), dim3 grid, int threads, size_t shared, cudaStream_t stream,
                         const Arguments&... arguments) {

@@ -8,8 +8,12 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kMaxNormWidth = 8192;
-// A thread of a norm keeps its part of the row in registers between the passes.
-constexpr int kNormQuads = kMaxNormWidth / 4 / kThreads;
+// A thread of a norm keeps its part of the row in registers between the passes: 4 columns at a time, so many times.
+// The smaller number leaves room for 4 blocks on a multiprocessor, so that 512 tokens are one wave.
+constexpr int kMostQuads = kMaxNormWidth / 4 / kThreads;
+constexpr int kFewQuads = kMostQuads / 2;
+// A quantizer keeps so many times 8 columns of a row in registers.
+constexpr int kHeldEights = 6;
 
 __device__ __forceinline__ __half ToHalf(float value) {
   return __float2half_rn(fminf(fmaxf(value, -65504.0f), 65504.0f));
@@ -33,17 +37,27 @@ __device__ __forceinline__ float AbsMax(float4 v) {
 
 __device__ __forceinline__ float ScaleOf(float absmax) { return __fdiv_rn(fmaxf(absmax, 1e-5f), 127.0f); }
 
-__device__ __forceinline__ signed char Code(float value, float scale) {
-  return static_cast<signed char>(fminf(fmaxf(rintf(__fdiv_rn(value, scale)), -127.0f), 127.0f));
+// A scale beside its reciprocal, rounded to nearest: with it a product and its remainder give the rounded quotient in
+// three instructions (Markstein), the bits of __fdiv_rn but for results too small to matter to a code.
+struct Divisor {
+  float scale, inverse;
+};
+
+__device__ __forceinline__ Divisor DivideBy(float scale) { return {scale, __fdiv_rn(1.0f, scale)}; }
+
+__device__ __forceinline__ signed char Code(float value, const Divisor& by) {
+  const float near = value * by.inverse;
+  const float quotient = fmaf(fmaf(-near, by.scale, value), by.inverse, near);
+  return static_cast<signed char>(fminf(fmaxf(rintf(quotient), -127.0f), 127.0f));
 }
 
-__device__ __forceinline__ char4 Codes(float4 v, float scale) {
-  return make_char4(Code(v.x, scale), Code(v.y, scale), Code(v.z, scale), Code(v.w, scale));
+__device__ __forceinline__ char4 Codes(float4 v, const Divisor& by) {
+  return make_char4(Code(v.x, by), Code(v.y, by), Code(v.z, by), Code(v.w, by));
 }
 
 // Columns 4 i .. 4 i + 3 of a token whose rows have `quads` such.
-__device__ __forceinline__ void Put(const Int8Rows& out, int64_t token, int quads, int i, float4 v, float scale) {
-  const char4 codes = Codes(v, scale);
+__device__ __forceinline__ void Put(const Int8Rows& out, int64_t token, int quads, int i, float4 v, const Divisor& by) {
+  const char4 codes = Codes(v, by);
   if (out.padded_tokens == 0) {
     reinterpret_cast<char4*>(out.codes)[token * quads + i] = codes;
     return;
@@ -70,7 +84,9 @@ __device__ __forceinline__ void Put(const Fp16Rows& out, int64_t token, int quad
 // Zeros in the padding of the columns.
 __device__ __forceinline__ void PutPadding(const Int8Rows& out, int64_t token, int quads) {
   if (out.padded_tokens == 0) return;
-  for (int i = quads + threadIdx.x; i < PaddedWidth(quads * 4) / 4; i += kThreads) Put(out, token, quads, i, {}, 1);
+  for (int i = quads + threadIdx.x; i < PaddedWidth(quads * 4) / 4; i += kThreads) {
+    Put(out, token, quads, i, {}, {1, 1});
+  }
 }
 __device__ __forceinline__ void PutPadding(const Fp16Rows& out, int64_t token, int quads) {
   if (out.padded_tokens == 0) return;
@@ -89,12 +105,18 @@ __global__ void EmbedKernel(const __half* table, int64_t stride, const int32_t* 
   for (int i = threadIdx.x; i < quads; i += kThreads) out[i] = Unpack(row[i]);
 }
 
-template <bool kInt8>
-__global__ void NormKernel(const float* in, const float* weight, int width, float epsilon, Fp16Rows out,
-                           Int8Rows int8) {
+template <bool kInt8, int kNormQuads>
+__global__ void __launch_bounds__(kThreads, kNormQuads == kFewQuads ? 4 : 1)
+    NormKernel(const float* in, const float* weight, int width, float epsilon, Fp16Rows out, Int8Rows int8) {
   __shared__ float scratch[32];
-  prefill::WaitForPrevious();
   const int quads = width / 4;
+  float4 w[kNormQuads];
+#pragma unroll
+  for (int j = 0; j < kNormQuads; ++j) {
+    const int i = threadIdx.x + j * kThreads;
+    w[j] = i < quads ? reinterpret_cast<const float4*>(weight)[i] : float4{};
+  }
+  prefill::WaitForPrevious();
   const int64_t token = blockIdx.x;
   const auto* row = reinterpret_cast<const float4*>(in) + token * quads;
   float4 v[kNormQuads];
@@ -112,18 +134,18 @@ __global__ void NormKernel(const float* in, const float* weight, int width, floa
   for (int j = 0; j < kNormQuads; ++j) {
     const int i = threadIdx.x + j * kThreads;
     if (i >= quads) continue;
-    const float4 w = reinterpret_cast<const float4*>(weight)[i];
-    v[j] = {v[j].x * factor * w.x, v[j].y * factor * w.y, v[j].z * factor * w.z, v[j].w * factor * w.w};
+    v[j] = {v[j].x * factor * w[j].x, v[j].y * factor * w[j].y, v[j].z * factor * w[j].z, v[j].w * factor * w[j].w};
     most = fmaxf(most, AbsMax(v[j]));
   }
   const float scale = kInt8 ? ScaleOf(BlockMax(most, scratch)) : 1.0f;
   if (kInt8 && threadIdx.x == 0) int8.scales[token] = scale;
+  const Divisor by = DivideBy(scale);
 #pragma unroll
   for (int j = 0; j < kNormQuads; ++j) {
     const int i = threadIdx.x + j * kThreads;
     if (i >= quads) continue;
     if (kInt8) {
-      Put(int8, token, quads, i, v[j], scale);
+      Put(int8, token, quads, i, v[j], by);
     } else {
       Put(out, token, quads, i, v[j]);
     }
@@ -142,8 +164,9 @@ __device__ __forceinline__ void QuantizeRow(const Read& read, int quads, int64_t
   for (int i = threadIdx.x; i < quads; i += kThreads) most = fmaxf(most, AbsMax(read(i)));
   const float scale = ScaleOf(BlockMax(most, scratch));
   if (threadIdx.x == 0) out.scales[token] = scale;
+  const Divisor by = DivideBy(scale);
   for (int i = threadIdx.x; i < quads; i += kThreads) {
-    Put(out, token, quads, i, read(i), scale);
+    Put(out, token, quads, i, read(i), by);
   }
   PutPadding(out, token, quads);
 }
@@ -154,6 +177,37 @@ __global__ void QuantizeKernel(const __half* in, int quads, Int8Rows out) {
   const int64_t token = blockIdx.x;
   const auto* row = reinterpret_cast<const uint2*>(in) + token * quads;
   QuantizeRow([&](int i) { return Unpack(row[i]); }, quads, token, out, scratch);
+}
+
+// The same with the row in registers, read once: at most kHeldEights * 8 * kThreads columns.
+__global__ void __launch_bounds__(kThreads, 4) QuantizeHeldKernel(const __half* in, int quads, Int8Rows out) {
+  __shared__ float scratch[32];
+  prefill::WaitForPrevious();
+  const int64_t token = blockIdx.x;
+  const int eights = quads / 2;
+  const auto* row = reinterpret_cast<const uint4*>(in) + token * eights;
+  uint4 held[kHeldEights];
+  float most = 0;
+#pragma unroll
+  for (int j = 0; j < kHeldEights; ++j) {
+    const int i = threadIdx.x + j * kThreads;
+    held[j] = i < eights ? row[i] : uint4{};
+  }
+#pragma unroll
+  for (int j = 0; j < kHeldEights; ++j) {
+    most = fmaxf(most, fmaxf(AbsMax(Unpack({held[j].x, held[j].y})), AbsMax(Unpack({held[j].z, held[j].w}))));
+  }
+  const float scale = ScaleOf(BlockMax(most, scratch));
+  if (threadIdx.x == 0) out.scales[token] = scale;
+  const Divisor by = DivideBy(scale);
+#pragma unroll
+  for (int j = 0; j < kHeldEights; ++j) {
+    const int i = threadIdx.x + j * kThreads;
+    if (i >= eights) continue;
+    Put(out, token, quads, 2 * i, Unpack({held[j].x, held[j].y}), by);
+    Put(out, token, quads, 2 * i + 1, Unpack({held[j].z, held[j].w}), by);
+  }
+  PutPadding(out, token, quads);
 }
 
 __global__ void CopyKernel(const __half* in, int quads, Fp16Rows out) {
@@ -226,21 +280,23 @@ Status Embed(const __half* table, int64_t stride, const int32_t* ids, int tokens
 
 Status NormFp16(const float* in, const float* weight, int tokens, int width, float epsilon, Fp16Rows out,
                 cudaStream_t stream) {
-  return FromCuda(prefill::LaunchAfter(NormKernel<false>, dim3(tokens), kThreads, 0, stream, in, weight, width, epsilon,
-                                       out, Int8Rows{}),
-                  "NormFp16");
+  const auto kernel = width <= kFewQuads * 4 * kThreads ? NormKernel<false, kFewQuads> : NormKernel<false, kMostQuads>;
+  return FromCuda(
+      prefill::LaunchAfter(kernel, dim3(tokens), kThreads, 0, stream, in, weight, width, epsilon, out, Int8Rows{}),
+      "NormFp16");
 }
 
 Status NormInt8(const float* in, const float* weight, int tokens, int width, float epsilon, Int8Rows out,
                 cudaStream_t stream) {
-  return FromCuda(prefill::LaunchAfter(NormKernel<true>, dim3(tokens), kThreads, 0, stream, in, weight, width, epsilon,
-                                       Fp16Rows{}, out),
-                  "NormInt8");
+  const auto kernel = width <= kFewQuads * 4 * kThreads ? NormKernel<true, kFewQuads> : NormKernel<true, kMostQuads>;
+  return FromCuda(
+      prefill::LaunchAfter(kernel, dim3(tokens), kThreads, 0, stream, in, weight, width, epsilon, Fp16Rows{}, out),
+      "NormInt8");
 }
 
 Status QuantizeRows(const __half* in, int tokens, int width, Int8Rows out, cudaStream_t stream) {
-  return FromCuda(prefill::LaunchAfter(QuantizeKernel, dim3(tokens), kThreads, 0, stream, in, width / 4, out),
-                  "QuantizeRows");
+  const auto kernel = width <= kHeldEights * 8 * kThreads ? QuantizeHeldKernel : QuantizeKernel;
+  return FromCuda(prefill::LaunchAfter(kernel, dim3(tokens), kThreads, 0, stream, in, width / 4, out), "QuantizeRows");
 }
 
 Status CopyRows(const __half* in, int tokens, int width, Fp16Rows out, cudaStream_t stream) {
