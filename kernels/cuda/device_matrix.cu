@@ -158,11 +158,13 @@ Status DeviceMatrix::Create(const MatrixSpec& spec, cudaStream_t stream, DeviceM
     m.view_.blocks = (spec.cols + kBlockCols - 1) / kBlockCols;
     m.data_bytes_ = int64_t{spec.map.tiles()} * m.view_.blocks * BlockBytes(spec.format, spec.group);
   }
-  UAQF_CUDA_RETURN(cudaMalloc(&m.data_, m.data_bytes_));
+  // From the device's pool: alone, every matrix would be rounded up to 2 MB.
+  UAQF_CUDA_RETURN(cudaMallocAsync(reinterpret_cast<void**>(&m.data_), static_cast<size_t>(m.data_bytes_), stream));
   UAQF_CUDA_RETURN(cudaMemsetAsync(m.data_, spec.format == Format::kInt4 ? 0x88 : 0, m.data_bytes_, stream));
   if (spec.format != Format::kFp16 && spec.group == 0) {
     m.scale_bytes_ = int64_t{spec.map.rows} * 4;
-    UAQF_CUDA_RETURN(cudaMalloc(&m.scales_, m.scale_bytes_));
+    UAQF_CUDA_RETURN(
+        cudaMallocAsync(reinterpret_cast<void**>(&m.scales_), static_cast<size_t>(m.scale_bytes_), stream));
     UAQF_CUDA_RETURN(cudaMemsetAsync(m.scales_, 0, m.scale_bytes_, stream));
   }
   m.view_.data = m.data_;
