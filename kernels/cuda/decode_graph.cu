@@ -33,6 +33,9 @@ Status CheckConfig(const DecodeConfig& c) {
   if (c.head_dim < 16 || c.head_dim % 16 != 0 || c.head_dim > 256) {
     return MakeError(cudaErrorInvalidValue, "got head_dim %d, expected a multiple of 16 up to 256", c.head_dim);
   }
+  if (c.kv_bits != 16 && c.kv_bits != 8 && c.kv_bits != 4) {
+    return MakeError(cudaErrorInvalidValue, "got a KV cache of %d bits, expected 16, 8 or 4", c.kv_bits);
+  }
   return {};
 }
 
@@ -62,7 +65,9 @@ Status CheckLayers(const DecodeModel& model) {
     UAQF_CUDA_CHECK(CheckMatrix(l.out, "out", i, c.hidden, c.heads * c.head_dim, RowOrder::kPlain, like));
     UAQF_CUDA_CHECK(CheckMatrix(l.gate_up, "gate_up", i, 2 * c.ff, c.hidden, RowOrder::kGated, like));
     UAQF_CUDA_CHECK(CheckMatrix(l.down, "down", i, c.hidden, c.ff, RowOrder::kPlain, like));
-    if (l.attention_norm == nullptr || l.mlp_norm == nullptr || l.keys == nullptr || l.values == nullptr) {
+    const bool cached = c.kv_bits == 16 ? l.keys != nullptr && l.values != nullptr
+                                        : l.quantized_keys != nullptr && l.quantized_values != nullptr;
+    if (l.attention_norm == nullptr || l.mlp_norm == nullptr || !cached) {
       return MakeError(cudaErrorInvalidValue, "layer %d: got no norm weights or no KV cache", i);
     }
   }
@@ -74,27 +79,43 @@ Status CheckLayers(const DecodeModel& model) {
   return {};
 }
 
-Status ChooseKernel(const MatrixSpec& spec, bool int8_activations, TokenLauncher* out) {
+TokenLauncher Int4Kernel(int group, int kv_bits) {
+  const bool plain = kv_bits == 16;
+  switch (group) {
+    case 0:
+      return plain ? Int4RowToken() : Int4RowKvToken(kv_bits);
+    case 32:
+      return plain ? Int4G32Token() : Int4G32KvToken(kv_bits);
+    case 64:
+      return plain ? Int4G64Token() : Int4G64KvToken(kv_bits);
+    default:
+      return plain ? Int4G128Token() : Int4G128KvToken(kv_bits);
+  }
+}
+
+Status ChooseKernel(const MatrixSpec& spec, const DecodeConfig& config, TokenLauncher* out) {
+  const int bits = config.kv_bits;
+  const bool plain = bits == 16;
   if (spec.format == Format::kFp16) {
-    *out = Fp16Token();  // nothing to quantize against: FP16 weights take FP16 activations
+    // Nothing to quantize against: FP16 weights take FP16 activations.
+    *out = plain ? Fp16Token() : Fp16KvToken(bits);
+  } else if (spec.format == Format::kInt8 && config.int8_activations) {
+    *out = plain ? Int8Int8Token() : Int8Int8KvToken(bits);
   } else if (spec.format == Format::kInt8) {
-    *out = int8_activations ? Int8Int8Token() : Int8Token();
-  } else if (int8_activations) {
+    *out = plain ? Int8Token() : Int8KvToken(bits);
+  } else if (config.int8_activations) {
     if (spec.group != 0) {
       return MakeError(cudaErrorInvalidValue, "got INT8 activations with INT4 groups of %d, expected row scales",
                        spec.group);
     }
-    *out = Int4Int8Token();
+    *out = plain ? Int4Int8Token() : Int4Int8KvToken(bits);
   } else {
-    *out = spec.group == 0    ? Int4RowToken()
-           : spec.group == 32 ? Int4G32Token()
-           : spec.group == 64 ? Int4G64Token()
-                              : Int4G128Token();
+    *out = Int4Kernel(spec.group, bits);
   }
   return {};
 }
 
-LayerTable TableOf(const DecodeLayer& l) {
+LayerTable TableOf(const DecodeLayer& l, int kv_bits) {
   LayerTable t;
   const DeviceMatrix* matrices[4] = {l.qkv, l.out, l.gate_up, l.down};
   const float* biases[4] = {l.qkv_bias, l.out_bias, l.gate_up_bias, l.down_bias};
@@ -105,8 +126,8 @@ LayerTable TableOf(const DecodeLayer& l) {
   }
   t.norms[0] = l.attention_norm;
   t.norms[1] = l.mlp_norm;
-  t.keys = l.keys;
-  t.values = l.values;
+  t.keys = kv_bits == 16 ? l.keys : reinterpret_cast<__half*>(l.quantized_keys);
+  t.values = kv_bits == 16 ? l.values : reinterpret_cast<__half*>(l.quantized_values);
   return t;
 }
 
@@ -118,6 +139,8 @@ struct DecodeGraph::Launch {
   int shared_bytes = 0;
 };
 
+KvShape KvShapeOf(const DecodeConfig& c) { return {c.kv_bits, c.kv_heads, c.head_dim, c.capacity}; }
+
 int64_t BytesPerToken(const DecodeModel& model, int64_t context) {
   const DecodeConfig& c = model.config;
   int64_t bytes = model.lm_head->bytes() + 2 * int64_t{c.hidden} + (2 * int64_t{c.layers} + 1) * c.hidden * 4;
@@ -126,7 +149,7 @@ int64_t BytesPerToken(const DecodeModel& model, int64_t context) {
     bytes += l.qkv->bytes() + l.out->bytes() + l.gate_up->bytes() + l.down->bytes();
   }
   const int64_t seen = c.window > 0 ? std::min<int64_t>(context, c.window) : context;
-  return bytes + c.layers * 2 * int64_t{c.kv_heads} * c.head_dim * 2 * seen;
+  return bytes + c.layers * KvPositionBytes(KvShapeOf(c)) * seen;
 }
 
 Status DecodeGraph::Create(const DecodeModel& model, cudaStream_t stream, std::unique_ptr<DecodeGraph>* out) {
@@ -137,7 +160,7 @@ Status DecodeGraph::Create(const DecodeModel& model, cudaStream_t stream, std::u
   graph->launch_ = std::make_unique<Launch>();
   graph->stream_ = stream;
   Launch& launch = *graph->launch_;
-  UAQF_CUDA_CHECK(ChooseKernel(model.layers[0].qkv->spec(), model.config.int8_activations, &launch.kernel));
+  UAQF_CUDA_CHECK(ChooseKernel(model.layers[0].qkv->spec(), model.config, &launch.kernel));
   int device = 0;
   int multiprocessors = 0;
   int available = 0;
@@ -166,7 +189,7 @@ Status DecodeGraph::Reserve(T** pointer, int64_t count) {
 Status DecodeGraph::Allocate(const DecodeModel& model) {
   TokenParams& p = launch_->params;
   std::vector<LayerTable> table;
-  for (int i = 0; i < p.layers; ++i) table.push_back(TableOf(model.layers[i]));
+  for (int i = 0; i < p.layers; ++i) table.push_back(TableOf(model.layers[i], model.config.kv_bits));
   LayerTable* device_table = nullptr;
   UAQF_CUDA_CHECK(Reserve(&device_table, p.layers));
   UAQF_CUDA_RETURN(
@@ -339,6 +362,7 @@ Status DecodeGraph::PrintTrace(double ghz) {
 }
 
 const float* DecodeGraph::query() const { return launch_->params.query; }
+const float* DecodeGraph::own() const { return launch_->params.own; }
 const float* DecodeGraph::attended() const { return launch_->params.attended; }
 const float* DecodeGraph::gated() const { return launch_->params.gated; }
 const float* DecodeGraph::residual() const { return launch_->params.residual; }

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "kernels/cuda/device_matrix.h"
+#include "kernels/cuda/kv_cache.h"
 #include "kernels/cuda/status.h"
 
 namespace uaqf::cuda {
@@ -28,6 +29,7 @@ struct DecodeConfig {
   bool int8_activations = false;  // inputs of the block matrices quantized per token; row scales only
   int max_slots = 0;              // for experiments: chunks in flight of a warp at most; 0: as many as fit
   bool trace = false;             // for experiments: record clocks, see DecodeGraph::PrintTrace
+  int kv_bits = 16;               // of cached keys and values: 16 (FP16), 8 or 4
 };
 
 // All pointers are device memory, borrowed: they must outlive the graph. The four matrices have the same format and
@@ -47,6 +49,12 @@ struct DecodeLayer {
   // before it, and writes p. Positions never written need not be initialized.
   __half* keys = nullptr;
   __half* values = nullptr;
+  // In their place with kv_bits of 8 or 4, each in the layout of kv_cache.h and of KvCacheBytes: codes
+  // [kv_heads][capacity][row bytes], then FP16 scale and zero [kv_heads][capacity, rounded up to 4][2]. Keys are
+  // quantized after RoPE, both from what FP16 rounds them to. A step attends to its own position as quantized, so that
+  // it counts the same in later steps.
+  uint8_t* quantized_keys = nullptr;
+  uint8_t* quantized_values = nullptr;
 };
 
 struct DecodeModel {
@@ -61,6 +69,8 @@ struct DecodeModel {
   // soon as it is, a moment before the step ends.
   volatile int32_t* published = nullptr;
 };
+
+KvShape KvShapeOf(const DecodeConfig& config);
 
 // Bytes one step reads at a context of so many tokens: packed weights with their scales, one embedding row, norms and
 // the KV cache.
@@ -98,9 +108,11 @@ class DecodeGraph {
   // With config.trace: waits, and prints for each op of a layer the mean microseconds (at `ghz`) that a block spends
   // waiting, staging and multiplying in the last step.
   Status PrintTrace(double ghz);
-  // For tests: FP32 activations of the last layer of the last step. query [heads * head_dim] after RoPE, attended
-  // [heads * head_dim], gated [ff], residual [hidden] after the last layer.
+  // For tests: FP32 activations of the last layer of the last step. query [heads * head_dim] after RoPE, own
+  // [2][kv_heads * head_dim] key and value of the position before quantization, attended [heads * head_dim], gated
+  // [ff], residual [hidden] after the last layer.
   const float* query() const;
+  const float* own() const;
   const float* attended() const;
   const float* gated() const;
   const float* residual() const;

@@ -1,5 +1,6 @@
 // Decode speed of synthetic models against the read bandwidth of the card, measured in the same run.
 //   decode_bench [--model llama-2-7b,...] [--kind w4-g128,...] [--from 512] [--tokens 512] [--runs 2]
+//     [--kv 16|8|4: bits of the KV cache]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -39,6 +40,7 @@ struct Options {
   int tokens = 512;
   int runs = 2;
   int slots = 0;
+  int kv_bits = 16;
   bool trace = false;
 };
 
@@ -79,6 +81,7 @@ Status BenchKind(const Shape& s, const WeightKind& kind, const Options& o, doubl
   c.window = s.window;
   c.capacity = o.from + o.tokens;
   c.max_slots = o.slots;
+  c.kv_bits = o.kv_bits;
   c.trace = o.trace;
   std::unique_ptr<SyntheticModel> synthetic;
   UAQF_CUDA_CHECK(SyntheticModel::Create(c, kind, 7, stream, &synthetic));
@@ -97,9 +100,10 @@ Status BenchKind(const Shape& s, const WeightKind& kind, const Options& o, doubl
   }
   const double bytes = static_cast<double>(BytesPerToken(synthetic->model(), o.from + o.tokens / 2));
   const double rate = o.tokens / (best * 1e-3);
-  std::printf("%-12s %-10s %8.1f tok/s %7.1f us %6.2f GB %7.0f GB/s ratio %.3f  workspace %.1f MB tokens %08x%s\n",
-              s.name, kind.name, rate, 1e6 / rate, bytes * 1e-9, rate * bytes * 1e-9, rate * bytes * 1e-9 / limit,
-              graph->workspace_bytes() * 1e-6, first_hash, same ? "" : " DIFFERENT BETWEEN RUNS");
+  std::printf(
+      "%-12s %-10s kv %-2d %8.1f tok/s %7.1f us %6.2f GB %7.0f GB/s ratio %.3f  workspace %.1f MB tokens %08x%s\n",
+      s.name, kind.name, o.kv_bits, rate, 1e6 / rate, bytes * 1e-9, rate * bytes * 1e-9, rate * bytes * 1e-9 / limit,
+      graph->workspace_bytes() * 1e-6, first_hash, same ? "" : " DIFFERENT BETWEEN RUNS");
   if (o.trace) UAQF_CUDA_CHECK(graph->PrintTrace(1.98));
   std::fflush(stdout);
   return {};
@@ -133,6 +137,7 @@ int main(int argc, char** argv) {
     if (flag == "--kind") o.kinds = argv[i + 1];
     if (flag == "--from") o.from = std::atoi(argv[i + 1]);
     if (flag == "--tokens") o.tokens = std::atoi(argv[i + 1]);
+    if (flag == "--kv") o.kv_bits = std::atoi(argv[i + 1]);
     if (flag == "--slots") o.slots = std::atoi(argv[i + 1]);
     if (flag == "--trace") o.trace = std::atoi(argv[i + 1]) != 0;
     if (flag == "--runs") o.runs = std::atoi(argv[i + 1]);

@@ -89,12 +89,27 @@ Status SyntheticModel::MakeLayer(const WeightKind& kind, uint64_t seed, cudaStre
     FillFloatKernel<<<Grid(c.hidden), kThreads, 0, stream>>>(norm, c.hidden, 1.0f, 0.3f, seed + 5 + i);
     (i == 0 ? l->attention_norm : l->mlp_norm) = norm;
   }
-  const int64_t cache = int64_t{c.kv_heads} * c.capacity * c.head_dim;
-  UAQF_CUDA_CHECK(Reserve(&l->keys, cache));
-  UAQF_CUDA_CHECK(Reserve(&l->values, cache));
-  FillHalfKernel<<<Grid(cache), kThreads, 0, stream>>>(l->keys, cache, 1.0f, seed + 7);
-  FillHalfKernel<<<Grid(cache), kThreads, 0, stream>>>(l->values, cache, 1.0f, seed + 8);
+  UAQF_CUDA_CHECK(MakeCache(seed + 7, stream, &l->keys, &l->quantized_keys));
+  UAQF_CUDA_CHECK(MakeCache(seed + 8, stream, &l->values, &l->quantized_values));
   return FromCuda(cudaGetLastError(), "random layer");
+}
+
+Status SyntheticModel::MakeCache(uint64_t seed, cudaStream_t stream, __half** plain, uint8_t** quantized) {
+  const DecodeConfig& c = model_.config;
+  const KvShape shape = KvShapeOf(c);
+  const int64_t values = int64_t{c.kv_heads} * c.capacity * c.head_dim;
+  if (c.kv_bits == 16) {
+    UAQF_CUDA_CHECK(Reserve(plain, values));
+    FillHalfKernel<<<Grid(values), kThreads, 0, stream>>>(*plain, values, 1.0f, seed);
+    return {};
+  }
+  UAQF_CUDA_CHECK(Reserve(quantized, KvCacheBytes(shape)));
+  __half* from = nullptr;
+  UAQF_CUDA_RETURN(cudaMalloc(&from, static_cast<size_t>(values) * sizeof(__half)));
+  FillHalfKernel<<<Grid(values), kThreads, 0, stream>>>(from, values, 1.0f, seed);
+  const Status status = QuantizeCache(shape, 0, c.capacity, from, *quantized, stream);
+  UAQF_CUDA_RETURN(cudaFree(from));
+  return status;
 }
 
 Status SyntheticModel::Create(const DecodeConfig& config, const WeightKind& kind, uint64_t seed, cudaStream_t stream,

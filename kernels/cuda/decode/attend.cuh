@@ -4,6 +4,7 @@
 // States (maximum, sum, output) are merged lanes -> warps -> blocks, always in the same order.
 #pragma once
 
+#include "kernels/cuda/decode/kv_rows.cuh"
 #include "kernels/cuda/decode/sync.cuh"
 
 namespace uaqf::cuda {
@@ -12,22 +13,6 @@ inline constexpr int kMaxQueries = 2;
 // Positions of a chunk that a lane scores.
 inline constexpr int kScores = 2;
 inline constexpr float kNothing = -1e30f;  // maximum of no scores
-
-struct Unpacked {
-  float v[8];
-};
-
-__device__ __forceinline__ Unpacked Unpack8(uint4 packed) {
-  Unpacked out;
-  const uint32_t words[4] = {packed.x, packed.y, packed.z, packed.w};
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&words[i]));
-    out.v[2 * i] = pair.x;
-    out.v[2 * i + 1] = pair.y;
-  }
-  return out;
-}
 
 // How lanes share out a unit.
 struct LaneSplit {
@@ -86,7 +71,7 @@ struct AttendState {
         const float other = __shfl_xor_sync(~0u, dot, step);
         dot += step < split.lanes ? other : 0;
       }
-      score[j] = dot;
+      score[j] = dot * key.scale;
     }
   }
 
@@ -102,8 +87,9 @@ struct AttendState {
 
   __device__ __forceinline__ void Add(int j, float weight, const Unpacked& value) {
     sum[j] += weight;
+    const float scaled = weight * value.scale;
 #pragma unroll
-    for (int d = 0; d < 8; ++d) out[j][d] = fmaf(weight, value.v[d], out[j][d]);
+    for (int d = 0; d < 8; ++d) out[j][d] = fmaf(scaled, value.v[d], out[j][d]);
   }
 
   // Takes in the states of the other positions of the warp.
@@ -121,19 +107,38 @@ struct AttendState {
   }
 };
 
-// This warp's positions of a chunk of `count`: rows of as many as it works on at once, a row of each warp and again.
-template <int kQueries>
-__device__ __forceinline__ void AttendChunk(const Context& x, const LaneSplit& split, int count, uint32_t keys,
-                                            uint32_t values, AttendState<kQueries>& state) {
+// Keys and values of consecutive positions in shared memory; scales where the cache is quantized.
+struct Positions {
+  uint32_t keys, values;
+  uint32_t key_scales = 0, value_scales = 0;
+};
+
+// Eight dimensions at `row` where `on`, nothing elsewhere: what lies there may be anything, NaN too.
+template <int kBits>
+__device__ __forceinline__ Unpacked LoadRow(bool on, uint32_t row, uint32_t scale) {
+  if constexpr (kBits == 16) {
+    return Unpack8(on ? LoadShared<uint4>(row) : uint4{});
+  } else {
+    return UnpackCodes(LoadWhere<PackedCodes<kBits>>(on, row), LoadWhere<uint32_t>(on, scale));
+  }
+}
+
+// This warp's positions of `count`: rows of as many as it works on at once, a row of each warp and again.
+template <int kBits, int kQueries>
+__device__ __forceinline__ void AttendPositions(const Context& x, const LaneSplit& split, int count,
+                                                const Positions& at, AttendState<kQueries>& state) {
   float weight[kScores][kQueries];
   const int mine = x.warp * split.positions + split.sub;
   const int step = kWarps * split.positions;
-  const int row_bytes = x.p.head_dim * 2;
-  const uint32_t offset = mine * row_bytes + split.dim * 2;
+  const int row_bytes = KvRowBytes(kBits, x.p.head_dim);
+  const uint32_t offset = mine * row_bytes + split.dim * kBits / 8;
+  const uint32_t scale_offset = mine * kKvScaleBytes;
 #pragma unroll
   for (int i = 0; i < kScores; ++i) {
-    const uint4 packed = split.on ? LoadShared<uint4>(keys + offset + i * step * row_bytes) : uint4{};
-    state.Score(split, Unpack8(packed), weight[i]);
+    state.Score(split,
+                LoadRow<kBits>(split.on, at.keys + offset + i * step * row_bytes,
+                               at.key_scales + scale_offset + i * step * kKvScaleBytes),
+                weight[i]);
   }
 #pragma unroll
   for (int j = 0; j < kQueries; ++j) {
@@ -151,15 +156,39 @@ __device__ __forceinline__ void AttendChunk(const Context& x, const LaneSplit& s
   }
 #pragma unroll
   for (int i = 0; i < kScores; ++i) {
-    // What lies beyond may be anything, NaN too.
     const bool inside = split.on && mine + i * step < count;
-    const Unpacked value = Unpack8(inside ? LoadShared<uint4>(values + offset + i * step * row_bytes) : uint4{});
+    const Unpacked value = LoadRow<kBits>(inside, at.values + offset + i * step * row_bytes,
+                                          at.value_scales + scale_offset + i * step * kKvScaleBytes);
 #pragma unroll
     for (int j = 0; j < kQueries; ++j) state.Add(j, weight[i][j], value);
   }
 }
 
-// Key and value of the token's own position, which the stream cannot have brought: asked for first, used last.
+// This warp's positions of the chunk in `slot`, which starts at `from`. A quantized one holds more positions than lanes
+// score at once.
+template <int kBits, int kQueries>
+__device__ __forceinline__ void AttendChunk(const Context& x, const LaneSplit& split, uint32_t slot, int from,
+                                            int count, AttendState<kQueries>& state) {
+  const int row_bytes = KvRowBytes(kBits, x.p.head_dim);
+  if constexpr (kBits == 16) {
+    AttendPositions<kBits>(x, split, count, {slot, slot + x.unit_positions * row_bytes}, state);
+  } else {
+    const QuantizedChunk chunk(slot, x.unit_positions, row_bytes);
+    const int skipped = from % kKvScaleRows * kKvScaleBytes;
+    Positions at = {chunk.keys, chunk.values, chunk.key_scales + skipped, chunk.value_scales + skipped};
+    const int positions = split.positions * kScores * kWarps;
+#pragma unroll 1
+    for (; count > 0; count -= positions) {
+      AttendPositions<kBits>(x, split, count, at, state);
+      at.keys += positions * row_bytes;
+      at.values += positions * row_bytes;
+      at.key_scales += positions * kKvScaleBytes;
+      at.value_scales += positions * kKvScaleBytes;
+    }
+  }
+}
+
+// Key and value of the token's own position, which the stream cannot have brought: used last.
 struct OwnPosition {
   uint32_t words[2][8];
 
@@ -172,7 +201,34 @@ struct OwnPosition {
     }
   }
 
-  template <int kQueries>
+  // The key (0) or the value (1). A quantized one counts as what it will be when it is read back; for each KV head one
+  // warp of the grid writes it.
+  template <int kBits>
+  __device__ __forceinline__ Unpacked Take(const Context& x, const Cursor& c, const LaneSplit& split, int which) const {
+    Unpacked row;
+#pragma unroll
+    for (int d = 0; d < 8; ++d) row.v[d] = Unmarked(words[which][d]);
+    row.scale = 1;
+    if constexpr (kBits == 16) {
+      return row;
+    } else {
+      const TokenParams& p = x.p;
+      PackedCodes<kBits> packed;
+      const uint32_t pair = QuantizeRow<kBits>(row.v, split.lanes, split.on, packed);
+      const int head = c.task / p.tasks_per_head;
+      if (c.task == head * p.tasks_per_head && split.sub == 0 && split.on) {
+        const LayerTable& layer = x.table[c.layer];
+        auto* cache = reinterpret_cast<uint8_t*>(which == 0 ? layer.keys : layer.values);
+        uint8_t* codes = cache + (int64_t{head} * p.capacity + x.position) * KvRowBytes(kBits, p.head_dim);
+        auto* scales = reinterpret_cast<uint32_t*>(cache + KvScalesOffset(kBits, p.kv_heads, p.head_dim, p.capacity));
+        StoreCodes<kBits>(codes, split.dim, packed);
+        if (split.dim == 0) scales[head * KvScaleRowsOf(p.capacity) + x.position] = pair;
+      }
+      return UnpackCodes(packed, pair);
+    }
+  }
+
+  template <int kBits, int kQueries>
   __device__ __forceinline__ void Attend(const Context& x, const Cursor& c, const LaneSplit& split, uint32_t mark,
                                          AttendState<kQueries>& state) {
 #pragma unroll 1
@@ -185,15 +241,9 @@ struct OwnPosition {
       Ask(x, c, split);
     }
     __syncwarp();
-    Unpacked key;
-    Unpacked value;
-#pragma unroll
-    for (int d = 0; d < 8; ++d) {
-      key.v[d] = Unmarked(words[0][d]);
-      value.v[d] = Unmarked(words[1][d]);
-    }
     float score[kQueries];
-    state.Score(split, key, score);
+    state.Score(split, Take<kBits>(x, c, split, 0), score);
+    const Unpacked value = Take<kBits>(x, c, split, 1);
     if (split.sub != 0) return;
 #pragma unroll
     for (int j = 0; j < kQueries; ++j) {
@@ -208,25 +258,25 @@ __device__ __forceinline__ float* StateOf(const Context& x, int warp, int query)
   return reinterpret_cast<float*>(x.act) + (warp * x.p.task_queries + query) * (x.p.head_dim + 2);
 }
 
-template <int kQueries>
+template <int kBits, int kQueries>
 __device__ __forceinline__ void AttendWarp(const Context& x, Ring& ring, const Cursor& c, int first, int last) {
   const LaneSplit split(x.p.head_dim, x.lane);
   AttendState<kQueries> state;
   // The warp with the fewest positions.
   const bool owns = c.split == x.p.splits - 1 && x.warp == kWarps - 1;
   const uint32_t mark = MarkOf(x, c.layer);
+  // Registers are short otherwise: then it is asked for when it is needed.
+  constexpr bool kAskEarly = kQueries == 1 && kBits == 16;
   OwnPosition own;
-  if (owns && kQueries == 1) own.Ask(x, c, split);
+  if (owns && kAskEarly) own.Ask(x, c, split);
   state.Load(x, split, first, last, mark);
   for (int from = c.from; from < c.past_end; from += x.unit_positions) {
-    const uint32_t keys = ring.Take(x);
-    const uint32_t values = keys + x.unit_positions * x.p.head_dim * 2;
-    AttendChunk<kQueries>(x, split, min(x.unit_positions, c.past_end - from), keys, values, state);
+    AttendChunk<kBits>(x, split, ring.Take(x), from, min(x.unit_positions, c.past_end - from), state);
     ring.Release(x);
   }
   if (owns) {
-    if (kQueries > 1) own.Ask(x, c, split);  // registers are short
-    own.Attend(x, c, split, mark, state);
+    if (!kAskEarly) own.Ask(x, c, split);
+    own.Attend<kBits>(x, c, split, mark, state);
   }
   state.MergeLanes(split);
   if (split.sub != 0) return;
@@ -332,6 +382,7 @@ __device__ __forceinline__ void MergeBlocks(const Context& x, const Cursor& c, i
 }
 
 // The whole op for one block; `c` stands at it.
+template <int kBits>
 __device__ __forceinline__ void Attend(const Context& x, Ring& ring, const Cursor& c) {
   const TokenParams& p = x.p;
   if (c.task >= p.tasks) return;
@@ -341,9 +392,9 @@ __device__ __forceinline__ void Attend(const Context& x, Ring& ring, const Curso
   const int last = min(first + kMaxQueries, (head + 1) * group) - 1;
   const int queries = last - first + 1;
   if (queries == 1) {
-    AttendWarp<1>(x, ring, c, first, last);
+    AttendWarp<kBits, 1>(x, ring, c, first, last);
   } else {
-    AttendWarp<2>(x, ring, c, first, last);
+    AttendWarp<kBits, 2>(x, ring, c, first, last);
   }
   ComputeSync();
   MergeBlocks(x, c, first, queries);

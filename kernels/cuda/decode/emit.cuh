@@ -84,6 +84,8 @@ struct Residual {
   }
 };
 
+// A quantized cache is written by attention, which has all dimensions of a row together.
+template <int kBits>
 __device__ __forceinline__ void EmitQkv(const Context& x, const Cursor& c, const RowPair& pair, float a, float b) {
   const TokenParams& p = x.p;
   const LayerTable& layer = x.table[c.layer];
@@ -97,7 +99,7 @@ __device__ __forceinline__ void EmitQkv(const Context& x, const Cursor& c, const
       const int row = (i == 0 ? pair.first : pair.second) - rotated;
       const int64_t head = row / p.head_dim;
       const __half value = __float2half_rn(i == 0 ? a : b);
-      layer.values[(head * p.capacity + x.position) * p.head_dim + row % p.head_dim] = value;
+      if (kBits == 16) layer.values[(head * p.capacity + x.position) * p.head_dim + row % p.head_dim] = value;
       StoreMarked(p.own + p.kv_heads * p.head_dim + row, __half2float(value), mark);
     }
     return;
@@ -114,8 +116,10 @@ __device__ __forceinline__ void EmitQkv(const Context& x, const Cursor& c, const
   const int64_t head = (pair.first - query_rows) / p.head_dim;
   __half* key = layer.keys + (head * p.capacity + x.position) * p.head_dim + dim;
   const __half rounded[2] = {__float2half_rn(turned_a), __float2half_rn(turned_b)};
-  key[0] = rounded[0];
-  key[p.head_dim / 2] = rounded[1];
+  if (kBits == 16) {
+    key[0] = rounded[0];
+    key[p.head_dim / 2] = rounded[1];
+  }
   StoreMarked(p.own + pair.first - query_rows, __half2float(rounded[0]), mark);
   StoreMarked(p.own + pair.second - query_rows, __half2float(rounded[1]), mark);
 }
@@ -129,13 +133,14 @@ __device__ __forceinline__ void Offer(unsigned long long& best, float logit, int
   if (key > best) best = key;
 }
 
+template <int kBits>
 __device__ __forceinline__ void EmitPair(const Context& x, const Cursor& c, const RowPair& pair, float a, float b,
                                          unsigned long long& best) {
   const TokenParams& p = x.p;
   const uint32_t mark = MarkOf(x, c.layer);
   switch (c.op) {
     case kQkvOp:
-      EmitQkv(x, c, pair, a, b);
+      EmitQkv<kBits>(x, c, pair, a, b);
       break;
     case kGateUpOp:
       StoreMarked(p.gated + pair.first, __fdividef(a, 1.0f + expf(-a)) * b, mark);
@@ -180,7 +185,7 @@ __device__ __forceinline__ void Emit(const Context& x, const Cursor& c, const Ro
   if (x.lane % kPairThreads != 0 || !pair.has_first) return;  // without a first there is no second either
   const float a = static_cast<float>(low) * pair.scale[0] * scale + pair.bias[0];
   const float b = static_cast<float>(high) * pair.scale[1] * scale + pair.bias[1];
-  EmitPair(x, c, pair, a, b, best);
+  EmitPair<kKvBits<W>>(x, c, pair, a, b, best);
 }
 
 }  // namespace uaqf::cuda

@@ -5,8 +5,17 @@
 #pragma once
 
 #include "kernels/cuda/decode/codes.cuh"
+#include "kernels/cuda/kv_cache.h"
 
 namespace uaqf::cuda {
+
+// A kind of weights over a quantized cache.
+template <class Base, int kBits>
+struct WithKv : Base {};
+template <class W>
+inline constexpr int kKvBits = 16;
+template <class Base, int kBits>
+inline constexpr int kKvBits<WithKv<Base, kBits>> = kBits;
 
 enum Op { kQkvOp, kAttendOp, kOutOp, kGateUpOp, kDownOp, kHeadOp, kEndOp };
 
@@ -124,11 +133,61 @@ __device__ __forceinline__ void CopyCache(const Context& x, const Cursor& c, uin
   CommitRuns(barrier, x.lane);
 }
 
+// Where a chunk of a quantized cache lies in its slot: codes of keys, of values, then their scales. Bulk copies of
+// scales start at a multiple of four positions, so up to three may stand before the first that is meant.
+struct QuantizedChunk {
+  uint32_t keys, values, key_scales, value_scales;
+
+  __device__ __forceinline__ QuantizedChunk(uint32_t slot, int positions, int row_bytes) {
+    keys = slot;
+    values = keys + positions * row_bytes;
+    key_scales = values + positions * row_bytes;
+    value_scales = key_scales + ScaleBytes(positions);
+  }
+
+  static __device__ __forceinline__ int ScaleBytes(int positions) {
+    return (positions + 2 * kKvScaleRows) * kKvScaleBytes;
+  }
+
+  // Positions that fit a slot, a multiple of four.
+  static __device__ __forceinline__ int Positions(int slot_bytes, int row_bytes) {
+    return (slot_bytes - 2 * ScaleBytes(0)) / (2 * (row_bytes + kKvScaleBytes)) / kKvScaleRows * kKvScaleRows;
+  }
+};
+
+template <int kBits>
+__device__ __forceinline__ void CopyQuantizedCache(const Context& x, const Cursor& c, uint32_t slot, uint32_t barrier) {
+  const TokenParams& p = x.p;
+  const LayerTable& layer = x.table[c.layer];
+  const int row_bytes = KvRowBytes(kBits, p.head_dim);
+  const int head = c.task / p.tasks_per_head;
+  const int count = min(x.unit_positions, c.past_end - c.from);
+  const int first = c.from / kKvScaleRows * kKvScaleRows;
+  const int end = static_cast<int>(KvScaleRowsOf(c.from + count));
+  const QuantizedChunk to(slot, x.unit_positions, row_bytes);
+  const int64_t codes = (int64_t{head} * p.capacity + c.from) * row_bytes;
+  const int64_t scales = KvScalesOffset(kBits, p.kv_heads, p.head_dim, p.capacity) +
+                         (head * KvScaleRowsOf(p.capacity) + first) * kKvScaleBytes;
+  const auto* keys = reinterpret_cast<const uint8_t*>(layer.keys);
+  const auto* values = reinterpret_cast<const uint8_t*>(layer.values);
+  const int scale_bytes = (end - first) * kKvScaleBytes;
+  ExpectBytes(barrier, 2 * (count * row_bytes + scale_bytes));
+  CopyRun(to.keys, keys + codes, count * row_bytes, barrier, x.lane, x.policy);
+  CopyRun(to.key_scales, keys + scales, scale_bytes, barrier, x.lane, x.policy);
+  CopyRun(to.values, values + codes, count * row_bytes, barrier, x.lane, x.policy);
+  CopyRun(to.value_scales, values + scales, scale_bytes, barrier, x.lane, x.policy);
+  CommitRuns(barrier, x.lane);
+}
+
 // Starts the copy at the cursor. On sm_90 by one lane, on sm_80 by the whole warp.
 template <class W>
 __device__ __forceinline__ void CopyChunk(const Context& x, const Cursor& c, uint32_t slot, uint32_t barrier) {
   if (c.op == kAttendOp) {
-    CopyCache(x, c, slot, barrier);
+    if constexpr (kKvBits<W> == 16) {
+      CopyCache(x, c, slot, barrier);
+    } else {
+      CopyQuantizedCache<kKvBits<W>>(x, c, slot, barrier);
+    }
   } else if (W::kRows || c.op == kHeadOp) {
     CopyRows(x, c, slot, barrier);
   } else {

@@ -19,4 +19,14 @@ TokenLauncher Int4G64Token();
 TokenLauncher Int4G32Token();
 TokenLauncher Int4Int8Token();
 
+// The same over a quantized cache of 8 or 4 bits.
+TokenLauncher Fp16KvToken(int kv_bits);
+TokenLauncher Int8KvToken(int kv_bits);
+TokenLauncher Int8Int8KvToken(int kv_bits);
+TokenLauncher Int4RowKvToken(int kv_bits);
+TokenLauncher Int4G128KvToken(int kv_bits);
+TokenLauncher Int4G64KvToken(int kv_bits);
+TokenLauncher Int4G32KvToken(int kv_bits);
+TokenLauncher Int4Int8KvToken(int kv_bits);
+
 }  // namespace uaqf::cuda

@@ -33,7 +33,7 @@ struct LayerTable {
   const float* scales[4];
   const float* bias[4];  // null: none
   const float* norms[2];
-  __half* keys;
+  __half* keys;  // or a quantized cache
   __half* values;
 };
 

@@ -116,7 +116,7 @@ __device__ __forceinline__ void RunLayers(const Context& x, Ring& ring, Cursor& 
         Trace(x, c, 0);
         Trace(x, c, 1);
         Open(x, c);
-        Attend(x, ring, c);
+        Attend<kKvBits<W>>(x, ring, c);
         Trace(x, c, 2);
       } else {
         RowPair pair;
@@ -170,7 +170,18 @@ __device__ __forceinline__ void Finish(const Context& x, unsigned long long best
   if (p.published != nullptr) p.published[x.position + 1] = next;
 }
 
+// Positions of a chunk of keys and values.
+template <class W>
+__device__ __forceinline__ int UnitPositions(const TokenParams& p, const LaneSplit& split) {
+  if constexpr (kKvBits<W> == 16) {
+    return split.positions * kScores * kWarps;
+  } else {
+    return QuantizedChunk::Positions(p.slot_bytes, KvRowBytes(kKvBits<W>, p.head_dim));
+  }
+}
+
 // Lays out shared memory and fills what all warps share.
+template <class W>
 __device__ __forceinline__ Context Prepare(const TokenParams& p, unsigned char* shared) {
   unsigned char* at = shared + p.slots * p.slot_bytes;
   unsigned char* act = at;
@@ -198,7 +209,7 @@ __device__ __forceinline__ Context Prepare(const TokenParams& p, unsigned char* 
   x.token = p.state->token;
   x.first_mark = p.state->steps * p.layers + 1;
   x.token_mark = (p.state->steps + 1) & 1;
-  x.unit_positions = split.positions * kScores * kWarps;
+  x.unit_positions = UnitPositions<W>(p, split);
   x.past_begin = p.window > 0 && x.position >= p.window ? x.position - p.window + 1 : 0;
   x.split_positions = (x.position - x.past_begin + p.splits - 1) / p.splits;
   for (int i = threadIdx.x; i < TableBytes(p.layers) / 16; i += kDecodeThreads) {
@@ -237,7 +248,7 @@ __device__ __forceinline__ void Consume(const Context& x) {
 template <class W>
 __global__ void __launch_bounds__(kDecodeThreads, 1) TokenKernel(const __grid_constant__ TokenParams p) {
   extern __shared__ __align__(128) unsigned char shared[];
-  const Context x = Prepare(p, shared);
+  const Context x = Prepare<W>(p, shared);
   if (x.position < 0 || x.position >= p.capacity || x.token < 0 || x.token >= p.vocab) {
     if (x.cta == 0 && threadIdx.x == 0) p.state->refused = 1;
     return;
@@ -266,6 +277,12 @@ template <class W>
 TokenLauncher MakeLauncher() {
   return {reinterpret_cast<const void*>(&TokenKernel<W>), W::kRows ? kChunkBytes : W::kBlockBytes * W::kBlocksPerChunk,
           W::kStepCols, W::kPlanes};
+}
+
+// Over a quantized cache of 8 or 4 bits.
+template <class W>
+TokenLauncher MakeKvLauncher(int kv_bits) {
+  return kv_bits == 8 ? MakeLauncher<WithKv<W, 8>>() : MakeLauncher<WithKv<W, 4>>();
 }
 
 }  // namespace uaqf::cuda

@@ -103,6 +103,9 @@ void CheckMatrices();
 // kTiny is for sanitizers, which take a hundred times as long.
 enum class Depth { kTiny, kQuick, kWhole };
 void CheckDecode(Depth depth);
+// Steps over quantized caches.
+void CheckKvDecode(Depth depth);
+void CheckQuantizeCache();
 void CheckPrefill();
 void CheckProducts();
 

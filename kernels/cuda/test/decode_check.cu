@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "kernels/cuda/test/check_model.h"
+#include "kernels/cuda/test/kv_reference.h"
 
 namespace uaqf::cuda {
 
@@ -21,7 +22,8 @@ struct HostLayer {
   std::vector<float> norms[2];
   std::unique_ptr<OnDevice<float>> device_biases[4];
   std::unique_ptr<OnDevice<float>> device_norms[2];
-  std::unique_ptr<OnDevice<__half>> keys, values;
+  std::unique_ptr<OnDevice<__half>> caches[2];      // keys and values
+  std::unique_ptr<OnDevice<uint8_t>> quantized[2];  // the same with kv_bits of 8 or 4
 };
 
 struct HostModel {
@@ -52,7 +54,22 @@ std::vector<__half> RandomCache(Random& random, const Case& c, int written) {
   return out;
 }
 
-bool MakeLayer(const Case& c, const CheckKind& kind, int written, uint64_t seed, HostLayer* l, DecodeLayer* d) {
+void MakeCaches(const Case& c, int kv_bits, int written, Random& random, HostLayer* l, DecodeLayer* d) {
+  for (int i = 0; i < 2; ++i) {
+    const std::vector<__half> cache = RandomCache(random, c, written);
+    if (kv_bits == 16) {
+      l->caches[i] = std::make_unique<OnDevice<__half>>(cache);
+      (i == 0 ? d->keys : d->values) = l->caches[i]->get();
+    } else {
+      const KvShape shape = {kv_bits, c.kv_heads, c.head_dim, c.capacity};
+      l->quantized[i] = std::make_unique<OnDevice<uint8_t>>(QuantizeOnHost(shape, written, cache));
+      (i == 0 ? d->quantized_keys : d->quantized_values) = l->quantized[i]->get();
+    }
+  }
+}
+
+bool MakeLayer(const Case& c, const CheckKind& kind, int kv_bits, int written, uint64_t seed, HostLayer* l,
+               DecodeLayer* d) {
   Random random(seed);
   const int q = c.heads * c.head_dim;
   const int kv = c.kv_heads * c.head_dim;
@@ -71,8 +88,6 @@ bool MakeLayer(const Case& c, const CheckKind& kind, int written, uint64_t seed,
     l->norms[i][static_cast<size_t>(c.hidden / 2)] = 30.0f;  // an outlier channel
     l->device_norms[i] = std::make_unique<OnDevice<float>>(l->norms[i]);
   }
-  l->keys = std::make_unique<OnDevice<__half>>(RandomCache(random, c, written));
-  l->values = std::make_unique<OnDevice<__half>>(RandomCache(random, c, written));
   *d = {&l->qkv->device, &l->out->device, &l->gate_up->device, &l->down->device};
   if (c.biases) {
     d->qkv_bias = l->device_biases[0]->get();
@@ -82,12 +97,11 @@ bool MakeLayer(const Case& c, const CheckKind& kind, int written, uint64_t seed,
   }
   d->attention_norm = l->device_norms[0]->get();
   d->mlp_norm = l->device_norms[1]->get();
-  d->keys = l->keys->get();
-  d->values = l->values->get();
+  MakeCaches(c, kv_bits, written, random, l, d);
   return true;
 }
 
-std::unique_ptr<HostModel> MakeModel(const Case& c, const CheckKind& kind, int written) {
+std::unique_ptr<HostModel> MakeModel(const Case& c, const CheckKind& kind, int kv_bits, int written) {
   auto m = std::make_unique<HostModel>();
   m->config = {c.layers,
                c.hidden,
@@ -102,13 +116,14 @@ std::unique_ptr<HostModel> MakeModel(const Case& c, const CheckKind& kind, int w
                1.0f / std::sqrt(static_cast<float>(c.head_dim)),
                kind.int8_activations,
                0,
-               false};
+               false,
+               kv_bits};
   m->int8 = kind.int8_activations;
   m->layers.resize(static_cast<size_t>(c.layers));
   m->device_layers.resize(static_cast<size_t>(c.layers));
   for (int i = 0; i < c.layers; ++i) {
     const auto at = static_cast<size_t>(i);
-    if (!MakeLayer(c, kind, written, 1000 + 100 * at, &m->layers[at], &m->device_layers[at])) return nullptr;
+    if (!MakeLayer(c, kind, kv_bits, written, 1000 + 100 * at, &m->layers[at], &m->device_layers[at])) return nullptr;
   }
   const CheckKind fp16 = {"fp16", Format::kFp16, 0, false};
   m->embedding = MakePair(fp16, {RowOrder::kPlain, c.vocab, 0, 0}, c.hidden, {c.vocab}, 5);
@@ -186,8 +201,8 @@ Vector Qkv(const HostModel& m, const HostLayer& l, const Vector& residual, int p
 }
 
 // Attention over caches [kv_heads][capacity][head_dim].
-Vector Attention(const HostModel& m, const Vector& query, const std::vector<__half>& keys,
-                 const std::vector<__half>& values, int position) {
+Vector Attention(const HostModel& m, const Vector& query, const std::vector<float>& keys,
+                 const std::vector<float>& values, int position) {
   const DecodeConfig& c = m.config;
   const int from = c.window > 0 ? std::max(0, position - c.window + 1) : 0;
   Vector out(static_cast<size_t>(c.heads * c.head_dim));
@@ -199,7 +214,7 @@ Vector Attention(const HostModel& m, const Vector& query, const std::vector<__ha
       double dot = 0;
       for (int d = 0; d < c.head_dim; ++d) {
         dot += query[static_cast<size_t>(h * c.head_dim + d)] *
-               static_cast<double>(__half2float(keys[static_cast<size_t>((base + p) * c.head_dim + d)]));
+               static_cast<double>(keys[static_cast<size_t>((base + p) * c.head_dim + d)]);
       }
       weights[static_cast<size_t>(p)] = dot / std::sqrt(static_cast<double>(c.head_dim));
       maximum = std::max(maximum, weights[static_cast<size_t>(p)]);
@@ -214,7 +229,7 @@ Vector Attention(const HostModel& m, const Vector& query, const std::vector<__ha
       for (int d = 0; d < c.head_dim; ++d) {
         out[static_cast<size_t>(h * c.head_dim + d)] +=
             weights[static_cast<size_t>(p)] / sum *
-            static_cast<double>(__half2float(values[static_cast<size_t>((base + p) * c.head_dim + d)]));
+            static_cast<double>(values[static_cast<size_t>((base + p) * c.head_dim + d)]);
       }
     }
   });
@@ -245,13 +260,49 @@ std::vector<float> FromDevice(const float* data, int count) {
   return OnDevice<float>::ReadDevice(data, static_cast<size_t>(count));
 }
 
+// Keys (0) or values (1) that the device has, [kv_heads][capacity][head_dim].
+std::vector<float> CacheValues(const HostModel& m, const HostLayer& l, int which) {
+  std::vector<float> out;
+  if (m.config.kv_bits == 16) {
+    for (const __half v : l.caches[which]->Read()) out.push_back(__half2float(v));
+    return out;
+  }
+  const KvShape shape = KvShapeOf(m.config);
+  const std::vector<uint8_t> bytes = l.quantized[which]->Read();
+  for (int h = 0; h < shape.kv_heads; ++h) {
+    for (int p = 0; p < shape.capacity; ++p) {
+      const HostRow row = GetRow(shape, h, p, bytes);
+      for (int d = 0; d < shape.head_dim; ++d) out.push_back(row.Value(d));
+    }
+  }
+  return out;
+}
+
+// What a step has written of its own position into quantized caches, from the key and value that it published.
+void CheckOwn(const HostModel& m, const DecodeGraph& graph, int position, const Vector& expected,
+              const std::string& name) {
+  const KvShape shape = KvShapeOf(m.config);
+  const int kv = shape.kv_heads * shape.head_dim;
+  const std::vector<float> own = FromDevice(graph.own(), 2 * kv);
+  ExpectNear(name + " key and value", own, expected, 1e-3);
+  std::vector<__half> halves;  // without their marks
+  for (const float v : own) halves.push_back(__float2half_rn(v));
+  std::vector<HostRow> got;
+  std::vector<HostRow> rows;
+  for (int i = 0; i < 2 * shape.kv_heads; ++i) {
+    got.push_back(GetRow(shape, i % shape.kv_heads, position, m.layers[0].quantized[i / shape.kv_heads]->Read()));
+    rows.push_back(QuantizeOnHost(shape.bits, halves.data() + static_cast<size_t>(i) * shape.head_dim, shape.head_dim));
+  }
+  ExpectRow(name + " written", shape, got, rows, halves);
+}
+
 // Of the row a step has written into a cache.
-Vector CacheRow(const std::vector<__half>& cache, const DecodeConfig& c, int position) {
+Vector CacheRow(const std::vector<float>& cache, const DecodeConfig& c, int position) {
   Vector out;
   for (int h = 0; h < c.kv_heads; ++h) {
     for (int d = 0; d < c.head_dim; ++d) {
-      out.push_back(static_cast<double>(
-          __half2float(cache[static_cast<size_t>((int64_t{h} * c.capacity + position) * c.head_dim + d)])));
+      out.push_back(
+          static_cast<double>(cache[static_cast<size_t>((int64_t{h} * c.capacity + position) * c.head_dim + d)]));
     }
   }
   return out;
@@ -266,12 +317,17 @@ void CheckOps(const HostModel& m, const DecodeGraph& graph, int token, int posit
   const Vector embedding = EmbeddingOf(m, token);
   const Vector qkv = Qkv(m, l, embedding, position);
   const std::vector<float> query = FromDevice(graph.query(), q);
-  const std::vector<__half> keys = l.keys->Read();
-  const std::vector<__half> values = l.values->Read();
+  const std::vector<float> keys = CacheValues(m, l, 0);
+  const std::vector<float> values = CacheValues(m, l, 1);
   const auto at = [&](int i) { return qkv.begin() + i; };
   ExpectNear(name + " query", query, Vector(at(0), at(q)), limit);
-  ExpectNear(name + " key", CacheRow(keys, c, position), Vector(at(q), at(q + c.kv_heads * c.head_dim)), 1e-3);
-  ExpectNear(name + " value", CacheRow(values, c, position), Vector(at(q + c.kv_heads * c.head_dim), qkv.end()), 1e-3);
+  if (c.kv_bits == 16) {
+    const int kv = c.kv_heads * c.head_dim;
+    ExpectNear(name + " key", CacheRow(keys, c, position), Vector(at(q), at(q + kv)), 1e-3);
+    ExpectNear(name + " value", CacheRow(values, c, position), Vector(at(q + kv), qkv.end()), 1e-3);
+  } else {
+    CheckOwn(m, graph, position, Vector(at(q), qkv.end()), name);
+  }
   const std::vector<float> attended = FromDevice(graph.attended(), q);
   ExpectNear(name + " attention", attended, Attention(m, Widen(query), keys, values, position), 2e-5);
   const Vector middle = Sum(embedding, Product(l.out->host, &l.biases[1], Widen(attended), m.int8));
@@ -285,20 +341,21 @@ void CheckOps(const HostModel& m, const DecodeGraph& graph, int token, int posit
              2e-5);
 }
 
-// All layers on the host alone; the keys and values of this position enter the host's copy of the caches.
+// All layers on the host alone; the keys and values of this position enter the host's copy of the caches. Quantized
+// ones stay as the device has written them: the last bit of a value may decide on a code.
 Vector WholeModel(const HostModel& m, int token, int position) {
   const DecodeConfig& c = m.config;
   Vector residual = EmbeddingOf(m, token);
   for (const HostLayer& l : m.layers) {
     const Vector qkv = Qkv(m, l, residual, position);
-    std::vector<__half> caches[2] = {l.keys->Read(), l.values->Read()};
+    std::vector<float> caches[2] = {CacheValues(m, l, 0), CacheValues(m, l, 1)};
     const int q = c.heads * c.head_dim;
-    for (int i = 0; i < 2 * c.kv_heads * c.head_dim; ++i) {
+    for (int i = 0; c.kv_bits == 16 && i < 2 * c.kv_heads * c.head_dim; ++i) {
       const int row = i % (c.kv_heads * c.head_dim);
       const int64_t head = row / c.head_dim;
       caches[i / (c.kv_heads * c.head_dim)]
             [static_cast<size_t>((head * c.capacity + position) * c.head_dim + row % c.head_dim)] =
-                __float2half_rn(static_cast<float>(qkv[static_cast<size_t>(q + i)]));
+                __half2float(__float2half_rn(static_cast<float>(qkv[static_cast<size_t>(q + i)])));
     }
     const Vector attended = Attention(m, qkv, caches[0], caches[1], position);
     residual = Sum(residual, Product(l.out->host, &l.biases[1], attended, m.int8));
@@ -307,9 +364,10 @@ Vector WholeModel(const HostModel& m, int token, int position) {
   return Product(m.head->host, nullptr, Normed(residual, m.final_norm), false);
 }
 
-void CheckStep(const Case& c, const CheckKind& kind, int position) {
-  const std::string name = std::string(c.name) + " " + kind.name + " at " + std::to_string(position);
-  const auto m = MakeModel(c, kind, position);
+void CheckStep(const Case& c, const CheckKind& kind, int position, int kv_bits = 16) {
+  const std::string name = std::string(c.name) + " " + kind.name +
+                           (kv_bits == 16 ? "" : " kv" + std::to_string(kv_bits)) + " at " + std::to_string(position);
+  const auto m = MakeModel(c, kind, kv_bits, position);
   if (m == nullptr) return;
   int32_t* published = nullptr;
   const size_t published_bytes = static_cast<size_t>(c.capacity + 1) * sizeof(int32_t);
@@ -350,7 +408,7 @@ void CheckStep(const Case& c, const CheckKind& kind, int position) {
 // A step past the capacity is refused, not run; the graph works on afterwards.
 void CheckRefusal(const CheckKind& kind) {
   const Case c = {"full cache", 1, 64, 2, 1, 32, 88, 100, 4, 0, false};
-  const auto m = MakeModel(c, kind, 4);
+  const auto m = MakeModel(c, kind, 16, 4);
   std::unique_ptr<DecodeGraph> graph;
   if (m == nullptr || !ExpectOk(c.name, DecodeGraph::Create(m->device, nullptr, &graph))) return;
   int32_t next = 0;
@@ -361,22 +419,23 @@ void CheckRefusal(const CheckKind& kind) {
   Report(right, std::string("a step past the capacity is refused ") + kind.name, 0, 0);
 }
 
+constexpr Case kCases[] = {
+    {"tiny", 1, 64, 2, 1, 32, 88, 100, 64, 0, false},
+    {"smollm2", 1, 576, 9, 3, 64, 1536, 1003, 1300, 0, false},
+    {"odd", 1, 200, 5, 5, 48, 328, 333, 300, 0, true},
+    {"window", 1, 512, 16, 4, 128, 1000, 600, 4200, 100, false},
+    {"qwen2", 1, 896, 14, 2, 64, 4864, 700, 400, 0, true},
+    {"wide heads", 1, 320, 2, 1, 256, 640, 128, 300, 0, false},
+    {"80 dims", 1, 320, 4, 2, 80, 640, 128, 4200, 0, false},
+    {"two layers", 3, 576, 9, 3, 64, 1536, 1003, 300, 0, true},
+};
+
 }  // namespace
 
 void CheckDecode(Depth depth) {
-  const Case cases[] = {
-      {"tiny", 1, 64, 2, 1, 32, 88, 100, 64, 0, false},
-      {"smollm2", 1, 576, 9, 3, 64, 1536, 1003, 1300, 0, false},
-      {"odd", 1, 200, 5, 5, 48, 328, 333, 300, 0, true},
-      {"window", 1, 512, 16, 4, 128, 1000, 600, 4200, 100, false},
-      {"qwen2", 1, 896, 14, 2, 64, 4864, 700, 400, 0, true},
-      {"wide heads", 1, 320, 2, 1, 256, 640, 128, 300, 0, false},
-      {"80 dims", 1, 320, 4, 2, 80, 640, 128, 4200, 0, false},
-      {"two layers", 3, 576, 9, 3, 64, 1536, 1003, 300, 0, true},
-  };
   for (const CheckKind& kind : kCheckKinds) {
-    for (const Case& c : cases) {
-      if (depth == Depth::kTiny && &c != &cases[0] && &c != &cases[2]) continue;
+    for (const Case& c : kCases) {
+      if (depth == Depth::kTiny && &c != &kCases[0] && &c != &kCases[2]) continue;
       CheckStep(c, kind, 0);
       CheckStep(c, kind, std::min(c.capacity - 1, 63));
       if (depth != Depth::kQuick) CheckStep(c, kind, c.capacity - 1);
@@ -390,6 +449,27 @@ void CheckDecode(Depth depth) {
   for (const int kind : {0, 1, 2, 4}) CheckStep(llama, kCheckKinds[kind], 1000);
   CheckStep(mistral, kCheckKinds[4], 1000);
   CheckStep(thirteen, kCheckKinds[6], 500);
+}
+
+void CheckKvDecode(Depth depth) {
+  // Three query heads to a KV head, capacity no multiple of four: for the kinds of weights that share their attention.
+  const Case shared = {"shared", 1, 192, 9, 3, 64, 328, 333, 301, 90, false};
+  const Case own_heads = {"own heads", 1, 512, 8, 8, 128, 1000, 600, 1203, 0, false};
+  for (const int bits : {8, 4}) {
+    for (const CheckKind& kind : kCheckKinds) {
+      // Attention at position 0 gives codes times a scale; quantized to INT8 activations they may be exact ties, which
+      // the reference need not round the same way.
+      const int first = kind.int8_activations ? 1 : 0;
+      for (const int position : {first, 5, shared.capacity - 1}) CheckStep(shared, kind, position, bits);
+      if (depth == Depth::kTiny || (kind.format != Format::kFp16 && kind.group != 128)) continue;
+      for (const Case& c : kCases) {
+        CheckStep(c, kind, 0, bits);
+        CheckStep(c, kind, std::min(c.capacity - 1, 63), bits);
+        CheckStep(c, kind, c.capacity - 1, bits);
+      }
+      CheckStep(own_heads, kind, own_heads.capacity - 1, bits);
+    }
+  }
 }
 
 }  // namespace uaqf::cuda

@@ -1,5 +1,6 @@
-// Compares every kernel with a float64 reference on the host. `kernel_check [matrices|decode|prefill|products|quick|tiny]...`;
-// without arguments everything. Prints a line a case; exit status 1 if any failed.
+// Compares every kernel with a float64 reference on the host. `kernel_check
+// [matrices|decode|kv|prefill|products|quick|tiny]...`; without arguments everything. Prints a line a case; exit status
+// 1 if any failed.
 #include <atomic>
 #include <cstring>
 #include <thread>
@@ -33,6 +34,10 @@ int main(int argc, char** argv) {
   const bool all = argc == 1;
   if (all || asked("matrices")) CheckMatrices();
   if (all || asked("decode")) CheckDecode(Depth::kWhole);
+  if (all || asked("kv")) {
+    CheckQuantizeCache();
+    CheckKvDecode(Depth::kWhole);
+  }
   if (asked("quick")) CheckDecode(Depth::kQuick);
   if (asked("tiny")) CheckDecode(Depth::kTiny);
   if (all || asked("prefill")) CheckPrefill();

@@ -1,0 +1,8 @@
+#include "kernels/cuda/decode/launchers.h"
+#include "kernels/cuda/decode/token_kernel.cuh"
+
+namespace uaqf::cuda {
+
+TokenLauncher Fp16KvToken(int kv_bits) { return MakeKvLauncher<Fp16Rows>(kv_bits); }
+
+}  // namespace uaqf::cuda
