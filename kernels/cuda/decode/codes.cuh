@@ -67,7 +67,7 @@ struct IntSums {
   __device__ __forceinline__ void Finish() {}
 };
 
-struct Fp16Rows {
+struct Fp16Steps {
   using Sums = FloatSums;
   static constexpr bool kRows = true;
   static constexpr bool kInt8Vector = false;

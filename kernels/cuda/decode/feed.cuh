@@ -280,7 +280,7 @@ __device__ __forceinline__ void Produce(const Context& x) {
       PrefetchChunk<W>(x, c);
       prefetched = true;
     }
-    flight.Await(x, (c.op == kHeadOp ? Fp16Rows::kInFlight : W::kInFlight) - 1);
+    flight.Await(x, (c.op == kHeadOp ? Fp16Steps::kInFlight : W::kInFlight) - 1);
     CopyChunk<W>(x, c, x.slots + at * x.p.slot_bytes, x.full + at * 8);
     ++flight.count;
     Advance<W>(x, c);

@@ -3,6 +3,6 @@
 
 namespace uaqf::cuda {
 
-TokenLauncher Fp16Token() { return MakeLauncher<Fp16Rows>(); }
+TokenLauncher Fp16Token() { return MakeLauncher<Fp16Steps>(); }
 
 }  // namespace uaqf::cuda

@@ -3,6 +3,6 @@
 
 namespace uaqf::cuda {
 
-TokenLauncher Fp16KvToken(int kv_bits) { return MakeKvLauncher<Fp16Rows>(kv_bits); }
+TokenLauncher Fp16KvToken(int kv_bits) { return MakeKvLauncher<Fp16Steps>(kv_bits); }
 
 }  // namespace uaqf::cuda

@@ -239,8 +239,8 @@ __device__ __forceinline__ void Consume(const Context& x) {
 
   unsigned long long best = 0;
   RowPair pair;
-  Enter<Fp16Rows>(x, c, p.layers - 1, kHeadOp, target, true, pair);
-  Multiply<Fp16Rows>(x, ring, c, pair, 1.0f, best);
+  Enter<Fp16Steps>(x, c, p.layers - 1, kHeadOp, target, true, pair);
+  Multiply<Fp16Steps>(x, ring, c, pair, 1.0f, best);
   Trace(x, c, 3);
   Finish(x, best, target);
 }
