@@ -90,6 +90,11 @@ __device__ __forceinline__ void NextOp(const Context& x, Cursor& c) {
   }
 }
 
+// The tensor map of the matrix of the op at `c`.
+__device__ __forceinline__ const unsigned char* RowMapOf(const Context& x, const Cursor& c) {
+  return x.p.row_maps + (c.op == kHeadOp ? x.p.layers * 4 : c.layer * 4 + MatrixOf(c.op)) * 128;
+}
+
 // 16 rows of kRowSteps steps, each step 8 rows of 128 bytes with their 16-byte pieces swizzled by the address: first
 // the steps of the tile's first half, then those of its second.
 __device__ __forceinline__ void CopyRows(const Context& x, const Cursor& c, uint32_t slot, uint32_t barrier) {
@@ -98,10 +103,10 @@ __device__ __forceinline__ void CopyRows(const Context& x, const Cursor& c, uint
   int second;
   s.map.Halves(c.tile, &first, &second);
 #if __CUDA_ARCH__ >= 900
-  const int matrix = c.op == kHeadOp ? x.p.layers * 4 : c.layer * 4 + MatrixOf(c.op);
+  const unsigned char* map = RowMapOf(x, c);
   ExpectBytes(barrier, kChunkBytes);
-  CopyBox(slot, x.p.row_maps + matrix * 128, first, c.block, barrier, x.policy);
-  CopyBox(slot + kChunkBytes / 2, x.p.row_maps + matrix * 128, second, c.block, barrier, x.policy);
+  CopyBox(slot, map, first, c.block, barrier, x.policy);
+  CopyBox(slot + kChunkBytes / 2, map, second, c.block, barrier, x.policy);
 #else
   const uint8_t* source = c.op == kHeadOp ? x.p.head : x.table[c.layer].data[MatrixOf(c.op)];
   const int piece = x.lane % 8;
@@ -179,6 +184,19 @@ __device__ __forceinline__ void CopyQuantizedCache(const Context& x, const Curso
   CommitRuns(barrier, x.lane);
 }
 
+// The run of blocks of codes at the cursor.
+template <class W>
+struct CodeRun {
+  const uint8_t* source;
+  int bytes;
+
+  __device__ __forceinline__ CodeRun(const Context& x, const Cursor& c) {
+    const int blocks = x.p.op[MatrixOf(c.op)].blocks;
+    source = x.table[c.layer].data[MatrixOf(c.op)] + (int64_t{c.tile} * blocks + c.block) * W::kBlockBytes;
+    bytes = min(W::kBlocksPerChunk, blocks - c.block) * W::kBlockBytes;
+  }
+};
+
 // Starts the copy at the cursor. On sm_90 by one lane, on sm_80 by the whole warp.
 template <class W>
 __device__ __forceinline__ void CopyChunk(const Context& x, const Cursor& c, uint32_t slot, uint32_t barrier) {
@@ -191,12 +209,9 @@ __device__ __forceinline__ void CopyChunk(const Context& x, const Cursor& c, uin
   } else if (W::kRows || c.op == kHeadOp) {
     CopyRows(x, c, slot, barrier);
   } else {
-    const OpShape& s = x.p.op[MatrixOf(c.op)];
-    const int bytes = min(W::kBlocksPerChunk, s.blocks - c.block) * W::kBlockBytes;
-    const uint8_t* source =
-        x.table[c.layer].data[MatrixOf(c.op)] + (int64_t{c.tile} * s.blocks + c.block) * W::kBlockBytes;
-    ExpectBytes(barrier, bytes);
-    CopyRun(slot, source, bytes, barrier, x.lane, x.policy);
+    const CodeRun<W> run(x, c);
+    ExpectBytes(barrier, run.bytes);
+    CopyRun(slot, run.source, run.bytes, barrier, x.lane, x.policy);
     CommitRuns(barrier, x.lane);
   }
 }
@@ -206,17 +221,16 @@ template <class W>
 __device__ __forceinline__ void PrefetchChunk(const Context& x, const Cursor& c) {
 #if __CUDA_ARCH__ >= 900
   if (c.op == kAttendOp) return;
-  const OpShape& s = x.p.op[MatrixOf(c.op)];
   if (W::kRows || c.op == kHeadOp) {
     int first;
     int second;
-    s.map.Halves(c.tile, &first, &second);
-    const unsigned char* map = x.p.row_maps + (c.op == kHeadOp ? x.p.layers * 4 : c.layer * 4 + MatrixOf(c.op)) * 128;
+    x.p.op[MatrixOf(c.op)].map.Halves(c.tile, &first, &second);
+    const unsigned char* map = RowMapOf(x, c);
     PrefetchBox(map, first, c.block, x.policy);
     PrefetchBox(map, second, c.block, x.policy);
   } else {
-    PrefetchRun(x.table[c.layer].data[MatrixOf(c.op)] + (int64_t{c.tile} * s.blocks + c.block) * W::kBlockBytes,
-                min(W::kBlocksPerChunk, s.blocks - c.block) * W::kBlockBytes, x.policy);
+    const CodeRun<W> run(x, c);
+    PrefetchRun(run.source, run.bytes, x.policy);
   }
 #endif
 }

@@ -132,14 +132,20 @@ __device__ __forceinline__ void RunLayers(const Context& x, Ring& ring, Cursor& 
   }
 }
 
-// The last block to finish turns the best of all blocks into the next token.
-__device__ __forceinline__ void Finish(const Context& x, unsigned long long best, uint32_t arrivals) {
-  const TokenParams& p = x.p;
+// The largest of a warp, in all its lanes.
+__device__ __forceinline__ unsigned long long BestOfWarp(unsigned long long best) {
 #pragma unroll
   for (int step = 16; step > 0; step /= 2) {
     const unsigned long long other = __shfl_xor_sync(~0u, best, step);
     best = other > best ? other : best;
   }
+  return best;
+}
+
+// The last block to finish turns the best of all blocks into the next token.
+__device__ __forceinline__ void Finish(const Context& x, unsigned long long best, uint32_t arrivals) {
+  const TokenParams& p = x.p;
+  best = BestOfWarp(best);
   auto* scratch = reinterpret_cast<unsigned long long*>(x.scratch);
   ComputeSync();
   if (x.lane == 0) scratch[x.warp] = best;
@@ -155,11 +161,7 @@ __device__ __forceinline__ void Finish(const Context& x, unsigned long long best
     const unsigned long long other = __ldcg(p.best + i);
     best = other > best ? other : best;
   }
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) {
-    const unsigned long long other = __shfl_xor_sync(~0u, best, step);
-    best = other > best ? other : best;
-  }
+  best = BestOfWarp(best);
   if (x.lane != 0) return;
   const int next = best == 0 ? 0 : static_cast<int>(~static_cast<uint32_t>(best));
   p.state->token = next;
