@@ -195,7 +195,7 @@ __global__ void __launch_bounds__(kProductThreads, 1) ProductKernel(const __grid
   using K = Kind<kFormat, kGroup, kInt8>;
   extern __shared__ unsigned char shared[];
   Ring ring;
-  ring.stages = (AddressOf(shared) + 1023) / 1024 * 1024;
+  ring.stages = (SharedAddress(shared) + 1023) / 1024 * 1024;
   const uint32_t buffers = ring.stages + K::kStages * K::kStageBytes;
   ring.full = buffers + 2 * kOutBytes;
   ring.empty = ring.full + K::kStages * 8;
@@ -204,8 +204,8 @@ __global__ void __launch_bounds__(kProductThreads, 1) ProductKernel(const __grid
   const int step = gridDim.x / p.peers;
   if (threadIdx.x == 0) {
     for (int i = 0; i < K::kStages; ++i) {
-      InitBarrier(ring.full + i * 8, 1);
-      InitBarrier(ring.empty + i * 8, p.peers * kConsumerWarps);
+      BarrierInit(ring.full + i * 8, 1);
+      BarrierInit(ring.empty + i * 8, p.peers * kConsumerWarps);
     }
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }

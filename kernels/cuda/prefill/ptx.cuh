@@ -1,4 +1,4 @@
-// Instructions of sm_90 that the products of a prefill need: barriers and bulk copies within a cluster, wgmma with A in
+// Instructions of sm_90 that the products of a prefill need: bulk copies within a cluster, wgmma with A in
 // registers.
 #pragma once
 
@@ -6,30 +6,20 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/barrier.cuh"
+
 namespace uaqf::cuda::prefill {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define UAQF_SM90 1
 #endif
 
-__device__ __forceinline__ uint32_t AddressOf(const void* shared) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
-}
-
 #if defined(UAQF_SM90)
 
-__device__ __forceinline__ void InitBarrier(uint32_t barrier, uint32_t arrivals) {
-  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
-}
-
+// BarrierWait as one loop of two instructions, which keeps the products' code as it was timed.
 __device__ __forceinline__ void WaitBarrier(uint32_t barrier, uint32_t parity) {
   asm volatile("{ .reg .pred p; W: mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1; @!p bra W; }" ::"r"(barrier),
                "r"(parity)
-               : "memory");
-}
-
-__device__ __forceinline__ void ExpectBytes(uint32_t barrier, uint32_t bytes) {
-  asm volatile("{ .reg .b64 s; mbarrier.arrive.expect_tx.shared.b64 s, [%0], %1; }" ::"r"(barrier), "r"(bytes)
                : "memory");
 }
 
