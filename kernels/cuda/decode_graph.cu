@@ -15,8 +15,6 @@ namespace uaqf::cuda {
 
 namespace {
 
-int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
-
 Status CheckConfig(const DecodeConfig& c) {
   const bool positive = c.layers > 0 && c.hidden > 0 && c.heads > 0 && c.kv_heads > 0 && c.ff > 0 && c.vocab > 0 &&
                         c.capacity > 0 && c.window >= 0;

@@ -152,7 +152,7 @@ Status DeviceMatrix::Create(const MatrixSpec& spec, cudaStream_t stream, DeviceM
   DeviceMatrix m;
   m.view_.spec = spec;
   if (spec.format == Format::kFp16) {
-    m.view_.row_bytes = (int64_t{spec.cols} * 2 + 127) / 128 * 128;
+    m.view_.row_bytes = RoundUp(int64_t{spec.cols} * 2, 128);
     m.data_bytes_ = m.view_.row_bytes * spec.map.rows;
   } else {
     m.view_.blocks = (spec.cols + kBlockCols - 1) / kBlockCols;

@@ -29,6 +29,8 @@
 
 namespace uaqf::cuda {
 
+UAQF_HOST_DEVICE constexpr int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
 enum class Format { kFp16, kInt8, kInt4 };
 enum class RowOrder { kPlain, kRotary, kGated };
 

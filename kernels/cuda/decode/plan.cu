@@ -10,8 +10,6 @@ constexpr int kMaxSplits = 32;
 constexpr int kQueriesPerTask = 2;
 constexpr int kMaxSlots = 32;
 
-int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
-
 OpShape ShapeOf(const DeviceMatrix& m, int step_cols, int grid) {
   OpShape s;
   s.map = m.spec().map;

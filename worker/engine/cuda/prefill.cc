@@ -22,12 +22,10 @@ constexpr int64_t kLeastInt8Tokens = 32;
 // Positions whose logits exist at one time.
 constexpr int64_t kScoreTokens = 64;
 
-int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
-
 // Tiles of about equal size that fit.
 int64_t TileRows(int64_t rows, int64_t cols, int64_t element_bytes) {
   const int64_t tiles = (rows * cols * element_bytes + kTileBytes - 1) / kTileBytes;
-  return std::min(rows, RoundUp((rows + tiles - 1) / tiles, kTileRows));
+  return std::min(rows, cuda::RoundUp((rows + tiles - 1) / tiles, kTileRows));
 }
 
 }  // namespace
