@@ -13,6 +13,7 @@ std::string ServerFlags::DefaultStore() {
   const char* home = std::getenv("HOME");
   return std::string(home != nullptr && *home != '\0' ? home : ".") + "/.local/state/uaqf/server.db";
 }
+
 int ParseFlags(int argc, char** argv, ServerFlags* flags) {
   CLI::App app("Coordinates the measurement of quantized model variants, and ranks them.", "uaqf-server");
   app.footer(
@@ -32,7 +33,8 @@ int ParseFlags(int argc, char** argv, ServerFlags* flags) {
   app.add_option("--tls-key", server.security.tls.key, "Its private key, PEM");
   app.add_option("--tls-ca", server.security.tls.authority, "Authority that workers' certificates lead to, PEM");
   app.add_flag("--insecure-dev", server.security.insecure_dev, "No TLS; on loopback only");
-  app.add_option("--grace", grace_s, "Seconds that workers get to finish on SIGTERM")
+  app.add_option("--grace", grace_s,
+                 "Seconds that workers get to finish on SIGTERM, and that another server gets to leave the store")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 3600.0));
   app.set_version_flag("--version", wire::Version());

@@ -64,7 +64,9 @@ int main(int argc, char** argv) {
   if (flags.store == uaqf::ServerFlags::DefaultStore()) {
     std::filesystem::create_directories(std::filesystem::path(flags.store).parent_path(), ignored);
   }
-  auto store = uaqf::store::OpenSqliteStore({.path = flags.store});
+  // A server that was told to stop holds its store for as long as its workers get.
+  const auto wait = [&](const std::string& holder) { spdlog::warn("{} is held by {}: waiting", flags.store, holder); };
+  auto store = uaqf::store::OpenSqliteStore({.path = flags.store, .lock_patience = flags.grace, .on_wait = wait});
   if (!store.ok()) return Fail(store.status());
   auto server = uaqf::rpc::Server::Start(flags.server, store->get());
   if (!server.ok()) return Fail(server.status());

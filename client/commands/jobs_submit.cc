@@ -134,7 +134,7 @@ void AddFlags(CLI::App* submit, SubmitFlags& flags) {
   submit->add_option("--lease", job.lease, "How long a worker may hold a chunk in silence [30s]");
   submit->add_option("--attempts", job.attempts, "Attempts a chunk gets [5]");
   submit->add_flag("--chat", job.chat, "Render text prompts with the model's chat template");
-  submit->add_flag("--keep-cache", job.keep_cache, "Do not clear the processor's caches between chunks");
+  submit->add_flag("--keep-cache", job.keep_cache, "Do not clear caches (on a GPU its L2) before each chunk");
   submit->add_option("--request-id", flags.request_id, "Makes a repeated submit harmless [random]");
   submit->add_flag("--watch", flags.watch, "Watch it to the end");
   submit->add_flag("--dry-run", flags.dry_run, "Print the JobSpec and submit nothing");

@@ -28,9 +28,8 @@ ActiveJob::ActiveJob(JobSnapshot snapshot)
   for (const auto& [prompt, tokens] : snapshot.baseline_lengths) SetBaselineLength(prompt, tokens);
 }
 
-void ActiveJob::SetPlan(Survey found, std::vector<Chunk> plan) {
+void ActiveJob::SetPlan(std::vector<Chunk> plan) {
   planned = true;
-  survey = std::move(found);
   chunks = std::move(plan);
   for (const Chunk& chunk : chunks) {
     ++variants[chunk.variant].tally.chunks_total;

@@ -35,8 +35,8 @@ class ActiveJob {
   ActiveJob(JobId id, JobSpec spec, std::int32_t prompt_count, std::int64_t create_wall_ns);
   explicit ActiveJob(JobSnapshot snapshot);
 
-  // Takes the plan of a job that had none.
-  void SetPlan(Survey survey, std::vector<Chunk> chunks);
+  // Takes the plan of a job that had none, made from its `survey`.
+  void SetPlan(std::vector<Chunk> plan);
 
   // PENDING -> LEASED. Returns the new epoch.
   std::int64_t Lease(std::int32_t chunk);

@@ -1,4 +1,4 @@
-// A chunk: the unit of leasing. One variant, one repeat, a range of prompts (or of windows).
+// A chunk: the unit of leasing. One variant, one repeat, a range of prompts (or of windows), in one group of variants.
 //
 //            lease, epoch + 1                accepted
 //   PENDING ------------------> LEASED ------------------> DONE
@@ -34,6 +34,7 @@ struct Chunk {
   ChunkState state = ChunkState::kPending;
   std::int32_t variant = 0;  // into JobSpec::variants
   std::int32_t repeat = 0;
+  std::int32_t group = 0;  // of the variants that take turns; the baseline is timed in each
   std::int32_t first = 0;
   std::int32_t count = 0;
   std::int64_t epoch = 0;         // of the latest lease; 0: never leased

@@ -1,9 +1,9 @@
 #include "server/core/invariants.h"
 
 #include <algorithm>
+#include <compare>
 #include <map>
 #include <set>
-#include <tuple>
 
 #include "absl/strings/str_cat.h"
 
@@ -11,11 +11,16 @@ namespace uaqf::core {
 namespace {
 
 // What a record is about, whichever chunk carries it.
-using Place = std::tuple<ChunkKind, std::int32_t, std::int32_t, std::int32_t>;  // kind, variant, repeat, item
+struct Place {
+  ChunkKind kind;
+  std::int32_t variant, group, repeat, item;
+
+  auto operator<=>(const Place&) const = default;
+};
 
 std::string Text(const Place& place) {
-  return absl::StrCat(Name(std::get<0>(place)), " of variant ", std::get<1>(place), ", repeat ", std::get<2>(place),
-                      ", item ", std::get<3>(place));
+  return absl::StrCat(Name(place.kind), " of variant ", place.variant, " in group ", place.group, ", repeat ",
+                      place.repeat, ", item ", place.item);
 }
 
 bool Terminal(Outcome outcome) { return outcome == Outcome::kAccepted || outcome == Outcome::kQuarantined; }
@@ -57,7 +62,9 @@ class Checker {
     return it == by_chunk_.end() ? *kNone : it->second;
   }
 
-  Place PlaceOf(const Chunk& chunk, std::int32_t item) const { return {chunk.kind, chunk.variant, chunk.repeat, item}; }
+  Place PlaceOf(const Chunk& chunk, std::int32_t item) const {
+    return {chunk.kind, chunk.variant, chunk.group, chunk.repeat, item};
+  }
 
   // I1 and I2 over places: what the chunks still cover, and what is recorded for good.
   void CheckTerminalRecords() {
@@ -82,7 +89,7 @@ class Checker {
     }
     if (job_.state != JobState::kSucceeded) return;
     for (const Place& place : covered) {
-      if (job_.variants[std::get<1>(place)].state == VariantState::kFailed) continue;
+      if (job_.variants[place.variant].state == VariantState::kFailed) continue;
       if (terminal.count(place) == 0) Report("I1", absl::StrCat("no terminal record of ", Text(place)));
     }
   }

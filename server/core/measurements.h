@@ -19,6 +19,7 @@ struct TimingColumns {
   std::vector<std::int64_t> latency_ns;
   std::vector<std::int64_t> prefill_ns;
   std::vector<std::int64_t> decode_ns;
+  std::vector<std::int32_t> group;  // of the chunk
 };
 
 struct WindowColumns {

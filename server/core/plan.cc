@@ -11,8 +11,8 @@ namespace {
 std::int32_t BlockCount(std::int32_t items, std::int32_t block) { return (items + block - 1) / block; }
 
 // The baseline first, then the others in the order of the spec.
-std::vector<std::int32_t> BaselineFirst(const std::vector<std::string>& variants) {
-  std::vector<std::int32_t> order(variants.size());
+VariantGroup BaselineFirst(const std::vector<std::string>& variants) {
+  VariantGroup order(variants.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_partition(order.begin(), order.end(), [&](std::int32_t v) { return variants[v] == kBaselineVariant; });
   return order;
@@ -23,31 +23,55 @@ class PlanBuilder {
   // Appends the chunks of `items` items in blocks, each block visited by the variants in the order `order(block)`
   // gives.
   template <typename Order>
-  void Visit(ChunkKind kind, std::int32_t repeat, std::int32_t items, std::int32_t block, Order order) {
+  void Visit(Chunk chunk, std::int32_t items, std::int32_t block, Order order) {
     for (std::int32_t b = 0; b < BlockCount(items, block); ++b) {
-      for (std::int32_t variant : order(b))
-        Append(kind, variant, repeat, b * block, std::min(block, items - b * block));
+      chunk.first = b * block;
+      chunk.count = std::min(block, items - chunk.first);
+      for (std::int32_t variant : order(b)) {
+        chunk.variant = variant;
+        chunk.index = chunk.position = static_cast<std::int32_t>(chunks_.size());
+        chunks_.push_back(chunk);
+      }
     }
   }
 
   std::vector<Chunk> Take() { return std::move(chunks_); }
 
  private:
-  void Append(ChunkKind kind, std::int32_t variant, std::int32_t repeat, std::int32_t first, std::int32_t count) {
-    Chunk chunk;
-    chunk.index = chunk.position = static_cast<std::int32_t>(chunks_.size());
-    chunk.kind = kind;
-    chunk.variant = variant;
-    chunk.repeat = repeat;
-    chunk.first = first;
-    chunk.count = count;
-    chunks_.push_back(chunk);
-  }
-
   std::vector<Chunk> chunks_;
 };
 
+Chunk Of(ChunkKind kind, std::int32_t group, std::int32_t repeat) {
+  Chunk chunk;
+  chunk.kind = kind;
+  chunk.group = group;
+  chunk.repeat = repeat;
+  return chunk;
+}
+
+// Whether `group` has room for one more variant.
+bool Fits(const VariantGroup& group, std::int32_t variant, const HostingRoom& room) {
+  if (room.workers > 0 && static_cast<std::int32_t>(group.size()) >= room.workers) return false;
+  if (room.memory_bytes <= 0 || room.need_bytes.empty()) return true;
+  std::int64_t bytes = room.need_bytes[variant];
+  for (const std::int32_t member : group) bytes += room.need_bytes[member];
+  return bytes <= room.memory_bytes;
+}
+
 }  // namespace
+
+std::vector<VariantGroup> MakeGroups(const JobSpec& spec, const HostingRoom& room) {
+  const VariantGroup order = BaselineFirst(spec.variants);
+  const std::int32_t baseline = order.front();
+  if (room.workers == 1 || spec.variants[baseline] != kBaselineVariant) return {order};
+  std::vector<VariantGroup> groups = {{baseline}};
+  for (const std::int32_t variant : order) {
+    if (variant == baseline) continue;
+    if (groups.back().size() > 1 && !Fits(groups.back(), variant, room)) groups.push_back({baseline});
+    groups.back().push_back(variant);
+  }
+  return groups;
+}
 
 BalancedOrder::BalancedOrder(std::int32_t n, std::uint64_t seed) {
   // Williams: the first row zigzags 0, 1, n-1, 2, n-2, ..., so that the steps between neighbours are all different; the
@@ -83,26 +107,34 @@ std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std:
   return per_variant * static_cast<std::int64_t>(spec.variants.size());
 }
 
-std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey) {
-  const std::vector<std::int32_t> baseline_first = BaselineFirst(spec.variants);
-  const auto fixed = [&](std::int32_t) -> const std::vector<std::int32_t>& { return baseline_first; };
+std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey,
+                            const std::vector<VariantGroup>& groups) {
   const std::int32_t block = spec.timing.block_prompts;
-
-  PlanBuilder plan;
-  plan.Visit(ChunkKind::kGeneration, 0, prompt_count, block, fixed);
-  plan.Visit(ChunkKind::kPerplexity, 0, WindowCount(spec, survey), kWindowsPerChunk, fixed);
-
-  const BalancedOrder order(static_cast<std::int32_t>(spec.variants.size()), spec.seed);
   const std::int64_t blocks = BlockCount(prompt_count, block);
-  std::vector<std::int32_t> row;
-  for (std::int32_t repeat = 0; repeat < spec.timing.repeats; ++repeat) {
-    plan.Visit(ChunkKind::kTiming, repeat, prompt_count, block,
-               [&](std::int32_t b) -> const std::vector<std::int32_t>& {
-                 order.Row(repeat * blocks + b, &row);
-                 return row;
-               });
+  PlanBuilder plan;
+  for (std::int32_t g = 0; g < static_cast<std::int32_t>(groups.size()); ++g) {
+    const VariantGroup& members = groups[g];
+    // In the groups behind the first, the baseline's quality is known.
+    const VariantGroup unscored(members.begin() + (g > 0 ? 1 : 0), members.end());
+    const auto fixed = [&](std::int32_t) -> const VariantGroup& { return unscored; };
+    plan.Visit(Of(ChunkKind::kGeneration, g, 0), prompt_count, block, fixed);
+    plan.Visit(Of(ChunkKind::kPerplexity, g, 0), WindowCount(spec, survey), kWindowsPerChunk, fixed);
+
+    const BalancedOrder order(static_cast<std::int32_t>(members.size()), spec.seed);
+    VariantGroup row;
+    for (std::int32_t repeat = 0; repeat < spec.timing.repeats; ++repeat) {
+      plan.Visit(Of(ChunkKind::kTiming, g, repeat), prompt_count, block, [&](std::int32_t b) -> const VariantGroup& {
+        order.Row(repeat * blocks + b, &row);
+        for (std::int32_t& member : row) member = members[member];
+        return row;
+      });
+    }
   }
   return plan.Take();
+}
+
+std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey) {
+  return MakePlan(spec, prompt_count, survey, MakeGroups(spec, {}));
 }
 
 std::int32_t MaxSequenceTokens(const JobSpec& spec, const Survey& survey) {

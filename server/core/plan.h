@@ -3,6 +3,10 @@
 // Quality first, since MATCHED timing needs the baseline's output lengths: GENERATION by blocks of prompts, then
 // PERPLEXITY by blocks of windows, within each block the baseline first and the others in the order of the spec. Then
 // TIMING: repeat by repeat, block by block, each block visited by all variants in a seeded balanced order.
+//
+// Variants that a device does not hold together come in groups that it does, one group after the other, each planned
+// like this. The baseline is timed in every group, so that each variant has one that ran in turns with it, and is
+// compared by the ratio to that one; its quality, which does not drift, is measured in the first group alone.
 #pragma once
 
 #include <cstdint>
@@ -31,14 +35,33 @@ class BalancedOrder {
   std::vector<std::vector<std::int32_t>> rows_;
 };
 
+// What hosts variants together: the workers of one device, and its memory. 0 and empty: not known, no limit.
+struct HostingRoom {
+  std::int32_t workers = 0;
+  std::int64_t memory_bytes = 0;
+  std::vector<std::int64_t> need_bytes;  // by variant of the spec
+};
+
+// Indices of variants, the baseline first.
+using VariantGroup = std::vector<std::int32_t>;
+
+// The variants in groups that the room holds at once, the baseline in each and the others in the order of the spec.
+// One group of all where they fit together, where there is no baseline to compare with, and where the room has one
+// worker, which hosts one variant after the other anyway. A variant that does not fit beside the baseline has a group
+// with it nevertheless. Never empty.
+std::vector<VariantGroup> MakeGroups(const JobSpec& spec, const HostingRoom& room);
+
 // Windows of the text that the job scores: all the survey found, at most `max_windows`; 0 without a text.
 std::int32_t WindowCount(const JobSpec& spec, const Survey& survey);
 
-// Records a job makes when nothing fails.
+// Records a job makes when nothing fails and all variants are one group; each further group times the baseline again.
 std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std::int32_t windows);
 
 // Chunks with index = position = place in the result. Pure: equal arguments give equal plans. The spec is valid, as
-// ValidateSpec says, and the survey has no error.
+// ValidateSpec says, and the survey has no error. `groups` as MakeGroups gives them.
+std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey,
+                            const std::vector<VariantGroup>& groups);
+// The same with all variants in one group.
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey);
 
 // Longest sequence a job asks of the KV cache, tokens.

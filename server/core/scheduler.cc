@@ -201,7 +201,13 @@ void Scheduler::Impl::OnSurvey(const WorkerEntry& worker, const SurveyResult& re
   for (const ModelInfo& info : worker.models) {
     if (info.model == job->spec.model) survey.release_format = info.release_format;
   }
-  job->SetPlan(std::move(survey), MakePlan(job->spec, job->prompt_count, result.survey));
+  job->survey = std::move(survey);
+  const std::vector<VariantGroup> groups = MakeGroups(job->spec, RoomFor(*job));
+  job->SetPlan(MakePlan(job->spec, job->prompt_count, job->survey, groups));
+  if (groups.size() > 1) {
+    Notice(absl::StrCat("jobs/", job->id, ": its variants do not fit on the device together: measured in ",
+                        groups.size(), " groups, each with ", kBaselineVariant));
+  }
   mutations_.push_back(PlanJob{job->id, job->survey, job->chunks});
   Touch(*job);
   for (auto& [id, asked] : workers_) {

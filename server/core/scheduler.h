@@ -20,6 +20,9 @@
 //  - No TIMING lease begins on a device where a worker loads a variant, and no load begins under one.
 //  - A worker keeps its variant while it has a runnable chunk, then gets the first variant of the job without a host,
 //    the baseline first. All work completes with one worker.
+//  - Workers of one device host together what its memory holds, by their estimates; a variant that does not fit beside
+//    the others waits until one of them has nothing left to do. What does not fit together, or has too few workers, is
+//    planned in groups with the baseline in each (plan.h); where several devices have the model, all is one group.
 //  - A job is measured on one kind of device (backend and name), that of its first host.
 //  - A lease is held while now < deadline. Every report that lists the attempt moves the deadline. A worker whose
 //    lease expired gets no other until it reports again.

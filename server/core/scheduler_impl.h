@@ -1,5 +1,6 @@
 // The state behind Scheduler, and its parts: inputs (scheduler.cc), what becomes of attempts (scheduler_attempts.cc),
-// placement and leasing (scheduler_place.cc), views (scheduler_view.cc). Private to server/core.
+// placement and leasing (scheduler_place.cc), what fits on a device together (scheduler_room.cc), views
+// (scheduler_view.cc). Private to server/core.
 #pragma once
 
 #include <deque>
@@ -13,6 +14,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "server/core/active_job.h"
+#include "server/core/plan.h"
 #include "server/core/scheduler.h"
 
 namespace uaqf::core {
@@ -58,6 +60,12 @@ struct WorkerEntry {
   std::int32_t confirmed = 0;
   std::int64_t chunks_done = 0;
   std::int64_t chunks_failed = 0;
+
+  // Null when it does not know the model, or the variant.
+  const ModelInfo* FindModel(const std::string& name) const;
+  const VariantInfo* FindVariant(const std::string& of_model, const std::string& name) const;
+  // Memory of its device that hosting the variant takes, estimated, bytes; 0: not known.
+  std::int64_t NeedBytes(const std::string& of_model, const std::string& name, std::int32_t sequence_tokens) const;
 
   bool Live() const { return connected && !silent && !draining && !benched; }
   bool Hosts(const std::string& m, const std::string& v) const {
@@ -161,6 +169,15 @@ class Scheduler::Impl {
   std::int32_t HostedIndex(const ActiveJob& job, const WorkerEntry& worker) const;
   const std::vector<WorkerEntry*>& HostsOf(const std::string& model, const std::string& variant) const;
   void IndexHosts();
+
+  // --- scheduler_room.cc
+  // What the job's variants are to share, as far as it is known when they are planned: the workers of the one device
+  // that has its model; no limit when there are several devices.
+  HostingRoom RoomFor(const ActiveJob& job) const;
+  // Whether the device holds the variant on this worker beside what its other workers hold.
+  bool HasRoom(const ActiveJob& job, std::int32_t variant, const WorkerEntry& worker) const;
+  // Takes from workers of a device what they have nothing to do with now, so that others find room.
+  void MakeRoom(const ActiveJob& job, const std::vector<WorkerEntry*>& live);
 
   // --- scheduler_view.cc
   JobView View(const ActiveJob& job, Instant now) const;

@@ -3,7 +3,6 @@
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
-#include "server/core/plan.h"
 #include "server/core/scheduler_impl.h"
 
 namespace uaqf::core {
@@ -11,21 +10,6 @@ namespace {
 
 // Workers that failed to load a variant before it is given up although others might try.
 constexpr std::size_t kLoadAttempts = 2;
-
-const VariantInfo* FindVariant(const WorkerEntry& worker, const std::string& model, const std::string& variant) {
-  for (const ModelInfo& info : worker.models) {
-    if (info.model != model) continue;
-    for (const VariantInfo& v : info.variants) {
-      if (v.variant == variant) return &v;
-    }
-  }
-  return nullptr;
-}
-
-bool HasModel(const WorkerEntry& worker, const std::string& model) {
-  return std::any_of(worker.models.begin(), worker.models.end(),
-                     [&](const ModelInfo& info) { return info.model == model; });
-}
 
 // Indices of the variants, the baseline first: others may need its output lengths, all need it to compare.
 std::vector<std::int32_t> HostingOrder(const JobSpec& spec) {
@@ -111,7 +95,8 @@ void Scheduler::Impl::AskForSurveys() {
     job->survey_worker.clear();
     for (auto& [id, worker] : workers_) {
       // Tokenizing takes processor time: not beside a measurement.
-      if (!worker.Live() || turns_.count(worker.device.id) > 0 || !HasModel(worker, job->spec.model)) continue;
+      if (!worker.Live() || turns_.count(worker.device.id) > 0 || worker.FindModel(job->spec.model) == nullptr)
+        continue;
       job->survey_worker = id;
       Touch(worker);
       break;
@@ -122,7 +107,7 @@ void Scheduler::Impl::AskForSurveys() {
 bool Scheduler::Impl::CanHost(const ActiveJob& job, std::int32_t variant, const WorkerEntry& worker) const {
   if (!job.device_kind.empty() && job.device_kind != worker.device_kind) return false;
   if (job.load_failures[variant].count(worker.id) > 0) return false;
-  const VariantInfo* info = FindVariant(worker, job.spec.model, job.spec.variants[variant]);
+  const VariantInfo* info = worker.FindVariant(job.spec.model, job.spec.variants[variant]);
   return info != nullptr && info->fits;
 }
 
@@ -213,6 +198,7 @@ bool Scheduler::Impl::Assign(ActiveJob* job, const std::string& device, const st
   const bool timing = turn != turns_.end() && turn->second.timing > 0;
   const std::int32_t tokens = MaxSequenceTokens(job->spec, job->survey);
   bool waits = false;
+  bool lacks_room = false;
   // Those that host nothing come first: what they take need not be loaded twice.
   std::vector<WorkerEntry*> order = live;
   std::stable_partition(order.begin(), order.end(), [](const WorkerEntry* w) { return w->variant.empty(); });
@@ -224,6 +210,10 @@ bool Scheduler::Impl::Assign(ActiveJob* job, const std::string& device, const st
     } else {
       want = PickVariant(*job, *worker);
       if (want < 0) continue;
+    }
+    if (!HasRoom(*job, want, *worker)) {
+      lacks_room = true;
+      continue;
     }
     if (timing) {
       waits = true;
@@ -237,6 +227,7 @@ bool Scheduler::Impl::Assign(ActiveJob* job, const std::string& device, const st
     Touch(*job);
     IndexHosts();
   }
+  if (lacks_room) MakeRoom(*job, live);
   return waits;
 }
 

@@ -19,13 +19,15 @@ struct Device {
   std::string isa;
   std::string driver;
   std::string cuda;
+  std::int64_t memory_bytes = 0;  // that hosted variants share; 0: not known
 };
 
 struct VariantInfo {
   std::string variant;
   std::string description;
   bool fits = false;
-  std::string reason;  // why it does not fit
+  std::string reason;               // why it does not fit
+  std::int64_t resident_bytes = 0;  // that hosting it takes beside the KV cache, estimated; 0: not known
 };
 
 struct ModelInfo {
@@ -36,6 +38,7 @@ struct ModelInfo {
   std::int32_t context_tokens = 0;
   std::string release_format;
   std::vector<VariantInfo> variants;
+  std::int64_t kv_bytes_per_token = 0;  // 0: not known
 };
 
 // What a worker hosts; an empty model is nothing.

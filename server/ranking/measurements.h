@@ -11,7 +11,7 @@
 
 namespace uaqf::ranking {
 
-// One row per timed generation; (variant, item, repeat) is unique.
+// One row per timed generation; (variant, item, repeat) is unique, and with `group` where that is given.
 struct TimingColumns {
   std::vector<std::int32_t> variant;        // index into Measurements::variants
   std::vector<std::int32_t> item;           // prompt
@@ -20,6 +20,7 @@ struct TimingColumns {
   std::vector<std::int64_t> latency_ns;     // end to end, > 0
   std::vector<std::int64_t> prefill_ns;     // time to first token, >= 0
   std::vector<std::int64_t> decode_ns;      // first token to last, >= 0
+  std::vector<std::int32_t> group;          // that it was measured in, from 0; empty: all in one. See groups.h
 };
 
 // One row per scored window; (variant, window) is unique.

@@ -172,8 +172,9 @@ void SetAside(const char* what, const std::vector<std::int32_t>& item, Table* ta
 Measurements SetAsideWhatCannotBe(Measurements measurements) {
   std::vector<VariantFacts>& variants = measurements.variants;
   TimingColumns& t = measurements.timings;
+  if (t.group.empty()) t.group.resize(t.variant.size());
   SetAside("timing", t.item, &t, TimingProblem, &variants, &VariantFacts::timing_problem, &t.variant, &t.item,
-           &t.repeat, &t.output_tokens, &t.latency_ns, &t.prefill_ns, &t.decode_ns);
+           &t.repeat, &t.output_tokens, &t.latency_ns, &t.prefill_ns, &t.decode_ns, &t.group);
   GenerationColumns& g = measurements.generations;
   SetAside("generation", g.item, &g, GenerationProblem, &variants, &VariantFacts::length_problem, &g.variant, &g.item,
            &g.output_tokens);

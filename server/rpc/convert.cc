@@ -78,7 +78,7 @@ static v1::JobProgress ToProto(const core::JobProgress& progress) {
 
 static core::Device FromProto(const v1::Device& message) {
   return {message.id(),  message.name(),   message.backend(), message.threads(),
-          message.isa(), message.driver(), message.cuda()};
+          message.isa(), message.driver(), message.cuda(),    message.memory_bytes()};
 }
 
 static v1::Device ToProto(const core::Device& device) {
@@ -90,6 +90,7 @@ static v1::Device ToProto(const core::Device& device) {
   message.set_isa(device.isa);
   message.set_driver(device.driver);
   message.set_cuda(device.cuda);
+  message.set_memory_bytes(device.memory_bytes);
   return message;
 }
 
@@ -101,8 +102,10 @@ static core::ModelInfo FromProto(const v1::ModelInfo& message) {
   model.parameters = message.parameters();
   model.context_tokens = message.context_tokens();
   model.release_format = message.release_format();
+  model.kv_bytes_per_token = message.kv_bytes_per_token();
   for (const v1::VariantInfo& variant : message.variants()) {
-    model.variants.push_back({variant.variant(), variant.description(), variant.fits(), variant.reason()});
+    model.variants.push_back(
+        {variant.variant(), variant.description(), variant.fits(), variant.reason(), variant.resident_bytes()});
   }
   return model;
 }
@@ -115,6 +118,7 @@ static v1::ModelInfo ToProto(const core::ModelInfo& model) {
   message.set_parameters(model.parameters);
   message.set_context_tokens(model.context_tokens);
   message.set_release_format(model.release_format);
+  message.set_kv_bytes_per_token(model.kv_bytes_per_token);
   for (const core::VariantInfo& variant : model.variants) *message.add_variants() = ToProto(variant);
   return message;
 }
@@ -297,6 +301,7 @@ v1::VariantInfo ToProto(const core::VariantInfo& info) {
   message.set_description(info.description);
   message.set_fits(info.fits);
   message.set_reason(info.reason);
+  message.set_resident_bytes(info.resident_bytes);
   return message;
 }
 
@@ -362,6 +367,11 @@ v1::StoredRecord ToProto(const store::StoredRecord& record, const core::JobId& j
   message.set_kind(static_cast<v1::ChunkKind>(record.kind));
   message.set_worker(wire::WorkerName(record.worker));
   message.set_tainted(record.tainted);
+  message.set_group(record.group);
+  // Bytes that another version cannot read are no reason to hide the record.
+  if (!record.evidence.empty() && !message.mutable_evidence()->ParseFromString(record.evidence)) {
+    message.clear_evidence();
+  }
   if (record.blob.empty() || !message.mutable_record()->ParseFromString(record.blob)) {
     message.mutable_record()->Clear();
     message.mutable_record()->set_item(record.item);

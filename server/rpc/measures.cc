@@ -1,11 +1,13 @@
 #include "server/rpc/measures.h"
 
 #include <cmath>
+#include <iterator>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "proto/wire/names.h"
 #include "proto/wire/status.h"
+#include "server/ranking/groups.h"
 #include "server/rpc/errors.h"
 
 namespace uaqf::rpc {
@@ -28,7 +30,7 @@ ranking::Measurements Move(core::Measurements from) {
   to.timings = {std::move(from.timings.variant),    std::move(from.timings.item),
                 std::move(from.timings.repeat),     std::move(from.timings.output_tokens),
                 std::move(from.timings.latency_ns), std::move(from.timings.prefill_ns),
-                std::move(from.timings.decode_ns)};
+                std::move(from.timings.decode_ns),  std::move(from.timings.group)};
   to.windows = {std::move(from.windows.variant), std::move(from.windows.window), std::move(from.windows.scored_tokens),
                 std::move(from.windows.nll_sum)};
   to.generations = {std::move(from.generations.variant), std::move(from.generations.item),
@@ -86,14 +88,17 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::Jo
   result->view = *std::move(view);
   auto columns = jobs_->ReadMeasurements(id);
   if (!columns.ok()) return columns.status();
-  ranking::Measurements measurements = ranking::SetAsideWhatCannotBe(Move(*std::move(columns)));
+  ranking::AlignedRecords aligned = ranking::AlignGroups(ranking::SetAsideWhatCannotBe(Move(*std::move(columns))));
+  ranking::Measurements& measurements = aligned.measurements;
   auto all = ranking::Measure(measurements);
   if (!all.ok()) return Contradictory(id, all.status());
   result->all = *std::move(all);
   auto common = ranking::KeepCommonRecords(std::move(measurements));
   if (!common.ok()) return Contradictory(id, common.status());
-  result->notes = std::move(common->notes);
-  if (result->notes.empty()) {
+  const bool all_common = common->notes.empty();
+  result->notes = std::move(aligned.notes);
+  std::move(common->notes.begin(), common->notes.end(), std::back_inserter(result->notes));
+  if (all_common) {
     result->common = result->all;
   } else {
     auto measured = ranking::Measure(common->measurements);

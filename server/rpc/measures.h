@@ -23,7 +23,8 @@ namespace uaqf::rpc {
 // The figures of a job, as far as it is.
 struct JobMeasures {
   core::JobView view;
-  std::vector<ranking::VariantMeasures> all;  // over every accepted record
+  // Over every accepted record, all groups brought to the scale of the first.
+  std::vector<ranking::VariantMeasures> all;
   // Over the records that the compared variants have in common: what is ranked. `notes` say what was left out.
   std::vector<ranking::VariantMeasures> common;
   std::vector<std::string> notes;

@@ -20,6 +20,9 @@ constexpr int kMaxVariants = 64;
 constexpr std::size_t kMaxIdChars = 128;
 constexpr std::size_t kMaxTextShown = 60;
 constexpr std::int64_t kDayNs = 86'400'000'000'000;
+// Far above any device's, and small enough to be added up.
+constexpr std::int64_t kMostMemoryBytes = std::int64_t{1} << 50;
+constexpr std::int64_t kMostKvBytesPerToken = std::int64_t{1} << 24;
 // As server/ranking has it.
 constexpr double kLeastNllPerToken = -1e-3;
 
@@ -227,8 +230,13 @@ absl::Status ValidateModel(const v1::ModelInfo& model) {
   }
   for (const v1::VariantInfo& variant : model.variants()) {
     if (absl::Status id = PlainId("models.variants.variant", variant.variant()); !id.ok()) return id;
+    if (absl::Status bytes =
+            InRange("models.variants.resident_bytes", variant.resident_bytes(), std::int64_t{0}, kMostMemoryBytes);
+        !bytes.ok()) {
+      return bytes;
+    }
   }
-  return absl::OkStatus();
+  return InRange("models.kv_bytes_per_token", model.kv_bytes_per_token(), std::int64_t{0}, kMostKvBytesPerToken);
 }
 
 bool IsFinite(const v1::Profile& p) {
@@ -307,7 +315,8 @@ absl::Status Validate(const v1::Prompt& prompt, v1::PromptSetKind kind) {
 absl::Status Validate(const v1::WorkerState& state) {
   absl::Status status =
       FirstOf({wire::ParseWorkerName(state.worker()).status(), Text("device.name", state.device().name(), 256),
-               Text("build", state.build(), 256), Text("hosted.error", state.hosted().error(), 16'384)});
+               Text("build", state.build(), 256), Text("hosted.error", state.hosted().error(), 16'384),
+               InRange("device.memory_bytes", state.device().memory_bytes(), std::int64_t{0}, kMostMemoryBytes)});
   if (!status.ok()) return status;
   if (state.session().empty() || state.session().size() > kMaxIdChars) {
     return Invalid("INVALID_SESSION", "got no session, expected a random id of this process start");
@@ -338,28 +347,24 @@ absl::Status Validate(const v1::WorkerState& state) {
 }
 
 absl::Status Validate(const v1::RecordBatch& batch) {
-  absl::Status status = FirstOf({wire::ParseWorkerName(batch.worker()).status(), ValidateAttempt(batch.attempt()),
-                                 InRange("sequence", batch.sequence(), std::int64_t{0}, INT64_MAX)});
-  if (!status.ok()) return status;
-  if (batch.records().empty() && !batch.has_end()) {
-    return Invalid("EMPTY_BATCH", "got a batch without records and without end, expected one of them");
-  }
-  for (const v1::Record& record : batch.records()) {
-    if (absl::Status ok = ValidateRecord(record); !ok.ok()) return ok;
-  }
-  if (!batch.has_end()) return absl::OkStatus();
-  status = InRange("end.record_count", batch.end().record_count(), 0, INT32_MAX);
-  return status.ok() ? ValidateEvidence(batch.end().evidence()) : status;
+  return FirstOf({wire::ParseWorkerName(batch.worker()).status(), ValidateAttempt(batch.attempt()),
+                  InRange("sequence", batch.sequence(), std::int64_t{0}, INT64_MAX)});
 }
 
 std::string Contradiction(const v1::RecordBatch& batch) {
+  if (batch.records().empty() && !batch.has_end()) {
+    return "got a batch without records and without end, expected one of them";
+  }
   for (const v1::Record& record : batch.records()) {
-    std::string why;
-    if (record.has_timing()) why = Contradiction(record.timing());
-    if (record.has_window()) why = Contradiction(record.window());
+    std::string why(ValidateRecord(record).message());
+    if (why.empty() && record.has_timing()) why = Contradiction(record.timing());
+    if (why.empty() && record.has_window()) why = Contradiction(record.window());
     if (!why.empty()) return absl::StrCat("item ", record.item(), ": ", why);
   }
-  return batch.has_end() ? Contradiction(batch.end()) : "";
+  if (!batch.has_end()) return "";
+  const absl::Status end = FirstOf({InRange("end.record_count", batch.end().record_count(), 0, INT32_MAX),
+                                    ValidateEvidence(batch.end().evidence())});
+  return end.ok() ? Contradiction(batch.end()) : std::string(end.message());
 }
 
 absl::Status Validate(const v1::Profile& profile) {

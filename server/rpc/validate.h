@@ -25,9 +25,11 @@ v1::JobSpec WithDefaults(v1::JobSpec spec);
 [[nodiscard]] absl::Status Validate(const v1::Prompt& prompt, v1::PromptSetKind kind);
 // What every message of a worker must be; the first of a session needs the same.
 [[nodiscard]] absl::Status Validate(const v1::WorkerState& state);
+// Only that the batch can be answered: of which worker, attempt and sequence it is.
 [[nodiscard]] absl::Status Validate(const v1::RecordBatch& batch);
-// Why a valid batch contradicts itself; empty when it does not: a record that no device can have measured, or an end
-// without evidence. What cannot be must not be stored, for it would be read for ever.
+// Why the content of such a batch cannot be; empty when it can: figures out of range, a record that no device can have
+// measured, an end without evidence. What cannot be must not be stored, for it would be read for ever; and it is
+// answered, since a batch whose stream just ended would be sent again for ever.
 std::string Contradiction(const v1::RecordBatch& batch);
 [[nodiscard]] absl::Status Validate(const v1::CreateProfileRequest& request);
 [[nodiscard]] absl::Status Validate(const v1::Profile& profile);

@@ -8,9 +8,12 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 namespace uaqf::store {
 namespace {
+
+constexpr absl::Duration kPoll = absl::Milliseconds(50);
 
 std::string Holder(int descriptor) {
   char text[32] = {};
@@ -19,12 +22,27 @@ std::string Holder(int descriptor) {
                : std::string("another process");
 }
 
+// Whether `descriptor` is locked now. flock has no deadline, so a wait asks again and again.
+bool Lock(int descriptor, absl::Duration patience, const std::function<void(const std::string&)>& on_wait) {
+  const auto locked = [descriptor] { return flock(descriptor, LOCK_EX | LOCK_NB) == 0; };
+  if (locked()) return true;
+  if (patience <= absl::ZeroDuration()) return false;
+  const absl::Time deadline = absl::Now() + patience;
+  on_wait(Holder(descriptor));
+  while (!locked()) {
+    if (absl::Now() >= deadline) return false;
+    absl::SleepFor(kPoll);
+  }
+  return true;
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(const std::string& path) {
+absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(
+    const std::string& path, absl::Duration patience, const std::function<void(const std::string& holder)>& on_wait) {
   const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor < 0) return CannotOpen(path, errno);
-  if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+  if (!Lock(descriptor, patience, on_wait)) {
     const std::string holder = Holder(descriptor);
     close(descriptor);
     return absl::FailedPreconditionError(

@@ -45,10 +45,13 @@ struct StoredRecord {
   core::ChunkKind kind = core::ChunkKind::kTiming;
   core::WorkerId worker;
   bool tainted = false;
+  std::int32_t group = 0;
   std::int32_t item = 0;
   std::int32_t repeat = 0;
   std::string failure;  // of a record that the coordinator gave up: then `blob` is empty
   std::string blob;     // the serialized uaqf.v1.Record as it came
+  // The serialized uaqf.v1.ChunkEvidence, in the first record of an accepted attempt; else empty.
+  std::string evidence;
 };
 
 // A place in the accepted records of a job: attempts in the order of their acceptance, records as they were made.

@@ -87,7 +87,7 @@ std::vector<core::Chunk> ReadChunks(Connection* connection, std::int64_t job) {
   std::vector<core::Chunk> chunks;
   Query query(
       connection->Prepare("SELECT idx, position, kind, state, variant, repeat, first, count, epoch, failures, "
-                          "tainted_runs, flagged FROM chunk WHERE job = ?1 ORDER BY idx"));
+                          "tainted_runs, flagged, variant_group FROM chunk WHERE job = ?1 ORDER BY idx"));
   query.Bind(job);
   while (query.Step()) {
     core::Chunk chunk;
@@ -103,6 +103,7 @@ std::vector<core::Chunk> ReadChunks(Connection* connection, std::int64_t job) {
     chunk.failures = query.Int32(9);
     chunk.tainted_runs = query.Int32(10);
     chunk.flagged = query.Int(11) != 0;
+    chunk.group = query.Int32(12);
     chunks.push_back(chunk);
   }
   return chunks;

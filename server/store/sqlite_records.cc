@@ -12,6 +12,7 @@ namespace {
 struct Accepted {
   std::int64_t acceptance = 0;
   bool quarantined = false;
+  std::string evidence;
   StoredRecord common;
 };
 
@@ -31,6 +32,8 @@ Accepted ToAccepted(const Query& query) {
   attempt.common.variant = query.Int32(5);
   attempt.common.kind = static_cast<core::ChunkKind>(query.Int32(6));
   attempt.common.tainted = query.Int(7) != 0;
+  attempt.common.group = query.Int32(8);
+  if (!attempt.quarantined) attempt.evidence = query.Text(9);
   return attempt;
 }
 
@@ -67,7 +70,7 @@ absl::Status Append(Connection* connection, const std::string& path, std::int64_
   return absl::OkStatus();
 }
 
-void AddRow(std::int32_t variant, const core::RecordRow& row, core::Measurements* out) {
+void AddRow(std::int32_t variant, std::int32_t group, const core::RecordRow& row, core::Measurements* out) {
   switch (row.body) {
     case core::RecordBody::kTiming:
       out->timings.variant.push_back(variant);
@@ -77,6 +80,7 @@ void AddRow(std::int32_t variant, const core::RecordRow& row, core::Measurements
       out->timings.latency_ns.push_back(row.latency_ns);
       out->timings.prefill_ns.push_back(row.prefill_ns);
       out->timings.decode_ns.push_back(row.decode_ns);
+      out->timings.group.push_back(group);
       return;
     case core::RecordBody::kGeneration:
       out->generations.variant.push_back(variant);
@@ -151,7 +155,8 @@ absl::StatusOr<RecordPage> ReadRecords(Connection* connection, const std::string
   const absl::StatusOr<std::int64_t> job = Seq(connection, id);
   if (!job.ok()) return job.status();
   Query query(connection->Prepare(
-      "SELECT a.acceptance, a.chunk, a.epoch, a.worker, a.outcome, c.variant, c.kind, c.flagged FROM attempt a "
+      "SELECT a.acceptance, a.chunk, a.epoch, a.worker, a.outcome, c.variant, c.kind, c.flagged, c.variant_group, "
+      "a.evidence FROM attempt a "
       "JOIN chunk c ON c.job = a.job AND c.idx = a.chunk "
       "WHERE a.job = ?1 AND a.acceptance IS NOT NULL AND a.acceptance >= ?2 AND (?3 < 0 OR c.variant = ?3) "
       "AND (?4 = 0 OR c.kind = ?4) ORDER BY a.acceptance"));
@@ -166,6 +171,7 @@ absl::StatusOr<RecordPage> ReadRecords(Connection* connection, const std::string
     const Accepted attempt = ToAccepted(query);
     records.clear();
     if (absl::Status status = Append(connection, path, *job, attempt, &records); !status.ok()) return status;
+    if (!records.empty()) records.front().evidence = attempt.evidence;
     const std::int64_t skip = attempt.acceptance == cursor.attempt ? cursor.record : 0;
     const auto size = static_cast<std::int64_t>(records.size());
     const std::int64_t room = limit - static_cast<std::int64_t>(page.records.size());
@@ -190,7 +196,7 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
   ReadFacts(connection, *job, &out);
   ReadMemory(connection, *job, &out);
   Query query(connection->Prepare(
-      "SELECT c.variant, b.figures, b.figures_checksum FROM chunk c "
+      "SELECT c.variant, b.figures, b.figures_checksum, c.variant_group FROM chunk c "
       "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
       "JOIN batch b ON b.job = c.job AND b.chunk = c.idx AND b.epoch = c.epoch WHERE c.job = ?1 AND c.state = 3"));
   query.Bind(*job);
@@ -200,7 +206,7 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
     if (Check(figures) != query.Int(2) || !rows.ok()) {
       return Damaged(path, absl::StrCat("records of jobs/", id, " do not match their checksum"));
     }
-    for (const core::RecordRow& row : *rows) AddRow(query.Int32(0), row, &out);
+    for (const core::RecordRow& row : *rows) AddRow(query.Int32(0), query.Int32(3), row, &out);
   }
   return out;
 }

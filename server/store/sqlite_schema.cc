@@ -147,6 +147,8 @@ CREATE TABLE profile(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 )sql",
     // 2: what a model's weights were before they came to us, with the job that measured them.
     "ALTER TABLE job ADD COLUMN release_format TEXT NOT NULL DEFAULT ''",
+    // 3: the group of variants that a chunk is measured in.
+    "ALTER TABLE chunk ADD COLUMN variant_group INTEGER NOT NULL DEFAULT 0",
 };
 
 constexpr int kVersion = static_cast<int>(std::size(kMigrations));

@@ -258,7 +258,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& opti
   if (options.path != kMemory) {
     auto name = OneName(options.path);
     if (!name.ok()) return name.status();
-    auto acquired = FileLock::Acquire(*name + ".lock");
+    auto acquired = FileLock::Acquire(*name + ".lock", options.lock_patience, options.on_wait);
     if (!acquired.ok()) return acquired.status();
     lock = *std::move(acquired);
   }

@@ -1,10 +1,12 @@
 // The store in one SQLite file: WAL, synchronous FULL, one writer, readers beside it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/store/job_store.h"
 
 namespace uaqf::store {
@@ -16,6 +18,10 @@ struct SqliteOptions {
   int busy_timeout_ms = 2000;
   // Connections for readers; they are opened when first needed.
   int readers = 4;
+  // How long to wait for another coordinator that holds the store: it may be stopping. `on_wait` is called once with
+  // its name, before the wait.
+  absl::Duration lock_patience = absl::ZeroDuration();
+  std::function<void(const std::string& holder)> on_wait = [](const std::string&) {};
 };
 
 // Opens the store, brings its schema up to date and checks it. Each refusal names the file and says what to do.

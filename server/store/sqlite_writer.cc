@@ -76,9 +76,9 @@ MutationResult SqliteWriter::Write(const core::PlanJob& plan) {
 }
 
 void SqliteWriter::InsertChunk(std::int64_t job, const core::Chunk& chunk) {
-  Run("INSERT INTO chunk VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)", job, chunk.index,
+  Run("INSERT INTO chunk VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)", job, chunk.index,
       chunk.position, Number(chunk.kind), Number(chunk.state), chunk.variant, chunk.repeat, chunk.first, chunk.count,
-      chunk.epoch, chunk.failures, chunk.tainted_runs, chunk.flagged);
+      chunk.epoch, chunk.failures, chunk.tainted_runs, chunk.flagged, chunk.group);
 }
 
 MutationResult SqliteWriter::Write(const core::LeaseChunk& lease) {

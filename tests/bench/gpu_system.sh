@@ -93,8 +93,8 @@ try:
     records = records.get("records", records) if isinstance(records, dict) else records
 except json.JSONDecodeError:
     records = [json.loads(line) for line in text.splitlines() if line.strip()]
-seen = collections.Counter((r.get("variant"), r["record"].get("item", 0), r["record"].get("repeat", 0), r.get("kind"))
-                           for r in records)
+seen = collections.Counter((r.get("variant"), r["record"].get("item", 0), r["record"].get("repeat", 0), r.get("kind"),
+                            r.get("group", 0)) for r in records)
 print(len(records), "records,", sum(1 for n in seen.values() if n > 1), "recorded twice")'
 grep -h "lost" "$run"/gpu-faulty.log | head -3 || true
 step "workers' logs"

@@ -35,6 +35,7 @@ absl::StatusOr<WatchedDevice> WatchGpu(int ordinal, measure::Clock* clock) {
   device.name = gpu->name;
   device.backend = "cuda";
   device.isa = gpu->compute_capability;
+  device.memory_bytes = gpu->memory_bytes;
   device.driver = sensor.ok() ? (*sensor)->DriverVersion() : "";
   device.cuda = absl::StrCat(gpu->driver_version, ", built with ", gpu->runtime_version);
   const auto clear = [clear_caches = (*module)->clear_caches, ordinal] { return clear_caches(ordinal); };

@@ -45,8 +45,14 @@ std::string DefaultWorkerName() {
   return absl::StrCat(host, "-", getpid());
 }
 
+// What scratch, libraries and driver take beside the weights, as a share of them and bytes: what the peak of a GPU's
+// memory is allowed to have above what an engine counts.
+constexpr double kBesideWeights = 0.03;
+constexpr int64_t kBesideWeightsBytes = 700'000'000;
+
 v1::ModelInfo ToProto(const evaluate::CatalogEntry& entry) {
   v1::ModelInfo model;
+  model.set_kv_bytes_per_token(entry.kv_bytes_per_token);
   model.set_model(entry.id);
   model.set_digest(entry.digest);
   model.set_architecture(entry.architecture);
@@ -59,6 +65,8 @@ v1::ModelInfo ToProto(const evaluate::CatalogEntry& entry) {
     variant.set_description(fit.description);
     variant.set_fits(fit.reason.empty());
     variant.set_reason(fit.reason);
+    variant.set_resident_bytes(static_cast<int64_t>((1 + kBesideWeights) * static_cast<double>(fit.weights_bytes)) +
+                               kBesideWeightsBytes);
   }
   return model;
 }

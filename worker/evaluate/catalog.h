@@ -18,6 +18,8 @@ struct VariantFit {
   std::string description;
   // Why it does not fit; empty when it does.
   std::string reason;
+  // Of its packed weights, estimated.
+  int64_t weights_bytes = 0;
 };
 
 // One model of the catalog, as ModelInfo of the wire.
@@ -30,6 +32,8 @@ struct CatalogEntry {
   int32_t context_tokens = 0;
   std::string release_format;
   std::vector<VariantFit> variants;
+  // Of an FP16 KV cache.
+  int64_t kv_bytes_per_token = 0;
 };
 
 // Opens one model and describes it; reads the whole file for its digest, unless that is known already.

@@ -144,7 +144,9 @@ void Board::Begin(const Attempt& attempt) {
 Board::Permit Board::MayContinue(const Attempt& attempt, int64_t now_ns) const {
   const absl::MutexLock lock(&mutex_);
   const auto listed = listed_.find(attempt);
-  if (stopped_ || listed == listed_.end() || progress_.count(attempt) == 0) return Permit::kStop;
+  const auto running = progress_.find(attempt);
+  if (stopped_ || listed == listed_.end() || running == progress_.end()) return Permit::kStop;
+  if (running->second.stage != Progress::Stage::kRunning) return Permit::kStop;
   return now_ns < listed->second ? Permit::kGo : Permit::kWait;
 }
 
@@ -154,10 +156,12 @@ void Board::RecordMade(const Attempt& attempt) {
   if (it != progress_.end()) ++it->second.records_made;
 }
 
-void Board::Ended(const Attempt& attempt) {
+bool Board::Ended(const Attempt& attempt) {
   const absl::MutexLock lock(&mutex_);
   const auto it = progress_.find(attempt);
-  if (it != progress_.end()) it->second.stage = Progress::Stage::kUnacknowledged;
+  if (it == progress_.end() || it->second.stage != Progress::Stage::kRunning) return false;
+  it->second.stage = Progress::Stage::kUnacknowledged;
+  return true;
 }
 
 void Board::Failed(const Attempt& attempt, const std::string& error) {
@@ -165,6 +169,7 @@ void Board::Failed(const Attempt& attempt, const std::string& error) {
     const absl::MutexLock lock(&mutex_);
     const auto it = progress_.find(attempt);
     if (it == progress_.end()) return;
+    if (it->second.stage == Progress::Stage::kRunning) cancelled_ = true;
     it->second.stage = Progress::Stage::kFailed;
     it->second.error = error;
     if (listed_.count(attempt) == 0) progress_.erase(it);
@@ -177,6 +182,8 @@ void Board::Dropped(const Attempt& attempt) { Settled(attempt); }
 void Board::Settled(const Attempt& attempt) {
   const absl::MutexLock lock(&mutex_);
   const auto it = progress_.find(attempt);
+  // A failure is told until it was heard.
+  if (it != progress_.end() && it->second.stage == Progress::Stage::kFailed) return;
   if (it != progress_.end()) {
     // The runner is still inside: it finds out, and drops the attempt itself.
     if (it->second.stage == Progress::Stage::kRunning) cancelled_ = true;

@@ -75,8 +75,10 @@ class Board {
   void Begin(const Attempt& attempt);
   Permit MayContinue(const Attempt& attempt, int64_t now_ns) const;
   void RecordMade(const Attempt& attempt);
-  // All its records are handed over; the verdict is awaited.
-  void Ended(const Attempt& attempt);
+  // All its records are to be handed over and the verdict awaited. False: it is over already, and nothing of it is
+  // wanted.
+  [[nodiscard]] bool Ended(const Attempt& attempt);
+  // From here on, or from the record stream while it runs: then it is to stop.
   void Failed(const Attempt& attempt, const std::string& error);
   // It was dropped on request.
   void Dropped(const Attempt& attempt);

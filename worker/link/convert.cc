@@ -55,6 +55,7 @@ v1::Device ToProto(const measure::Device& device) {
   out.set_isa(device.isa);
   out.set_driver(device.driver);
   out.set_cuda(device.cuda);
+  out.set_memory_bytes(device.memory_bytes);
   return out;
 }
 

@@ -45,7 +45,13 @@ Host::Host(HostOptions options, std::shared_ptr<grpc::Channel> channel, std::fun
                       spdlog::info("{} refused: {}", ToString(attempt), reason);
                       board_.Settled(attempt);
                     },
-                .wake = [this] { Wake(); }}),
+                .wake = [this] { Wake(); },
+                .invalid =
+                    [this](const Attempt& attempt, const std::string& reason) {
+                      spdlog::error("{} failed: the coordinator cannot read its records: {}", ToString(attempt),
+                                    reason);
+                      board_.Failed(attempt, absl::StrCat("its records cannot be read: ", reason));
+                    }}),
       prompts_(stub_.get()),
       runner_({&board_, &session_, &records_, &prompts_, options_.device, options_.build}) {}
 

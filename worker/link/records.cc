@@ -131,13 +131,29 @@ void Records::OnAck(const v1::RecordAck& ack) {
   if (ended) listener_.stored(attempt);
 }
 
+std::optional<Attempt> Records::GiveUp() {
+  if (unacknowledged_.empty()) return std::nullopt;
+  const Sent& first = unacknowledged_.front();
+  // Once it may have been the one behind it, read before the answer to this one was on its way.
+  if (suspect_ != first.batch) {
+    suspect_ = first.batch;
+    return std::nullopt;
+  }
+  Attempt attempt = first.attempt;
+  Forget(attempt);
+  return attempt;
+}
+
 void Records::OnEnd(const grpc::Status& status) {
+  std::optional<Attempt> given_up;
   {
     const absl::MutexLock lock(&mutex_);
     stream_ended_ = true;
     retry_at_ = absl::Now() + backoff_.Next();
+    if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) given_up = GiveUp();
   }
   spdlog::debug("record stream ended: {} (code {})", status.error_message(), static_cast<int>(status.error_code()));
+  if (given_up.has_value()) listener_.invalid(*given_up, status.error_message());
   listener_.wake();
 }
 

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -40,6 +41,9 @@ class Records {
     std::function<void(const Attempt&, const std::string& reason)> lost;
     // Tend has something to do.
     std::function<void()> wake;
+    // The coordinator twice ended the stream over what it cannot answer, with the attempt's batch first in line:
+    // everything of the attempt is dropped, since sent again it would fail again.
+    std::function<void(const Attempt&, const std::string& reason)> invalid = [](const auto&, const auto&) {};
   };
 
   // `stub` is borrowed.
@@ -86,6 +90,8 @@ class Records {
   bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnAck(const v1::RecordAck& ack);
   void OnEnd(const grpc::Status& status);
+  // The attempt that is given up after a stream that ended with INVALID_ARGUMENT, if any.
+  std::optional<Attempt> GiveUp() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
   v1::WorkerService::StubInterface* const stub_;
@@ -101,6 +107,8 @@ class Records {
   bool stream_ended_ ABSL_GUARDED_BY(mutex_) = true;
   absl::Time retry_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   Backoff backoff_ ABSL_GUARDED_BY(mutex_);
+  // First in line when a stream ended with INVALID_ARGUMENT; nothing was acknowledged since.
+  std::shared_ptr<const v1::RecordBatch> suspect_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace uaqf::link

@@ -140,8 +140,11 @@ void Runner::Do(const v1::Lease& lease) {
   auto end = Measure(lease);
   if (end.ok()) {
     // The other way round, the verdict could come before the board expects one.
-    parts_.board->Ended(attempt);
-    parts_.records->End(attempt, *std::move(end));
+    if (parts_.board->Ended(attempt)) {
+      parts_.records->End(attempt, *std::move(end));
+    } else {
+      parts_.records->Drop(attempt);
+    }
     return;
   }
   parts_.records->Drop(attempt);

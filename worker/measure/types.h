@@ -92,6 +92,8 @@ struct Device {
   std::string isa;
   std::string driver;
   std::string cuda;
+  // That its workers share; 0 for a processor, whose memory is not planned with.
+  int64_t memory_bytes = 0;
 };
 
 // MemoryUse of the wire, bytes.

@@ -73,6 +73,14 @@ absl::Status FitsModel(const Variant& variant, const model::ModelConfig& config)
   return absl::OkStatus();
 }
 
+int64_t PackedBytes(const Variant& variant, const model::ModelConfig& c) {
+  const int64_t query = c.heads * c.head_dim;
+  const int64_t kv = c.kv_heads * c.head_dim;
+  const int64_t weights = c.layers * (c.hidden * (2 * query + 2 * kv) + 3 * c.hidden * c.ff);
+  const int64_t groups = variant.group_size > 0 ? weights / variant.group_size : 0;
+  return weights * variant.weight_bits / 8 + groups * 2 + c.vocab * c.hidden * 2 * (c.tied_embeddings ? 1 : 2);
+}
+
 std::string ConfigDigest(const Variant& variant) {
   // nlohmann sorts keys, so equal configurations have one text.
   const nlohmann::json config = {

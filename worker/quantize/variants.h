@@ -37,6 +37,9 @@ absl::StatusOr<Variant> FindVariant(std::string_view name);
 // dimension of a linear layer; the message names both and the layer.
 absl::Status FitsModel(const Variant& variant, const model::ModelConfig& config);
 
+// Bytes of the model's packed weights under the variant, estimated from its dimensions; embedding and LM head in FP16.
+int64_t PackedBytes(const Variant& variant, const model::ModelConfig& config);
+
 // SHA-256 (lower-case hex) of the variant's whole configuration and the quantizer's version: equal digests, and equal
 // model digests, mean equal weights.
 std::string ConfigDigest(const Variant& variant);

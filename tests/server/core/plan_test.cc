@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "server/core/random.h"
@@ -145,6 +147,61 @@ TEST(Plan, SizesTheCacheForTheLongestSequence) {
   spec.quality.text_set = "t";
   spec.quality.context_tokens = 2048;
   EXPECT_EQ(MaxSequenceTokens(spec, survey), 2048);
+}
+
+HostingRoom Room(std::int32_t workers, std::int64_t memory = 0, std::vector<std::int64_t> needs = {}) {
+  return {workers, memory, std::move(needs)};
+}
+
+// "v0".."v3" and fp16, which is the last of the spec.
+TEST(Groups, AreOneWhereAllFitOrNothingIsKnown) {
+  const std::vector<VariantGroup> one = {{4, 0, 1, 2, 3}};
+  EXPECT_EQ(MakeGroups(Spec(5, 1), {}), one);
+  EXPECT_EQ(MakeGroups(Spec(5, 1), Room(5)), one);
+  EXPECT_EQ(MakeGroups(Spec(5, 1), Room(9, 50, {10, 10, 10, 10, 10})), one);
+  EXPECT_EQ(MakeGroups(Spec(5, 1), Room(9, 50, {0, 0, 0, 0, 0})), one);
+}
+
+TEST(Groups, AreOneForOneWorkerAndWithoutABaseline) {
+  EXPECT_EQ(MakeGroups(Spec(5, 1), Room(1)).size(), 1u);
+  JobSpec spec = Spec(3, 1);
+  spec.variants.pop_back();
+  EXPECT_EQ(MakeGroups(spec, Room(2, 5, {4, 4})).size(), 1u);
+}
+
+TEST(Groups, HoldAsManyAsThereAreWorkersWithTheBaselineInEach) {
+  EXPECT_EQ(MakeGroups(Spec(5, 1), Room(3)), (std::vector<VariantGroup>{{4, 0, 1}, {4, 2, 3}}));
+  EXPECT_EQ(MakeGroups(Spec(5, 1), Room(2)), (std::vector<VariantGroup>{{4, 0}, {4, 1}, {4, 2}, {4, 3}}));
+}
+
+TEST(Groups, HoldWhatTheMemoryHolds) {
+  EXPECT_EQ(MakeGroups(Spec(4, 1), Room(9, 20, {5, 5, 5, 10})), (std::vector<VariantGroup>{{3, 0, 1}, {3, 2}}));
+}
+
+TEST(Groups, PairWithTheBaselineWhatDoesNotFitBesideIt) {
+  EXPECT_EQ(MakeGroups(Spec(3, 1), Room(9, 20, {15, 5, 10})), (std::vector<VariantGroup>{{2, 0}, {2, 1}}));
+}
+
+TEST(Plan, TimesTheBaselineInEveryGroupAndScoresItInTheFirst) {
+  JobSpec spec = Spec(3, 7);
+  spec.timing.repeats = 2;
+  spec.timing.block_prompts = 4;
+  spec.quality.text_set = "t";
+  Survey survey;
+  survey.text_windows = 3;
+  const std::vector<Chunk> plan = MakePlan(spec, 8, survey, {{2, 0}, {2, 1}});
+  std::map<std::tuple<ChunkKind, std::int32_t, std::int32_t>, int> count;  // kind, variant, group
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    ++count[{plan[i].kind, plan[i].variant, plan[i].group}];
+    EXPECT_TRUE(i == 0 || plan[i].group >= plan[i - 1].group);
+  }
+  for (const auto& [variant, group] : {std::pair(2, 0), std::pair(0, 0), std::pair(2, 1), std::pair(1, 1)}) {
+    const bool scored = variant != 2 || group == 0;
+    EXPECT_EQ((count[{ChunkKind::kTiming, variant, group}]), 4);
+    EXPECT_EQ((count[{ChunkKind::kGeneration, variant, group}]), scored ? 2 : 0);
+    EXPECT_EQ((count[{ChunkKind::kPerplexity, variant, group}]), scored ? 1 : 0);
+  }
+  EXPECT_EQ((count[{ChunkKind::kTiming, 1, 0}]), 0);
 }
 
 TEST(BalancedOrder, PutsEveryVariantEquallyOftenAtEveryPlace) {

@@ -53,11 +53,13 @@ class Rig {
     report.worker = id;
     report.session = absl::StrCat(id, "/", sessions_[id]);
     report.sequence = ++sequences_[id];
-    report.device = {device, "sim", "cpu", 1, "", "", ""};
+    report.device = {device, "sim", "cpu", 1, "", "", "", memory_bytes_};
     ModelInfo model;
     model.model = "m";
     model.context_tokens = 4096;
-    for (const char* name : {"fp16", "rtn-w8", "rtn-w4"}) model.variants.push_back({name, "", true, ""});
+    for (const char* name : {"fp16", "rtn-w8", "rtn-w4"}) {
+      model.variants.push_back({name, "", true, "", resident_bytes_});
+    }
     report.models = {model};
     const DesiredState desired = scheduler_->Desired(id, now());
     if (!desired.variant.empty()) {
@@ -182,6 +184,11 @@ class Rig {
   MemoryStore& store() { return store_; }
   const Effects& effects() const { return effects_; }
   void SetWall(std::int64_t wall_ns) { wall_ns_ = wall_ns; }
+  // What devices hold, and what each hosted variant takes of it.
+  void SetMemory(std::int64_t device_bytes, std::int64_t variant_bytes) {
+    memory_bytes_ = device_bytes;
+    resident_bytes_ = variant_bytes;
+  }
   // Without a tick.
   void SetNow(std::int64_t now_ns) { now_ns_ = now_ns; }
 
@@ -192,6 +199,8 @@ class Rig {
   Effects effects_;
   std::map<WorkerId, int> sessions_;
   std::map<WorkerId, std::int64_t> sequences_;
+  std::int64_t memory_bytes_ = 0;
+  std::int64_t resident_bytes_ = 0;
   std::int64_t now_ns_ = kSecond;
   std::int64_t wall_ns_ = 1'700'000'000 * kSecond;
 };

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/core/scheduler.h"
@@ -52,6 +55,75 @@ TEST(Scheduler, UsesTwoDevicesAtOnce) {
   rig.Connect("b", "d1");
   EXPECT_FALSE(rig.Leases("a").empty());
   EXPECT_FALSE(rig.Leases("b").empty());
+}
+
+// Situation: two workers share each of two GPUs, known by their UUIDs. Timing is alone on a GPU, and both GPUs time.
+TEST(Scheduler, TimesOnBothGpusAtOnceButNeverTwiceOnOne) {
+  Rig rig;
+  JobSpec spec = Rig::Spec({"fp16", "rtn-w8", "rtn-w4"});
+  spec.timing.repeats = 4;
+  const std::map<WorkerId, std::string> gpu = {{"a", "GPU-1"}, {"b", "GPU-1"}, {"c", "GPU-2"}, {"d", "GPU-2"}};
+  rig.Submit("j", spec, 8);
+  for (const auto& [id, device] : gpu) rig.Connect(id, device);
+  bool both = false;
+  for (int i = 0; i < 300 && rig.State("j") != JobState::kSucceeded; ++i) {
+    std::map<std::string, std::set<WorkerId>> timing;
+    for (const auto& [id, device] : gpu) {
+      for (const Lease& lease : rig.Leases(id)) {
+        if (lease.kind == ChunkKind::kTiming) timing[device].insert(id);
+      }
+    }
+    for (const auto& [device, workers] : timing) ASSERT_EQ(workers.size(), 1u) << device;
+    both |= timing.size() == 2;
+    for (const auto& [id, device] : gpu) {
+      rig.CompleteOne(id);
+      rig.Report(rig.ReportOf(id, device));
+    }
+  }
+  EXPECT_EQ(rig.State("j"), JobState::kSucceeded);
+  EXPECT_TRUE(both);
+}
+
+// Situation: two workers on a device and three variants. fp16 stays, and takes turns with each of the others.
+TEST(Scheduler, MeasuresInGroupsWithTheBaselineInEachWhatWorkersCannotHostTogether) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16", "rtn-w8", "rtn-w4"}), 4);
+  ConnectTogether(&rig, {"a", "b"});
+  std::vector<std::pair<std::int32_t, std::string>> order;  // group, variant
+  for (int i = 0; i < 200 && rig.State("j") != JobState::kSucceeded; ++i) {
+    for (const char* id : {"a", "b"}) {
+      const std::vector<Lease> leases = rig.Leases(id);
+      if (!leases.empty() && leases[0].kind == ChunkKind::kTiming) {
+        order.emplace_back(rig.ChunkOf("j", leases[0].attempt.chunk).group, leases[0].variant);
+      }
+      rig.CompleteOne(id);
+      rig.Report(rig.ReportOf(id));
+    }
+  }
+  EXPECT_EQ(rig.State("j"), JobState::kSucceeded);
+  EXPECT_TRUE(
+      std::is_sorted(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; }));
+  for (const auto& run : {std::pair(0, "fp16"), std::pair(0, "rtn-w8"), std::pair(1, "fp16"), std::pair(1, "rtn-w4")}) {
+    EXPECT_EQ(std::count(order.begin(), order.end(), std::pair<std::int32_t, std::string>(run)), 2) << run.second;
+  }
+}
+
+// Situation: three workers, and a GPU whose memory holds fp16 and one more.
+TEST(Scheduler, HostsNoMoreThanTheMemoryOfTheDeviceHolds) {
+  Rig rig;
+  rig.SetMemory(/*device=*/13, /*each variant=*/6);
+  rig.Submit("j", Rig::Spec({"fp16", "rtn-w8", "rtn-w4"}), 4);
+  ConnectTogether(&rig, {"a", "b", "c"});
+  for (int i = 0; i < 200 && rig.State("j") != JobState::kSucceeded; ++i) {
+    int hosted = 0;
+    for (const char* id : {"a", "b", "c"}) hosted += !rig.scheduler().Desired(id, rig.now()).variant.empty();
+    ASSERT_LE(hosted, 2);
+    for (const char* id : {"a", "b", "c"}) {
+      rig.CompleteOne(id);
+      rig.Report(rig.ReportOf(id));
+    }
+  }
+  EXPECT_EQ(rig.State("j"), JobState::kSucceeded);
 }
 
 TEST(Scheduler, LeasesInPlanOrderSoThatVariantsTakeTurns) {

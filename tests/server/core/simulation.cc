@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -15,11 +16,14 @@ constexpr int kSettleRounds = 3000;
 constexpr char kModel[] = "m";
 const char* const kVariants[] = {"fp16", "rtn-w8", "rtn-w4"};
 
+// Bytes a hosted variant takes, whatever its sequence.
+const std::map<std::string, std::int64_t> kResident = {{"fp16", 4}, {"rtn-w8", 2}, {"rtn-w4", 1}};
+
 ModelInfo Model() {
   ModelInfo model;
   model.model = kModel;
   model.context_tokens = 4096;
-  for (const char* name : kVariants) model.variants.push_back({name, "", true, ""});
+  for (const char* name : kVariants) model.variants.push_back({name, "", true, "", kResident.at(name)});
   return model;
 }
 
@@ -29,12 +33,15 @@ Simulation::Simulation(std::uint64_t seed, const Profile& profile, SimStore* sto
     : seed_(seed), profile_(profile), random_(seed), store_(store), scheduler_(std::make_unique<Scheduler>()) {
   const std::int32_t count = (profile_.sick ? 2 : 1) + static_cast<std::int32_t>(random_.Below(3));
   const std::int32_t devices = 1 + static_cast<std::int32_t>(random_.Below(2));
+  // From one that holds no variant but alone to one that holds all.
+  const std::int64_t memory = profile_.small_devices ? 3 + static_cast<std::int64_t>(random_.Below(5)) : 0;
   for (std::int32_t i = 0; i < count; ++i) {
     SimWorker worker;
     worker.id = absl::StrCat("w", i);
     worker.device.id = absl::StrCat("d", i % devices);
     worker.device.name = "sim";
     worker.device.backend = "cpu";
+    worker.device.memory_bytes = memory;
     worker.sick = profile_.sick && i == 0;
     worker.cannot_load = profile_.load_failures && Chance(40);
     workers_.push_back(std::move(worker));
@@ -131,6 +138,23 @@ void Simulation::Check() {
   }
   for (const JobId& id : jobs_) {
     for (const std::string& problem : CheckInvariants(store_->Dump(id))) Fail(problem);
+  }
+  if (profile_.small_devices && !profile_.faults) CheckMemory();
+}
+
+// Only where the coordinator hears of all that happens: a killed process may still hold what nobody knows of.
+void Simulation::CheckMemory() {
+  std::map<std::string, std::vector<std::int64_t>> held;
+  for (const SimWorker& worker : workers_) {
+    if (worker.alive && !worker.hosted.variant.empty()) {
+      held[worker.device.id].push_back(kResident.at(worker.hosted.variant));
+    }
+  }
+  for (const auto& [device, bytes] : held) {
+    const std::int64_t sum = std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0});
+    if (bytes.size() > 1 && sum > workers_.front().device.memory_bytes) {
+      Fail(absl::StrCat("device ", device, " holds ", sum, " of ", workers_.front().device.memory_bytes, " bytes"));
+    }
   }
 }
 

@@ -52,6 +52,7 @@ class Simulation {
     bool cancels = false;
     bool load_failures = false;
     bool taints = true;
+    bool small_devices = false;  // that hold few variants at once
     std::int32_t attempt_limit = 100;
     std::int32_t steps = 60;
   };
@@ -73,6 +74,7 @@ class Simulation {
   void Flush(bool commit_fails);
   void RestartCoordinator();
   void Check();
+  void CheckMemory();
 
   void Report(SimWorker* worker);
   void Work(SimWorker* worker);

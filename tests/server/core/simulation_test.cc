@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <set>
+#include <tuple>
 
 #include "absl/strings/str_join.h"
 
@@ -44,9 +46,18 @@ Tally Total(const JobDump& dump) {
   return total;
 }
 
+// How often each prompt is timed: every variant and repeat, the baseline once in each group.
+std::int64_t TimedRuns(const JobDump& dump) {
+  std::set<std::tuple<std::int32_t, std::int32_t, std::int32_t>> runs;
+  for (const Chunk& chunk : dump.chunks) {
+    if (chunk.kind == ChunkKind::kTiming) runs.insert({chunk.variant, chunk.group, chunk.repeat});
+  }
+  return static_cast<std::int64_t>(runs.size());
+}
+
 // Situation: anything may crash, hang, repeat or be reordered; attempts are plenty.
 TEST(Simulation, LosesAndDoublesNothingUnderFaults) {
-  RunHistories(60, 1, {}, [](std::uint64_t seed, const Simulation& simulation, MemoryStore* store) {
+  RunHistories(50, 1, {}, [](std::uint64_t seed, const Simulation& simulation, MemoryStore* store) {
     for (const JobId& id : simulation.jobs()) {
       const JobDump dump = store->Dump(id);
       ASSERT_EQ(dump.state, JobState::kSucceeded) << "seed " << seed;
@@ -92,6 +103,29 @@ TEST(Simulation, EndsWhenVariantsCannotBeHosted) {
   RunHistories(10, 4, profile, [](std::uint64_t, const Simulation&, MemoryStore*) {});
 }
 
+// Situation: devices hold one to three variants at once, and workers crash and come back.
+TEST(Simulation, EndsOnDevicesThatHoldFewVariants) {
+  Simulation::Profile profile;
+  profile.small_devices = true;
+  RunHistories(5, 7, profile, [](std::uint64_t seed, const Simulation& simulation, MemoryStore* store) {
+    for (const JobId& id : simulation.jobs()) {
+      ASSERT_EQ(store->Dump(id).state, JobState::kSucceeded) << "seed " << seed;
+    }
+  });
+}
+
+// The same without faults: then the coordinator knows what is held.
+TEST(Simulation, NeverHostsMoreThanADeviceHolds) {
+  Simulation::Profile profile;
+  profile.small_devices = true;
+  profile.faults = false;
+  RunHistories(5, 8, profile, [](std::uint64_t seed, const Simulation& simulation, MemoryStore* store) {
+    for (const JobId& id : simulation.jobs()) {
+      ASSERT_EQ(store->Dump(id).state, JobState::kSucceeded) << "seed " << seed;
+    }
+  });
+}
+
 // Situation: one prompt kills every worker that times it. No other fault.
 TEST(Simulation, QuarantinesExactlyThePoisonedPrompt) {
   Simulation::Profile profile;
@@ -101,7 +135,7 @@ TEST(Simulation, QuarantinesExactlyThePoisonedPrompt) {
   profile.steps = 0;
   RunHistories(5, 5, profile, [](std::uint64_t seed, const Simulation& simulation, MemoryStore* store) {
     const JobDump dump = store->Dump(simulation.jobs().front());
-    const std::int64_t poisoned = static_cast<std::int64_t>(dump.spec.variants.size()) * dump.spec.timing.repeats;
+    const std::int64_t poisoned = TimedRuns(dump);
     ASSERT_EQ(Total(dump).records_quarantined, poisoned) << "seed " << seed;
     ASSERT_EQ(Total(dump).records_done, Total(dump).records_total - poisoned) << "seed " << seed;
     // Two attempts of the whole chunk, then one for each halving of at most four prompts.

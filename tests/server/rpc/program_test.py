@@ -75,9 +75,24 @@ def test_serves_and_stops(folder):
             option = "--" + flag.replace("_", "-")
             flags = [f for k in range(0, len(FREE), 2) if FREE[k] != option for f in FREE[k:k + 2]]
             refused(3, [line[flag]], "--insecure-dev", "--store", f"{folder}/b.db", *flags, option, line[flag])
-        refused(1, [f"{folder}/a.db"], "--insecure-dev", *FREE, "--store", f"{folder}/a.db")
+        refused(1, [f"{folder}/a.db"], "--insecure-dev", *FREE, "--store", f"{folder}/a.db", "--grace", "0")
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
+
+
+def test_waits_for_a_server_that_leaves_the_store(folder):
+    store = ["--store", f"{folder}/handed-over.db"]
+    with running(*FREE, *store) as (_, first):
+        second = subprocess.Popen([BIN / "uaqf-server", "--insecure-dev", *FREE, *store, "--grace", "60"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            waiting = second.stderr.readline()
+            assert f"process {first.pid}" in waiting and "waiting" in waiting, waiting
+            first.send_signal(signal.SIGTERM)
+            assert json.loads(second.stdout.readline())["store"] == store[1]
+        finally:
+            second.kill()
+            second.communicate()
 
 
 def test_bad_stores(folder):
@@ -125,6 +140,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="uaqf-program-") as folder:
         test_usage(folder)
         test_serves_and_stops(folder)
+        test_waits_for_a_server_that_leaves_the_store(folder)
         test_bad_stores(folder)
         test_idle_connections_starve_nobody(folder)
     print("ok")

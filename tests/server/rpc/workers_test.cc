@@ -108,6 +108,24 @@ TEST(Records, SentAgainAfterAReconnectAreStoredOnce) {
   EXPECT_EQ(server.Records(job).size(), 2u);
 }
 
+TEST(Records, CarryWhatTheGpuDidWithTheFirstOfAnAttempt) {
+  TestServer server;
+  const std::string job = QueueJob(server);
+  FakeWorker worker(server.worker_channel(), "w");
+  const v1::Lease lease = worker.AwaitLease();
+  v1::RecordBatch batch = worker.Batch(lease, 0, 0, lease.item_count());
+  v1::GpuEvidence& gpu = *batch.mutable_end()->mutable_evidence()->mutable_gpu();
+  gpu.set_sm_mhz(1980);
+  gpu.set_energy_j(12.5);
+  gpu.add_slowdowns("power cap");
+  gpu.set_ecc_corrected(1);
+  ASSERT_TRUE(worker.Send(batch).has_value());
+  const std::vector<v1::StoredRecord> records = server.Records(job);
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[0].evidence().SerializeAsString(), batch.end().evidence().SerializeAsString());
+  EXPECT_FALSE(records[1].has_evidence());
+}
+
 TEST(Records, ThatLeaveAGapEndTheStreamToBeSentAgain) {
   TestServer server;
   QueueJob(server);
@@ -149,17 +167,32 @@ TEST(Records, ThatNoDeviceCanHaveMeasuredAreRejected) {
   EXPECT_TRUE(worker.Complete(worker.AwaitLease()));
 }
 
-TEST(Records, ThatAreMalformedEndTheStream) {
+TEST(Records, ThatCannotBeAnsweredEndTheStream) {
   TestServer server;
   QueueJob(server);
   FakeWorker worker(server.worker_channel(), "w");
   const v1::Lease lease = worker.AwaitLease();
   v1::RecordBatch batch = worker.Batch(lease, 0, 0, 1);
-  batch.mutable_records(0)->clear_body();
+  batch.mutable_attempt()->set_epoch(0);
   EXPECT_FALSE(worker.Send(batch).has_value());
   const absl::Status ended = wire::FromGrpc(worker.FinishRecords());
   EXPECT_EQ(ended.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(wire::Reason(ended), "RECORD_EMPTY");
+  EXPECT_EQ(wire::Reason(ended), "OUT_OF_RANGE");
+}
+
+// Situation: figures out of range. A stream that only ended would get the same batch again, for ever.
+TEST(Records, OutOfRangeAreRejectedAndTheStreamGoesOn) {
+  TestServer server;
+  QueueJob(server);
+  FakeWorker worker(server.worker_channel(), "w");
+  const v1::Lease lease = worker.AwaitLease();
+  v1::RecordBatch batch = worker.Batch(lease, 0, 0, 1);
+  batch.mutable_records(0)->mutable_timing()->set_latency_ns(0);
+  const auto ack = worker.Send(batch);
+  ASSERT_TRUE(ack.has_value());
+  EXPECT_EQ(ack->verdict(), v1::RECORD_VERDICT_REJECTED);
+  EXPECT_THAT(ack->reason(), testing::HasSubstr("latency_ns"));
+  EXPECT_TRUE(worker.Complete(worker.AwaitLease()));
 }
 
 TEST(Records, ManyInFlightAreAllAcknowledgedInOrder) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "tests/server/store/store_fixture.h"
 
@@ -321,6 +322,40 @@ TYPED_TEST(StoreConformance, GivesMeasurementsAsColumns) {
   ASSERT_TRUE(measured->variants[0].memory.has_value());
   EXPECT_EQ(measured->variants[0].memory->kv_cache_bytes, 10);
   EXPECT_TRUE(absl::IsNotFound(this->store_->ReadMeasurements("nope").status()));
+}
+
+TYPED_TEST(StoreConformance, GivesEvidenceWithTheFirstRecordOfAnAttempt) {
+  const core::PlanJob plan = this->Plan("j");
+  for (const core::Chunk& chunk : plan.chunks) Complete(this->store_.get(), "j", chunk);
+  RecordCursor cursor;
+  std::map<std::int32_t, int> records, with_evidence;  // by chunk
+  for (bool at_end = false; !at_end;) {
+    const auto page = this->store_->ReadRecords("j", cursor, {}, 3);  // ends within attempts
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const StoredRecord& record : page->records) {
+      EXPECT_EQ(record.evidence, records[record.chunk]++ == 0 ? "evidence" : "");
+      with_evidence[record.chunk] += !record.evidence.empty();
+    }
+    cursor = page->next;
+    at_end = page->at_end;
+  }
+  EXPECT_EQ(with_evidence.size(), plan.chunks.size());
+}
+
+// Situation: three variants in two groups.
+TYPED_TEST(StoreConformance, KeepsTheGroupOfAChunk) {
+  core::CreateJob create = NewJob("g");
+  create.spec.variants = {"fp16", "rtn-w8", "rtn-w4"};
+  core::PlanJob plan = PlanOf(create);
+  plan.chunks = core::MakePlan(create.spec, create.prompt_count, plan.survey, {{0, 1}, {0, 2}});
+  EXPECT_EQ(CommitAll(this->store_.get(), {create, plan}), std::vector<Applied>(2, Applied::kYes));
+  const core::Chunk& last = plan.chunks.back();
+  ASSERT_EQ(last.group, 1);
+  const core::Snapshot snapshot = *this->store_->LoadSnapshot();
+  EXPECT_EQ(snapshot.jobs.back().chunks.back().group, 1);
+  Complete(this->store_.get(), "g", last);
+  EXPECT_EQ(this->store_->ReadMeasurements("g")->timings.group, std::vector<std::int32_t>(2, 1));
+  EXPECT_EQ(this->store_->ReadRecords("g", {}, {}, 1)->records[0].group, 1);
 }
 
 TYPED_TEST(StoreConformance, KeepsALikelihoodThatIsNotANumber) {

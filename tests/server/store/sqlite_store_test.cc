@@ -136,19 +136,36 @@ TEST_F(SqliteStoreTest, RefusesALockedDatabase) {
   EXPECT_THAT(std::string(store.status().message()), HasSubstr("another process holds it"));
 }
 
+// Situation: the coordinator before this one was told to stop and has not quite ended.
+TEST_F(SqliteStoreTest, WaitsForTheOtherCoordinatorToLeave) {
+  std::unique_ptr<Store> other = OpenOrDie(path_);
+  SqliteOptions options;
+  options.path = path_;
+  options.lock_patience = absl::Seconds(60);
+  std::string holder;
+  options.on_wait = [&](const std::string& name) {
+    holder = name;
+    other.reset();
+  };
+  EXPECT_TRUE(OpenSqliteStore(options).ok());
+  EXPECT_EQ(holder, absl::StrCat("process ", getpid()));
+}
+
 TEST_F(SqliteStoreTest, RefusesANewerSchema) {
   Fill();
   { SQLite::Database(path_, SQLite::OPEN_READWRITE).exec("UPDATE schema_version SET version = 99"); }
   const auto store = Open(path_);
   ASSERT_TRUE(absl::IsFailedPrecondition(store.status())) << store.status();
-  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 2"));
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 3"));
 }
 
 TEST_F(SqliteStoreTest, BringsAStoreOfTheFirstSchemaUpToDate) {
   Fill();
   {
     SQLite::Database first(path_, SQLite::OPEN_READWRITE);
-    first.exec("ALTER TABLE job DROP COLUMN release_format; UPDATE schema_version SET version = 1");
+    first.exec(
+        "ALTER TABLE job DROP COLUMN release_format; ALTER TABLE chunk DROP COLUMN variant_group; "
+        "UPDATE schema_version SET version = 1");
   }
   auto store = OpenOrDie(path_);
   EXPECT_EQ(store->GetJob("j")->release_format, "");

@@ -98,7 +98,7 @@ TEST_F(BoardTest, DoesNotBeginAnAttemptTwice) {
   board_.SetHosted(Hosting(v1::VARIANT_STATE_READY));
   board_.Apply(Wanting({MakeLease(0), MakeLease(1)}), 0);
   const Attempt first = BeginNext();
-  board_.Ended(first);
+  EXPECT_TRUE(board_.Ended(first));
   // A desired state that crossed the acknowledgement still lists it.
   board_.Settled(first);
   board_.Apply(Wanting({MakeLease(0), MakeLease(1)}), 0);
@@ -140,7 +140,7 @@ TEST_F(BoardTest, KeepsAnAttemptThatAwaitsItsVerdictAlthoughItIsNotListedAnyMore
   board_.Apply(Wanting({MakeLease(0)}), 0);
   const Attempt attempt = BeginNext();
   board_.RecordMade(attempt);
-  board_.Ended(attempt);
+  EXPECT_TRUE(board_.Ended(attempt));
   board_.Apply(Wanting({}), 0);
   EXPECT_FALSE(board_.Quiescent());
   EXPECT_EQ(board_.Report().attempts(0).records_made(), 1);
@@ -157,6 +157,19 @@ TEST_F(BoardTest, ReportsAFailureUntilTheAttemptIsNotListedAnyMore) {
   EXPECT_EQ(board_.Report().attempts(0).error(), "broken");
   board_.Apply(Wanting({}), 0);
   EXPECT_EQ(board_.Report().attempts_size(), 0);
+}
+
+// Situation: the record stream gives an attempt up while the runner is in the middle of it.
+TEST_F(BoardTest, StopsARunningAttemptThatFailedAndStillTellsOfIt) {
+  board_.SetHosted(Hosting(v1::VARIANT_STATE_READY));
+  board_.Apply(Wanting({MakeLease(0)}), 0);
+  const Attempt attempt = BeginNext();
+  board_.Failed(attempt, "unreadable");
+  EXPECT_TRUE(board_.cancelled());
+  EXPECT_EQ(board_.MayContinue(attempt, 0), Board::Permit::kStop);
+  EXPECT_FALSE(board_.Ended(attempt));
+  board_.Dropped(attempt);
+  EXPECT_EQ(board_.Report().attempts(0).error(), "unreadable");
 }
 
 TEST_F(BoardTest, GivesBackWhatItHasNotBegunWhenItDrains) {

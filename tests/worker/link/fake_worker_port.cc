@@ -58,6 +58,11 @@ void FakeWorkerPort::AddPrompts(const std::string& name, std::vector<v1::Prompt>
   prompts_[name] = std::move(prompts);
 }
 
+void FakeWorkerPort::EndRecordsWith(const grpc::Status& status) {
+  const absl::MutexLock lock(&mutex_);
+  records_end_ = status;
+}
+
 bool FakeWorkerPort::Await(const std::function<bool()>& condition) {
   const absl::Time deadline = absl::Now() + absl::Seconds(20);
   while (true) {
@@ -133,7 +138,10 @@ grpc::Status FakeWorkerPort::Records(grpc::ServerContext*,
       ++heard_;
       verdict = judge_(batch);
     }
-    if (!verdict.has_value()) return {grpc::StatusCode::UNAVAILABLE, "gone for a moment"};
+    if (!verdict.has_value()) {
+      const absl::MutexLock lock(&mutex_);
+      return records_end_;
+    }
     ack.set_verdict(*verdict);
     stream->Write(ack);
   }

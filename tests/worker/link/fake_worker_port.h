@@ -34,6 +34,8 @@ class FakeWorkerPort final : public v1::WorkerService::Service {
   // What is wanted from now on; sent at once to the worker that is connected.
   void Want(v1::DesiredState desired);
   void JudgeBy(Judge judge);
+  // How a record stream ends for whose batch the judge says nothing; UNAVAILABLE at first.
+  void EndRecordsWith(const grpc::Status& status);
   // Ends the session, and every later one, with this status.
   void RefuseSessions(const grpc::Status& status);
   void AddPrompts(const std::string& name, std::vector<v1::Prompt> prompts);
@@ -60,6 +62,7 @@ class FakeWorkerPort final : public v1::WorkerService::Service {
   mutable absl::Mutex mutex_;
   v1::DesiredState desired_ ABSL_GUARDED_BY(mutex_);
   Judge judge_ ABSL_GUARDED_BY(mutex_);
+  grpc::Status records_end_ ABSL_GUARDED_BY(mutex_){grpc::StatusCode::UNAVAILABLE, "gone for a moment"};
   std::optional<grpc::Status> refusal_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::vector<v1::Prompt>> prompts_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::WorkerState> states_ ABSL_GUARDED_BY(mutex_);

@@ -209,6 +209,28 @@ TEST_F(LinkTest, SendsEverythingUnacknowledgedAgainAfterAReconnect) {
   EXPECT_TRUE(coordinator_.Await([this] { return !Reports(0); })) << "the verdict came after all";
 }
 
+// Situation: the coordinator cannot read the batches of one chunk, and ends the stream each time.
+TEST_F(LinkTest, FailsAnAttemptWhoseRecordsCannotBeReadInsteadOfSendingThemForEver) {
+  coordinator_.EndRecordsWith({grpc::StatusCode::INVALID_ARGUMENT, "no batch"});
+  coordinator_.JudgeBy([](const v1::RecordBatch& batch) -> std::optional<v1::RecordVerdict> {
+    if (batch.attempt().chunk() == 0) return std::nullopt;
+    return v1::RECORD_VERDICT_STORED;
+  });
+  coordinator_.Want(Wanting({TimingLease(0, 3)}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] {
+    const v1::WorkerState state = coordinator_.last_state();
+    return state.attempts_size() == 1 && !state.attempts(0).error().empty();
+  }));
+  EXPECT_THAT(coordinator_.last_state().attempts(0).error(), testing::HasSubstr("no batch"));
+  const size_t sent = coordinator_.batches().size();
+  coordinator_.Want(Wanting({TimingLease(1, 3)}));
+  ASSERT_TRUE(coordinator_.Await([this] { return coordinator_.batches().back().attempt().chunk() == 1; }));
+  for (size_t i = sent; i < coordinator_.batches().size(); ++i) {
+    EXPECT_EQ(coordinator_.batches()[i].attempt().chunk(), 1);
+  }
+}
+
 TEST_F(LinkTest, DropsAnAttemptWhoseLeaseIsLostAndRunsTheNext) {
   coordinator_.JudgeBy([](const v1::RecordBatch& batch) {
     return batch.attempt().chunk() == 0 ? v1::RECORD_VERDICT_LEASE_LOST : v1::RECORD_VERDICT_STORED;

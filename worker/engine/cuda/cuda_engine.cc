@@ -110,7 +110,7 @@ CudaEngine::~CudaEngine() {
 
 absl::Status CudaEngine::Load(const model::Checkpoint& checkpoint, const quantize::Variant& variant) {
   const torch_ops::StreamScope scope(stream_, ordinal_);
-  const int64_t needed = EstimateWeightBytes(config_, variant) + CacheBytes(config_, capacity_) + kOverheadBytes;
+  const int64_t needed = quantize::PackedBytes(variant, config_) + CacheBytes(config_, capacity_) + kOverheadBytes;
   UAQF_RETURN_IF_ERROR(
       CheckFreeMemory(needed, absl::StrCat("variant ", std::string(variant.name), " with ", capacity_, " tokens")));
   auto weights = LoadCudaWeights(checkpoint, variant, stream_);

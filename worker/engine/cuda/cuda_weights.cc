@@ -270,14 +270,6 @@ int64_t CudaWeights::total_bytes() const {
   return bytes;
 }
 
-int64_t EstimateWeightBytes(const model::ModelConfig& c, const quantize::Variant& variant) {
-  const int64_t q = c.heads * c.head_dim;
-  const int64_t kv = c.kv_heads * c.head_dim;
-  const int64_t weights = c.layers * (c.hidden * (2 * q + 2 * kv) + 3 * c.hidden * c.ff);
-  const int64_t groups = variant.group_size > 0 ? weights / variant.group_size : 0;
-  return weights * variant.weight_bits / 8 + groups * 2 + c.vocab * c.hidden * 2 * (c.tied_embeddings ? 1 : 2);
-}
-
 absl::StatusOr<CudaWeights> LoadCudaWeights(const model::Checkpoint& checkpoint, const quantize::Variant& variant,
                                             cudaStream_t stream) {
   return Loader(checkpoint, variant, stream).Load();

@@ -37,9 +37,6 @@ struct CudaWeights {
   int64_t total_bytes() const;
 };
 
-// About what the weights will take, bytes: what is asked of the device before anything is loaded.
-int64_t EstimateWeightBytes(const model::ModelConfig& config, const quantize::Variant& variant);
-
 // Reads (or, for a synthetic model, makes) one matrix after the other, quantizes and packs it on the device; beside
 // what is packed, one matrix is held in FP16. The caller has checked FitsModel. Errors name the tensor.
 absl::StatusOr<CudaWeights> LoadCudaWeights(const model::Checkpoint& checkpoint, const quantize::Variant& variant,

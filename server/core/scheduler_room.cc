@@ -1,0 +1,77 @@
+// Which variants a device holds together: by estimates of the workers, since nothing else is known before a load.
+#include <algorithm>
+#include <set>
+
+#include "server/core/scheduler_impl.h"
+
+namespace uaqf::core {
+
+const ModelInfo* WorkerEntry::FindModel(const std::string& name) const {
+  const auto it = std::find_if(models.begin(), models.end(), [&](const ModelInfo& info) { return info.model == name; });
+  return it == models.end() ? nullptr : &*it;
+}
+
+const VariantInfo* WorkerEntry::FindVariant(const std::string& of_model, const std::string& name) const {
+  const ModelInfo* info = FindModel(of_model);
+  if (info == nullptr) return nullptr;
+  const auto it = std::find_if(info->variants.begin(), info->variants.end(),
+                               [&](const VariantInfo& known) { return known.variant == name; });
+  return it == info->variants.end() ? nullptr : &*it;
+}
+
+std::int64_t WorkerEntry::NeedBytes(const std::string& of_model, const std::string& name,
+                                    std::int32_t sequence_tokens) const {
+  const VariantInfo* info = FindVariant(of_model, name);
+  if (info == nullptr || info->resident_bytes <= 0) return 0;
+  return info->resident_bytes + FindModel(of_model)->kv_bytes_per_token * sequence_tokens;
+}
+
+HostingRoom Scheduler::Impl::RoomFor(const ActiveJob& job) const {
+  HostingRoom room;
+  std::set<std::string> devices;
+  const WorkerEntry* any = nullptr;
+  for (const auto& [id, worker] : workers_) {
+    if (!worker.Live() || worker.FindModel(job.spec.model) == nullptr) continue;
+    devices.insert(worker.device.id);
+    any = &worker;
+    ++room.workers;
+  }
+  if (devices.size() != 1) return {};
+  room.memory_bytes = any->device.memory_bytes;
+  const std::int32_t tokens = MaxSequenceTokens(job.spec, job.survey);
+  for (const std::string& variant : job.spec.variants) {
+    room.need_bytes.push_back(any->NeedBytes(job.spec.model, variant, tokens));
+  }
+  return room;
+}
+
+bool Scheduler::Impl::HasRoom(const ActiveJob& job, std::int32_t variant, const WorkerEntry& worker) const {
+  if (worker.device.memory_bytes <= 0) return true;
+  std::int64_t held = 0;
+  for (const auto& [id, other] : workers_) {
+    if (&other == &worker || !other.connected || other.device.id != worker.device.id) continue;
+    // Until it has dropped the one and loaded the other, either may be in memory.
+    const std::int64_t hosted =
+        other.NeedBytes(other.hosted.model, other.hosted.variant, other.hosted.max_sequence_tokens);
+    held += std::max(hosted, other.NeedBytes(other.model, other.variant, other.max_sequence_tokens));
+  }
+  // Alone it may try: the worker says best what is missing.
+  if (held == 0) return true;
+  const std::int32_t tokens = MaxSequenceTokens(job.spec, job.survey);
+  return held + worker.NeedBytes(job.spec.model, job.spec.variants[variant], tokens) <= worker.device.memory_bytes;
+}
+
+void Scheduler::Impl::MakeRoom(const ActiveJob& job, const std::vector<WorkerEntry*>& live) {
+  for (WorkerEntry* worker : live) {
+    if (worker->variant.empty() || !worker->leases.empty()) continue;
+    const std::int32_t hosted = HostedIndex(job, *worker);
+    if (hosted >= 0 && FirstRunnable(job, hosted, *worker).has_value()) continue;
+    worker->model.clear();
+    worker->variant.clear();
+    worker->max_sequence_tokens = 0;
+    Touch(*worker);
+  }
+  IndexHosts();
+}
+
+}  // namespace uaqf::core
