@@ -8,8 +8,8 @@
 #include "kernels/cuda/decode/launchers.h"
 #include "kernels/cuda/decode/params.h"
 #include "kernels/cuda/decode/plan.h"
-#include "kernels/cuda/decode/row_map.h"
 #include "kernels/cuda/decode_graph.h"
+#include "kernels/cuda/tensor_map.h"
 
 namespace uaqf::cuda {
 
@@ -221,8 +221,8 @@ Status DecodeGraph::AllocateRowMaps(const DecodeModel& model) {
   UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
   if (major < 9) return {};
   const int layers = launch_->params.layers;
-  std::vector<RowMap> maps(static_cast<size_t>(layers) * 4 + 1);
-  RowMap* next = maps.data();
+  std::vector<TensorMap> maps(static_cast<size_t>(layers) * 4 + 1);
+  TensorMap* next = maps.data();
   for (int i = 0; i < layers; ++i) {
     const DecodeLayer& l = model.layers[i];
     for (const DeviceMatrix* m : {l.qkv, l.out, l.gate_up, l.down}) {
@@ -231,10 +231,10 @@ Status DecodeGraph::AllocateRowMaps(const DecodeModel& model) {
     }
   }
   UAQF_CUDA_CHECK(MakeRowMap(model.lm_head->view(), next));
-  RowMap* device_maps = nullptr;
+  TensorMap* device_maps = nullptr;
   UAQF_CUDA_CHECK(Reserve(&device_maps, static_cast<int64_t>(maps.size())));
   UAQF_CUDA_RETURN(
-      cudaMemcpyAsync(device_maps, maps.data(), maps.size() * sizeof(RowMap), cudaMemcpyHostToDevice, stream_));
+      cudaMemcpyAsync(device_maps, maps.data(), maps.size() * sizeof(TensorMap), cudaMemcpyHostToDevice, stream_));
   launch_->params.row_maps = device_maps->bytes;
   // The host's copy must outlive the transfer.
   UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));

@@ -28,6 +28,9 @@ constexpr int64_t StagedBytes(int tokens, int width, bool int8) {
 // Whether the current device multiplies this way (compute capability 9.0).
 Status HasStagedProducts(bool* has);
 
+// What products want as scratch memory on the current device.
+Status ProductScratchBytes(int64_t* bytes);
+
 // Where results go; borrowed device memory, 16-byte aligned.
 struct ProductTarget {
   enum Kind {
@@ -43,8 +46,10 @@ struct ProductTarget {
 
 // Results are (sum over c of weights[r, c] * in[t, c]) times the scales, plus the bias; rows in logical order. The
 // matrix is INT8 or INT4 and its rows (kGated: half of them) a multiple of 8; a matrix with group scales takes FP16
-// activations only; ProductTarget::kGated takes a matrix in that row order. Asynchronous; may be captured.
+// activations only; ProductTarget::kGated takes a matrix in that row order. `scratch`: ProductScratchBytes()
+// of device memory, zero before its first product, for products of one stream; null works as well, only slower where
+// tiles are few. Asynchronous; may be captured.
 Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int tokens, const ProductTarget& target,
-                      cudaStream_t stream);
+                      void* scratch, cudaStream_t stream);
 
 }  // namespace uaqf::cuda

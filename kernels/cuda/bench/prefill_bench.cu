@@ -43,7 +43,7 @@ constexpr int kCopies = 6;
 constexpr int kRepeats = 60;
 constexpr int kLayers = 32;
 
-Status Time(const Kind& kind, const Shape& shape, int tokens, cudaStream_t stream, float* us) {
+Status Time(const Kind& kind, const Shape& shape, int tokens, void* scratch, cudaStream_t stream, float* us) {
   std::vector<DeviceMatrix> copies(kCopies);
   for (int i = 0; i < kCopies; ++i) {
     const MatrixSpec spec = {kind.format, kind.group, shape.cols, shape.map};
@@ -76,8 +76,8 @@ Status Time(const Kind& kind, const Shape& shape, int tokens, cudaStream_t strea
   UAQF_CUDA_RETURN(cudaEventCreate(&end));
   for (int i = -kCopies; i < kRepeats; ++i) {
     if (i == 0) UAQF_CUDA_RETURN(cudaEventRecord(begin, stream));
-    UAQF_CUDA_CHECK(
-        MultiplyStaged(copies[static_cast<size_t>((i + kCopies) % kCopies)].view(), in, tokens, target, stream));
+    UAQF_CUDA_CHECK(MultiplyStaged(copies[static_cast<size_t>((i + kCopies) % kCopies)].view(), in, tokens, target,
+                                   scratch, stream));
   }
   UAQF_CUDA_RETURN(cudaEventRecord(end, stream));
   UAQF_CUDA_RETURN(cudaEventSynchronize(end));
@@ -119,7 +119,7 @@ Status TimeSteps(const std::vector<Step>& steps, int repeats, cudaStream_t strea
 
 // The kernels of a layer of W8A8 as the engine calls them, each by itself and all in their order. Buffers start as
 // 0x3f bytes, 0.75 in FP32: zeros would take the slow path of a division.
-Status BenchLayer(int tokens, cudaStream_t stream) {
+Status BenchLayer(int tokens, void* scratch, cudaStream_t stream) {
   constexpr int kHidden = 4096;
   constexpr int kFf = 11008;
   std::vector<DeviceMatrix> matrices(4 * kCopies);
@@ -149,10 +149,11 @@ Status BenchLayer(int tokens, cudaStream_t stream) {
   const Int8Rows int8 = {codes, scales, PaddedTokens(tokens)};
   const PrefillAttentionShape attention = {32, 32, 128, tokens, 0, 1.0f / std::sqrt(128.0f)};
   const auto product = [&](size_t which) {
-    return Step{kShapes[which].name, [&, which](size_t copy) {
-                  const ProductTarget target = {kShapes[which].target, wide, residual, nullptr};
-                  return MultiplyStaged(matrices[copy * 4 + which].view(), {codes, scales}, tokens, target, stream);
-                }};
+    return Step{
+        kShapes[which].name, [&, which](size_t copy) {
+          const ProductTarget target = {kShapes[which].target, wide, residual, nullptr};
+          return MultiplyStaged(matrices[copy * 4 + which].view(), {codes, scales}, tokens, target, scratch, stream);
+        }};
   };
   const Step norm = {"norm", [&](size_t) { return NormInt8(residual, weight, tokens, kHidden, 1e-5f, int8, stream); }};
   const std::vector<Step> steps = {
@@ -186,7 +187,12 @@ Status BenchLayer(int tokens, cudaStream_t stream) {
 Status Bench(int tokens, bool products) {
   cudaStream_t stream = nullptr;
   UAQF_CUDA_RETURN(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-  UAQF_CUDA_CHECK(BenchLayer(tokens, stream));
+  void* scratch = nullptr;
+  int64_t scratch_bytes = 0;
+  UAQF_CUDA_CHECK(ProductScratchBytes(&scratch_bytes));
+  UAQF_CUDA_RETURN(cudaMalloc(&scratch, static_cast<size_t>(scratch_bytes)));
+  UAQF_CUDA_RETURN(cudaMemsetAsync(scratch, 0, static_cast<size_t>(scratch_bytes), stream));
+  UAQF_CUDA_CHECK(BenchLayer(tokens, scratch, stream));
   for (const Kind& kind : kKinds) {
     if (!products) break;
     float layer = 0;
@@ -194,7 +200,7 @@ Status Bench(int tokens, bool products) {
     std::printf("%-8s %d tokens:", kind.name, tokens);
     for (const Shape& shape : kShapes) {
       float us = 0;
-      UAQF_CUDA_CHECK(Time(kind, shape, tokens, stream, &us));
+      UAQF_CUDA_CHECK(Time(kind, shape, tokens, scratch, stream, &us));
       const double operations = 2.0 * shape.map.rows * shape.cols * tokens;
       std::printf("  %s %.1f us (%.0f T/s)", shape.name, us, operations / us * 1e-6);
       layer += us;
@@ -203,6 +209,7 @@ Status Bench(int tokens, bool products) {
     std::printf("  all layers %.2f ms (%.0f T/s)\n", layer * kLayers * 1e-3, work / layer * 1e-6);
     std::fflush(stdout);
   }
+  UAQF_CUDA_RETURN(cudaFree(scratch));
   UAQF_CUDA_RETURN(cudaStreamDestroy(stream));
   return {};
 }

@@ -67,7 +67,7 @@ struct TokenParams {
   float query_scale;  // attention scale * log2 e
   OpShape op[kMatrices];
   const LayerTable* table;
-  // FP16 on sm_90: a tensor map for each matrix of each layer, then one for the head. See row_map.h.
+  // FP16 on sm_90: a tensor map for each matrix of each layer, then one for the head. See tensor_map.h.
   const unsigned char* row_maps;
   const uint8_t* head;
   const uint8_t* embedding;

@@ -59,7 +59,7 @@ __device__ __forceinline__ void CommitRuns(uint32_t barrier, int lane) {
 }
 
 #if __CUDA_ARCH__ >= 900
-// The box of a tensor map (row_map.h) whose first row is `row` and first step `step`.
+// The box of a tensor map (tensor_map.h) whose first row is `row` and first step `step`.
 __device__ __forceinline__ void CopyBox(uint32_t target, const void* map, int row, int step, uint32_t barrier,
                                         uint64_t policy) {
   asm volatile(

@@ -11,8 +11,17 @@ Status HasStagedProducts(bool* has) {
   return {};
 }
 
+Status ProductScratchBytes(int64_t* bytes) {
+  int device = 0;
+  int count = 0;
+  UAQF_CUDA_RETURN(cudaGetDevice(&device));
+  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+  *bytes = prefill::SplitBytes(count);
+  return {};
+}
+
 Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int tokens, const ProductTarget& target,
-                      cudaStream_t stream) {
+                      void* scratch, cudaStream_t stream) {
   using enum Format;
   const MatrixSpec& spec = weights.spec;
   const bool int8 = in.scales != nullptr;
@@ -29,6 +38,7 @@ Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int token
   p.input = static_cast<const uint8_t*>(in.data);
   p.token_scales = in.scales;
   p.target = target;
+  p.scratch = scratch;
   p.tokens = tokens;
   p.padded_tokens = PaddedTokens(tokens);
   if (spec.format == kInt8) {

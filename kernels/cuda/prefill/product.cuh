@@ -5,6 +5,9 @@
 // token tiles of the same rows, and each brings half of the weights to both: L2 could not feed the tensor cores
 // otherwise. A weight's way is packed order -> shared memory -> A fragment in registers.
 //
+// With INT8 activations tiles of the last round, where they would leave most clusters idle, are split along the columns
+// (product_split.cuh).
+//
 // Barriers order within the block only, also when another block is told: a release to the cluster would wait for all
 // copies that the multiprocessor has in flight (a product then took twice as long).
 #pragma once
@@ -13,6 +16,7 @@
 
 #include "kernels/cuda/prefill/launch.cuh"
 #include "kernels/cuda/prefill/product_out.cuh"
+#include "kernels/cuda/prefill/product_split.cuh"
 
 namespace uaqf::cuda::prefill {
 
@@ -25,8 +29,8 @@ struct Kind {
   static constexpr int kInputBytes = kSlabs * kTokenTile * kSlabBytes;
   static constexpr int kWeightBytes = kPackedTiles * kBlock;
   static constexpr int kStageBytes = kInputBytes + (kWeightBytes + 1023) / 1024 * 1024;
-  static constexpr int kStages = (kMostShared - 1024 - 2 * kOutBytes - 256) / kStageBytes;
-  static constexpr int kShared = 1024 + kStages * kStageBytes + 2 * kOutBytes + 2 * kStages * 8;
+  static constexpr int kStages = (kMostShared - 1024 - 2 * kOutBytes - 2 * kScaleBytes - 256) / kStageBytes;
+  static constexpr int kShared = 1024 + kStages * kStageBytes + 2 * kOutBytes + 2 * kScaleBytes + 2 * kStages * 8;
   // A half block of 64 columns is multiplied at a time.
   static constexpr int kSteps = kInt8 ? 2 : 4;
 };
@@ -115,7 +119,7 @@ struct Ring {
 
 // The warp that brings weights and activations. Tiles past the end are copies of the last: nobody stores them.
 template <class K>
-__device__ __forceinline__ void Produce(const ProductParams& p, Ring ring, uint32_t rank, int first, int step) {
+__device__ __forceinline__ void Produce(const ProductParams& p, Ring ring, uint32_t rank) {
   const int lane = threadIdx.x % 32;
   const int weight_copies = kPackedTiles / p.peers;
   const int part = static_cast<int>(rank) * weight_copies + lane;
@@ -124,12 +128,12 @@ __device__ __forceinline__ void Produce(const ProductParams& p, Ring ring, uint3
   const int64_t slab_bytes = int64_t{p.padded_tokens} * kSlabBytes;
   const int last_tile = p.weights.spec.map.tiles() - 1;
   const int last_tokens = p.padded_tokens / kTokenTile - 1;
-  for (int group = first; group < p.groups; group += step) {
-    const Place at(p, rank, group);
+  for (Task task(p); task.exists(p); task.Next(p)) {
+    const Place at(p, rank, task.group);
     const int tile = min(at.row_tile * kPackedTiles + part, last_tile);
     const uint8_t* weights = p.weights.data + int64_t{tile} * p.weights.blocks * K::kBlock;
     const uint8_t* input = p.input + slab * slab_bytes + int64_t{min(at.token_tile, last_tokens)} * kSlab;
-    for (int block = 0; block < p.weights.blocks; ++block) {
+    for (int block = task.first; block < task.end; ++block) {
       const uint32_t full = ring.full + ring.stage * 8;
       const uint32_t base = ring.stages + ring.stage * K::kStageBytes;
       WaitBarrier(ring.empty + ring.stage * 8, ring.phase ^ 1);
@@ -151,9 +155,9 @@ __device__ __forceinline__ void Produce(const ProductParams& p, Ring ring, uint3
   }
 }
 
-// The sums of a warpgroup over all columns.
+// The sums of a warpgroup over the columns of `blocks` blocks.
 template <Format kFormat, int kGroup, bool kInt8, class Sum>
-__device__ __forceinline__ void Accumulate(const ProductParams& p, Ring& ring, Sum (&sums)[64]) {
+__device__ __forceinline__ void Accumulate(const ProductParams& p, int blocks, Ring& ring, Sum (&sums)[64]) {
   using K = Kind<kFormat, kGroup, kInt8>;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
@@ -163,7 +167,7 @@ __device__ __forceinline__ void Accumulate(const ProductParams& p, Ring& ring, S
     __syncwarp();
     if (lane < p.peers) ArriveAt(before, lane);
   };
-  for (int block = 0; block < p.weights.blocks; ++block) {
+  for (int block = 0; block < blocks; ++block) {
     const uint32_t base = ring.stages + ring.stage * K::kStageBytes;
     WaitBarrier(ring.full + ring.stage * 8, ring.phase);
 #pragma unroll
@@ -184,6 +188,7 @@ __device__ __forceinline__ void Accumulate(const ProductParams& p, Ring& ring, S
     ring.Next<K::kStages>();
   }
   WaitMatrices<0>();
+  TakeSums(sums);
   release();
 }
 
@@ -197,11 +202,9 @@ __global__ void __launch_bounds__(kProductThreads, 1) ProductKernel(const __grid
   Ring ring;
   ring.stages = (SharedAddress(shared) + 1023) / 1024 * 1024;
   const uint32_t buffers = ring.stages + K::kStages * K::kStageBytes;
-  ring.full = buffers + 2 * kOutBytes;
+  ring.full = buffers + 2 * kOutBytes + 2 * kScaleBytes;
   ring.empty = ring.full + K::kStages * 8;
   const uint32_t rank = ClusterRank();
-  const int first = blockIdx.x / p.peers;
-  const int step = gridDim.x / p.peers;
   if (threadIdx.x == 0) {
     for (int i = 0; i < K::kStages; ++i) {
       BarrierInit(ring.full + i * 8, 1);
@@ -212,21 +215,30 @@ __global__ void __launch_bounds__(kProductThreads, 1) ProductKernel(const __grid
   SyncCluster();
   WaitForPrevious();
   if (threadIdx.x >= kConsumerWarps * 32) {
-    Produce<K>(p, ring, rank, first, step);
+    Produce<K>(p, ring, rank);
     __syncwarp();
   } else {
-    for (int group = first; group < p.groups; group += step) {
+    const int warpgroup = threadIdx.x / 128;
+    auto* scales =
+        reinterpret_cast<float*>(shared + (buffers - SharedAddress(shared)) + 2 * kOutBytes + warpgroup * kScaleBytes);
+    for (Task task(p); task.exists(p); task.Next(p)) {
+      const Place at(p, rank, task.group);
+      if (kInt8) LoadTokenScales(p, at.token_tile * kTokenTile, warpgroup, scales);
       typename K::Sum sums[64];
-      Accumulate<kFormat, kGroup, kInt8>(p, ring, sums);
-      const Place at(p, rank, group);
+      Accumulate<kFormat, kGroup, kInt8>(p, task.end - task.first, ring, sums);
+      if constexpr (kInt8) {
+        if (task.split(p) && !Join(p, task, rank, sums)) continue;
+      }
       constexpr float kFactor = kInt8 && kFormat == Format::kInt4 ? 0.0625f : 1.0f;
-      const Results<kInt8, typename K::Sum> results(p, sums,
+      const Results<kInt8, typename K::Sum> results(p, sums, scales,
                                                     at.row_tile * kPackedTiles + static_cast<int>(threadIdx.x) / 32,
                                                     at.token_tile * kTokenTile, kFactor);
       if (p.target.kind == ProductTarget::kAdd) {
-        Add(p, results);
+        Add(p, at, results);
+      } else if (p.target.kind == ProductTarget::kGated) {
+        StoreRows<true>(p, at, buffers + warpgroup * kOutBytes, results);
       } else {
-        StoreRows(p, at, buffers + threadIdx.x / 128 * kOutBytes, results);
+        StoreRows<false>(p, at, buffers + warpgroup * kOutBytes, results);
       }
     }
   }
@@ -269,7 +281,8 @@ Status LaunchProduct(ProductParams p, cudaStream_t stream) {
     if (clusters < 1) return MakeError(cudaErrorInvalidConfiguration, "no room for a cluster of %d blocks", p.peers);
     known[device][p.peers - 1] = clusters;
   }
-  config.gridDim.x = peers * static_cast<unsigned>(clusters < p.groups ? clusters : p.groups);
+  PlanSplit(kInt8 ? clusters : 0, &p);
+  config.gridDim.x = peers * static_cast<unsigned>(clusters < p.groups * p.parts ? clusters : p.groups * p.parts);
   UAQF_CUDA_RETURN(cudaLaunchKernelEx(&config, kernel, p));
   return {};
 }

@@ -5,6 +5,7 @@
 #include <cuda_fp16.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cuda/barrier.cuh"
 
@@ -45,6 +46,19 @@ __device__ __forceinline__ void CopyToBoth(uint32_t target, const void* source, 
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], "
       "%4;" ::"r"(target),
       "l"(source), "r"(bytes), "r"(barrier), "h"(static_cast<uint16_t>(3))
+      : "memory");
+}
+
+__device__ __forceinline__ void PrefetchMap(const void* map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+}
+
+// A box of a tensor map (tensor_map.h) to shared memory of this block, counted at the barrier.
+__device__ __forceinline__ void CopyBox(uint32_t target, const void* map, int x, int y, int z, uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], "
+      "[%5];" ::"r"(target),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(barrier)
       : "memory");
 }
 
@@ -89,9 +103,23 @@ __device__ __forceinline__ void WaitMatrices() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 }
 
-// Of 128 bytes by 8 n rows in shared memory, swizzled by 128 bytes, 8 rows (1024 bytes) after 8 rows.
-__device__ __forceinline__ uint64_t MatrixDescriptor(uint32_t address) {
-  return uint64_t{(address & 0x3FFFF) >> 4} | uint64_t{1} << 16 | uint64_t{64} << 32 | uint64_t{1} << 62;
+// After WaitMatrices: before it nothing may read or move the sums, and the compiler does not know.
+template <class Sum, int kSums>
+__device__ __forceinline__ void TakeSums(Sum (&sums)[kSums]) {
+#pragma unroll
+  for (int i = 0; i < kSums; ++i) {
+    if constexpr (std::is_same_v<Sum, float>) {
+      asm volatile("" : "+f"(sums[i])::"memory");
+    } else {
+      asm volatile("" : "+r"(sums[i])::"memory");
+    }
+  }
+}
+
+// Of 128 bytes by 8 n rows in shared memory, swizzled by 128 bytes, 8 rows (1024 bytes) after 8 rows. For a product
+// that goes across the rows (MultiplyAcross) the next 128 bytes of them lie `slab` bytes on.
+__device__ __forceinline__ uint64_t MatrixDescriptor(uint32_t address, uint32_t slab = 16) {
+  return uint64_t{(address & 0x3FFFF) >> 4} | uint64_t{slab >> 4} << 16 | uint64_t{64} << 32 | uint64_t{1} << 62;
 }
 
 #define UAQF_DO8(m, i) m(i), m(i + 1), m(i + 2), m(i + 3), m(i + 4), m(i + 5), m(i + 6), m(i + 7)
@@ -116,6 +144,38 @@ __device__ __forceinline__ void Multiply(int32_t (&sums)[64], const uint32_t* a,
 #define UAQF_SUM(i) "+r"(sums[i])
   asm volatile("{ .reg .pred p; setp.ne.b32 p, %69, 0; wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 " UAQF_SUMS64
                ", {%64, %65, %66, %67}, %68, p; }"
+               : UAQF_DO64(UAQF_SUM)
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+#undef UAQF_SUM
+}
+// sums (+)= A B of 64 rows: A 64 x 16 and B 16 x 64, both FP16 in shared memory, rows of B along its 16. sums: [8
+// columns from 8 n on][row g: columns 2 t and the next, row g + 8: the same]. Asynchronous.
+__device__ __forceinline__ void MultiplyShared(float (&sums)[32], uint64_t a, uint64_t b, uint32_t add) {
+#define UAQF_SUM(i) "+f"(sums[i])
+  asm volatile(
+      "{ .reg .pred p; setp.ne.b32 p, %34, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, "
+      "%24, %25, %26, %27, %28, %29, %30, %31}, %32, %33, p, 1, 1, 0, 0; }"
+      : UAQF_DO8(UAQF_SUM, 0), UAQF_DO8(UAQF_SUM, 8), UAQF_DO8(UAQF_SUM, 16), UAQF_DO8(UAQF_SUM, 24)
+      : "l"(a), "l"(b), "r"(add));
+#undef UAQF_SUM
+}
+
+// sums (+)= A B, A 64 x 16 FP16 of the warpgroup, B 16 x 64 or 128 FP16 with rows along its columns. Asynchronous.
+__device__ __forceinline__ void MultiplyAcross(float (&sums)[32], const uint32_t* a, uint64_t b, uint32_t add) {
+#define UAQF_SUM(i) "+f"(sums[i])
+  asm volatile(
+      "{ .reg .pred p; setp.ne.b32 p, %37, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, "
+      "%24, %25, %26, %27, %28, %29, %30, %31}, {%32, %33, %34, %35}, %36, p, 1, 1, 1; }"
+      : UAQF_DO8(UAQF_SUM, 0), UAQF_DO8(UAQF_SUM, 8), UAQF_DO8(UAQF_SUM, 16), UAQF_DO8(UAQF_SUM, 24)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+#undef UAQF_SUM
+}
+__device__ __forceinline__ void MultiplyAcross(float (&sums)[64], const uint32_t* a, uint64_t b, uint32_t add) {
+#define UAQF_SUM(i) "+f"(sums[i])
+  asm volatile("{ .reg .pred p; setp.ne.b32 p, %69, 0; wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 " UAQF_SUMS64
+               ", {%64, %65, %66, %67}, %68, p, 1, 1, 1; }"
                : UAQF_DO64(UAQF_SUM)
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
 #undef UAQF_SUM

@@ -45,25 +45,30 @@ struct Divisor {
 
 __device__ __forceinline__ Divisor DivideBy(float scale) { return {scale, __fdiv_rn(1.0f, scale)}; }
 
-__device__ __forceinline__ signed char Code(float value, const Divisor& by) {
+// Halves to even: past 1.5 * 2^23 a float has no fraction left, and its low byte is the code. A value is at most 127
+// scales, so nothing is cut off.
+__device__ __forceinline__ uint32_t Code(float value, const Divisor& by) {
+  constexpr float kMagic = 12582912.0f;
   const float near = value * by.inverse;
   const float quotient = fmaf(fmaf(-near, by.scale, value), by.inverse, near);
-  return static_cast<signed char>(fminf(fmaxf(rintf(quotient), -127.0f), 127.0f));
+  return __float_as_uint(quotient + kMagic);
 }
 
-__device__ __forceinline__ char4 Codes(float4 v, const Divisor& by) {
-  return make_char4(Code(v.x, by), Code(v.y, by), Code(v.z, by), Code(v.w, by));
+// Codes of a, b, c, d as bytes, the first lowest.
+__device__ __forceinline__ uint32_t Codes(float a, float b, float c, float d, const Divisor& by) {
+  const uint32_t low = __byte_perm(Code(a, by), Code(b, by), 0x0040);
+  const uint32_t high = __byte_perm(Code(c, by), Code(d, by), 0x0040);
+  return __byte_perm(low, high, 0x5410);
 }
 
 // Columns 4 i .. 4 i + 3 of a token whose rows have `quads` such.
 __device__ __forceinline__ void Put(const Int8Rows& out, int64_t token, int quads, int i, float4 v, const Divisor& by) {
-  const char4 codes = Codes(v, by);
   if (out.padded_tokens == 0) {
-    reinterpret_cast<char4*>(out.codes)[token * quads + i] = codes;
+    reinterpret_cast<uint32_t*>(out.codes)[token * quads + i] = Codes(v.x, v.y, v.z, v.w, by);
     return;
   }
   const int64_t at = StagedInt8(out.padded_tokens, static_cast<int>(token), i / 2 * 8, i % 2);
-  *reinterpret_cast<char4*>(out.codes + at) = make_char4(codes.x, codes.z, codes.y, codes.w);
+  *reinterpret_cast<uint32_t*>(out.codes + at) = Codes(v.x, v.z, v.y, v.w, by);
 }
 
 __device__ __forceinline__ void Put(const Fp16Rows& out, int64_t token, int quads, int i, float4 v) {
@@ -108,7 +113,7 @@ __global__ void EmbedKernel(const __half* table, int64_t stride, const int32_t* 
 template <bool kInt8, int kNormQuads>
 __global__ void __launch_bounds__(kThreads, kNormQuads == kFewQuads ? 4 : 1)
     NormKernel(const float* in, const float* weight, int width, float epsilon, Fp16Rows out, Int8Rows int8) {
-  __shared__ float scratch[32];
+  __shared__ float2 scratch[32];
   const int quads = width / 4;
   float4 w[kNormQuads];
 #pragma unroll
@@ -120,34 +125,29 @@ __global__ void __launch_bounds__(kThreads, kNormQuads == kFewQuads ? 4 : 1)
   const int64_t token = blockIdx.x;
   const auto* row = reinterpret_cast<const float4*>(in) + token * quads;
   float4 v[kNormQuads];
-  float squares = 0;
+  float2 found = {};  // the sum of squares, and the largest value before it is divided by the norm
 #pragma unroll
   for (int j = 0; j < kNormQuads; ++j) {
     const int i = threadIdx.x + j * kThreads;
     v[j] = i < quads ? row[i] : float4{};
-    squares += (v[j].x * v[j].x + v[j].y * v[j].y) + (v[j].z * v[j].z + v[j].w * v[j].w);
+    found.x += (v[j].x * v[j].x + v[j].y * v[j].y) + (v[j].z * v[j].z + v[j].w * v[j].w);
+    v[j] = {v[j].x * w[j].x, v[j].y * w[j].y, v[j].z * w[j].z, v[j].w * w[j].w};
+    if (kInt8) found.y = fmaxf(found.y, AbsMax(v[j]));
   }
-  const float mean = BlockSum(squares, scratch) / static_cast<float>(width);
-  const float factor = 1.0f / sqrtf(mean + epsilon);
-  float most = 0;
-#pragma unroll
-  for (int j = 0; j < kNormQuads; ++j) {
-    const int i = threadIdx.x + j * kThreads;
-    if (i >= quads) continue;
-    v[j] = {v[j].x * factor * w[j].x, v[j].y * factor * w[j].y, v[j].z * factor * w[j].z, v[j].w * factor * w[j].w};
-    most = fmaxf(most, AbsMax(v[j]));
-  }
-  const float scale = kInt8 ? ScaleOf(BlockMax(most, scratch)) : 1.0f;
+  found = BlockSumAndMax(found, scratch);
+  const float factor = 1.0f / sqrtf(found.x / static_cast<float>(width) + epsilon);
+  const float scale = kInt8 ? ScaleOf(found.y * factor) : 1.0f;
   if (kInt8 && threadIdx.x == 0) int8.scales[token] = scale;
   const Divisor by = DivideBy(scale);
 #pragma unroll
   for (int j = 0; j < kNormQuads; ++j) {
     const int i = threadIdx.x + j * kThreads;
     if (i >= quads) continue;
+    const float4 normed = {v[j].x * factor, v[j].y * factor, v[j].z * factor, v[j].w * factor};
     if (kInt8) {
-      Put(int8, token, quads, i, v[j], by);
+      Put(int8, token, quads, i, normed, by);
     } else {
-      Put(out, token, quads, i, v[j]);
+      Put(out, token, quads, i, normed);
     }
   }
   if (kInt8) {
@@ -179,6 +179,29 @@ __global__ void QuantizeKernel(const __half* in, int quads, Int8Rows out) {
   QuantizeRow([&](int i) { return Unpack(row[i]); }, quads, token, out, scratch);
 }
 
+// Columns 8 i .. 8 i + 7 and those of three neighbours, who call it together. In the order of staged.h each of the four
+// has a word of two chunks; they change them so that each writes two words of one, and all four a sector.
+__device__ __forceinline__ void PutEight(const Int8Rows& out, int64_t token, int eights, int i, float4 a, float4 b,
+                                         const Divisor& by) {
+  if (out.padded_tokens == 0) {
+    if (i >= eights) return;
+    const uint2 codes = {Codes(a.x, a.y, a.z, a.w, by), Codes(b.x, b.y, b.z, b.w, by)};
+    reinterpret_cast<uint2*>(out.codes)[token * eights + i] = codes;
+    return;
+  }
+  const int t = i % 4;
+  const uint32_t word[2] = {Codes(a.x, a.z, a.y, a.w, by), Codes(b.x, b.z, b.y, b.w, by)};
+  // Of chunk t / 2: words t % 2 and t % 2 + 2.
+  const uint32_t theirs = __shfl_xor_sync(~0u, t < 2 ? word[1] : word[0], 2);
+  const uint32_t low = t < 2 ? word[0] : theirs;
+  const uint32_t high = t < 2 ? theirs : word[1];
+  const uint32_t other = __shfl_xor_sync(~0u, t % 2 == 0 ? high : low, 1);
+  if (i >= PaddedWidth(eights * 8) / 8) return;
+  const uint2 pair = t % 2 == 0 ? uint2{low, other} : uint2{other, high};
+  const int64_t at = StagedWord(out.padded_tokens, static_cast<int>(token), i / 16, i % 16 / 4 * 2 + t / 2, t % 2 * 2);
+  *reinterpret_cast<uint2*>(out.codes + at) = pair;
+}
+
 // The same with the row in registers, read once: at most kHeldEights * 8 * kThreads columns.
 __global__ void __launch_bounds__(kThreads, 4) QuantizeHeldKernel(const __half* in, int quads, Int8Rows out) {
   __shared__ float scratch[32];
@@ -202,12 +225,10 @@ __global__ void __launch_bounds__(kThreads, 4) QuantizeHeldKernel(const __half* 
   const Divisor by = DivideBy(scale);
 #pragma unroll
   for (int j = 0; j < kHeldEights; ++j) {
-    const int i = threadIdx.x + j * kThreads;
-    if (i >= eights) continue;
-    Put(out, token, quads, 2 * i, Unpack({held[j].x, held[j].y}), by);
-    Put(out, token, quads, 2 * i + 1, Unpack({held[j].z, held[j].w}), by);
+    // Zeros past the end of the row.
+    PutEight(out, token, eights, threadIdx.x + j * kThreads, Unpack({held[j].x, held[j].y}),
+             Unpack({held[j].z, held[j].w}), by);
   }
-  PutPadding(out, token, quads);
 }
 
 __global__ void CopyKernel(const __half* in, int quads, Fp16Rows out) {

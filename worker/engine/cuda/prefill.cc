@@ -74,7 +74,11 @@ absl::Status Prefill::Allocate() {
     tile_rows = std::max(tile_rows, rows);
     if (int8_ || m.spec().format != cuda::Format::kFp16) tile = std::max(tile, rows * m.cols() * element);
   }
-  if (staged_) tile = tile_rows = 0;
+  int64_t scratch = 16;
+  if (staged_) {
+    tile = tile_rows = 0;
+    UAQF_RETURN_IF_ERROR(ToStatus(cuda::ProductScratchBytes(&scratch), "workspace of the prefill"));
+  }
   const int64_t int8_tokens = std::max(tokens_, kLeastInt8Tokens);
   const int64_t staged_bytes =
       staged_ ? cuda::StagedBytes(static_cast<int>(tokens_), static_cast<int>(most), int8_) : 0;
@@ -90,11 +94,14 @@ absl::Status Prefill::Allocate() {
       {tile_, std::max<int64_t>(tile, 16)},
       {codes_, int8_ ? std::max(int8_tokens * most, staged_bytes) : 16},
       {token_scales_, int8_ ? int8_tokens * 4 : 16},
+      {scratch_, scratch},
       {sums_, std::max<int64_t>(int8_ ? int8_tokens * tile_rows * 4 : 0, 16)},
   };
   for (const auto& [buffer, bytes] : wanted) {
     UAQF_RETURN_IF_ERROR(ToStatus(buffer.Allocate(bytes), "workspace of the prefill"));
   }
+  UAQF_RETURN_IF_ERROR(ToStatus(
+      cudaMemsetAsync(scratch_.as<void>(), 0, static_cast<size_t>(scratch_.bytes()), stream_), "prefill"));
   // Rows beyond the tokens are multiplied as well.
   return ToStatus(cudaMemsetAsync(codes_.as<int8_t>(), 0, static_cast<size_t>(codes_.bytes()), stream_), "prefill");
 }
@@ -102,7 +109,7 @@ absl::Status Prefill::Allocate() {
 int64_t Prefill::bytes() const {
   int64_t bytes = 0;
   for (const DeviceBuffer* buffer :
-       {&ids_, &residual_, &narrow_, &wide_, &attended_, &codes_, &token_scales_, &tile_, &sums_}) {
+       {&ids_, &residual_, &narrow_, &wide_, &attended_, &codes_, &token_scales_, &tile_, &sums_, &scratch_}) {
     bytes += buffer->bytes();
   }
   return bytes;
@@ -121,7 +128,8 @@ cuda::Status Prefill::MultiplyPacked(const cuda::DeviceMatrix& matrix, int64_t t
                                      const cuda::ProductTarget& target) {
   const cuda::StagedRows rows = {int8_ ? codes_.as<void>() : narrow_.as<void>(),
                                  int8_ ? token_scales_.as<float>() : nullptr};
-  return cuda::MultiplyStaged(matrix.view(), rows, static_cast<int>(tokens), target, stream_);
+  return cuda::MultiplyStaged(matrix.view(), rows, static_cast<int>(tokens), target, scratch_.as<void>(),
+                              stream_);
 }
 
 cuda::Status Prefill::MultiplyTiles(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out) {

@@ -67,7 +67,7 @@ class Prefill {
   const cudaStream_t stream_;
   const int64_t tokens_;
   bool staged_ = false;
-  DeviceBuffer ids_, residual_, narrow_, wide_, attended_, codes_, token_scales_, tile_, sums_;
+  DeviceBuffer ids_, residual_, narrow_, wide_, attended_, codes_, token_scales_, tile_, sums_, scratch_;
   DeviceBuffer score_logits_, score_targets_, score_nll_;  // made by the first Score
 };
 
