@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# The whole system on one GPU: coordinator, two workers that share the card, client; a job with the default model (with
-# perplexity) and one with synthetic:llama-2-7b in the paper's protocol (512 in, 512 out), both ranked; then a worker
-# that loses its GPU in the middle of a job.
+# The whole system on a GPU machine: coordinator, two workers that share a card, client; a job with the default model
+# (with perplexity) and one with synthetic:llama-2-7b in the paper's protocol (512 in, 512 out), both ranked; then a
+# worker that loses its GPU in the middle of a job.
 #
 #   tests/bench/gpu_system.sh PREFIX MODELS PROMPTS.jsonl TEXT
 #
 # PREFIX is what gpu_pack.sh packed, unpacked; MODELS the folder with smollm2-135m-instruct.gguf (without it only the
-# synthetic job runs). Everything is in a scratch folder and ends with the script.
+# synthetic job runs). Everything is in a scratch folder and ends with the script. SECOND_DEVICE=cuda:1 gives the second
+# worker a card of its own.
 set -euo pipefail
 
 prefix=$1 models=$2 prompts=$3 text=$4
 device=${DEVICE:-cuda:0}
+second_device=${SECOND_DEVICE:-$device}
 shape=${SHAPE:-synthetic:llama-2-7b}
 run=$(mktemp -d)
 pids=()
@@ -41,20 +43,20 @@ await_workers() {
   done
 }
 
-worker() { # name
+worker() { # name, device
   start "$1" uaqf-worker serve --insecure-dev --server 127.0.0.1:7601 --models "$models" --synthetic \
-    --device "$device" --worker-name "$1"
+    --device "$2" --worker-name "$1"
 }
 
 submit() { # arguments; prints the job's name
   program uaqf jobs submit "$@" --output json | python3 -c 'import json,sys; print(json.load(sys.stdin)["name"])'
 }
 
-step "coordinator and two workers on $device"
+step "coordinator, a worker on $device and one on $second_device"
 start server uaqf-server --insecure-dev --store "$run/uaqf.db"
 sleep 1
-worker gpu-a
-worker gpu-b
+worker gpu-a "$device"
+worker gpu-b "$second_device"
 await_workers 2
 program uaqf workers
 program uaqf prompts import "$prompts" --take "${TAKE:-4}" --name system
@@ -80,7 +82,7 @@ submit --model synthetic:tiny --variants fp16 --prompts system --repeats 1 --qua
   echo "(refused, as it should be)"
 
 step "a worker that loses its GPU in the middle of a job"
-UAQF_CUDA_FAULT=lost:600 worker gpu-faulty
+UAQF_CUDA_FAULT=lost:600 worker gpu-faulty "$device"
 await_workers 3
 job=$(submit --model synthetic:tiny --variants fp16,rtn-w8,rtn-w4-g64 --prompts system --repeats 3 \
   --max-output-tokens 64 --output-length fixed --block 2 --seed 2)
