@@ -200,9 +200,9 @@ absl::Status ReadRows(absl::string_view bytes, const std::string& file, const ch
   if (!IsOneDocument(bytes, array_key)) return ReadLines(bytes, file, example, take);
   if (const std::size_t valid = ValidUtf8Prefix(bytes); valid < bytes.size()) {
     Problems problems(file);
-    problems.Add(static_cast<int>(1 + std::count(bytes.begin(), bytes.begin() + valid, '\n')),
-                 absl::StrFormat("got invalid UTF-8 (byte 0x%02x), expected UTF-8",
-                                 static_cast<unsigned char>(bytes[valid])));
+    problems.Add(
+        static_cast<int>(1 + std::count(bytes.begin(), bytes.begin() + valid, '\n')),
+        absl::StrFormat("got invalid UTF-8 (byte 0x%02x), expected UTF-8", static_cast<unsigned char>(bytes[valid])));
     return problems.ToStatus();
   }
   return ArrayReader(file, array_key, take).Read(bytes, example);

@@ -21,7 +21,8 @@ const std::vector<Dataset>& Datasets() {
        "https://github.com/openai/grade-school-math (test.jsonl, train.jsonl)", "MIT",
        R"({"question": "…", "answer": "… #### 18"})", nullptr, ReadGsm8k, Gsm8kTarget},
       {"commonsense_qa", "CommonsenseQA: one of five choices", "commonsense_reasoning",
-       "https://huggingface.co/datasets/tau/commonsense_qa or https://www.tau-nlp.org/commonsenseqa (validation, train)",
+       "https://huggingface.co/datasets/tau/commonsense_qa or https://www.tau-nlp.org/commonsenseqa (validation, "
+       "train)",
        "MIT", R"({"id": "…", "question": "…", "choices": {"label": ["A", …], "text": ["…", …]}, "answerKey": "A"})",
        nullptr, ReadCommonsenseQa, CommonsenseQaTarget},
       {"triviaqa", "TriviaQA: a short answer and its aliases, closed book", "knowledge_recall",
@@ -84,8 +85,8 @@ absl::Status AddShots(const Dataset& dataset, const std::vector<v1::Prompt>& poo
   }
   // One more than asked for, in place of a prompt that would be its own example.
   if (pool.size() < shots + 1) {
-    return UsageError(absl::StrCat("got ", pool.size(), " items to draw ", shots, " shots from, expected at least ",
-                                   shots + 1));
+    return UsageError(
+        absl::StrCat("got ", pool.size(), " items to draw ", shots, " shots from, expected at least ", shots + 1));
   }
   const auto drawn = Draw(pool, shots + 1, seed);
   if (!drawn.ok()) return drawn.status();
