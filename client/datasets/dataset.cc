@@ -73,8 +73,13 @@ absl::StatusOr<std::vector<v1::Prompt>> ReadDataset(const Dataset& dataset, absl
     }
     return "";
   };
-  if (absl::Status read = ReadRows(bytes, file, dataset.array_key, dataset.example, take); !read.ok()) return read;
-  return prompts;
+  const absl::Status read = ReadRows(bytes, file, dataset.array_key, dataset.example, take);
+  if (read.ok()) return prompts;
+  if (!prompts.empty()) return read;
+  // Not one row was right: more likely another file than a damaged one.
+  return UsageError(absl::StrCat(std::string(read.message()), "\nis this a file of ", dataset.name,
+                                 "? one has rows like ", dataset.example, "\nsee: uaqf prompts import ", dataset.name,
+                                 " --help"));
 }
 
 absl::Status AddShots(const Dataset& dataset, const std::vector<v1::Prompt>& pool, std::size_t shots,
