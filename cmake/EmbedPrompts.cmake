@@ -1,4 +1,5 @@
-# Writes the files of prompts/ into a source file. Run as: cmake -D OUT=file.cc -D FOLDER=prompts -D CATEGORIES="a b" -P …
+# Writes the files of prompts/ into a source file. Run as:
+#   cmake -D OUT=file.cc -D FOLDER=prompts -D CATEGORIES="a b" -P cmake/EmbedPrompts.cmake
 string(REPLACE " " ";" categories "${CATEGORIES}")
 set(body "")
 foreach(category ${categories})
