@@ -16,10 +16,10 @@ int8_t PackedAt(const RawTensor& tensor, int64_t first_word, int64_t index, int6
 
 absl::Status ReadCodes(const RawTensor& weight, const QuantizationConfig& config, int64_t rows, int64_t columns,
                        RowRange range, StoredMatrix& matrix) {
-  matrix.codes.resize(static_cast<size_t>(range.count * columns));
   if (config.format == QuantizedFormat::kPackedIntegers) {
     const int64_t words = CeilDiv(columns * config.bits, 32);
     if (absl::Status status = CheckRaw("weight_packed", weight, "I32", {rows, words}); !status.ok()) return status;
+    matrix.codes.resize(static_cast<size_t>(range.count * columns));
     for (int64_t row = 0; row < range.count; ++row) {
       for (int64_t col = 0; col < columns; ++col) {
         matrix.codes[static_cast<size_t>(row * columns + col)] =
@@ -29,6 +29,7 @@ absl::Status ReadCodes(const RawTensor& weight, const QuantizationConfig& config
     return absl::OkStatus();
   }
   if (absl::Status status = CheckRaw("weight", weight, "I8", {rows, columns}); !status.ok()) return status;
+  matrix.codes.resize(static_cast<size_t>(range.count * columns));
   const int half = 1 << (config.bits - 1);
   for (size_t i = 0; i < matrix.codes.size(); ++i) {
     const auto code = static_cast<int8_t>(weight.bytes[static_cast<size_t>(range.first * columns) + i]);

@@ -34,13 +34,14 @@ std::string CodesOf(const std::string& prefix, QuantizedFormat format) {
   return "";
 }
 
-// Two numbers of 64 bits.
-std::optional<QuantizedLayers::Size> SizeIn(const std::optional<RawTensor>& shape) {
-  if (!shape || shape->dtype != "I64" || shape->shape != std::vector<int64_t>{2}) return std::nullopt;
-  QuantizedLayers::Size size = {};
-  std::memcpy(&size.rows, shape->bytes.data(), sizeof(int64_t));
-  std::memcpy(&size.columns, shape->bytes.data() + sizeof(int64_t), sizeof(int64_t));
-  return size;
+// Words hold whole inputs and maybe some more; weight_shape, two numbers of 64 bits, says where those begin. One that
+// the words contradict is not believed.
+int64_t ColumnsOfWords(int64_t words, int64_t per_word, const std::optional<RawTensor>& shape) {
+  int64_t columns = words * per_word;
+  if (!shape || shape->dtype != "I64" || shape->shape != std::vector<int64_t>{2}) return columns;
+  int64_t said = 0;
+  std::memcpy(&said, shape->bytes.data() + sizeof(int64_t), sizeof(int64_t));
+  return said > columns - per_word && said <= columns ? said : columns;
 }
 
 }  // namespace
@@ -57,8 +58,7 @@ std::optional<QuantizedLayers::Size> QuantizedLayers::Find(const std::string& na
     case QuantizedFormat::kAwqGemm:
       return Size{second * per_word, first};
     case QuantizedFormat::kPackedIntegers:
-      if (const auto size = SizeIn(find_(prefix + ".weight_shape"))) return size;
-      return Size{first, second * per_word};
+      return Size{first, ColumnsOfWords(second, per_word, find_(prefix + ".weight_shape"))};
     case QuantizedFormat::kPlainIntegers:
       if (codes->dtype != "I8") return std::nullopt;
       return Size{first, second};
