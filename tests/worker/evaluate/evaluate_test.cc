@@ -126,6 +126,12 @@ TEST_F(EvaluatorTest, TakesLessMemoryWithFewerBits) {
   EXPECT_NE(evaluator_->Identify()->variant_digest, digest);
 }
 
+TEST_F(EvaluatorTest, NamesTheCheckpointsThereAreAndWhyOneIsNone) {
+  EXPECT_EQ(Load("checkpoint:../secret").code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(Load("checkpoint:nothing").message()), HasSubstr("stories260k"));
+  EXPECT_THAT(std::string(Load("checkpoint:stories260k").message()), HasSubstr("stories260k is not quantized"));
+}
+
 TEST_F(EvaluatorTest, SurveysAnotherJobWithoutDisturbingWhatIsHosted) {
   ASSERT_TRUE(Load("fp16").ok());
   measure::PromptSet prompts{"promptSets/p", {prompt_}};
