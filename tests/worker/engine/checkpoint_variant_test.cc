@@ -107,6 +107,12 @@ TEST_F(CheckpointVariant, NamesTheLayerThatCannotBeRead) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("model.layers.0.mlp.down_proj: has no tensor qzeros"));
 }
 
+TEST_F(CheckpointVariant, IsRefusedOnAGpu) {
+  const absl::Status status = MakeRelease("cuda:0").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("host it on the CPU (--device cpu)"));
+}
+
 TEST_F(CheckpointVariant, FitsOnlyModelsOfItsShape) {
   EXPECT_TRUE(quantize::FitsRelease(release_->config(), plain_->config()).ok());
   EXPECT_THAT(std::string(quantize::FitsRelease(plain_->config(), plain_->config()).message()),

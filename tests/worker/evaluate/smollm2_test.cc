@@ -87,5 +87,22 @@ TEST_F(Smollm2, InItsOwnFormLosesNothingAgainstItsDequantizedWeights) {
   EXPECT_NEAR(mean(*nll), mean(*fp16), 1e-3);
 }
 
+// Bit by bit, and with the rows of q and k, which the file has in another order.
+TEST_F(Smollm2, HoldsInItsOwnFormTheVeryWeightsThatItDequantizesTo) {
+  const model::Checkpoint& checkpoint = model_->checkpoint();
+  for (const char* layer : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                            "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
+    const std::string name = std::string("model.layers.7.") + layer + ".weight";
+    const model::TensorInfo info = checkpoint.Find(name).value();
+    const auto stored = checkpoint.ReadStored(name, {3, info.rows - 3});
+    ASSERT_TRUE(stored.ok()) << stored.status();
+    std::vector<float> expected(static_cast<size_t>((info.rows - 3) * info.columns));
+    ASSERT_TRUE(checkpoint.ReadRows(name, 3, info.rows - 3, expected).ok());
+    std::vector<float> got(expected.size());
+    model::Dequantize(*stored, got);
+    EXPECT_EQ(got, expected) << name;
+  }
+}
+
 }  // namespace
 }  // namespace uaqf::evaluate
