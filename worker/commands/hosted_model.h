@@ -13,9 +13,11 @@
 
 namespace uaqf::commands {
 
-// INVALID_ARGUMENT: an unknown variant, one that does not fit, or a sequence beyond the model's context.
+// `models` is the folder whose releases "checkpoint:NAME" may name; empty: the default one. INVALID_ARGUMENT: an
+// unknown variant, one that does not fit, or a sequence beyond the model's context.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenModel& model,
                                                                          const std::string& variant,
+                                                                         const std::string& models,
                                                                          const ComputeOptions& compute,
                                                                          int64_t sequence_tokens);
 

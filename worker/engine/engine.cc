@@ -1,5 +1,6 @@
 #include "worker/engine/engine.h"
 
+#include "absl/strings/str_cat.h"
 #include "worker/engine/cpu_engine.h"
 #include "worker/engine/cuda/loader.h"
 #include "worker/engine/device_name.h"
@@ -11,6 +12,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const model::Checkpoint& 
   const absl::StatusOr<DeviceName> device = ParseDevice(options.device);
   if (!device.ok()) return device.status();
   if (!device->cuda) return CpuEngine::Create(checkpoint, variant, options);
+  if (variant.method == quantize::Method::kCheckpoint) {
+    return absl::UnimplementedError(absl::StrCat(checkpoint.path(),
+                                                 ": the GPU has no kernels yet for the zeros, offsets and orders of "
+                                                 "columns of quantized releases; host it on the CPU (--device cpu)"));
+  }
   const absl::StatusOr<const CudaModule*> module = LoadCudaModule();
   if (!module.ok()) return module.status();
   return (*module)->create_engine(checkpoint, variant, options, device->ordinal);

@@ -29,7 +29,9 @@ constexpr std::array<Variant, 10> kVariants = {{
      Granularity::kTensor, 0, 8},
 }};
 
-std::string_view MethodName(Method method) { return method == Method::kNone ? "none" : "rtn"; }
+std::string_view MethodName(Method method) {
+  return method == Method::kNone ? "none" : method == Method::kRtn ? "rtn" : "checkpoint";
+}
 
 std::string_view GranularityName(Granularity granularity) {
   switch (granularity) {
@@ -55,8 +57,9 @@ absl::StatusOr<Variant> FindVariant(std::string_view name) {
     if (variant.name == name) return variant;
     absl::StrAppend(&known, known.empty() ? "" : ", ", std::string(variant.name));
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "unknown variant \"", absl::CHexEscape(std::string(name.substr(0, 80))), "\"; this build knows ", known));
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown variant \"", absl::CHexEscape(std::string(name.substr(0, 80))), "\"; this build knows ",
+                   known, ", and checkpoint:NAME for a quantized release"));
 }
 
 absl::Status FitsModel(const Variant& variant, const model::ModelConfig& config) {

@@ -13,7 +13,8 @@
 
 namespace uaqf::quantize {
 
-enum class Method { kNone, kRtn };
+// kCheckpoint is not in the table: checkpoint_variant.h makes it of a release's name.
+enum class Method { kNone, kRtn, kCheckpoint };
 // What shares one scale: the whole matrix of a linear layer, a row (output channel), or `group_size` inputs of a row.
 enum class Granularity { kNone, kTensor, kChannel, kGroup };
 
