@@ -24,27 +24,31 @@ struct Kind {
   InstructionCheck check;
 };
 
-// clang-format off
 constexpr auto kKinds = std::to_array<Kind>({
-    {"change_case:capital_word_frequency", "capital_relation", "capital_frequency", nullptr, nullptr, nullptr, &CapitalWordFrequency},
+    {"change_case:capital_word_frequency", "capital_relation", "capital_frequency", nullptr, nullptr, nullptr,
+     &CapitalWordFrequency},
     {"change_case:english_capital", nullptr, nullptr, nullptr, nullptr, nullptr, &EnglishCapital},
     {"change_case:english_lowercase", nullptr, nullptr, nullptr, nullptr, nullptr, &EnglishLowercase},
     {"combination:repeat_prompt", nullptr, nullptr, nullptr, "prompt_to_repeat", nullptr, &RepeatsPrompt},
     {"combination:two_responses", nullptr, nullptr, nullptr, nullptr, nullptr, &TwoResponses},
-    {"detectable_content:number_placeholders", nullptr, "num_placeholders", nullptr, nullptr, nullptr, &PlaceholderCount},
+    {"detectable_content:number_placeholders", nullptr, "num_placeholders", nullptr, nullptr, nullptr,
+     &PlaceholderCount},
     {"detectable_content:postscript", nullptr, nullptr, nullptr, "postscript_marker", nullptr, &HasPostscript},
     {"detectable_format:constrained_response", nullptr, nullptr, nullptr, nullptr, nullptr, &ConstrainedResponse},
     {"detectable_format:json_format", nullptr, nullptr, nullptr, nullptr, nullptr, &IsJson},
-    {"detectable_format:multiple_sections", nullptr, "num_sections", nullptr, "section_spliter", nullptr, &SectionCount},
+    {"detectable_format:multiple_sections", nullptr, "num_sections", nullptr, "section_spliter", nullptr,
+     &SectionCount},
     {"detectable_format:number_bullet_lists", nullptr, "num_bullets", nullptr, nullptr, nullptr, &BulletCount},
-    {"detectable_format:number_highlighted_sections", nullptr, "num_highlights", nullptr, nullptr, nullptr, &HighlightCount},
+    {"detectable_format:number_highlighted_sections", nullptr, "num_highlights", nullptr, nullptr, nullptr,
+     &HighlightCount},
     {"detectable_format:title", nullptr, nullptr, nullptr, nullptr, nullptr, &HasTitle},
     {"keywords:existence", nullptr, nullptr, nullptr, nullptr, "keywords", &HasKeywords},
     {"keywords:forbidden_words", nullptr, nullptr, nullptr, nullptr, "forbidden_words", &LacksForbiddenWords},
     {"keywords:frequency", "relation", "frequency", nullptr, "keyword", nullptr, &KeywordFrequency},
     {"keywords:letter_frequency", "let_relation", "let_frequency", nullptr, "letter", nullptr, &LetterFrequency},
     {"language:response_language", nullptr, nullptr, nullptr, "language", nullptr, &InLanguage},
-    {"length_constraints:nth_paragraph_first_word", nullptr, "num_paragraphs", "nth_paragraph", "first_word", nullptr, &NthParagraphFirstWord},
+    {"length_constraints:nth_paragraph_first_word", nullptr, "num_paragraphs", "nth_paragraph", "first_word", nullptr,
+     &NthParagraphFirstWord},
     {"length_constraints:number_paragraphs", nullptr, "num_paragraphs", nullptr, nullptr, nullptr, &ParagraphCount},
     {"length_constraints:number_sentences", "relation", "num_sentences", nullptr, nullptr, nullptr, &SentenceCount},
     {"length_constraints:number_words", "relation", "num_words", nullptr, nullptr, nullptr, &WordCount},
@@ -52,7 +56,6 @@ constexpr auto kKinds = std::to_array<Kind>({
     {"startend:end_checker", nullptr, nullptr, nullptr, "end_phrase", nullptr, &EndsWithPhrase},
     {"startend:quotation", nullptr, nullptr, nullptr, nullptr, nullptr, &IsQuoted},
 });
-// clang-format on
 
 const Kind* FindKind(std::string_view id) {
   const auto* at = std::find_if(kKinds.begin(), kKinds.end(), [id](const Kind& kind) { return id == kind.id; });

@@ -11,7 +11,8 @@ size_t CountSentences(std::string_view text) {
   static const Regex always = Regex::Known(
       R"((?:\b(?i:mr|mrs|ms|dr|prof|rev|hon|st|gen|col|sen|rep|gov|vs|e\.g|i\.e)|(?<![\p{L}\p{N}])[A-HJ-Z])\.\z)");
   static const Regex sometimes = Regex::Known(
-      R"(\b(?i:jr|sr|etc|fig|approx|dept|est|corp|inc|ltd|co|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|a\.m|p\.m|u\.s)\.\z)");
+      R"(\b(?i:jr|sr|etc|fig|approx|dept|est|corp|inc|ltd|co|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|a\.m|p\.m|)"
+      R"(u\.s)\.\z)");
   static const Regex lower_next = Regex::Known(R"(\A\s*\p{Ll})");
   size_t count = 0;
   size_t begin = 0;

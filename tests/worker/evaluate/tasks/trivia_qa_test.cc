@@ -66,7 +66,7 @@ TEST(TriviaQa, NormalisesAliasesToTheFormsThatTheDataSetCarries) {
   RecordProperty("found", found);
   EXPECT_GT(aliases, 10000);
   // The published forms were not made from all of the aliases by one version of the script.
-  EXPECT_GE(found, aliases * 98 / 100) << found << " of " << aliases;
+  EXPECT_GE(found, aliases - 3) << found << " of " << aliases;
 }
 
 }  // namespace
