@@ -131,7 +131,8 @@ absl::StatusOr<Response> Client::Call(Stub& stub,
 }
 
 absl::StatusOr<v1::PromptSet> Client::CreatePromptSet(const std::string& display_name, v1::PromptSetKind kind,
-                                                      const std::vector<v1::Prompt>& prompts) {
+                                                      const std::vector<v1::Prompt>& prompts,
+                                                      const std::vector<v1::PromptSource>& sources) {
   grpc::ClientContext context;
   SetDeadline(context, kUploadDeadline);
   v1::PromptSet set;
@@ -139,6 +140,7 @@ absl::StatusOr<v1::PromptSet> Client::CreatePromptSet(const std::string& display
   v1::CreatePromptSetRequest request;
   request.mutable_header()->set_display_name(display_name);
   request.mutable_header()->set_kind(kind);
+  for (const v1::PromptSource& source : sources) *request.mutable_header()->add_sources() = source;
   // A write that fails means that the server has already answered: Finish says what.
   bool open = writer->Write(request);
   v1::PromptBatch* batch = request.mutable_items();

@@ -59,9 +59,10 @@ class Client {
 
   const std::string& address() const { return address_; }
 
-  // Uploads a set. The same content gives the same set, whatever the label.
+  // Uploads a set. The same content gives the same set, whatever the label and the sources.
   [[nodiscard]] absl::StatusOr<v1::PromptSet> CreatePromptSet(const std::string& display_name, v1::PromptSetKind kind,
-                                                              const std::vector<v1::Prompt>& prompts);
+                                                              const std::vector<v1::Prompt>& prompts,
+                                                              const std::vector<v1::PromptSource>& sources = {});
   [[nodiscard]] absl::StatusOr<v1::PromptSet> GetPromptSet(const std::string& name);
   // Newest first.
   [[nodiscard]] absl::StatusOr<v1::ListPromptSetsResponse> ListPromptSets();

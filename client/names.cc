@@ -145,13 +145,14 @@ absl::StatusOr<ResolvedSet> ResolvePromptSet(Client& client, const std::string& 
 }
 
 absl::StatusOr<ResolvedSet> Upload(Client& client, const std::string& display_name, v1::PromptSetKind kind,
-                                   const std::vector<v1::Prompt>& prompts) {
+                                   const std::vector<v1::Prompt>& prompts,
+                                   const std::vector<v1::PromptSource>& sources) {
   wire::PromptSetDigest digest(kind);
   for (const v1::Prompt& prompt : prompts) digest.Add(prompt);
   auto known = client.GetPromptSet(wire::PromptSetName(digest.Finish()));
   if (known.ok()) return ResolvedSet{*std::move(known), false};
   if (!absl::IsNotFound(known.status())) return known.status();
-  auto set = client.CreatePromptSet(display_name, kind, prompts);
+  auto set = client.CreatePromptSet(display_name, kind, prompts, sources);
   if (!set.ok()) return set.status();
   return ResolvedSet{*std::move(set), true};
 }

@@ -42,7 +42,8 @@ struct ResolvedSet {
 
 // The set of `prompts`: the one that the coordinator has, whatever its label, else uploaded under `display_name`.
 [[nodiscard]] absl::StatusOr<ResolvedSet> Upload(Client& client, const std::string& display_name,
-                                                 v1::PromptSetKind kind, const std::vector<v1::Prompt>& prompts);
+                                                 v1::PromptSetKind kind, const std::vector<v1::Prompt>& prompts,
+                                                 const std::vector<v1::PromptSource>& sources = {});
 
 // "prompts   40 in 5 categories, already on the server as demo (sha256 3f9c…)", without a line end.
 std::string SetLine(const ResolvedSet& resolved);

@@ -10,8 +10,6 @@
 #include <iostream>
 #include <iterator>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <set>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -20,31 +18,12 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/failure.h"
+#include "client/json_rows.h"
 #include "client/utf8.h"
-#include "proto/wire/channel.h"
 #include "proto/wire/names.h"
 
 namespace uaqf::client {
 namespace {
-
-using Json = nlohmann::json;
-
-constexpr std::size_t kShownErrors = 10;
-// Room for the framing of a batch around one prompt.
-constexpr std::size_t kLargestPrompt = wire::kBatchBytes - 64;
-
-std::string Kind(const Json& value) { return value.is_null() ? "null" : value.type_name(); }
-
-// A problem with one line; empty when there is none.
-using Problem = std::string;
-
-Problem ReadString(const Json& object, const char* key, std::string* out) {
-  const auto found = object.find(key);
-  if (found == object.end()) return "";
-  if (!found->is_string()) return absl::StrCat("got \"", key, "\" as ", Kind(*found), ", expected a string");
-  *out = found->get<std::string>();
-  return "";
-}
 
 Problem CheckKeys(const Json& object, const std::vector<std::string>& known) {
   for (const auto& [key, value] : object.items()) {
@@ -58,11 +37,11 @@ Problem ReadMessages(const Json& object, v1::Prompt* prompt) {
   const auto found = object.find("messages");
   if (found == object.end()) return "";
   if (!found->is_array() || found->empty()) {
-    return absl::StrCat("got \"messages\" as ", found->is_array() ? "an empty list" : Kind(*found),
+    return absl::StrCat("got \"messages\" as ", found->is_array() ? "an empty list" : JsonKind(*found),
                         ", expected a list of {\"role\", \"content\"}");
   }
   for (const Json& turn : *found) {
-    if (!turn.is_object()) return absl::StrCat("got a message as ", Kind(turn), ", expected {\"role\", \"content\"}");
+    if (!turn.is_object()) return absl::StrCat("got a message as ", JsonKind(turn), ", expected {\"role\", \"content\"}");
     v1::ChatMessage* message = prompt->add_messages();
     if (Problem p = CheckKeys(turn, {"role", "content"}); !p.empty()) return p;
     if (Problem p = ReadString(turn, "role", message->mutable_role()); !p.empty()) return p;
@@ -94,49 +73,20 @@ Problem CheckPrompt(const Json& object, const v1::Prompt& prompt) {
 }
 
 Problem ParseLine(absl::string_view line, v1::Prompt* prompt) {
-  if (const std::size_t valid = ValidUtf8Prefix(line); valid < line.size()) {
-    return absl::StrFormat("got invalid UTF-8 (byte 0x%02x in column %d), expected UTF-8",
-                           static_cast<unsigned char>(line[valid]), valid + 1);
-  }
   Json object;
-  std::vector<std::set<std::string>> keys;
-  std::string twice;
-  // Which of two values is meant cannot be told.
-  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second && twice.empty()) {
-      twice = parsed.get<std::string>();
-    }
-    return true;
-  };
-  try {
-    object = Json::parse(line.begin(), line.end(), watch);
-  } catch (const Json::exception& error) {
-    const auto* parse_error = dynamic_cast<const Json::parse_error*>(&error);
-    return absl::StrCat("got no JSON",
-                        parse_error == nullptr ? "" : absl::StrCat(" (at column ", parse_error->byte, ")"),
-                        ", expected an object such as {\"id\": \"a-1\", \"category\": \"math\", \"text\": \"…\"}");
-  }
-  if (!twice.empty()) return absl::StrCat("got the key \"", twice, "\" twice, expected each once");
-  if (!object.is_object()) return absl::StrCat("got a JSON ", Kind(object), ", expected an object");
+  constexpr char kExample[] = "{\"id\": \"a-1\", \"category\": \"math\", \"text\": \"…\"}";
+  if (Problem problem = ParseObject(line, kExample, &object); !problem.empty()) return problem;
+  std::string label;
   for (Problem problem :
-       {CheckKeys(object, {"id", "category", "text", "messages", "reference"}),
+       {CheckKeys(object, {"id", "category", "text", "messages", "reference", "topic", "language", "length"}),
         ReadString(object, "id", prompt->mutable_id()), ReadString(object, "category", prompt->mutable_category()),
         ReadString(object, "text", prompt->mutable_text()),
         ReadString(object, "reference", prompt->mutable_reference()), ReadMessages(object, prompt),
-        CheckPrompt(object, *prompt)}) {
+        ReadString(object, "topic", &label), ReadString(object, "language", &label),
+        ReadString(object, "length", &label), CheckPrompt(object, *prompt)}) {
     if (!problem.empty()) return problem;
   }
   return "";
-}
-
-absl::Status BadLines(const std::vector<std::string>& problems) {
-  std::string text = absl::StrJoin(problems.begin(), problems.begin() + std::min(problems.size(), kShownErrors), "\n");
-  if (problems.size() > kShownErrors) {
-    absl::StrAppend(&text, "\nand ", problems.size() - kShownErrors, " more bad lines");
-  }
-  return UsageError(text);
 }
 
 }  // namespace
@@ -144,7 +94,7 @@ absl::Status BadLines(const std::vector<std::string>& problems) {
 absl::StatusOr<std::vector<v1::Prompt>> ParsePrompts(absl::string_view bytes, const std::string& file,
                                                      std::size_t take) {
   std::vector<v1::Prompt> prompts;
-  std::vector<std::string> problems;
+  Problems problems(file);
   std::map<std::string, int> first_line_of;
   absl::string_view rest = bytes;
   if (absl::StartsWith(rest, "\xEF\xBB\xBF")) rest.remove_prefix(3);
@@ -163,12 +113,12 @@ absl::StatusOr<std::vector<v1::Prompt>> ParsePrompts(absl::string_view bytes, co
       }
     }
     if (!problem.empty()) {
-      problems.push_back(absl::StrCat(file, ":", number, ": ", problem));
+      problems.Add(number, problem);
     } else {
       prompts.push_back(std::move(prompt));
     }
   }
-  if (!problems.empty()) return BadLines(problems);
+  if (!problems.empty()) return problems.ToStatus();
   if (prompts.empty()) {
     return UsageError(absl::StrCat(file, ": got no prompts, expected one JSON object on each line"));
   }

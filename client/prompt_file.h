@@ -6,7 +6,8 @@
 //   {"id": "chat-1", "category": "dialogue", "messages": [{"role": "user", "content": "Hello"}]}
 //
 // `id` is 1 to 128 characters of [A-Za-z0-9._-], unique in the file; exactly one of `text` and `messages` is given and
-// not empty; roles are system, user, assistant; `category` and `reference` may be left out.
+// not empty; roles are system, user, assistant; `category` and `reference` may be left out. `topic`, `language` and
+// `length` are labels for those who keep the file: they are read over, and not part of the set.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +16,13 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "proto/wire/channel.h"
 #include "uaqf/v1/prompt_set.pb.h"
 
 namespace uaqf::client {
+
+// Most bytes of one prompt: a batch of an upload, less the room for its framing.
+inline constexpr std::size_t kLargestPrompt = wire::kBatchBytes - 64;
 
 // Pieces a text is cut into for transport, bytes.
 inline constexpr std::size_t kTextPieceBytes = 256 << 10;

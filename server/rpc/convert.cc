@@ -355,6 +355,8 @@ v1::PromptSet ToProto(const store::PromptSetInfo& info) {
     count.set_category(category.category);
     count.set_prompt_count(category.prompt_count);
   }
+  v1::PromptSetHeader header;
+  if (header.ParseFromString(info.sources)) message.mutable_sources()->Swap(header.mutable_sources());
   return message;
 }
 

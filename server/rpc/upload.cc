@@ -71,6 +71,10 @@ absl::StatusOr<store::PromptSetInfo> PromptSetBuilder::Finish() {
   info.size_bytes = bytes_;
   info.create_wall_ns =
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  v1::PromptSetHeader sources;
+  *sources.mutable_sources() = header_->sources();
+  sources.DiscardUnknownFields();
+  info.sources = sources.SerializeAsString();
   return info;
 }
 

@@ -17,6 +17,8 @@ namespace uaqf::rpc {
 namespace {
 
 constexpr int kMaxVariants = 64;
+constexpr int kMaxSources = 32;
+constexpr std::size_t kDigestChars = 64;
 constexpr std::size_t kMaxIdChars = 128;
 constexpr std::size_t kMaxTextShown = 60;
 constexpr std::int64_t kDayNs = 86'400'000'000'000;
@@ -285,6 +287,17 @@ absl::Status Validate(const v1::PromptSetHeader& header) {
   if (header.kind() != v1::PROMPT_SET_KIND_PROMPTS && header.kind() != v1::PROMPT_SET_KIND_TEXT) {
     return Invalid("UNKNOWN_ENUM", absl::StrCat("got kind = ", header.kind(), ", expected PROMPTS or TEXT"));
   }
+  if (header.sources_size() > kMaxSources) {
+    return Invalid("OUT_OF_RANGE",
+                   absl::StrCat("got ", header.sources_size(), " sources, expected at most ", kMaxSources));
+  }
+  for (const v1::PromptSource& source : header.sources()) {
+    absl::Status valid =
+        FirstOf({Text("sources.dataset", source.dataset(), kMaxIdChars), Text("sources.file", source.file(), 1024),
+                 Text("sources.file_sha256", source.file_sha256(), kDigestChars),
+                 Text("sources.shots_sha256", source.shots_sha256(), kDigestChars)});
+    if (!valid.ok()) return valid;
+  }
   return Text("display_name", header.display_name(), 4 * 128);
 }
 
@@ -308,6 +321,13 @@ absl::Status Validate(const v1::Prompt& prompt, v1::PromptSetKind kind) {
     if (message.content().empty()) {
       return Invalid("EMPTY_PROMPT", absl::StrCat("got an empty message in prompt ", prompt.id(), ", expected text"));
     }
+  }
+  if (!v1::PromptGroup_IsValid(prompt.group())) {
+    return Invalid("UNKNOWN_ENUM", absl::StrCat("got group = ", prompt.group(), " in prompt ", prompt.id(),
+                                                ", expected one of PromptGroup"));
+  }
+  if (prompt.has_task()) {
+    if (absl::Status task = ValidateTask(prompt); !task.ok()) return task;
   }
   return Text("category", prompt.category(), kMaxIdChars);
 }

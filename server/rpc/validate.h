@@ -23,6 +23,8 @@ v1::JobSpec WithDefaults(v1::JobSpec spec);
 [[nodiscard]] absl::Status Validate(const v1::PromptSetHeader& header);
 // One item. Ids are compared for repetition by whoever collects the set.
 [[nodiscard]] absl::Status Validate(const v1::Prompt& prompt, v1::PromptSetKind kind);
+// That the task of `prompt` has an answer to score by, and may generate. INVALID_TASK.
+[[nodiscard]] absl::Status ValidateTask(const v1::Prompt& prompt);
 // What every message of a worker must be; the first of a session needs the same.
 [[nodiscard]] absl::Status Validate(const v1::WorkerState& state);
 // Only that the batch can be answered: of which worker, attempt and sequence it is.

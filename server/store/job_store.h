@@ -121,6 +121,7 @@ struct PromptSetInfo {
   std::int64_t size_bytes = 0;
   std::int64_t create_wall_ns = 0;
   std::vector<CategoryCount> categories;  // sorted by name
+  std::string sources;                    // a serialized uaqf.v1.PromptSetHeader with `sources` only
 };
 
 struct PromptItem {

@@ -7,7 +7,7 @@
 namespace uaqf::store {
 namespace {
 
-#define UAQF_SET_COLUMNS "seq, digest, display_name, kind, prompt_count, size_bytes, create_wall_ns, categories "
+#define UAQF_SET_COLUMNS "seq, digest, display_name, kind, prompt_count, size_bytes, create_wall_ns, categories, sources "
 
 PromptSetInfo ToInfo(const Query& query) {
   PromptSetInfo info;
@@ -18,6 +18,7 @@ PromptSetInfo ToInfo(const Query& query) {
   info.size_bytes = query.Int(5);
   info.create_wall_ns = query.Int(6);
   info.categories = CategoriesFromJson(query.Text(7));
+  info.sources = query.Text(8);
   return info;
 }
 
@@ -41,9 +42,9 @@ PromptSetInfo PutPromptSet(Connection* connection, const PromptSetInfo& info, ab
   CountItems(items, &counted);
   const std::string categories = ToJson(counted.categories);
   Query(connection->Prepare("INSERT INTO prompt_set(digest, display_name, kind, prompt_count, size_bytes, "
-                            "create_wall_ns, categories) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"))
+                            "create_wall_ns, categories, sources) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"))
       .Bind(counted.digest, counted.display_name, static_cast<std::int32_t>(counted.kind), counted.prompt_count,
-            counted.size_bytes, counted.create_wall_ns, categories)
+            counted.size_bytes, counted.create_wall_ns, categories, Blob{counted.sources})
       .Run();
   const std::int64_t set = connection->database().getLastInsertRowid();
   std::int32_t index = 0;

@@ -149,6 +149,8 @@ CREATE TABLE profile(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
     "ALTER TABLE job ADD COLUMN release_format TEXT NOT NULL DEFAULT ''",
     // 3: the group of variants that a chunk is measured in.
     "ALTER TABLE chunk ADD COLUMN variant_group INTEGER NOT NULL DEFAULT 0",
+    // 4: where the items of a set came from.
+    "ALTER TABLE prompt_set ADD COLUMN sources BLOB NOT NULL DEFAULT x''",
 };
 
 constexpr int kVersion = static_cast<int>(std::size(kMigrations));

@@ -48,6 +48,7 @@ class FakeCoordinator::Evaluation : public v1::EvaluationService::Service {
       if (request.has_header()) {
         response->set_display_name(request.header().display_name());
         response->set_kind(request.header().kind());
+        *response->mutable_sources() = request.header().sources();
       }
       for (const v1::Prompt& prompt : request.items().prompts()) prompts.push_back(prompt);
     }

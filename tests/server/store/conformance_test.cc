@@ -394,12 +394,14 @@ TYPED_TEST(StoreConformance, StoresAPromptSetOnceUnderItsDigest) {
   info.digest = "abc";
   info.display_name = "demo";
   info.create_wall_ns = 5;
+  info.sources = std::string("s\0t", 3);
   const std::vector<PromptItem> items = {{"1", "math", "x"}, {"2", "chat", std::string("y\0z", 3)}, {"3", "math", ""}};
   const auto stored = this->store_->PutPromptSet(info, items);
   ASSERT_TRUE(stored.ok()) << stored.status();
   EXPECT_EQ(stored->prompt_count, 3);
   EXPECT_EQ(stored->size_bytes, 4);
   EXPECT_THAT(stored->categories, ElementsAre(CategoryCount{"chat", 1}, CategoryCount{"math", 2}));
+  EXPECT_EQ(this->store_->GetPromptSet("abc")->sources, info.sources);
   info.display_name = "again";
   EXPECT_EQ(this->store_->PutPromptSet(info, items)->display_name, "demo");
   const auto read = this->store_->ReadPrompts("abc", 1, 10);
