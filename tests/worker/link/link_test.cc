@@ -50,6 +50,14 @@ class GatedEvaluator final : public measure::Evaluator {
                                                    int32_t index) override {
     return null_.ScoreWindow(text, context, index);
   }
+  absl::StatusOr<measure::TaskResult> AnswerTask(const measure::Prompt& prompt,
+                                                 const measure::GenerationRequest& request) override {
+    return null_.AnswerTask(prompt, request);
+  }
+  absl::StatusOr<measure::WindowDivergence> CompareWindow(const measure::PromptSet& text, int32_t context,
+                                                          int32_t index) override {
+    return null_.CompareWindow(text, context, index);
+  }
   absl::StatusOr<measure::Identity> Identify() override { return null_.Identify(); }
   absl::StatusOr<measure::Memory> MemoryUsed() override { return null_.MemoryUsed(); }
 

@@ -42,6 +42,14 @@ class FakeEvaluator final : public Evaluator {
     events_->push_back(absl::StrCat("score ", index, " of ", context));
     return WindowScore{};
   }
+  absl::StatusOr<TaskResult> AnswerTask(const Prompt& prompt, const GenerationRequest&) override {
+    events_->push_back(absl::StrCat("answer ", prompt.id));
+    return TaskResult{};
+  }
+  absl::StatusOr<WindowDivergence> CompareWindow(const PromptSet&, int32_t context, int32_t index) override {
+    events_->push_back(absl::StrCat("compare ", index, " of ", context));
+    return WindowDivergence{};
+  }
   absl::StatusOr<Identity> Identify() override { return Identity{}; }
   absl::StatusOr<Memory> MemoryUsed() override { return Memory{}; }
 
