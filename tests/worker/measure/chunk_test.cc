@@ -169,6 +169,15 @@ TEST_F(ChunkTest, ScoresWindowsAndGeneratesWithoutWarmUp) {
   chunk_.first_item = 0;
   ASSERT_TRUE(Run().ok());
   EXPECT_THAT(events_, ElementsAre("watch", "generate p0", "add 0", "generate p1", "add 1", "seen"));
+  events_.clear();
+  chunk_.kind = ChunkKind::kTask;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(events_, ElementsAre("watch", "answer p0", "add 0", "answer p1", "add 1", "seen"));
+  events_.clear();
+  chunk_.kind = ChunkKind::kDivergence;
+  chunk_.first_item = 40;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(events_, ElementsAre("watch", "compare 40 of 64", "add 40", "compare 41 of 64", "add 41", "seen"));
 }
 
 TEST_F(ChunkTest, StopsBeforeTheNextItemWhenTheSinkSaysSo) {
