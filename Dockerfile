@@ -22,6 +22,7 @@ COPY deploy/dependencies.sh deploy/dependencies.lock deploy/
 RUN deploy/dependencies.sh && rm -rf /opt/uaqf/downloads /var/lib/apt/lists/*
 COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake
+COPY prompts prompts
 COPY proto proto
 COPY kernels kernels
 COPY worker worker

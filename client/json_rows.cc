@@ -89,14 +89,20 @@ class ArrayReader {
   bool See(int depth, Json::parse_event_t event, Json& parsed) {
     using Event = Json::parse_event_t;
     if (depth == 0 && event == Event::object_start) row_depth_ = 2;
-    if (depth == 0 && event == Event::array_start) in_array_ = true;
     if (row_depth_ == 2 && depth == 1 && event == Event::key) {
-      in_array_ = array_key_ != nullptr && parsed.get<std::string>() == array_key_;
+      at_key_ = array_key_ != nullptr && parsed.get<std::string>() == array_key_;
     }
     watch_.See(event, parsed);
+    if (depth == row_depth_ - 1) {
+      if (event == Event::array_start) in_array_ = row_depth_ == 1 || at_key_;
+      if (event == Event::array_end) in_array_ = false;
+    }
     if (!in_array_ || depth != row_depth_) return true;
     if (event == Event::object_start) row_line_ = line_;
-    if (event == Event::value) problems_.Add(line_, absl::StrCat("got ", JsonKind(parsed), ", expected an object"));
+    if (event == Event::value || event == Event::array_start) {
+      const std::string kind = event == Event::value ? JsonKind(parsed) : "array";
+      problems_.Add(line_, absl::StrCat("got a JSON ", kind, ", expected an object"));
+    }
     if (event != Event::object_end) return true;
     ++rows_;
     Problem problem = watch_.Take();
@@ -113,6 +119,7 @@ class ArrayReader {
   int row_line_ = 1;
   int row_depth_ = 1;
   int rows_ = 0;
+  bool at_key_ = false;
   bool in_array_ = false;
 };
 
@@ -200,9 +207,9 @@ absl::Status ReadRows(absl::string_view bytes, const std::string& file, const ch
   if (!IsOneDocument(bytes, array_key)) return ReadLines(bytes, file, example, take);
   if (const std::size_t valid = ValidUtf8Prefix(bytes); valid < bytes.size()) {
     Problems problems(file);
-    problems.Add(static_cast<int>(1 + std::count(bytes.begin(), bytes.begin() + valid, '\n')),
-                 absl::StrFormat("got invalid UTF-8 (byte 0x%02x), expected UTF-8",
-                                 static_cast<unsigned char>(bytes[valid])));
+    problems.Add(
+        static_cast<int>(1 + std::count(bytes.begin(), bytes.begin() + valid, '\n')),
+        absl::StrFormat("got invalid UTF-8 (byte 0x%02x), expected UTF-8", static_cast<unsigned char>(bytes[valid])));
     return problems.ToStatus();
   }
   return ArrayReader(file, array_key, take).Read(bytes, example);

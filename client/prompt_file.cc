@@ -41,7 +41,8 @@ Problem ReadMessages(const Json& object, v1::Prompt* prompt) {
                         ", expected a list of {\"role\", \"content\"}");
   }
   for (const Json& turn : *found) {
-    if (!turn.is_object()) return absl::StrCat("got a message as ", JsonKind(turn), ", expected {\"role\", \"content\"}");
+    if (!turn.is_object())
+      return absl::StrCat("got a message as ", JsonKind(turn), ", expected {\"role\", \"content\"}");
     v1::ChatMessage* message = prompt->add_messages();
     if (Problem p = CheckKeys(turn, {"role", "content"}); !p.empty()) return p;
     if (Problem p = ReadString(turn, "role", message->mutable_role()); !p.empty()) return p;

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -137,8 +138,12 @@ v1::PromptSet DescribeSet(const std::string& display_name, v1::PromptSetKind kin
 
 std::string DryRunJson(const v1::PromptSet& described, const std::vector<v1::Prompt>& prompts, std::size_t count) {
   std::vector<std::string> preview;
-  for (std::size_t i = 0; i < std::min(count, prompts.size()); ++i) preview.push_back(ToJson(prompts[i], true));
-  return absl::StrCat("{\"prompt_set\": ", ToJson(described), ", \"preview\": [", absl::StrJoin(preview, ", "), "]}\n");
+  for (std::size_t i = 0; i < std::min(count, prompts.size()); ++i) {
+    preview.push_back(std::string(absl::StripTrailingAsciiWhitespace(ToJson(prompts[i], true))));
+  }
+  const std::string set = ToJson(described);
+  return absl::StrCat("{\"prompt_set\": ", std::string(absl::StripTrailingAsciiWhitespace(set)), ", \"preview\": [",
+                      absl::StrJoin(preview, ", "), "]}\n");
 }
 
 }  // namespace uaqf::client

@@ -41,7 +41,7 @@ void AddSetFlags(CLI::App* command, SetFlags& flags, const std::string& default_
   command->add_option("--name", flags.name, absl::StrCat("Label; default: ", default_name));
   command->add_flag("--dry-run", flags.dry_run, "Show what would be uploaded, without a coordinator");
   command->add_option("--preview", flags.preview, "Prompts that --dry-run shows; 0 for none")
-      ->check(CLI::Range(0, 100000))
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
 }
 

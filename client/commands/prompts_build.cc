@@ -37,8 +37,8 @@ absl::Status BuildSynthetic(Context& context, const SetFlags& flags) {
 }  // namespace
 
 void AddPromptsBuild(CLI::App& prompts, Context& context) {
-  CLI::App* build = AddCommand(prompts, "build", "Make a suite of prompts and upload it",
-                               "uaqf prompts build synthetic");
+  CLI::App* build =
+      AddCommand(prompts, "build", "Make a suite of prompts and upload it", "uaqf prompts build synthetic");
   build->require_subcommand(1);
 
   auto flags = std::make_shared<SuiteFlags>();

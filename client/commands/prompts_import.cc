@@ -56,8 +56,7 @@ struct DatasetFlags {
 
 absl::Status CheckFlags(const Dataset& dataset, const DatasetFlags& flags) {
   if (flags.sample.has_value() && *flags.sample < 1) {
-    return UsageError(
-        absl::StrCat("got --sample ", *flags.sample, ", expected 1 or more: leave it out for all items"));
+    return UsageError(absl::StrCat("got --sample ", *flags.sample, ", expected 1 or more: leave it out for all items"));
   }
   if (flags.seed.has_value() && !flags.sample.has_value() && flags.shots == 0) {
     return UsageError("got --seed without anything to draw, expected --sample N or --shots N with it");
@@ -135,8 +134,10 @@ void AddDataset(CLI::App* import, Context& context, const Dataset& dataset) {
 }  // namespace
 
 void AddPromptsImport(CLI::App& prompts, Context& context) {
-  CLI::App* import = AddCommand(prompts, "import", "Upload a file, or items of a published data set; each set is "
-                                "stored once", "");
+  CLI::App* import = AddCommand(prompts, "import",
+                                "Upload a file, or items of a published data set; each set is "
+                                "stored once",
+                                "");
   import->footer(
       "example:\n  uaqf prompts import prompts.jsonl --name demo\n  uaqf prompts import prose.txt --kind text\n"
       "  uaqf prompts import gsm8k test.jsonl --sample 200 --seed 7 --dry-run");
@@ -152,11 +153,11 @@ void AddPromptsImport(CLI::App& prompts, Context& context) {
   import->callback([&context, import, flags] {
     // The data set's own callback has been called before.
     if (!import->get_subcommands().empty()) return;
-    context.action = [&context, flags]() -> absl::Status {
-      if (flags->file.empty()) return UsageError("got no FILE, expected one\nsee: uaqf prompts import --help");
-      return ImportFile(context, *flags);
-    };
-  });
-}
+  context.action = [&context, flags]() -> absl::Status {
+    if (flags->file.empty()) return UsageError("got no FILE, expected one\nsee: uaqf prompts import --help");
+    return ImportFile(context, *flags);
+  };
+});
+}  // namespace uaqf::client
 
 }  // namespace uaqf::client

@@ -38,9 +38,9 @@ Problem ReadAlpaca(const Json& row, v1::Prompt* prompt) {
   const Json* instance = InstanceOf(row, &wrong);
   if (instance == nullptr) return wrong;
   v1::OpenAnswer& open = *prompt->mutable_task()->mutable_open();
-  for (Problem problem : {NeedText(row, "instruction", open.mutable_instruction()),
-                          ReadString(*instance, "input", open.mutable_input()),
-                          ReadString(*instance, "output", prompt->mutable_reference())}) {
+  for (Problem problem :
+       {NeedText(row, "instruction", open.mutable_instruction()), ReadString(*instance, "input", open.mutable_input()),
+        ReadString(*instance, "output", prompt->mutable_reference())}) {
     if (!problem.empty()) return problem;
   }
   prompt->set_id(StableId("alpaca", OwnId(row, "id"), {open.instruction(), open.input(), prompt->reference()}));

@@ -32,10 +32,11 @@ Problem ReadColumns(const Json& choices, v1::ChoiceAnswer* answer) {
 
 Problem ReadObjects(const Json& choices, v1::ChoiceAnswer* answer) {
   for (const Json& object : choices) {
-    if (!object.is_object()) return absl::StrCat("got a choice as ", JsonKind(object), ", expected {\"label\", \"text\"}");
+    if (!object.is_object())
+      return absl::StrCat("got a choice as ", JsonKind(object), ", expected {\"label\", \"text\"}");
     v1::Choice& choice = *answer->add_choices();
-    for (Problem problem : {NeedText(object, "label", choice.mutable_label()),
-                            NeedText(object, "text", choice.mutable_text())}) {
+    for (Problem problem :
+         {NeedText(object, "label", choice.mutable_label()), NeedText(object, "text", choice.mutable_text())}) {
       if (!problem.empty()) return problem;
     }
   }
@@ -96,8 +97,6 @@ Problem ReadCommonsenseQa(const Json& row, v1::Prompt* prompt) {
   return "";
 }
 
-std::string CommonsenseQaTarget(const v1::Prompt& prompt) {
-  return absl::StrCat(" ", prompt.task().choice().label());
-}
+std::string CommonsenseQaTarget(const v1::Prompt& prompt) { return absl::StrCat(" ", prompt.task().choice().label()); }
 
 }  // namespace uaqf::client

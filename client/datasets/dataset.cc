@@ -21,7 +21,8 @@ const std::vector<Dataset>& Datasets() {
        "https://github.com/openai/grade-school-math (test.jsonl, train.jsonl)", "MIT",
        R"({"question": "…", "answer": "… #### 18"})", nullptr, ReadGsm8k, Gsm8kTarget},
       {"commonsense_qa", "CommonsenseQA: one of five choices", "commonsense_reasoning",
-       "https://huggingface.co/datasets/tau/commonsense_qa or https://www.tau-nlp.org/commonsenseqa (validation, train)",
+       "https://huggingface.co/datasets/tau/commonsense_qa or https://www.tau-nlp.org/commonsenseqa (validation, "
+       "train)",
        "MIT", R"({"id": "…", "question": "…", "choices": {"label": ["A", …], "text": ["…", …]}, "answerKey": "A"})",
        nullptr, ReadCommonsenseQa, CommonsenseQaTarget},
       {"triviaqa", "TriviaQA: a short answer and its aliases, closed book", "knowledge_recall",
@@ -72,8 +73,13 @@ absl::StatusOr<std::vector<v1::Prompt>> ReadDataset(const Dataset& dataset, absl
     }
     return "";
   };
-  if (absl::Status read = ReadRows(bytes, file, dataset.array_key, dataset.example, take); !read.ok()) return read;
-  return prompts;
+  const absl::Status read = ReadRows(bytes, file, dataset.array_key, dataset.example, take);
+  if (read.ok()) return prompts;
+  if (!prompts.empty()) return read;
+  // Not one row was right: more likely another file than a damaged one.
+  return UsageError(absl::StrCat(std::string(read.message()), "\nis this a file of ", dataset.name,
+                                 "? one has rows like ", dataset.example, "\nsee: uaqf prompts import ", dataset.name,
+                                 " --help"));
 }
 
 absl::Status AddShots(const Dataset& dataset, const std::vector<v1::Prompt>& pool, std::size_t shots,
@@ -84,8 +90,8 @@ absl::Status AddShots(const Dataset& dataset, const std::vector<v1::Prompt>& poo
   }
   // One more than asked for, in place of a prompt that would be its own example.
   if (pool.size() < shots + 1) {
-    return UsageError(absl::StrCat("got ", pool.size(), " items to draw ", shots, " shots from, expected at least ",
-                                   shots + 1));
+    return UsageError(
+        absl::StrCat("got ", pool.size(), " items to draw ", shots, " shots from, expected at least ", shots + 1));
   }
   const auto drawn = Draw(pool, shots + 1, seed);
   if (!drawn.ok()) return drawn.status();

@@ -1,5 +1,5 @@
-// IFEval: {"key", "prompt", "instruction_id_list": [..], "kwargs": [{..}, ..]}, one kwargs for each instruction. The hub's
-// copy gives every kwarg to every instruction, null where it does not apply.
+// IFEval: {"key", "prompt", "instruction_id_list": [..], "kwargs": [{..}, ..]}, one kwargs for each instruction. The
+// hub's copy gives every kwarg to every instruction, null where it does not apply.
 #include <google/protobuf/descriptor.h>
 
 #include <cstdint>
@@ -47,11 +47,13 @@ const std::map<std::string, std::vector<std::string>>& Kinds() {
 }
 
 Problem Wrong(const std::string& key, const Json& value, const char* expected) {
-  return absl::StrCat("got \"", key, "\" as ", value.dump(-1, ' ', false, Json::error_handler_t::replace), ", expected ",
-                      expected);
+  return absl::StrCat("got \"", key, "\" as ", value.dump(-1, ' ', false, Json::error_handler_t::replace),
+                      ", expected ", expected);
 }
 
-bool IsRelation(const std::string& key) { return key == "relation" || key == "let_relation" || key == "capital_relation"; }
+bool IsRelation(const std::string& key) {
+  return key == "relation" || key == "let_relation" || key == "capital_relation";
+}
 
 Problem SetText(const std::string& key, const Json& value, const google::protobuf::FieldDescriptor* field,
                 v1::Instruction* out) {

@@ -59,8 +59,8 @@ Problem ReadTriviaQa(const Json& row, v1::Prompt* prompt) {
   v1::Task& task = *prompt->mutable_task();
   v1::ShortAnswer& answer = *task.mutable_short_answer();
   std::string question;
-  for (Problem problem : {NeedText(row, row.contains("Question") ? "Question" : "question", &question),
-                          ReadAnswers(row, &answer)}) {
+  for (Problem problem :
+       {NeedText(row, row.contains("Question") ? "Question" : "question", &question), ReadAnswers(row, &answer)}) {
     if (!problem.empty()) return problem;
   }
   std::string own;

@@ -7,7 +7,8 @@
 namespace uaqf::store {
 namespace {
 
-#define UAQF_SET_COLUMNS "seq, digest, display_name, kind, prompt_count, size_bytes, create_wall_ns, categories, sources "
+#define UAQF_SET_COLUMNS \
+  "seq, digest, display_name, kind, prompt_count, size_bytes, create_wall_ns, categories, sources "
 
 PromptSetInfo ToInfo(const Query& query) {
   PromptSetInfo info;

@@ -4,15 +4,12 @@
 #include <signal.h>
 
 #include <chrono>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "client/failure.h"
 #include "proto/wire/status.h"
-#include "tests/client/fake_coordinator.h"
-#include "tests/client/run_program.h"
-#include "tests/support/test_data.h"
+#include "tests/client/cli_fixture.h"
 
 namespace uaqf::client {
 namespace {
@@ -23,26 +20,6 @@ using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr auto kTerminal = ProgramRun::Where::kTerminal;
-
-class Cli : public ::testing::Test {
- protected:
-  Outcome Uaqf(std::vector<std::string> arguments, ProgramRun::Where where = ProgramRun::Where::kPipes,
-               const std::map<std::string, std::string>& environment = {}, const std::string& input = "") {
-    return RunUaqf(coordinator_.address(), std::move(arguments), where, environment, input);
-  }
-  std::string File(const std::string& name, const std::string& content) {
-    const std::string path = test::ScratchFolder() + "/" + name;
-    std::ofstream(path, std::ios::binary) << content;
-    return path;
-  }
-  std::string TwoPrompts() {
-    return File("two.jsonl",
-                "{\"id\": \"a\", \"category\": \"math\", \"text\": \"x\"}\n"
-                "{\"id\": \"b\", \"category\": \"chat\", \"text\": \"y\"}\n");
-  }
-
-  FakeCoordinator coordinator_;
-};
 
 TEST_F(Cli, SaysWithinTwoSecondsThatThereIsNoCoordinator) {
   coordinator_.Stop();
@@ -83,26 +60,31 @@ TEST_F(Cli, TellsUsageErrorsOnStandardErrorWithTwo) {
 }
 
 TEST_F(Cli, HelpsWithAnExampleForEveryCommand) {
-  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{{"prompts"},
-                                                                                       {"prompts", "import"},
-                                                                                       {"prompts", "list"},
-                                                                                       {"jobs"},
-                                                                                       {"jobs", "submit"},
-                                                                                       {"jobs", "list"},
-                                                                                       {"jobs", "show"},
-                                                                                       {"jobs", "watch"},
-                                                                                       {"jobs", "records"},
-                                                                                       {"jobs", "cancel"},
-                                                                                       {"rank"},
-                                                                                       {"profiles"},
-                                                                                       {"profiles", "list"},
-                                                                                       {"profiles", "show"},
-                                                                                       {"profiles", "create"},
-                                                                                       {"profiles", "delete"},
-                                                                                       {"workers"},
-                                                                                       {"variants"},
-                                                                                       {"version"},
-                                                                                       {"completion"}}) {
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"prompts"},
+                                             {"prompts", "import"},
+                                             {"prompts", "import", "gsm8k"},
+                                             {"prompts", "build"},
+                                             {"prompts", "build", "synthetic"},
+                                             {"prompts", "build", "paper-suite"},
+                                             {"prompts", "list"},
+                                             {"jobs"},
+                                             {"jobs", "submit"},
+                                             {"jobs", "list"},
+                                             {"jobs", "show"},
+                                             {"jobs", "watch"},
+                                             {"jobs", "records"},
+                                             {"jobs", "cancel"},
+                                             {"rank"},
+                                             {"profiles"},
+                                             {"profiles", "list"},
+                                             {"profiles", "show"},
+                                             {"profiles", "create"},
+                                             {"profiles", "delete"},
+                                             {"workers"},
+                                             {"variants"},
+                                             {"version"},
+                                             {"completion"}}) {
     std::vector<std::string> arguments = command;
     arguments.push_back("--help");
     const Outcome outcome = Uaqf(arguments);

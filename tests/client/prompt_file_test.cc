@@ -36,6 +36,16 @@ TEST(PromptFile, ReadsTextsConversationsAndReferences) {
   EXPECT_EQ((*prompts)[1].messages(1).role(), "user");
 }
 
+TEST(PromptFile, ReadsOverLabelsOfTheKeeper) {
+  const auto plain = ParsePrompts("{\"id\": \"a\", \"text\": \"x\"}", "p.jsonl");
+  const auto labelled = ParsePrompts(
+      "{\"id\": \"a\", \"topic\": \"tea\", \"language\": \"en\", \"length\": \"short\", \"text\": \"x\"}", "p.jsonl");
+  ASSERT_TRUE(labelled.ok()) << labelled.status();
+  EXPECT_EQ((*labelled)[0].SerializeAsString(), (*plain)[0].SerializeAsString());
+  EXPECT_EQ(Refusal("{\"id\": \"a\", \"topic\": 7, \"text\": \"x\"}"),
+            "p.jsonl:1: got \"topic\" as number, expected a string");
+}
+
 TEST(PromptFile, PassesOverAByteOrderMark) {
   EXPECT_EQ(Refusal("\xEF\xBB\xBF{\"id\": \"a\", \"text\": \"x\"}\n"), "accepted");
 }

@@ -118,10 +118,35 @@ TEST(Upload, RefusesWhatIsNoPromptSet) {
   EXPECT_EQ(wire::Reason(Upload(server, {items})), "NO_HEADER");
   EXPECT_EQ(wire::Reason(Upload(server, {header, header})), "SECOND_HEADER");
   EXPECT_EQ(wire::Reason(Upload(server, {header, items, items})), "DUPLICATE_PROMPT");
+  v1::CreatePromptSetRequest many = header;
+  for (int i = 0; i < 33; ++i) many.mutable_header()->add_sources()->set_dataset("gsm8k");
+  EXPECT_EQ(wire::Reason(Upload(server, {many, items})), "OUT_OF_RANGE");
   EXPECT_TRUE(Upload(server, {header, items}).ok());
   EXPECT_TRUE(Upload(server, {header, items}).ok()) << "the same content is the same set";
   prompt.clear_text();
   EXPECT_EQ(wire::Reason(Upload(server, {header, items})), "EMPTY_PROMPT");
+}
+
+TEST(Upload, KeepsWhereTheItemsCameFrom) {
+  TestServer server;
+  v1::CreatePromptSetRequest header, items;
+  header.mutable_header()->set_kind(v1::PROMPT_SET_KIND_PROMPTS);
+  v1::PromptSource& source = *header.mutable_header()->add_sources();
+  source.set_dataset("gsm8k");
+  source.set_file("test.jsonl");
+  source.set_seed(7);
+  v1::Prompt& prompt = *items.mutable_items()->add_prompts();
+  prompt.set_id("p");
+  prompt.set_text("Question: 1 + 1?\nAnswer:");
+  prompt.mutable_task()->mutable_numeric()->set_value("2");
+  prompt.mutable_task()->set_max_output_tokens(8);
+  ASSERT_TRUE(Upload(server, {header, items}).ok());
+  auto context = Within30s();
+  v1::ListPromptSetsResponse sets;
+  ASSERT_TRUE(server.evaluation().ListPromptSets(context.get(), {}, &sets).ok());
+  ASSERT_EQ(sets.prompt_sets_size(), 1);
+  ASSERT_EQ(sets.prompt_sets(0).sources_size(), 1);
+  EXPECT_EQ(sets.prompt_sets(0).sources(0).SerializeAsString(), source.SerializeAsString());
 }
 
 TEST(Health, IsOffWhileTheStoreIsFullAndOnAgainAfter) {

@@ -41,6 +41,68 @@ TEST(ValidateJob, KeepsAZeroThatWasMeant) {
   EXPECT_FALSE(filled.timing().clear_cache());
 }
 
+v1::Prompt Scored() {
+  v1::Prompt prompt;
+  prompt.set_id("p");
+  prompt.set_text("t");
+  prompt.mutable_task()->set_max_output_tokens(8);
+  return prompt;
+}
+
+absl::Status Validated(const v1::Prompt& prompt) { return Validate(prompt, v1::PROMPT_SET_KIND_PROMPTS); }
+
+TEST(ValidateTask, AcceptsOneOfEachKind) {
+  v1::Prompt prompt = Scored();
+  prompt.set_group(v1::PROMPT_GROUP_OTHER);
+  prompt.mutable_task()->mutable_numeric()->set_value("18");
+  EXPECT_TRUE(Validated(prompt).ok()) << Validated(prompt);
+  prompt.mutable_task()->mutable_short_answer()->add_answers("Ann");
+  EXPECT_TRUE(Validated(prompt).ok()) << Validated(prompt);
+  prompt.mutable_task()->mutable_instructions()->add_instructions()->set_id("punctuation:no_comma");
+  EXPECT_TRUE(Validated(prompt).ok()) << Validated(prompt);
+  prompt.mutable_task()->mutable_open()->set_instruction("Sing.");
+  EXPECT_TRUE(Validated(prompt).ok()) << Validated(prompt);
+  v1::ChoiceAnswer& choice = *prompt.mutable_task()->mutable_choice();
+  for (const char* label : {"A", "B"}) {
+    v1::Choice& one = *choice.add_choices();
+    one.set_label(label);
+    one.set_text("x");
+  }
+  choice.set_label("B");
+  prompt.mutable_task()->set_max_output_tokens(0);
+  EXPECT_TRUE(Validated(prompt).ok()) << Validated(prompt);
+  choice.set_label("C");
+  EXPECT_EQ(wire::Reason(Validated(prompt)), "INVALID_TASK");
+}
+
+TEST(ValidateTask, RefusesWhatCannotBeScored) {
+  const std::function<void(v1::Task&)> spoils[] = {
+      [](auto&) {},
+      [](auto& t) { t.mutable_numeric(); },
+      [](auto& t) { t.mutable_choice()->add_choices()->set_label("A"); },
+      [](auto& t) { t.mutable_short_answer(); },
+      [](auto& t) { t.mutable_short_answer()->add_answers(""); },
+      [](auto& t) { t.mutable_instructions(); },
+      [](auto& t) { t.mutable_instructions()->add_instructions(); },
+      [](auto& t) { t.mutable_open(); },
+      [](auto& t) {
+        t.mutable_numeric()->set_value("1");
+        t.set_max_output_tokens(0);
+      },
+      [](auto& t) {
+        t.mutable_numeric()->set_value("1");
+        t.add_stop("");
+      },
+  };
+  int number = 0;
+  for (const auto& spoil : spoils) {
+    v1::Prompt prompt = Scored();
+    spoil(*prompt.mutable_task());
+    EXPECT_EQ(wire::Reason(Validated(prompt)), "INVALID_TASK") << "case " << number;
+    ++number;
+  }
+}
+
 TEST(ValidateJob, RefusesEveryFieldOutsideItsRange) {
   struct Case {
     const char* reason;
