@@ -43,7 +43,8 @@ absl::Status RefuseZeros(const JobFlags& flags) {
   for (const Flag& flag :
        {Flag{"--repeats", flags.repeats, "1 to 100"}, Flag{"--max-output-tokens", flags.max_output_tokens, "1 to 4096"},
         Flag{"--block", flags.block, "1 to 1000"}, Flag{"--attempts", flags.attempts, "1 to 1000"},
-        Flag{"--context", flags.context, "2 to the model's context"}}) {
+        Flag{"--context", flags.context, "2 to the model's context"},
+        Flag{"--task-items", flags.task_items, "1 or more"}}) {
     if (flag.value && *flag.value <= 0) {
       return UsageError(absl::StrCat("got ", flag.name, " ", *flag.value, ", expected ", flag.range));
     }
@@ -64,6 +65,12 @@ absl::Status CheckComplete(const v1::JobSpec& spec) {
   if (spec.has_quality() && spec.quality().text_set().empty() &&
       (spec.quality().context_tokens() != 0 || spec.quality().max_windows() != 0)) {
     return UsageError("got --context or --windows without --quality-text, expected the text whose windows are scored");
+  }
+  if (spec.quality().divergence() && spec.quality().text_set().empty()) {
+    return UsageError("got --divergence without --quality-text, expected the text on whose windows FP16 is compared");
+  }
+  if (spec.quality().max_task_items() != 0 && spec.quality().task_set().empty()) {
+    return UsageError("got --task-items without --tasks, expected the set of which so many are scored");
   }
   return absl::OkStatus();
 }
@@ -88,6 +95,9 @@ absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobFlags& flags, const std::strin
   if (flags.quality_text) spec.mutable_quality()->set_text_set(*flags.quality_text);
   if (flags.context) spec.mutable_quality()->set_context_tokens(*flags.context);
   if (flags.windows) spec.mutable_quality()->set_max_windows(*flags.windows);
+  if (flags.tasks) spec.mutable_quality()->set_task_set(*flags.tasks);
+  if (flags.task_items) spec.mutable_quality()->set_max_task_items(*flags.task_items);
+  if (flags.divergence) spec.mutable_quality()->set_divergence(true);
   if (flags.seed) spec.set_seed(*flags.seed);
   if (flags.attempts) spec.set_attempt_limit(*flags.attempts);
   if (flags.lease) {

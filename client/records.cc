@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "client/figures.h"
 #include "client/table.h"
 #include "client/utf8.h"
@@ -24,6 +28,15 @@ std::string Row(int variant_width, const std::vector<std::string>& cells) {
 }
 
 std::string Milliseconds(std::int64_t ns) { return Fixed(static_cast<double>(ns) * 1e-6, 2); }
+
+// "numeric strict 1/1, numeric flexible 1/1".
+std::string ChecksText(const v1::TaskRecord& task) {
+  std::vector<std::string> checks;
+  for (const v1::TaskCheck& check : task.checks()) {
+    checks.push_back(absl::StrCat(TaskMetricName(check.metric()), " ", check.passed(), "/", check.made()));
+  }
+  return absl::StrJoin(checks, ", ");
+}
 
 std::string Hex(const std::string& bytes) { return absl::BytesToHexString(bytes); }
 
@@ -64,6 +77,15 @@ std::string RecordTableLine(const v1::StoredRecord& stored, int variant_width) {
     cells[5] = absl::StrCat(record.window().scored_tokens());
     cells[10] =
         absl::StrCat("NLL ", Fixed(record.window().nll_sum() / record.window().scored_tokens(), 4), " per token");
+  } else if (record.has_task()) {
+    cells[5] = absl::StrCat(record.task().input_tokens());
+    cells[6] = absl::StrCat(record.task().output_tokens());
+    cells[10] = ChecksText(record.task());
+  } else if (record.has_divergence() && record.divergence().positions() > 0) {
+    const v1::DivergenceRecord& d = record.divergence();
+    cells[5] = absl::StrCat(d.positions());
+    cells[10] = absl::StrCat("KL ", Fixed(d.kl_sum() / d.positions(), 5), " per token, same top-1 ",
+                             Fixed(100.0 * d.same_top() / d.positions(), 1), " %");
   } else if (record.body_case() == v1::Record::kFailure) {
     cells[10] = absl::StrCat("failed: ", Printable(record.failure()));
   }
@@ -75,7 +97,8 @@ std::string RecordCsvHeader() {
                   "item",       "repeat",        "prompt_id",     "category",        "worker",
                   "tainted",    "input_tokens",  "output_tokens", "latency_ns",      "tokenize_ns",
                   "prefill_ns", "decode_ns",     "detokenize_ns", "start_offset_ns", "output_digest",
-                  "stopped",    "scored_tokens", "nll_sum",       "failure"});
+                  "stopped",    "scored_tokens", "nll_sum",       "failure",         "kl_sum",
+                  "same_top",   "top_k",         "shared_top",    "checks",          "answer"});
 }
 
 std::string RecordCsvLine(const v1::StoredRecord& stored) {
@@ -91,7 +114,7 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
                                     stored.category(),
                                     stored.worker(),
                                     stored.tainted() ? "true" : "false"};
-  cells.resize(24);
+  cells.resize(30);
   if (record.has_timing()) {
     const v1::TimingRecord& t = record.timing();
     cells[11] = absl::StrCat(t.input_tokens());
@@ -111,6 +134,19 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
   } else if (record.has_window()) {
     cells[21] = absl::StrCat(record.window().scored_tokens());
     cells[22] = Exact(record.window().nll_sum());
+  } else if (record.has_task()) {
+    cells[11] = absl::StrCat(record.task().input_tokens());
+    cells[12] = absl::StrCat(record.task().output_tokens());
+    cells[19] = Hex(record.task().output_digest());
+    cells[20] = record.task().stopped() ? "true" : "false";
+    cells[28] = ChecksText(record.task());
+    cells[29] = record.task().answer();
+  } else if (record.has_divergence()) {
+    cells[21] = absl::StrCat(record.divergence().positions());
+    cells[24] = Exact(record.divergence().kl_sum());
+    cells[25] = absl::StrCat(record.divergence().same_top());
+    cells[26] = absl::StrCat(record.divergence().top_k());
+    cells[27] = absl::StrCat(record.divergence().shared_top());
   } else if (record.body_case() == v1::Record::kFailure) {
     cells[23] = record.failure();
   }
@@ -125,9 +161,18 @@ std::string ChunkKindName(v1::ChunkKind kind) {
       return "generation";
     case v1::CHUNK_KIND_PERPLEXITY:
       return "perplexity";
+    case v1::CHUNK_KIND_TASK:
+      return "task";
+    case v1::CHUNK_KIND_DIVERGENCE:
+      return "divergence";
     default:
       return "unknown";
   }
+}
+
+std::string TaskMetricName(v1::TaskMetric metric) {
+  const std::string name = absl::AsciiStrToLower(v1::TaskMetric_Name(metric));
+  return absl::StrReplaceAll(absl::StripPrefix(name, "task_metric_"), {{"_", " "}});
 }
 
 }  // namespace uaqf::client

@@ -17,7 +17,9 @@ std::string RecordTableLine(const v1::StoredRecord& record, int variant_width);
 std::string RecordCsvHeader();
 std::string RecordCsvLine(const v1::StoredRecord& record);
 
-// "timing", "generation", "perplexity".
+// "timing", "generation", "perplexity", "task", "divergence".
 std::string ChunkKindName(v1::ChunkKind kind);
+// "numeric strict", "choice", "open sane length", ...
+std::string TaskMetricName(v1::TaskMetric metric);
 
 }  // namespace uaqf::client

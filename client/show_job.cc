@@ -28,10 +28,19 @@ std::string TimingText(const v1::JobSpec& spec) {
 }
 
 std::string QualityText(const v1::QualitySpec& quality) {
-  if (quality.text_set().empty()) return "not measured";
-  const std::string windows =
-      quality.max_windows() > 0 ? Count(quality.max_windows(), "window") : std::string("all windows");
-  return absl::StrCat(windows, " of ", quality.context_tokens(), " tokens of ", DigestOf(quality.text_set()));
+  std::vector<std::string> parts;
+  if (!quality.text_set().empty()) {
+    const std::string windows =
+        quality.max_windows() > 0 ? Count(quality.max_windows(), "window") : std::string("all windows");
+    parts.push_back(absl::StrCat(windows, " of ", quality.context_tokens(), " tokens of ", DigestOf(quality.text_set()),
+                                 quality.divergence() ? ", compared with FP16" : ""));
+  }
+  if (!quality.task_set().empty()) {
+    const std::string items =
+        quality.max_task_items() > 0 ? Count(quality.max_task_items(), "task") : std::string("all tasks");
+    parts.push_back(absl::StrCat(items, " of ", DigestOf(quality.task_set())));
+  }
+  return parts.empty() ? "not measured" : absl::StrJoin(parts, "; ");
 }
 
 std::string VariantErrors(const v1::Job& job) {

@@ -4,7 +4,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/figures.h"
+#include "client/records.h"
 #include "client/show.h"
 #include "client/utf8.h"
 
@@ -47,6 +49,47 @@ void AppendEstimate(bool has, const v1::Estimate& estimate, std::vector<std::str
   cells->push_back(Raw(has && estimate.has_half_width(), estimate.half_width()));
 }
 
+// A collapsed variant's divergence is no number; it was measured all the same.
+std::string DivergenceCell(const v1::DivergenceMeasure& divergence) {
+  if (divergence.positions() == 0) return "";
+  if (!divergence.has_kl()) return "collapsed";
+  const std::string value = Fixed(divergence.kl().value(), 4);
+  if (!divergence.kl().has_half_width()) return value;
+  return absl::StrCat(value, " ±", Fixed(divergence.kl().half_width(), 4));
+}
+
+// One row for each metric of each variant; empty without tasks.
+std::string TasksText(const v1::MeasureVariantsResponse& measures, const Terminal& terminal) {
+  Table table({{"variant"},
+               {"metric"},
+               {"items", Align::kRight},
+               {"score", Align::kRight},
+               {"wrong to right", Align::kRight},
+               {"right to wrong", Align::kRight}});
+  bool any = false;
+  for (const v1::VariantMeasures& m : measures.variants()) {
+    for (const v1::TaskMeasure& task : m.tasks()) {
+      any = true;
+      table.AddRow({m.variant(), TaskMetricName(task.metric()), absl::StrCat(task.items()),
+                    absl::StrCat(Fixed(task.score() * 100, 1), " %"),
+                    Raw(task.has_flips_to_right(), task.flips_to_right()),
+                    Raw(task.has_flips_to_wrong(), task.flips_to_wrong())});
+    }
+  }
+  if (!any) return "";
+  table.DropEmptyColumns();
+  return table.Text(terminal);
+}
+
+// "numeric strict=0.25;numeric flexible=0.3".
+std::string TasksCell(const v1::VariantMeasures& m) {
+  std::vector<std::string> cells;
+  for (const v1::TaskMeasure& task : m.tasks()) {
+    cells.push_back(absl::StrCat(TaskMetricName(task.metric()), "=", Exact(task.score())));
+  }
+  return absl::StrJoin(cells, ";");
+}
+
 }  // namespace
 
 std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Terminal& terminal) {
@@ -66,6 +109,8 @@ std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Term
                {"perplexity", Align::kRight},
                {"ΔPPL", Align::kRight},
                {"ΔNLL"},
+               {"KL"},
+               {"same top-1", Align::kRight},
                {"length", Align::kRight},
                {"memory", Align::kRight},
                {"tainted", Align::kRight},
@@ -78,7 +123,8 @@ std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Term
          m.has_relative_stability() ? absl::StrCat(Fixed(m.relative_stability() * 100, 2), " %") : "",
          m.has_perplexity() ? Fixed(m.perplexity(), 3) : "",
          m.has_delta_perplexity() ? Signed(m.delta_perplexity(), 3) : "",
-         SignedWithSpread(m.has_delta_nll(), m.delta_nll(), nll),
+         SignedWithSpread(m.has_delta_nll(), m.delta_nll(), nll), DivergenceCell(m.divergence()),
+         m.has_divergence() ? absl::StrCat(Fixed(m.divergence().same_top() * 100, 1), " %") : "",
          SignedWithSpread(m.has_output_length_change(), m.output_length_change(), 1),
          m.has_memory_bytes() ? Bytes(m.memory_bytes()) : "",
          m.tainted_chunks() > 0 ? Count(m.tainted_chunks(), "chunk") : "",
@@ -86,6 +132,7 @@ std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Term
   }
   table.DropEmptyColumns();
   std::string text = table.Text(terminal);
+  if (const std::string tasks = TasksText(measures, terminal); !tasks.empty()) absl::StrAppend(&text, "\n", tasks);
   for (const std::string& note : measures.notes()) {
     absl::StrAppend(&text, terminal.Paint(Style::kDim, absl::StrCat("note: ", Printable(note))), "\n");
   }
@@ -127,7 +174,14 @@ std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures) {
                              "workspace_bytes",
                              "measured_peak_bytes",
                              "tainted_chunks",
-                             "quarantined"});
+                             "quarantined",
+                             "kl",
+                             "kl_half_width",
+                             "same_top",
+                             "top_agreement",
+                             "top_k",
+                             "divergence_positions",
+                             "tasks"});
   for (const v1::VariantMeasures& m : measures.variants()) {
     std::vector<std::string> cells = {m.variant(), Raw(true, m.timing_records()), Raw(true, m.prompts()),
                                       Raw(true, m.repeats())};
@@ -157,6 +211,12 @@ std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures) {
     cells.push_back(Raw(m.has_memory(), m.memory().measured_peak_bytes()));
     cells.push_back(Raw(true, m.tainted_chunks()));
     cells.push_back(Raw(true, m.quarantined()));
+    AppendEstimate(m.divergence().has_kl(), m.divergence().kl(), &cells);
+    cells.push_back(Raw(m.has_divergence(), m.divergence().same_top()));
+    cells.push_back(Raw(m.has_divergence(), m.divergence().top_agreement()));
+    cells.push_back(Raw(m.has_divergence(), m.divergence().top_k()));
+    cells.push_back(Raw(m.has_divergence(), m.divergence().positions()));
+    cells.push_back(TasksCell(m));
     csv += CsvLine(cells);
   }
   return csv;

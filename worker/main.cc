@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
   commands::AddEncode(app, run);
   commands::AddGenerate(app, run);
   commands::AddPerplexity(app, run);
+  commands::AddWikitext(app, run);
   commands::AddBench(app, run);
   try {
     app.parse(argc, argv);

@@ -66,7 +66,11 @@ std::string JobLine(Client& client, const v1::Job& job, int prompts) {
   if (!spec.quality().text_set().empty()) {
     absl::StrAppend(&text, ", ",
                     spec.quality().max_windows() > 0 ? Count(spec.quality().max_windows(), "window") : "all windows",
-                    " of text");
+                    " of text", spec.quality().divergence() ? ", compared with FP16" : "");
+  }
+  if (!spec.quality().task_set().empty()) {
+    absl::StrAppend(&text, ", ",
+                    spec.quality().max_task_items() > 0 ? Count(spec.quality().max_task_items(), "task") : "all tasks");
   }
   return absl::StrCat(text, DevicesFor(client, spec.model()), "\n");
 }
@@ -91,6 +95,11 @@ absl::Status Submit(Context& context, const SubmitFlags& flags) {
   const auto prompts = Resolve(context, **client, spec->prompt_set(), v1::PROMPT_SET_KIND_PROMPTS);
   if (!prompts.ok()) return prompts.status();
   spec->set_prompt_set(prompts->name());
+  if (!spec->quality().task_set().empty()) {
+    const auto tasks = Resolve(context, **client, spec->quality().task_set(), v1::PROMPT_SET_KIND_PROMPTS);
+    if (!tasks.ok()) return tasks.status();
+    spec->mutable_quality()->set_task_set(tasks->name());
+  }
   if (!spec->quality().text_set().empty()) {
     const auto text = Resolve(context, **client, spec->quality().text_set(), v1::PROMPT_SET_KIND_TEXT);
     if (!text.ok()) return text.status();
@@ -130,6 +139,9 @@ void AddFlags(CLI::App* submit, SubmitFlags& flags) {
   submit->add_option("--quality-text", job.quality_text, "Text for perplexity: label, digest or file");
   submit->add_option("--context", job.context, "Tokens in a window of the text [2048]");
   submit->add_option("--windows", job.windows, "Windows scored; 0: all [0]");
+  submit->add_flag("--divergence", job.divergence, "Compare with FP16, hosted beside the variant, on the same windows");
+  submit->add_option("--tasks", job.tasks, "Set with tasks (see `uaqf prompts import`): label, digest or file");
+  submit->add_option("--task-items", job.task_items, "Items scored, from the start of the set [all]");
   submit->add_option("--seed", job.seed, "Seed of the balanced order [0]");
   submit->add_option("--lease", job.lease, "How long a worker may hold a chunk in silence [30s]");
   submit->add_option("--attempts", job.attempts, "Attempts a chunk gets [5]");

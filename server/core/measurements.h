@@ -35,6 +35,25 @@ struct GenerationColumns {
   std::vector<std::int32_t> output_tokens;
 };
 
+// One row per metric of an answer.
+struct TaskColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> item;
+  std::vector<std::int32_t> metric;
+  std::vector<std::int32_t> passed;
+  std::vector<std::int32_t> made;
+};
+
+struct DivergenceColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> window;
+  std::vector<std::int32_t> positions;
+  std::vector<double> kl_sum;
+  std::vector<std::int32_t> same_top;
+  std::vector<std::int32_t> top_k;
+  std::vector<std::int64_t> shared_top;
+};
+
 struct VariantFacts {
   std::string name;
   std::optional<MemoryUse> memory;  // of the latest accepted attempt; absent before the first
@@ -47,6 +66,8 @@ struct Measurements {
   TimingColumns timings;
   WindowColumns windows;
   GenerationColumns generations;
+  TaskColumns tasks;
+  DivergenceColumns divergences;
 };
 
 }  // namespace uaqf::core

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string>
 
 #include "server/core/random.h"
 
@@ -102,9 +103,18 @@ std::int32_t WindowCount(const JobSpec& spec, const Survey& survey) {
   return most > 0 ? std::min(most, survey.text_windows) : survey.text_windows;
 }
 
-std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std::int32_t windows) {
-  const std::int64_t per_variant = std::int64_t{prompt_count} * (spec.timing.repeats + 1) + windows;
-  return per_variant * static_cast<std::int64_t>(spec.variants.size());
+std::int32_t TaskCount(const JobSpec& spec, const Survey& survey) {
+  if (spec.quality.task_set.empty()) return 0;
+  const std::int32_t most = spec.quality.max_task_items;
+  return most > 0 ? std::min(most, survey.task_items) : survey.task_items;
+}
+
+std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std::int32_t windows, std::int32_t tasks) {
+  const std::int64_t per_variant = std::int64_t{prompt_count} * (spec.timing.repeats + 1) + windows + tasks;
+  const auto variants = static_cast<std::int64_t>(spec.variants.size());
+  const std::int64_t compared =
+      variants - std::count(spec.variants.begin(), spec.variants.end(), std::string(kBaselineVariant));
+  return per_variant * variants + (spec.quality.divergence ? compared * windows : 0);
 }
 
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey,
@@ -119,6 +129,13 @@ std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, cons
     const auto fixed = [&](std::int32_t) -> const VariantGroup& { return unscored; };
     plan.Visit(Of(ChunkKind::kGeneration, g, 0), prompt_count, block, fixed);
     plan.Visit(Of(ChunkKind::kPerplexity, g, 0), WindowCount(spec, survey), kWindowsPerChunk, fixed);
+    plan.Visit(Of(ChunkKind::kTask, g, 0), TaskCount(spec, survey), block, fixed);
+    if (spec.quality.divergence) {
+      const bool baseline_first = spec.variants[members.front()] == kBaselineVariant;
+      const VariantGroup compared(members.begin() + (baseline_first ? 1 : 0), members.end());
+      plan.Visit(Of(ChunkKind::kDivergence, g, 0), WindowCount(spec, survey), kWindowsPerChunk,
+                 [&](std::int32_t) -> const VariantGroup& { return compared; });
+    }
 
     const BalancedOrder order(static_cast<std::int32_t>(members.size()), spec.seed);
     VariantGroup row;
@@ -139,7 +156,7 @@ std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, cons
 
 std::int32_t MaxSequenceTokens(const JobSpec& spec, const Survey& survey) {
   const std::int32_t input = spec.timing.input_tokens > 0 ? spec.timing.input_tokens : survey.longest_input_tokens;
-  const std::int32_t generation = input + spec.timing.max_output_tokens;
+  const std::int32_t generation = std::max(input + spec.timing.max_output_tokens, survey.longest_task_tokens);
   return spec.quality.text_set.empty() ? generation : std::max(generation, spec.quality.context_tokens);
 }
 

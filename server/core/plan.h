@@ -1,8 +1,9 @@
 // The plan: a job cut into chunks, in the order they are to be leased.
 //
 // Quality first, since MATCHED timing needs the baseline's output lengths: GENERATION by blocks of prompts, then
-// PERPLEXITY by blocks of windows, within each block the baseline first and the others in the order of the spec. Then
-// TIMING: repeat by repeat, block by block, each block visited by all variants in a seeded balanced order.
+// PERPLEXITY by blocks of windows, TASK by blocks of items and DIVERGENCE by blocks of windows, within each block the
+// baseline first and the others in the order of the spec; it does not diverge from itself. Then TIMING: repeat by
+// repeat, block by block, each block visited by all variants in a seeded balanced order.
 //
 // Variants that a device does not hold together come in groups that it does, one group after the other, each planned
 // like this. The baseline is timed in every group, so that each variant has one that ran in turns with it, and is
@@ -17,7 +18,7 @@
 
 namespace uaqf::core {
 
-// Windows in one PERPLEXITY chunk: few, so that variants take turns within minutes on a slow device.
+// Windows in one PERPLEXITY or DIVERGENCE chunk: few, so that variants take turns within minutes on a slow device.
 inline constexpr std::int32_t kWindowsPerChunk = 5;
 
 // Rows of a Williams square for `n` variants, shuffled by `seed`: over each run of n rows (2n when n is odd) every
@@ -54,8 +55,12 @@ std::vector<VariantGroup> MakeGroups(const JobSpec& spec, const HostingRoom& roo
 // Windows of the text that the job scores: all the survey found, at most `max_windows`; 0 without a text.
 std::int32_t WindowCount(const JobSpec& spec, const Survey& survey);
 
+// Items of the task set that the job scores: all the survey found, at most `max_task_items`; 0 without a task set.
+std::int32_t TaskCount(const JobSpec& spec, const Survey& survey);
+
 // Records a job makes when nothing fails and all variants are one group; each further group times the baseline again.
-std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std::int32_t windows);
+std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std::int32_t windows,
+                            std::int32_t tasks = 0);
 
 // Chunks with index = position = place in the result. Pure: equal arguments give equal plans. The spec is valid, as
 // ValidateSpec says, and the survey has no error. `groups` as MakeGroups gives them.

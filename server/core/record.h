@@ -9,7 +9,25 @@
 
 namespace uaqf::core {
 
-enum class RecordBody : std::int32_t { kTiming = 1, kGeneration = 2, kWindow = 3, kFailure = 4 };
+enum class RecordBody : std::int32_t {
+  kTiming = 1,
+  kGeneration = 2,
+  kWindow = 3,
+  kFailure = 4,
+  kTask = 5,
+  kDivergence = 6,
+};
+
+// Checks of one kind on one answer; `metric` has the numbers of TaskMetric of record.proto.
+struct TaskCheck {
+  std::int32_t metric = 0;
+  std::int32_t passed = 0;
+  std::int32_t made = 0;  // 1 to 65535
+
+  friend bool operator==(const TaskCheck&, const TaskCheck&) = default;
+};
+
+inline constexpr std::size_t kMostTaskChecks = 5;
 
 // One measurement. Fields that its body does not have stay 0.
 struct RecordRow {
@@ -24,7 +42,13 @@ struct RecordRow {
   std::int64_t decode_ns = 0;
   std::int64_t detokenize_ns = 0;
   std::int32_t scored_tokens = 0;
-  double nll_sum = 0;   // nats; may be NaN or infinite for a collapsed variant
+  double nll_sum = 0;                  // nats; may be NaN or infinite for a collapsed variant
+  std::vector<TaskCheck> checks = {};  // for kTask: 1 to kMostTaskChecks
+  // For kDivergence, whose positions are `scored_tokens`.
+  double kl_sum = 0;  // nats; NaN for a collapsed variant
+  std::int32_t same_top = 0;
+  std::int32_t top_k = 0;
+  std::int64_t shared_top = 0;
   std::string failure;  // for kFailure: why this item cannot be measured
   std::string blob;     // the serialized uaqf.v1.Record, stored and given back as it is
 };

@@ -16,6 +16,10 @@ RecordBody ExpectedBody(ChunkKind kind) {
       return RecordBody::kGeneration;
     case ChunkKind::kPerplexity:
       return RecordBody::kWindow;
+    case ChunkKind::kTask:
+      return RecordBody::kTask;
+    case ChunkKind::kDivergence:
+      return RecordBody::kDivergence;
   }
   return RecordBody::kFailure;
 }
@@ -38,10 +42,12 @@ std::string Contradiction(const RecordRow& record, const Chunk& chunk, std::int3
       return absl::StrCat(item, "emitted ", record.output_tokens, " tokens, expected exactly ", expected_tokens);
     }
   }
-  if (record.body == RecordBody::kWindow && record.scored_tokens != expected_tokens) {
+  const bool window = record.body == RecordBody::kWindow || record.body == RecordBody::kDivergence;
+  if (window && record.scored_tokens != expected_tokens) {
     return absl::StrCat(item, "scored ", record.scored_tokens, " tokens, expected exactly ", expected_tokens,
                         ", the window's length - 1");
   }
+  if (record.body == RecordBody::kTask && record.checks.empty()) return absl::StrCat(item, "a task without a check");
   if (record.output_tokens < 0) return absl::StrCat(item, "emitted ", record.output_tokens, " tokens");
   return "";
 }
@@ -51,7 +57,7 @@ std::string TakeItems(const std::vector<RecordRow>& records, LeaseState* lease) 
   const Chunk& chunk = lease->chunk();
   const std::vector<std::int32_t> tokens = lease->job->OutputTokens(chunk);
   // Windows are disjoint and whole: the text's tail is dropped.
-  const std::int32_t scored = chunk.kind == ChunkKind::kPerplexity ? lease->job->spec.quality.context_tokens - 1 : 0;
+  const std::int32_t scored = OverWindows(chunk.kind) ? lease->job->spec.quality.context_tokens - 1 : 0;
   for (const RecordRow& record : records) {
     const std::int64_t place = std::int64_t{record.item} - chunk.first;
     if (place < 0 || place >= chunk.count) {

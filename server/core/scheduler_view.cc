@@ -22,11 +22,11 @@ Lease ToLease(const LeaseState& state, std::int64_t now_ns) {
   lease.first_item = chunk.first;
   lease.item_count = chunk.count;
   lease.seed = spec.seed;
-  if (chunk.kind == ChunkKind::kPerplexity) {
+  if (OverWindows(chunk.kind)) {
     lease.prompt_set = spec.quality.text_set;
     lease.context_tokens = spec.quality.context_tokens;
   } else {
-    lease.prompt_set = spec.prompt_set;
+    lease.prompt_set = chunk.kind == ChunkKind::kTask ? spec.quality.task_set : spec.prompt_set;
     lease.timing = spec.timing;
     lease.output_tokens = state.job->OutputTokens(chunk);
   }
@@ -63,7 +63,8 @@ DesiredState Scheduler::Impl::Desired(const WorkerId& id, Instant now) const {
   for (const auto& job : jobs_) {
     if (job->planned || job->survey_worker != id) continue;
     desired.surveys.push_back({job->id, job->spec.model, job->spec.prompt_set, job->spec.quality.text_set,
-                               job->spec.quality.context_tokens, job->spec.timing});
+                               job->spec.quality.context_tokens, job->spec.timing, job->spec.quality.task_set,
+                               job->spec.quality.max_task_items});
   }
   return desired;
 }

@@ -13,6 +13,10 @@ const char* Name(ChunkKind kind) {
       return "generation";
     case ChunkKind::kPerplexity:
       return "perplexity";
+    case ChunkKind::kTask:
+      return "task";
+    case ChunkKind::kDivergence:
+      return "divergence";
   }
   return "unknown";
 }

@@ -25,7 +25,10 @@ inline constexpr char kBaselineVariant[] = "fp16";
 
 enum class OutputLength : std::int32_t { kMatched = 1, kFixed = 2, kNatural = 3 };
 
-enum class ChunkKind : std::int32_t { kTiming = 1, kGeneration = 2, kPerplexity = 3 };
+enum class ChunkKind : std::int32_t { kTiming = 1, kGeneration = 2, kPerplexity = 3, kTask = 4, kDivergence = 5 };
+
+// Whether the items of such a chunk are windows of the text.
+inline bool OverWindows(ChunkKind kind) { return kind == ChunkKind::kPerplexity || kind == ChunkKind::kDivergence; }
 
 // QUEUED -> RUNNING -> one of the three ends.
 enum class JobState : std::int32_t { kQueued = 1, kRunning = 2, kSucceeded = 3, kCancelled = 4, kFailed = 5 };
@@ -51,7 +54,10 @@ struct TimingSpec {
 struct QualitySpec {
   std::string text_set;  // digest; empty: no quality
   std::int32_t context_tokens = 2048;
-  std::int32_t max_windows = 0;  // 0: all
+  std::int32_t max_windows = 0;     // 0: all
+  std::string task_set = {};        // digest; empty: no tasks
+  std::int32_t max_task_items = 0;  // 0: all
+  bool divergence = false;          // from FP16, on the windows of the text
 
   friend bool operator==(const QualitySpec&, const QualitySpec&) = default;
 };
@@ -74,8 +80,10 @@ struct Survey {
   std::int32_t longest_input_tokens = 0;
   std::int64_t text_tokens = 0;
   std::int32_t text_windows = 0;
-  std::string error = {};           // why the job cannot run with this model; else empty
-  std::string release_format = {};  // ModelInfo::release_format of the model, at that time
+  std::string error = {};                // why the job cannot run with this model; else empty
+  std::string release_format = {};       // ModelInfo::release_format of the model, at that time
+  std::int32_t task_items = 0;           // in the task set
+  std::int32_t longest_task_tokens = 0;  // of input and output together
 
   friend bool operator==(const Survey&, const Survey&) = default;
 };

@@ -35,11 +35,17 @@ absl::Status CheckRanges(const JobSpec& spec) {
       {"timing.warmup_generations", timing.warmup_generations, 0, 10},
       {"quality.context_tokens", spec.quality.text_set.empty() ? 2 : spec.quality.context_tokens, 2, 1 << 20},
       {"quality.max_windows", spec.quality.max_windows, 0, 1 << 24},
+      {"quality.max_task_items", spec.quality.max_task_items, 0, 1 << 24},
       {"attempt_limit", spec.attempt_limit, 1, 1000},
   };
   for (const Range& range : ranges) {
     if (range.got < range.low || range.got > range.high)
       return OutOfRange(range.field, range.got, range.low, range.high);
+  }
+  if (spec.quality.divergence && spec.quality.text_set.empty()) {
+    return absl::InvalidArgumentError(
+        "quality.divergence is asked for without quality.text_set, expected the text on whose windows FP16 and the "
+        "variants are compared");
   }
   constexpr std::int64_t kSecond = 1'000'000'000;
   if (spec.lease_ns < kSecond || spec.lease_ns > 3600 * kSecond) {
@@ -109,7 +115,8 @@ absl::Status ValidateSpec(const JobSpec& spec, std::int32_t prompt_count, const 
   if (prompt_count < 1) {
     return absl::InvalidArgumentError("the prompt set has no prompts, expected at least 1: import some");
   }
-  const std::int64_t records = PlannedRecords(spec, prompt_count, spec.quality.max_windows);
+  const std::int64_t records =
+      PlannedRecords(spec, prompt_count, spec.quality.max_windows, spec.quality.max_task_items);
   if (records > limits.max_records) {
     return absl::InvalidArgumentError(absl::StrCat("the job would make ", records, " records, expected at most ",
                                                    limits.max_records, ": use fewer prompts, repeats or variants"));
@@ -162,8 +169,19 @@ absl::Status ValidateSurvey(const JobSpec& spec, const Survey& survey, std::int3
                        " may be emitted, expected at most ", context, " together, the context of ", spec.model,
                        ": lower max_output_tokens, set input_tokens, or drop that prompt"));
     }
+    if (survey.longest_task_tokens > context) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the longest task has ", survey.longest_task_tokens, " tokens, its shots and its output included, ",
+          "expected at most ", context, ", the context of ", spec.model,
+          ": import the tasks with fewer --shots, or choose a model with a longer context"));
+    }
     return absl::InvalidArgumentError(absl::StrCat("quality.context_tokens is ", spec.quality.context_tokens,
                                                    ", expected at most ", context, ", the context of ", spec.model));
+  }
+  if (!spec.quality.task_set.empty() && survey.task_items < 1) {
+    return absl::InvalidArgumentError(
+        "the survey found no tasks in quality.task_set, expected at least one: is the worker older than the "
+        "coordinator?");
   }
   if (!spec.quality.text_set.empty() && survey.text_windows < 1) {
     return absl::InvalidArgumentError(

@@ -85,10 +85,10 @@ struct Lease {
   std::int32_t repeat = 0;
   std::int32_t first_item = 0;
   std::int32_t item_count = 0;
-  std::string prompt_set;  // digest of the prompts, or of the text for kPerplexity
+  std::string prompt_set;  // digest of the prompts, of the tasks for kTask, of the text where OverWindows(kind)
   TimingSpec timing;
   std::vector<std::int32_t> output_tokens;  // one per item for MATCHED and FIXED timing; empty: stop naturally
-  std::int32_t context_tokens = 0;          // for kPerplexity
+  std::int32_t context_tokens = 0;          // where OverWindows(kind)
   std::uint64_t seed = 0;
 };
 
@@ -99,6 +99,8 @@ struct SurveyRequest {
   std::string text_set;
   std::int32_t context_tokens = 0;
   TimingSpec timing;
+  std::string task_set = {};
+  std::int32_t max_task_items = 0;
 };
 
 // Everything the coordinator wants of one worker; replaces what it wanted before.

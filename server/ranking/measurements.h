@@ -38,6 +38,27 @@ struct GenerationColumns {
   std::vector<std::int32_t> output_tokens;  // >= 0
 };
 
+// One row per metric of an answer to a task; (variant, item, metric) is unique. Metrics have the numbers of TaskMetric
+// in record.proto.
+struct TaskColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> item;
+  std::vector<std::int32_t> metric;
+  std::vector<std::int32_t> passed;  // 0 to made
+  std::vector<std::int32_t> made;    // > 0
+};
+
+// One row per window compared with FP16; (variant, window) is unique.
+struct DivergenceColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> window;
+  std::vector<std::int32_t> positions;   // > 0
+  std::vector<double> kl_sum;            // nats; NaN for a collapsed variant
+  std::vector<std::int32_t> same_top;    // 0 to positions
+  std::vector<std::int32_t> top_k;       // the same in every row
+  std::vector<std::int64_t> shared_top;  // 0 to positions * top_k
+};
+
 // Memory one hosted variant takes, bytes.
 struct Memory {
   std::int64_t weights_bytes = 0;
@@ -68,6 +89,8 @@ struct Measurements {
   TimingColumns timings;
   WindowColumns windows;
   GenerationColumns generations;
+  TaskColumns tasks;
+  DivergenceColumns divergences;
 };
 
 }  // namespace uaqf::ranking

@@ -2,6 +2,7 @@
 
 #include "server/ranking/quality_measures.h"
 #include "server/ranking/tables.h"
+#include "server/ranking/task_measures.h"
 #include "server/ranking/timing_measures.h"
 
 namespace uaqf::ranking {
@@ -23,6 +24,8 @@ absl::StatusOr<std::vector<VariantMeasures>> Measure(const Measurements& measure
   }
   if (auto status = MeasureTimings(measurements, &measures); !status.ok()) return status;
   MeasureQuality(measurements, &measures);
+  MeasureTasks(measurements, &measures);
+  MeasureDivergence(measurements, &measures);
   return measures;
 }
 

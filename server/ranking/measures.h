@@ -20,6 +20,26 @@ struct Estimate {
   std::optional<double> half_width;
 };
 
+// One metric of the tasks, as TaskMeasure of ranking_service.proto.
+struct TaskMeasure {
+  std::int32_t metric = 0;
+  std::int32_t items = 0;
+  double score = 0;
+  // Absent for fp16 and without it.
+  std::optional<std::int32_t> flips_to_right;
+  std::optional<std::int32_t> flips_to_wrong;
+};
+
+// Against FP16 on the same positions, as DivergenceMeasure of ranking_service.proto.
+struct DivergenceMeasure {
+  std::int64_t positions = 0;
+  // Mean over positions; its interval over window means. Absent where a window's is not a number.
+  std::optional<Estimate> kl;
+  double same_top = 0;
+  double top_agreement = 0;
+  std::int32_t top_k = 0;
+};
+
 // Everything measured of one variant; fields and units as in VariantMeasures of ranking_service.proto.
 // Absent means not measured, never zero.
 struct VariantMeasures {
@@ -57,6 +77,9 @@ struct VariantMeasures {
   std::optional<Estimate> delta_nll;
   // Paired over prompts in the same way, tokens.
   std::optional<Estimate> output_length_change;
+
+  std::vector<TaskMeasure> tasks;  // by metric
+  std::optional<DivergenceMeasure> divergence;
 
   std::optional<Memory> memory;
   std::optional<std::int64_t> memory_bytes;

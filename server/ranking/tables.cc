@@ -3,7 +3,9 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <tuple>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
 #include "server/ranking/measures.h"
 
@@ -125,6 +127,44 @@ absl::Status CheckGenerations(const Measurements& m) {
   return absl::OkStatus();
 }
 
+absl::Status CheckTasks(const Measurements& m) {
+  const TaskColumns& t = m.tasks;
+  const std::size_t n = t.variant.size();
+  if (t.item.size() != n || t.metric.size() != n || t.passed.size() != n || t.made.size() != n) {
+    return BadColumns("task");
+  }
+  absl::flat_hash_set<std::tuple<std::int32_t, std::int32_t, std::int32_t>> seen;
+  for (std::size_t k = 0; k < n; ++k) {
+    const Row row{m, "task", t.variant[k], t.item[k], 0};
+    if (auto status = row.CheckPlace(); !status.ok()) return status;
+    if (!seen.insert({t.variant[k], t.item[k], t.metric[k]}).second) return row.Bad(kTwice);
+    if (t.made[k] < 1 || t.passed[k] < 0 || t.passed[k] > t.made[k]) {
+      return row.Bad(
+          absl::StrFormat("%d of %d checks passed, expected 0 or more of 1 or more", t.passed[k], t.made[k]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDivergences(const Measurements& m) {
+  const DivergenceColumns& d = m.divergences;
+  const std::size_t n = d.variant.size();
+  if (d.window.size() != n || d.positions.size() != n || d.kl_sum.size() != n || d.same_top.size() != n ||
+      d.top_k.size() != n || d.shared_top.size() != n) {
+    return BadColumns("divergence");
+  }
+  PairIndex seen(n);
+  for (std::size_t k = 0; k < n; ++k) {
+    const Row row{m, "divergence", d.variant[k], d.window[k], 0};
+    if (auto status = row.CheckPlace(); !status.ok()) return status;
+    bool added = false;
+    seen.Number(d.variant[k], d.window[k], &added);
+    if (!added) return row.Bad(kTwice);
+    if (d.positions[k] < 1 || d.top_k[k] < 1) return row.Bad("expected at least one position and a k of at least 1");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckVariants(const Measurements& m) {
   absl::flat_hash_map<std::string, int> names;
   for (const VariantFacts& variant : m.variants) {
@@ -199,7 +239,7 @@ std::int32_t BaselineIndex(const Measurements& measurements) {
 }
 
 absl::Status CheckTables(const Measurements& measurements) {
-  for (const auto check : {CheckVariants, CheckTimings, CheckWindows, CheckGenerations}) {
+  for (const auto check : {CheckVariants, CheckTimings, CheckWindows, CheckGenerations, CheckTasks, CheckDivergences}) {
     if (auto status = check(measurements); !status.ok()) return status;
   }
   return absl::OkStatus();

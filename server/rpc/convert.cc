@@ -152,6 +152,8 @@ static v1::Survey ToProto(const core::SurveyRequest& survey) {
   if (!survey.text_set.empty()) message.set_text_set(wire::PromptSetName(survey.text_set));
   message.set_context_tokens(survey.context_tokens);
   *message.mutable_timing() = ToProto(survey.timing);
+  if (!survey.task_set.empty()) message.set_task_set(wire::PromptSetName(survey.task_set));
+  message.set_max_task_items(survey.max_task_items);
   return message;
 }
 
@@ -177,6 +179,21 @@ static core::RecordRow FromProto(const v1::Record& message) {
     row.body = core::RecordBody::kWindow;
     row.scored_tokens = message.window().scored_tokens();
     row.nll_sum = message.window().nll_sum();
+  } else if (message.has_task()) {
+    row.body = core::RecordBody::kTask;
+    row.input_tokens = message.task().input_tokens();
+    row.output_tokens = message.task().output_tokens();
+    for (const v1::TaskCheck& check : message.task().checks()) {
+      row.checks.push_back({check.metric(), check.passed(), check.made()});
+    }
+  } else if (message.has_divergence()) {
+    const v1::DivergenceRecord& divergence = message.divergence();
+    row.body = core::RecordBody::kDivergence;
+    row.scored_tokens = divergence.positions();
+    row.kl_sum = divergence.kl_sum();
+    row.same_top = divergence.same_top();
+    row.top_k = divergence.top_k();
+    row.shared_top = divergence.shared_top();
   } else {
     row.body = core::RecordBody::kFailure;
     row.failure = message.failure();
@@ -204,6 +221,9 @@ core::JobSpec FromProto(const v1::JobSpec& message) {
   if (!message.quality().text_set().empty()) spec.quality.text_set = Id(message.quality().text_set());
   spec.quality.context_tokens = message.quality().context_tokens();
   spec.quality.max_windows = message.quality().max_windows();
+  if (!message.quality().task_set().empty()) spec.quality.task_set = Id(message.quality().task_set());
+  spec.quality.max_task_items = message.quality().max_task_items();
+  spec.quality.divergence = message.quality().divergence();
   spec.seed = message.seed();
   spec.lease_ns = message.lease_duration().seconds() * kNsPerSecond + message.lease_duration().nanos();
   spec.attempt_limit = message.attempt_limit();
@@ -221,6 +241,11 @@ v1::JobSpec ToProto(const core::JobSpec& spec) {
   }
   message.mutable_quality()->set_context_tokens(spec.quality.context_tokens);
   message.mutable_quality()->set_max_windows(spec.quality.max_windows);
+  if (!spec.quality.task_set.empty()) {
+    message.mutable_quality()->set_task_set(wire::PromptSetName(spec.quality.task_set));
+  }
+  message.mutable_quality()->set_max_task_items(spec.quality.max_task_items);
+  message.mutable_quality()->set_divergence(spec.quality.divergence);
   message.set_seed(spec.seed);
   SetNs(spec.lease_ns, *message.mutable_lease_duration());
   message.set_attempt_limit(spec.attempt_limit);
@@ -257,7 +282,8 @@ core::WorkerReport FromProto(const v1::WorkerState& message) {
   for (const v1::SurveyResult& survey : message.surveys()) {
     report.surveys.push_back(
         {Id(survey.job()),
-         {survey.longest_input_tokens(), survey.text_tokens(), survey.text_windows(), survey.error()}});
+         {survey.longest_input_tokens(), survey.text_tokens(), survey.text_windows(), survey.error(),
+          /*release_format=*/"", survey.task_items(), survey.longest_task_tokens()}});
   }
   report.draining = message.draining();
   return report;

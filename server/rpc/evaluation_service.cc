@@ -112,6 +112,14 @@ absl::StatusOr<std::int32_t> EvaluationService::CheckPromptSets(const core::JobS
     return wire::Error(absl::StatusCode::kInvalidArgument, "WRONG_PROMPT_SET_KIND",
                        "got a TEXT set as prompt_set, expected a PROMPTS set");
   }
+  if (!spec.quality.task_set.empty()) {
+    auto tasks = context_.store->GetPromptSet(spec.quality.task_set);
+    if (!tasks.ok()) return OrMissing(tasks.status(), NoSuchPromptSet(spec.quality.task_set));
+    if (tasks->kind != store::PromptSetKind::kPrompts) {
+      return wire::Error(absl::StatusCode::kInvalidArgument, "WRONG_PROMPT_SET_KIND",
+                         "got a TEXT set as quality.task_set, expected a PROMPTS set whose items have tasks");
+    }
+  }
   if (spec.quality.text_set.empty()) return prompts->prompt_count;
   auto text = context_.store->GetPromptSet(spec.quality.text_set);
   if (!text.ok()) return OrMissing(text.status(), NoSuchPromptSet(spec.quality.text_set));

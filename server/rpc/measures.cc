@@ -35,6 +35,11 @@ ranking::Measurements Move(core::Measurements from) {
                 std::move(from.windows.nll_sum)};
   to.generations = {std::move(from.generations.variant), std::move(from.generations.item),
                     std::move(from.generations.output_tokens)};
+  to.tasks = {std::move(from.tasks.variant), std::move(from.tasks.item), std::move(from.tasks.metric),
+              std::move(from.tasks.passed), std::move(from.tasks.made)};
+  core::DivergenceColumns& d = from.divergences;
+  to.divergences = {std::move(d.variant),  std::move(d.window), std::move(d.positions), std::move(d.kl_sum),
+                    std::move(d.same_top), std::move(d.top_k),  std::move(d.shared_top)};
   return to;
 }
 

@@ -5,8 +5,8 @@
 namespace uaqf::rpc {
 namespace {
 
-void Set(const std::optional<ranking::Estimate>& from, v1::Estimate* (v1::VariantMeasures::*mutable_field)(),
-         v1::VariantMeasures& to) {
+template <typename Message>
+void Set(const std::optional<ranking::Estimate>& from, v1::Estimate* (Message::*mutable_field)(), Message& to) {
   if (!from.has_value()) return;
   v1::Estimate& estimate = *(to.*mutable_field)();
   estimate.set_value(from->value);
@@ -139,6 +139,22 @@ v1::VariantMeasures ToProto(const ranking::VariantMeasures& from) {
   Set(from.delta_perplexity, &M::set_delta_perplexity, to);
   Set(from.delta_nll, &M::mutable_delta_nll, to);
   Set(from.output_length_change, &M::mutable_output_length_change, to);
+  for (const ranking::TaskMeasure& task : from.tasks) {
+    v1::TaskMeasure& out = *to.add_tasks();
+    out.set_metric(static_cast<v1::TaskMetric>(task.metric));
+    out.set_items(task.items);
+    out.set_score(task.score);
+    if (task.flips_to_right) out.set_flips_to_right(*task.flips_to_right);
+    if (task.flips_to_wrong) out.set_flips_to_wrong(*task.flips_to_wrong);
+  }
+  if (from.divergence) {
+    v1::DivergenceMeasure& out = *to.mutable_divergence();
+    out.set_positions(from.divergence->positions);
+    Set(from.divergence->kl, &v1::DivergenceMeasure::mutable_kl, out);
+    out.set_same_top(from.divergence->same_top);
+    out.set_top_agreement(from.divergence->top_agreement);
+    out.set_top_k(from.divergence->top_k);
+  }
   SetMemory(from.memory, to);
   if (from.memory_bytes.has_value()) to.set_memory_bytes(*from.memory_bytes);
   to.set_tainted_chunks(from.tainted_chunks);

@@ -42,6 +42,8 @@ absl::StatusOr<RecordsPage> ReadRecordsPage(store::Store* store, PromptLabels* l
                                             const store::RecordFilter& filter, std::int32_t limit) {
   auto prompts = labels->Of(spec.prompt_set);
   if (!prompts.ok()) return prompts.status();
+  auto tasks = spec.quality.task_set.empty() ? prompts : labels->Of(spec.quality.task_set);
+  if (!tasks.ok()) return tasks.status();
   RecordsPage page;
   page.next = cursor;
   std::size_t bytes = 0;
@@ -55,9 +57,10 @@ absl::StatusOr<RecordsPage> ReadRecordsPage(store::Store* store, PromptLabels* l
     page.at_end = read->at_end;
     for (const store::StoredRecord& record : read->records) {
       v1::StoredRecord message = ToProto(record, job, spec);
-      if (record.kind != core::ChunkKind::kPerplexity && static_cast<std::size_t>(record.item) < (*prompts)->size()) {
-        message.set_prompt_id((**prompts)[static_cast<std::size_t>(record.item)].first);
-        message.set_category((**prompts)[static_cast<std::size_t>(record.item)].second);
+      const auto& items = record.kind == core::ChunkKind::kTask ? **tasks : **prompts;
+      if (!core::OverWindows(record.kind) && static_cast<std::size_t>(record.item) < items.size()) {
+        message.set_prompt_id(items[static_cast<std::size_t>(record.item)].first);
+        message.set_category(items[static_cast<std::size_t>(record.item)].second);
       }
       bytes += message.ByteSizeLong();
       page.records.push_back(std::move(message));

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/wire/names.h"
 #include "proto/wire/status.h"
+#include "server/core/record.h"
 
 namespace uaqf::rpc {
 namespace {
@@ -25,6 +26,8 @@ constexpr std::int64_t kDayNs = 86'400'000'000'000;
 // Far above any device's, and small enough to be added up.
 constexpr std::int64_t kMostMemoryBytes = std::int64_t{1} << 50;
 constexpr std::int64_t kMostKvBytesPerToken = std::int64_t{1} << 24;
+constexpr std::size_t kMostAnswerBytes = 16 << 10;
+constexpr int kMostChoices = 64;
 // As server/ranking has it.
 constexpr double kLeastNllPerToken = -1e-3;
 
@@ -111,9 +114,15 @@ absl::Status ValidateSpec(const v1::JobSpec& spec) {
                ValidateTiming(spec.timing(), has_fp16), InRange("lease_duration in seconds", lease_s, 1.0, 3600.0),
                InRange("attempt_limit", spec.attempt_limit(), 1, 1000),
                InRange("quality.context_tokens", quality.context_tokens(), 2, 1 << 20),
-               InRange("quality.max_windows", quality.max_windows(), 0, 10'000'000)});
-  if (!status.ok() || quality.text_set().empty()) return status;
-  return wire::ParsePromptSetName(quality.text_set()).status();
+               InRange("quality.max_windows", quality.max_windows(), 0, 10'000'000),
+               InRange("quality.max_task_items", quality.max_task_items(), 0, 10'000'000)});
+  for (const std::string& set : {quality.text_set(), quality.task_set()}) {
+    if (status.ok() && !set.empty()) status = wire::ParsePromptSetName(set).status();
+  }
+  if (!status.ok() || !quality.divergence() || !quality.text_set().empty()) return status;
+  return Invalid("DIVERGENCE_NEEDS_TEXT",
+                 "got quality.divergence without quality.text_set, expected the text on whose windows FP16 and the "
+                 "variants are compared");
 }
 
 absl::Status ValidateAttempt(const v1::AttemptId& attempt) {
@@ -169,6 +178,12 @@ std::string Contradiction(const v1::WindowRecord& w) {
                       " tokens, expected 0 or more, and no more than FP32 can give");
 }
 
+// A divergence is 0 or more, but for rounding; that of a collapsed variant is no number.
+std::string Contradiction(const v1::DivergenceRecord& d) {
+  if (!(d.kl_sum() < -1e-6 * d.positions())) return "";
+  return absl::StrCat("a divergence of ", d.kl_sum(), " nats, expected 0 or more");
+}
+
 std::string Contradiction(const v1::AttemptEnd& end) {
   if (!end.has_evidence()) return "the end has no evidence, expected what the device was and did";
   const v1::ChunkEvidence& evidence = end.evidence();
@@ -187,6 +202,33 @@ std::string Contradiction(const v1::AttemptEnd& end) {
   return "";
 }
 
+absl::Status ValidateTaskRecord(const v1::TaskRecord& task) {
+  absl::Status status =
+      FirstOf({InRange("input_tokens", task.input_tokens(), 0, INT32_MAX),
+               InRange("output_tokens", task.output_tokens(), 0, INT32_MAX),
+               Text("output_digest", task.output_digest(), 32), Text("answer", task.answer(), kMostAnswerBytes),
+               InRange("the number of checks", task.checks_size(), 1, static_cast<int>(core::kMostTaskChecks)),
+               InRange("the number of choices", task.choice_log_likelihoods_size(), 0, kMostChoices)});
+  std::set<int> seen;
+  for (const v1::TaskCheck& check : task.checks()) {
+    if (!status.ok()) return status;
+    if (check.metric() == v1::TASK_METRIC_UNSPECIFIED || !v1::TaskMetric_IsValid(check.metric()) ||
+        !seen.insert(check.metric()).second) {
+      return Invalid("UNKNOWN_ENUM",
+                     absl::StrCat("got metric = ", check.metric(), ", expected TaskMetrics, each once"));
+    }
+    status = FirstOf({InRange("checks.made", check.made(), 1, UINT16_MAX),
+                      InRange("checks.passed", check.passed(), 0, check.made())});
+  }
+  return status;
+}
+
+absl::Status ValidateDivergence(const v1::DivergenceRecord& d) {
+  return FirstOf({InRange("positions", d.positions(), 1, INT32_MAX),
+                  InRange("same_top", d.same_top(), 0, d.positions()), InRange("top_k", d.top_k(), 1, 1000),
+                  InRange("shared_top", d.shared_top(), std::int64_t{0}, std::int64_t{d.positions()} * d.top_k())});
+}
+
 absl::Status ValidateRecord(const v1::Record& record) {
   absl::Status place =
       FirstOf({InRange("item", record.item(), 0, INT32_MAX), InRange("repeat", record.repeat(), 0, 99)});
@@ -201,12 +243,16 @@ absl::Status ValidateRecord(const v1::Record& record) {
     case v1::Record::kWindow:
       // A collapsed variant's likelihood may be infinite or no number: that is a result, not a malformed record.
       return InRange("scored_tokens", record.window().scored_tokens(), 1, INT32_MAX);
+    case v1::Record::kTask:
+      return ValidateTaskRecord(record.task());
+    case v1::Record::kDivergence:
+      return ValidateDivergence(record.divergence());
     case v1::Record::kFailure:
       return Text("failure", record.failure(), 4096);
     case v1::Record::BODY_NOT_SET:
       break;
   }
-  return Invalid("RECORD_EMPTY", "got a record without a body, expected timing, generation, window or failure");
+  return Invalid("RECORD_EMPTY", "got a record without a body, expected one of Record.body");
 }
 
 absl::Status ValidateEvidence(const v1::ChunkEvidence& evidence) {
@@ -358,7 +404,9 @@ absl::Status Validate(const v1::WorkerState& state) {
   for (const v1::SurveyResult& survey : state.surveys()) {
     if (absl::Status ok = FirstOf({wire::ParseJobName(survey.job()).status(),
                                    InRange("surveys.longest_input_tokens", survey.longest_input_tokens(), 0, INT32_MAX),
-                                   InRange("surveys.text_windows", survey.text_windows(), 0, INT32_MAX)});
+                                   InRange("surveys.text_windows", survey.text_windows(), 0, INT32_MAX),
+                                   InRange("surveys.task_items", survey.task_items(), 0, INT32_MAX),
+                                   InRange("surveys.longest_task_tokens", survey.longest_task_tokens(), 0, INT32_MAX)});
         !ok.ok()) {
       return ok;
     }
@@ -379,6 +427,7 @@ std::string Contradiction(const v1::RecordBatch& batch) {
     std::string why(ValidateRecord(record).message());
     if (why.empty() && record.has_timing()) why = Contradiction(record.timing());
     if (why.empty() && record.has_window()) why = Contradiction(record.window());
+    if (why.empty() && record.has_divergence()) why = Contradiction(record.divergence());
     if (!why.empty()) return absl::StrCat("item ", record.item(), ": ", why);
   }
   if (!batch.has_end()) return "";

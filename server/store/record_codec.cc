@@ -1,5 +1,7 @@
 #include "server/store/record_codec.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <type_traits>
 
@@ -62,6 +64,54 @@ bool Take(const std::string& body, std::size_t* at, T* value) {
   return true;
 }
 
+// A check lies in one place, metric, passed and made in 16 bits each from the low end; 0 is none.
+std::int64_t Packed(const core::TaskCheck& check) {
+  return std::int64_t{check.metric} | std::int64_t{check.passed} << 16 | std::int64_t{check.made} << 32;
+}
+
+core::TaskCheck Unpacked(std::int64_t packed) {
+  const auto part = [packed](int shift) { return static_cast<std::int32_t>(packed >> shift & 0xffff); };
+  return {part(0), part(16), part(32)};
+}
+
+// The places of a timing record that a task's checks lie in.
+std::array<std::int64_t*, core::kMostTaskChecks> CheckPlaces(Figures& f) {
+  return {&f.latency_ns, &f.tokenize_ns, &f.prefill_ns, &f.decode_ns, &f.detokenize_ns};
+}
+
+Figures ToFigures(const core::RecordRow& r) {
+  Figures figures = {r.item,          r.repeat,        static_cast<std::int64_t>(r.body),
+                     r.input_tokens,  r.output_tokens, r.latency_ns,
+                     r.tokenize_ns,   r.prefill_ns,    r.decode_ns,
+                     r.detokenize_ns, r.scored_tokens, r.nll_sum};
+  if (r.body == core::RecordBody::kTask) {
+    const auto places = CheckPlaces(figures);
+    for (std::size_t i = 0; i < std::min(r.checks.size(), places.size()); ++i) *places[i] = Packed(r.checks[i]);
+  } else if (r.body == core::RecordBody::kDivergence) {
+    figures.nll_sum = r.kl_sum;
+    figures.latency_ns = r.same_top;
+    figures.tokenize_ns = r.top_k;
+    figures.prefill_ns = r.shared_top;
+  }
+  return figures;
+}
+
+void TakeTask(Figures& figures, core::RecordRow* record) {
+  for (std::int64_t* place : CheckPlaces(figures)) {
+    if (*place != 0) record->checks.push_back(Unpacked(*place));
+    *place = 0;
+  }
+}
+
+void TakeDivergence(Figures& figures, core::RecordRow* record) {
+  record->kl_sum = figures.nll_sum;
+  record->same_top = static_cast<std::int32_t>(figures.latency_ns);
+  record->top_k = static_cast<std::int32_t>(figures.tokenize_ns);
+  record->shared_top = figures.prefill_ns;
+  figures.nll_sum = 0;
+  figures.latency_ns = figures.tokenize_ns = figures.prefill_ns = 0;
+}
+
 }  // namespace
 
 std::int64_t Check(const std::string& bytes) {
@@ -104,13 +154,7 @@ absl::StatusOr<std::vector<EncodedRecord>> DecodeBatch(const std::string& body) 
 std::string EncodeFigures(const std::vector<core::RecordRow>& records) {
   std::string out;
   out.reserve(records.size() * sizeof(Figures));
-  for (const core::RecordRow& r : records) {
-    const Figures figures = {r.item,          r.repeat,        static_cast<std::int64_t>(r.body),
-                             r.input_tokens,  r.output_tokens, r.latency_ns,
-                             r.tokenize_ns,   r.prefill_ns,    r.decode_ns,
-                             r.detokenize_ns, r.scored_tokens, r.nll_sum};
-    Append(figures, &out);
-  }
+  for (const core::RecordRow& record : records) Append(ToFigures(record), &out);
   return out;
 }
 
@@ -124,6 +168,8 @@ absl::StatusOr<std::vector<core::RecordRow>> DecodeFigures(const std::string& by
     record.item = static_cast<std::int32_t>(figures.item);
     record.repeat = static_cast<std::int32_t>(figures.repeat);
     record.body = static_cast<core::RecordBody>(figures.body);
+    if (record.body == core::RecordBody::kTask) TakeTask(figures, &record);
+    if (record.body == core::RecordBody::kDivergence) TakeDivergence(figures, &record);
     record.input_tokens = static_cast<std::int32_t>(figures.input_tokens);
     record.output_tokens = static_cast<std::int32_t>(figures.output_tokens);
     record.latency_ns = figures.latency_ns;

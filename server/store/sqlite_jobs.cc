@@ -8,7 +8,8 @@ namespace {
 
 #define UAQF_JOB_COLUMNS                                                                                      \
   "seq, id, spec, prompt_count, state, create_wall_ns, start_wall_ns, end_wall_ns, end_commit, device_kind, " \
-  "error, planned, longest_input_tokens, text_tokens, text_windows, release_format "
+  "error, planned, longest_input_tokens, text_tokens, text_windows, release_format, "                         \
+  "task_items, longest_task_tokens "
 
 // One row of `job`.
 struct JobRow {
@@ -45,6 +46,8 @@ JobRow ToJobRow(const Query& query) {
   row.survey.text_tokens = query.Int(13);
   row.survey.text_windows = query.Int32(14);
   row.survey.release_format = query.Text(15);
+  row.survey.task_items = query.Int32(16);
+  row.survey.longest_task_tokens = query.Int32(17);
   return row;
 }
 

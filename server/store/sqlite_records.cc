@@ -93,6 +93,24 @@ void AddRow(std::int32_t variant, std::int32_t group, const core::RecordRow& row
       out->windows.scored_tokens.push_back(row.scored_tokens);
       out->windows.nll_sum.push_back(row.nll_sum);
       return;
+    case core::RecordBody::kTask:
+      for (const core::TaskCheck& check : row.checks) {
+        out->tasks.variant.push_back(variant);
+        out->tasks.item.push_back(row.item);
+        out->tasks.metric.push_back(check.metric);
+        out->tasks.passed.push_back(check.passed);
+        out->tasks.made.push_back(check.made);
+      }
+      return;
+    case core::RecordBody::kDivergence:
+      out->divergences.variant.push_back(variant);
+      out->divergences.window.push_back(row.item);
+      out->divergences.positions.push_back(row.scored_tokens);
+      out->divergences.kl_sum.push_back(row.kl_sum);
+      out->divergences.same_top.push_back(row.same_top);
+      out->divergences.top_k.push_back(row.top_k);
+      out->divergences.shared_top.push_back(row.shared_top);
+      return;
     case core::RecordBody::kFailure:
       return;
   }

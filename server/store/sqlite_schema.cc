@@ -151,6 +151,9 @@ CREATE TABLE profile(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
     "ALTER TABLE chunk ADD COLUMN variant_group INTEGER NOT NULL DEFAULT 0",
     // 4: where the items of a set came from.
     "ALTER TABLE prompt_set ADD COLUMN sources BLOB NOT NULL DEFAULT x''",
+    // 5: what the survey found of the tasks.
+    "ALTER TABLE job ADD COLUMN task_items INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE job ADD COLUMN longest_task_tokens INTEGER NOT NULL DEFAULT 0",
 };
 
 constexpr int kVersion = static_cast<int>(std::size(kMigrations));

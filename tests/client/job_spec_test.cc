@@ -116,6 +116,26 @@ TEST(JobSpec, SaysWhatIsMissing) {
   EXPECT_THAT(Refusal(flags), HasSubstr("without --quality-text"));
 }
 
+TEST(JobSpec, CarriesTasksAndTheComparisonWithFp16) {
+  JobFlags flags = Complete();
+  flags.quality_text = "prose";
+  flags.divergence = true;
+  flags.tasks = "gsm8k";
+  flags.task_items = 40;
+  const auto spec = BuildJobSpec(flags, "");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_TRUE(spec->quality().divergence());
+  EXPECT_EQ(spec->quality().task_set(), "gsm8k");
+  EXPECT_EQ(spec->quality().max_task_items(), 40);
+  flags.quality_text.reset();
+  EXPECT_THAT(Refusal(flags), HasSubstr("--divergence without --quality-text"));
+  flags = Complete();
+  flags.task_items = 3;
+  EXPECT_THAT(Refusal(flags), HasSubstr("--task-items without --tasks"));
+  flags.task_items = 0;
+  EXPECT_THAT(Refusal(flags), HasSubstr("got --task-items 0"));
+}
+
 // A 0 on the wire means "not given", and would quietly become the default.
 TEST(JobSpec, RefusesAZeroThatWouldBecomeADefault) {
   JobFlags flags = Complete();

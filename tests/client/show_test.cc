@@ -55,6 +55,38 @@ TEST(ShowMeasures, ShowsTheDigitsOfASmallSpread) {
             "fp16        0.0393  0.0002\n");
 }
 
+// fp16 has no flips against itself; a collapsed variant's divergence is no number.
+TEST(ShowMeasures, ShowsTasksWithTheirFlipsAndDivergence) {
+  v1::MeasureVariantsResponse measures;
+  for (const char* name : {"fp16", "rtn-w8", "rtn-w4"}) {
+    v1::VariantMeasures& m = *measures.add_variants();
+    m.set_variant(name);
+    v1::TaskMeasure& task = *m.add_tasks();
+    task.set_metric(v1::TASK_METRIC_NUMERIC_STRICT);
+    task.set_items(40);
+    task.set_score(.225);
+  }
+  v1::VariantMeasures& rtn = *measures.mutable_variants(1);
+  rtn.mutable_tasks(0)->set_flips_to_right(1);
+  rtn.mutable_tasks(0)->set_flips_to_wrong(3);
+  rtn.mutable_divergence()->set_positions(4094);
+  rtn.mutable_divergence()->mutable_kl()->set_value(.0123);
+  rtn.mutable_divergence()->mutable_kl()->set_half_width(.0012);
+  rtn.mutable_divergence()->set_same_top(.943);
+  measures.mutable_variants(2)->mutable_divergence()->set_positions(4094);
+  EXPECT_EQ(MeasuresText(measures, kPlain),
+            "variant  KL              same top-1\n"
+            "fp16     -                        -\n"
+            "rtn-w8   0.0123 ±0.0012      94.3 %\n"
+            "rtn-w4   collapsed            0.0 %\n"
+            "\n"
+            "variant  metric          items   score  wrong to right  right to wrong\n"
+            "fp16     numeric strict     40  22.5 %               -               -\n"
+            "rtn-w8   numeric strict     40  22.5 %               1               3\n"
+            "rtn-w4   numeric strict     40  22.5 %               -               -\n");
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr("0.0123,0.0012,0.943,0,0,4094,numeric strict=0.225\n"));
+}
+
 TEST(ShowMeasures, KeepsItsCsvColumns) {
   const std::string csv = MeasuresCsv(SampleMeasures());
   EXPECT_THAT(csv, StartsWith("variant,timing_records,prompts,repeats,latency_s,latency_s_half_width,latency_p50_s,"
@@ -64,9 +96,10 @@ TEST(ShowMeasures, KeepsItsCsvColumns) {
                               "across_prompt_deviation_s,windows,nll,perplexity,delta_perplexity,delta_nll,"
                               "delta_nll_half_width,output_length_change,output_length_change_half_width,"
                               "memory_bytes,weights_bytes,kv_cache_bytes,workspace_bytes,measured_peak_bytes,"
-                              "tainted_chunks,quarantined\n"));
+                              "tainted_chunks,quarantined,kl,kl_half_width,same_top,top_agreement,top_k,"
+                              "divergence_positions,tasks\n"));
   EXPECT_THAT(csv, HasSubstr("\nrtn-w4-g64,120,40,3,0.874,0.012,,,0.091,,73.3,,,,2.19,,,0.0077,,,0,,,8.71,0.361,0.02,,,"
-                             "117000000,,,,,0,0\n"));
+                             "117000000,,,,,0,0,,,,,,,\n"));
 }
 
 TEST(ShowRank, IsTheOrderWithItsReasons) {
@@ -179,8 +212,29 @@ TEST(Records, KeepTheirCsvColumns) {
   EXPECT_EQ(RecordCsvHeader() + RecordCsvLine(Timing()),
             "job,variant,kind,chunk,epoch,item,repeat,prompt_id,category,worker,tainted,input_tokens,output_tokens,"
             "latency_ns,tokenize_ns,prefill_ns,decode_ns,detokenize_ns,start_offset_ns,output_digest,stopped,"
-            "scored_tokens,nll_sum,failure\n"
-            "jobs/a,fp16,timing,0,0,4,0,math-1,\"math, hard\",,false,100,32,1000000000,0,84000000,0,0,0,01ff,,,,\n");
+            "scored_tokens,nll_sum,failure,kl_sum,same_top,top_k,shared_top,checks,answer\n"
+            "jobs/a,fp16,timing,0,0,4,0,math-1,\"math, hard\",,false,100,32,1000000000,0,84000000,0,0,0,01ff,,,,,,,,,,"
+            "\n");
+}
+
+TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
+  v1::StoredRecord stored = Timing();
+  stored.set_kind(v1::CHUNK_KIND_TASK);
+  v1::TaskRecord& task = *stored.mutable_record()->mutable_task();
+  task.set_input_tokens(100);
+  task.set_output_tokens(12);
+  task.set_answer("#### 7");
+  task.add_checks()->set_metric(v1::TASK_METRIC_NUMERIC_FLEXIBLE);
+  task.mutable_checks(0)->set_made(1);
+  EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("numeric flexible 0/1"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",numeric flexible 0/1,#### 7\n"));
+  stored.set_kind(v1::CHUNK_KIND_DIVERGENCE);
+  v1::DivergenceRecord& divergence = *stored.mutable_record()->mutable_divergence();
+  divergence.set_positions(100);
+  divergence.set_kl_sum(2);
+  divergence.set_same_top(95);
+  EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("KL 0.02000 per token, same top-1 95.0 %"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,\n"));
 }
 
 TEST(Failures, HaveTheExitCodesThatScriptsKnow) {

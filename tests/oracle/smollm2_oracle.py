@@ -2,7 +2,7 @@
 
 The model is the same GGUF file that the worker reads, dequantized by the gguf package. For each prompt: its ids, 64
 greedy ids (EOS is generated like any other token and does not end the run) and the margin between the two largest
-logits at every step. For three windows of 512 tokens of deploy/demo/prose.txt: ids and mean NLL in nats over the 511
+logits at every step. For ten windows of 512 tokens of deploy/demo/prose.txt: ids and mean NLL in nats over the 511
 predicted tokens.
 """
 import json
@@ -16,7 +16,7 @@ import transformers
 import smollm2_tokenizer
 
 STEPS = 64
-WINDOWS = 3
+WINDOWS = 10
 WINDOW = 512
 
 PLAIN = [

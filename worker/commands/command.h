@@ -20,6 +20,7 @@ void AddInspect(CLI::App& app, Run& run);
 void AddEncode(CLI::App& app, Run& run);
 void AddGenerate(CLI::App& app, Run& run);
 void AddPerplexity(CLI::App& app, Run& run);
+void AddWikitext(CLI::App& app, Run& run);
 void AddBench(CLI::App& app, Run& run);
 
 // Options that the commands share.

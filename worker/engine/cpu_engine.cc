@@ -267,43 +267,69 @@ absl::StatusOr<int32_t> CpuEngine::Decode(int32_t token) {
   return NextToken(0);
 }
 
-// Appends the losses of targets.size() tokens, whose predecessors lie in the workspace.
-void CpuEngine::ScoreChunk(std::span<const int32_t> targets, std::vector<double>& nll) {
+int64_t CpuEngine::NextLogits(WindowPass& pass) {
+  if (pass.read == pass.inputs()) return 0;
   if (many_logits_.size() == 0) many_logits_ = Floats(kScoreTokens * config_.vocab);
-  const auto count = static_cast<int64_t>(targets.size());
-  const size_t first = nll.size();
-  nll.resize(first + targets.size());
-  Norm(weights_.final_norm, count);
-  for (int64_t begin = 0; begin < count; begin += kScoreTokens) {
-    const int64_t tokens = std::min(kScoreTokens, count - begin);
-    float* logits = many_logits_.data<float>();
-    const kernels::Product head[] = {{&weights_.lm_head, logits, nullptr, false}};
-    kernels::MatMul(head, workspace_.normed.data<float>() + begin * config_.hidden, tokens,
-                    kernels::Activations::kFloat, *pool_);
-    pool_->ParallelFor(tokens, [&](int64_t from, int64_t to, int) {
-      for (int64_t t = from; t < to; ++t) {
-        const auto at = static_cast<size_t>(begin + t);
-        nll[first + at] = kernels::NegativeLogLikelihood(logits + t * config_.vocab, config_.vocab, targets[at]);
-      }
-    });
+  if (pass.read == pass.forwarded) {
+    pass.in_workspace = std::min(pass.inputs() - pass.read, workspace_.tokens);
+    position_ = pass.forwarded;
+    Forward(pass.window.subspan(static_cast<size_t>(pass.forwarded), static_cast<size_t>(pass.in_workspace)));
+    Norm(weights_.final_norm, pass.in_workspace);
+    pass.forwarded += pass.in_workspace;
   }
+  const int64_t count = std::min(kScoreTokens, pass.forwarded - pass.read);
+  const int64_t first = pass.read - (pass.forwarded - pass.in_workspace);
+  const kernels::Product head[] = {{&weights_.lm_head, many_logits_.data<float>(), nullptr, false}};
+  kernels::MatMul(head, workspace_.normed.data<float>() + first * config_.hidden, count, kernels::Activations::kFloat,
+                  *pool_);
+  pass.read += count;
+  return count;
 }
 
 absl::StatusOr<std::vector<double>> CpuEngine::Score(std::span<const int32_t> window) {
   if (absl::Status status = CheckTokens(config_, capacity_, window, "a window", 2); !status.ok()) return status;
   const ThreadPool::ActiveRegion awake(*pool_);
-  position_ = 0;
-  std::vector<double> nll;
-  nll.reserve(window.size() - 1);
-  while (nll.size() + 1 < window.size()) {
-    const size_t done = nll.size();
-    const size_t count = std::min(window.size() - 1 - done, static_cast<size_t>(workspace_.tokens));
-    Forward(window.subspan(done, count));
-    ScoreChunk(window.subspan(done + 1, count), nll);
-    position_ += static_cast<int64_t>(count);
+  std::vector<double> nll(window.size() - 1);
+  WindowPass pass{window};
+  while (const int64_t count = NextLogits(pass)) {
+    const float* logits = many_logits_.data<float>();
+    pool_->ParallelFor(count, [&](int64_t from, int64_t to, int) {
+      for (int64_t t = from; t < to; ++t) {
+        const auto at = static_cast<size_t>(pass.read - count + t);
+        nll[at] = kernels::NegativeLogLikelihood(logits + t * config_.vocab, config_.vocab, window[at + 1]);
+      }
+    });
   }
   position_ = 0;
   return nll;
+}
+
+// The pool is not kept awake: between two calls the other engine of a comparison computes on the same processors.
+class CpuEngine::Reader : public Engine::LogitsReader {
+ public:
+  Reader(CpuEngine& engine, std::span<const int32_t> window) : engine_(engine), pass_{window} {}
+  ~Reader() override { engine_.position_ = 0; }
+
+  absl::StatusOr<std::span<const float>> Next() override {
+    if (row_ == rows_) {
+      rows_ = engine_.NextLogits(pass_);
+      row_ = 0;
+    }
+    if (rows_ == 0) return absl::OutOfRangeError("the window has no further position");
+    const int64_t vocab = engine_.config_.vocab;
+    return std::span(engine_.many_logits_.data<float>() + row_++ * vocab, static_cast<size_t>(vocab));
+  }
+
+ private:
+  CpuEngine& engine_;
+  WindowPass pass_;
+  int64_t rows_ = 0;
+  int64_t row_ = 0;
+};
+
+absl::StatusOr<std::unique_ptr<Engine::LogitsReader>> CpuEngine::ReadLogits(std::span<const int32_t> window) {
+  if (absl::Status status = CheckTokens(config_, capacity_, window, "a window", 2); !status.ok()) return status;
+  return std::make_unique<Reader>(*this, window);
 }
 
 std::unique_ptr<Engine::AwakeScope> CpuEngine::KeepAwake(int64_t) { return std::make_unique<CpuAwakeScope>(*pool_); }

@@ -30,6 +30,7 @@ class CpuEngine : public Engine {
   absl::StatusOr<int32_t> Decode(int32_t token) override;
   std::span<const float> logits() const override { return logits_; }
   absl::StatusOr<std::vector<double>> Score(std::span<const int32_t> window) override;
+  absl::StatusOr<std::unique_ptr<LogitsReader>> ReadLogits(std::span<const int32_t> window) override;
   using Engine::KeepAwake;
   std::unique_ptr<AwakeScope> KeepAwake(int64_t most_steps) override;
   void Reset() override { position_ = 0; }
@@ -64,7 +65,18 @@ class CpuEngine : public Engine {
   void RotateAndStore(int64_t index, int64_t token);
   void Norm(const std::vector<float>& weight, int64_t tokens);
   int32_t NextToken(int64_t token_in_workspace);
-  void ScoreChunk(std::span<const int32_t> targets, std::vector<double>& nll);
+  // The logits of a window, some positions at a time: a forward pass of as many tokens as the workspace holds, then the
+  // LM head for kScoreTokens of them.
+  struct WindowPass {
+    std::span<const int32_t> window;
+    int64_t forwarded = 0;  // tokens that went through the layers
+    int64_t in_workspace = 0;
+    int64_t read = 0;  // positions whose logits were made
+    int64_t inputs() const { return static_cast<int64_t>(window.size()) - 1; }
+  };
+  // Puts the logits [count, vocab] of the next positions into many_logits_ and returns how many they are; 0 at the end.
+  int64_t NextLogits(WindowPass& pass);
+  class Reader;
 
   const model::ModelConfig config_;
   const kernels::Activations activations_;

@@ -78,6 +78,19 @@ class Engine {
   // FP32 log-softmax. Empties the KV cache before and leaves it empty. Needs 2 tokens, at most max_sequence_tokens().
   [[nodiscard]] virtual absl::StatusOr<std::vector<double>> Score(std::span<const int32_t> window) = 0;
 
+  // The logits of a window, position by position; so that two engines can be compared without holding either's.
+  class LogitsReader {
+   public:
+    virtual ~LogitsReader() = default;
+    // FP32 [vocab] that follow window[0..i], for i from 0 on; valid until the next call. OUT_OF_RANGE after the last,
+    // i = window.size() - 2.
+    [[nodiscard]] virtual absl::StatusOr<std::span<const float>> Next() = 0;
+  };
+  // Teacher-forced, the positions that Score scores; the same conditions. The engine serves no other call until the
+  // reader, which must end first, is gone; the KV cache is empty then. `window` is borrowed as long. Unless an engine
+  // has a faster way, token by token through Decode.
+  [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<LogitsReader>> ReadLogits(std::span<const int32_t> window);
+
   // While the returned scope lives, the engine stays awake between calls: compute threads spin, which saves waking them
   // for every token. `most_steps` promises that at most so many Decode calls follow in the scope; above 0 a GPU begins
   // the next step with the token it has chosen itself, before the caller asks for it, so that it never waits for the

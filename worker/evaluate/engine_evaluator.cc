@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "worker/evaluate/answer_task.h"
 #include "worker/evaluate/catalog.h"
+#include "worker/evaluate/compare_window.h"
 #include "worker/evaluate/hosted_variant.h"
 #include "worker/evaluate/perplexity.h"
 #include "worker/measure/cpu_monitor.h"
@@ -78,6 +80,7 @@ absl::Status EngineEvaluator::Load(const measure::HostRequest& request) {
 }
 
 void EngineEvaluator::Unload() {
+  DropReference();
   text_model_.reset();
   engine_.reset();
   hosted_.reset();
@@ -106,12 +109,23 @@ absl::StatusOr<measure::SurveyReport> EngineEvaluator::Survey(const measure::Sur
     report.text_tokens = static_cast<int64_t>(ids->size());
     report.text_windows = WindowCount(report.text_tokens, std::max(1, request.context_tokens));
   }
+  if (request.tasks == nullptr) return report;
+  if (absl::Status quality = CheckHasQuality(**model); !quality.ok()) return quality;
+  report.task_items = static_cast<int32_t>(request.tasks->prompts.size());
+  const int32_t looked_at =
+      request.max_task_items > 0 ? std::min(request.max_task_items, report.task_items) : report.task_items;
+  for (int32_t i = 0; i < looked_at; ++i) {
+    auto tokens = TaskTokens(encoder, request.tasks->prompts[static_cast<size_t>(i)], request.input.chat);
+    if (!tokens.ok()) return tokens.status();
+    report.longest_task_tokens = std::max(report.longest_task_tokens, *tokens);
+  }
   return report;
 }
 
 absl::StatusOr<measure::Timing> EngineEvaluator::TimePrompt(const measure::Prompt& prompt,
                                                             const measure::GenerationRequest& request) {
   if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  DropReference();
   auto generated = measure::TimeGeneration(*text_model_, *clock_, prompt, request);
   if (!generated.ok()) return generated.status();
   return std::move(generated->timing);
@@ -120,6 +134,7 @@ absl::StatusOr<measure::Timing> EngineEvaluator::TimePrompt(const measure::Promp
 absl::StatusOr<measure::Generation> EngineEvaluator::Generate(const measure::Prompt& prompt,
                                                               const measure::GenerationRequest& request) {
   if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  DropReference();
   auto generated = measure::TimeGeneration(*text_model_, *clock_, prompt, request);
   if (!generated.ok()) return generated.status();
   return measure::Generation{generated->timing.input_tokens, static_cast<int32_t>(generated->output_ids.size()),
@@ -128,15 +143,62 @@ absl::StatusOr<measure::Generation> EngineEvaluator::Generate(const measure::Pro
 
 absl::StatusOr<measure::WindowScore> EngineEvaluator::ScoreWindow(const measure::PromptSet& text,
                                                                   int32_t context_tokens, int32_t index) {
+  if (absl::Status ready = PrepareText(text); !ready.ok()) return ready;
+  DropReference();
+  return evaluate::ScoreWindow(*engine_, text_ids_, context_tokens, index);
+}
+
+absl::Status EngineEvaluator::PrepareText(const measure::PromptSet& text) {
   if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
   if (absl::Status quality = CheckHasQuality(*hosted_); !quality.ok()) return quality;
-  if (text.name.empty() || text.name != text_name_) {
-    auto ids = hosted_->EncodeText(JoinPieces(text));
-    if (!ids.ok()) return ids.status();
-    text_ids_ = *std::move(ids);
-    text_name_ = text.name;
+  if (!text.name.empty() && text.name == text_name_) return absl::OkStatus();
+  auto ids = hosted_->EncodeText(JoinPieces(text));
+  if (!ids.ok()) return ids.status();
+  text_ids_ = *std::move(ids);
+  text_name_ = text.name;
+  return absl::OkStatus();
+}
+
+absl::Status EngineEvaluator::HostReference(int32_t context_tokens) {
+  if (reference_ != nullptr && reference_->max_sequence_tokens() >= context_tokens) return absl::OkStatus();
+  reference_.reset();
+  auto variant = quantize::FindVariant("fp16");
+  if (!variant.ok()) return variant.status();
+  auto engine = engine::Engine::Create(hosted_->checkpoint(), *variant,
+                                       {options_.device, options_.threads, options_.cpu_set, context_tokens});
+  if (!engine.ok()) {
+    return absl::Status(engine.status().code(),
+                        absl::StrCat("fp16 beside the variant, to compare with: ", engine.status().message()));
   }
-  return evaluate::ScoreWindow(*engine_, text_ids_, context_tokens, index);
+  reference_ = *std::move(engine);
+  return absl::OkStatus();
+}
+
+void EngineEvaluator::DropReference() {
+  if (reference_ == nullptr) return;
+  reference_.reset();
+  measure::ResetPeakResidentBytes();
+}
+
+absl::StatusOr<measure::TaskResult> EngineEvaluator::AnswerTask(const measure::Prompt& prompt,
+                                                                const measure::GenerationRequest& request) {
+  if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  if (absl::Status quality = CheckHasQuality(*hosted_); !quality.ok()) return quality;
+  DropReference();
+  if (prompt.task.has_value() && prompt.task->kind == measure::TaskKind::kChoice) {
+    return AnswerByLikelihood(*text_model_, prompt,
+                              [this](std::span<const int32_t> window) { return engine_->Score(window); });
+  }
+  return AnswerByGeneration(*text_model_, prompt, request);
+}
+
+absl::StatusOr<measure::WindowDivergence> EngineEvaluator::CompareWindow(const measure::PromptSet& text,
+                                                                         int32_t context_tokens, int32_t index) {
+  if (absl::Status ready = PrepareText(text); !ready.ok()) return ready;
+  const auto window = FindWindow(*engine_, text_ids_, context_tokens, index);
+  if (!window.ok()) return window.status();
+  if (absl::Status reference = HostReference(context_tokens); !reference.ok()) return reference;
+  return evaluate::CompareWindow(*reference_, *engine_, *window);
 }
 
 absl::StatusOr<measure::Identity> EngineEvaluator::Identify() {

@@ -42,6 +42,10 @@ class EngineEvaluator final : public measure::Evaluator {
                                                const measure::GenerationRequest& request) override;
   absl::StatusOr<measure::WindowScore> ScoreWindow(const measure::PromptSet& text, int32_t context_tokens,
                                                    int32_t index) override;
+  absl::StatusOr<measure::TaskResult> AnswerTask(const measure::Prompt& prompt,
+                                                 const measure::GenerationRequest& request) override;
+  absl::StatusOr<measure::WindowDivergence> CompareWindow(const measure::PromptSet& text, int32_t context_tokens,
+                                                          int32_t index) override;
   absl::StatusOr<measure::Identity> Identify() override;
   absl::StatusOr<measure::Memory> MemoryUsed() override;
 
@@ -49,6 +53,12 @@ class EngineEvaluator final : public measure::Evaluator {
   // Opens the model of that id, unless it is the one that is open.
   absl::StatusOr<std::shared_ptr<const OpenModel>> Open(const std::string& id);
   absl::Status CheckHosted() const;
+  // A hosted variant of a model that has quality, and the tokens of `text` in text_ids_.
+  absl::Status PrepareText(const measure::PromptSet& text);
+  // FP16 of the hosted model in reference_, for windows of so many tokens.
+  absl::Status HostReference(int32_t context_tokens);
+  // Gives back its memory, so that no record of another kind pays for it.
+  void DropReference();
 
   const Options options_;
   measure::Clock* const clock_;
@@ -59,6 +69,8 @@ class EngineEvaluator final : public measure::Evaluator {
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<EngineTextModel> text_model_;
   measure::Identity identity_;
+  // FP16 beside the variant, while windows are compared.
+  std::unique_ptr<engine::Engine> reference_;
   // Tokens of the text scored last, for the hosted model.
   std::string text_name_;
   std::vector<int32_t> text_ids_;

@@ -9,8 +9,8 @@ namespace uaqf::evaluate {
 
 int32_t WindowCount(int64_t tokens, int32_t context_tokens) { return static_cast<int32_t>(tokens / context_tokens); }
 
-absl::StatusOr<measure::WindowScore> ScoreWindow(engine::Engine& engine, std::span<const int32_t> ids,
-                                                 int32_t context_tokens, int32_t index) {
+absl::StatusOr<std::span<const int32_t>> FindWindow(const engine::Engine& engine, std::span<const int32_t> ids,
+                                                    int32_t context_tokens, int32_t index) {
   if (context_tokens < 2 || context_tokens > engine.max_sequence_tokens()) {
     return absl::InvalidArgumentError(absl::StrCat("context of ", context_tokens, " tokens: expected 2 to ",
                                                    engine.max_sequence_tokens(), ", which the model is loaded for"));
@@ -21,7 +21,14 @@ absl::StatusOr<measure::WindowScore> ScoreWindow(engine::Engine& engine, std::sp
                                                    ids.size(), " tokens in windows of ", context_tokens));
   }
   const auto size = static_cast<size_t>(context_tokens);
-  auto nll = engine.Score(ids.subspan(static_cast<size_t>(index) * size, size));
+  return ids.subspan(static_cast<size_t>(index) * size, size);
+}
+
+absl::StatusOr<measure::WindowScore> ScoreWindow(engine::Engine& engine, std::span<const int32_t> ids,
+                                                 int32_t context_tokens, int32_t index) {
+  const auto window = FindWindow(engine, ids, context_tokens, index);
+  if (!window.ok()) return window.status();
+  auto nll = engine.Score(*window);
   if (!nll.ok()) return nll.status();
   return measure::WindowScore{context_tokens - 1, std::accumulate(nll->begin(), nll->end(), 0.0)};
 }

@@ -18,6 +18,11 @@ namespace uaqf::evaluate {
 // Whole windows in so many tokens. `context_tokens` >= 1.
 int32_t WindowCount(int64_t tokens, int32_t context_tokens);
 
+// The ids of window `index`. INVALID_ARGUMENT: a context below 2, no such window, or more than the engine holds.
+[[nodiscard]] absl::StatusOr<std::span<const int32_t>> FindWindow(const engine::Engine& engine,
+                                                                  std::span<const int32_t> ids, int32_t context_tokens,
+                                                                  int32_t index);
+
 // Scores window `index` of `ids`. INVALID_ARGUMENT: a context below 2, no such window, or more than the engine holds.
 [[nodiscard]] absl::StatusOr<measure::WindowScore> ScoreWindow(engine::Engine& engine, std::span<const int32_t> ids,
                                                                int32_t context_tokens, int32_t index);

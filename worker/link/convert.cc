@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "worker/link/convert_task.h"
 #include "worker/measure/gpu_monitor.h"
 
 namespace uaqf::link {
@@ -34,6 +35,31 @@ void Fill(const measure::Generation& generation, v1::Record& record) {
 void Fill(const measure::WindowScore& score, v1::Record& record) {
   record.mutable_window()->set_scored_tokens(score.scored_tokens);
   record.mutable_window()->set_nll_sum(score.nll_sum);
+}
+
+void Fill(const measure::TaskResult& result, v1::Record& record) {
+  v1::TaskRecord& out = *record.mutable_task();
+  out.set_input_tokens(result.input_tokens);
+  out.set_output_tokens(result.output_tokens);
+  out.set_stopped(result.stopped);
+  out.set_output_digest(result.output_digest);
+  out.set_answer(result.answer);
+  for (const measure::TaskCheck& check : result.checks) {
+    v1::TaskCheck& added = *out.add_checks();
+    added.set_metric(static_cast<v1::TaskMetric>(check.metric));
+    added.set_passed(check.passed);
+    added.set_made(check.made);
+  }
+  out.mutable_choice_log_likelihoods()->Add(result.choice_log_likelihoods.begin(), result.choice_log_likelihoods.end());
+}
+
+void Fill(const measure::WindowDivergence& divergence, v1::Record& record) {
+  v1::DivergenceRecord& out = *record.mutable_divergence();
+  out.set_positions(divergence.positions);
+  out.set_kl_sum(divergence.kl_sum);
+  out.set_same_top(divergence.same_top);
+  out.set_top_k(divergence.top_k);
+  out.set_shared_top(divergence.shared_top);
 }
 
 measure::GenerationRequest ToRequest(const v1::TimingSpec& timing) {
@@ -96,6 +122,7 @@ v1::GpuEvidence ToProto(const measure::GpuUse& use, int64_t wall_ns) {
 measure::Prompt FromProto(const v1::Prompt& prompt) {
   measure::Prompt out{prompt.id(), prompt.text(), {}};
   for (const v1::ChatMessage& message : prompt.messages()) out.messages.push_back({message.role(), message.content()});
+  if (prompt.has_task()) out.task = ToTask(prompt.task());
   return out;
 }
 
@@ -111,10 +138,16 @@ absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease) {
     case v1::CHUNK_KIND_PERPLEXITY:
       chunk.kind = measure::ChunkKind::kPerplexity;
       break;
+    case v1::CHUNK_KIND_TASK:
+      chunk.kind = measure::ChunkKind::kTask;
+      break;
+    case v1::CHUNK_KIND_DIVERGENCE:
+      chunk.kind = measure::ChunkKind::kDivergence;
+      break;
     default:
       return absl::InvalidArgumentError(absl::StrCat("chunk kind ", lease.kind(),
-                                                     ": expected TIMING, GENERATION or PERPLEXITY; is this worker "
-                                                     "older than the coordinator?"));
+                                                     ": expected TIMING, GENERATION, PERPLEXITY, TASK or DIVERGENCE; "
+                                                     "is this worker older than the coordinator?"));
   }
   chunk.repeat = lease.repeat();
   chunk.first_item = lease.first_item();
@@ -133,6 +166,7 @@ measure::SurveyRequest ToSurveyRequest(const v1::Survey& survey) {
   request.model = survey.model();
   request.context_tokens = survey.context_tokens();
   request.input = ToRequest(survey.timing());
+  request.max_task_items = survey.max_task_items();
   return request;
 }
 

@@ -18,6 +18,7 @@ v1::Record ToProto(const measure::ItemResult& result);
 v1::MemoryUse ToProto(const measure::Memory& memory);
 // `wall_ns` of the attempt, for the mean power.
 v1::GpuEvidence ToProto(const measure::GpuUse& use, int64_t wall_ns);
+// With its task, if it has one that this worker knows.
 measure::Prompt FromProto(const v1::Prompt& prompt);
 
 // All but `items`. INVALID_ARGUMENT: a kind that is not known here.

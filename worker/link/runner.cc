@@ -92,6 +92,8 @@ void Runner::Do(const v1::Survey& survey) {
     result.set_longest_input_tokens(report->longest_input_tokens);
     result.set_text_tokens(report->text_tokens);
     result.set_text_windows(report->text_windows);
+    result.set_task_items(report->task_items);
+    result.set_longest_task_tokens(report->longest_task_tokens);
   } else {
     result.set_error(std::string(report.status().message()));
   }
@@ -104,10 +106,16 @@ absl::StatusOr<measure::SurveyReport> Runner::Look(const v1::Survey& survey) {
   auto prompts = Fetch(survey.prompt_set(), nullptr);
   if (!prompts.ok()) return prompts.status();
   request.prompts = prompts->get();
-  if (survey.text_set().empty()) return parts_.device.evaluator->Survey(request);
-  auto text = Fetch(survey.text_set(), nullptr);
-  if (!text.ok()) return text.status();
-  request.text = text->get();
+  std::shared_ptr<const measure::PromptSet> text;
+  std::shared_ptr<const measure::PromptSet> tasks;
+  for (auto [name, set] : {std::pair(&survey.text_set(), &text), std::pair(&survey.task_set(), &tasks)}) {
+    if (name->empty()) continue;
+    auto fetched = Fetch(*name, nullptr);
+    if (!fetched.ok()) return fetched.status();
+    *set = *std::move(fetched);
+  }
+  request.text = text.get();
+  request.tasks = tasks.get();
   return parts_.device.evaluator->Survey(request);
 }
 

@@ -10,13 +10,15 @@
 namespace uaqf::measure {
 namespace {
 
+bool OverWindows(ChunkKind kind) { return kind == ChunkKind::kPerplexity || kind == ChunkKind::kDivergence; }
+
 absl::Status Check(const Chunk& chunk) {
   if (chunk.items == nullptr || chunk.item_count < 1 || chunk.first_item < 0) {
     return absl::InvalidArgumentError(absl::StrCat("chunk of ", chunk.item_count, " items from ", chunk.first_item,
                                                    ": expected at least 1 item from 0 on"));
   }
   const int64_t end = int64_t{chunk.first_item} + chunk.item_count;
-  if (chunk.kind != ChunkKind::kPerplexity && end > static_cast<int64_t>(chunk.items->prompts.size())) {
+  if (!OverWindows(chunk.kind) && end > static_cast<int64_t>(chunk.items->prompts.size())) {
     return absl::InvalidArgumentError(absl::StrCat("chunk ends at item ", end, ": expected at most ",
                                                    chunk.items->prompts.size(), ", the prompts of ",
                                                    chunk.items->name));
@@ -104,6 +106,18 @@ class Run {
         auto score = device_.evaluator->ScoreWindow(*chunk_.items, chunk_.context_tokens, result.item);
         if (!score.ok()) return score.status();
         result.body = *score;
+        return result;
+      }
+      case ChunkKind::kTask: {
+        auto answer = device_.evaluator->AnswerTask(PromptOf(i), RequestFor(i));
+        if (!answer.ok()) return answer.status();
+        result.body = *std::move(answer);
+        return result;
+      }
+      case ChunkKind::kDivergence: {
+        auto divergence = device_.evaluator->CompareWindow(*chunk_.items, chunk_.context_tokens, result.item);
+        if (!divergence.ok()) return divergence.status();
+        result.body = *divergence;
         return result;
       }
     }

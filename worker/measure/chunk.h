@@ -20,7 +20,7 @@
 
 namespace uaqf::measure {
 
-enum class ChunkKind { kTiming, kGeneration, kPerplexity };
+enum class ChunkKind { kTiming, kGeneration, kPerplexity, kTask, kDivergence };
 
 // What to run.
 struct Chunk {

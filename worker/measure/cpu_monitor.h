@@ -65,5 +65,7 @@ class CpuMonitor final : public DeviceMonitor {
 
 // Peak resident memory of this process, bytes; 0 when the kernel does not tell.
 int64_t PeakResidentBytes();
+// Lets that peak begin anew at what is resident now; without effect where the kernel does not let it.
+void ResetPeakResidentBytes();
 
 }  // namespace uaqf::measure

@@ -21,9 +21,12 @@ struct HostRequest {
 // What to look at ahead of a plan.
 struct SurveyRequest {
   std::string model;
-  // Borrowed for the call; `text` is null when the job measures no perplexity.
+  // Borrowed for the call; `text` is null when the job scores none.
   const PromptSet* prompts = nullptr;
   const PromptSet* text = nullptr;
+  // Null when the job has no tasks; of more than `max_task_items` (0: all) only the first are looked at.
+  const PromptSet* tasks = nullptr;
+  int32_t max_task_items = 0;
   int32_t context_tokens = 0;
   // How inputs are built: only `input_tokens`, `prose_seed` and `chat` matter.
   GenerationRequest input;
@@ -34,6 +37,9 @@ struct SurveyReport {
   int32_t longest_input_tokens = 0;
   int64_t text_tokens = 0;
   int32_t text_windows = 0;
+  int32_t task_items = 0;
+  // Input and output together.
+  int32_t longest_task_tokens = 0;
 };
 
 // Used from one thread at a time. Errors say what was got, what was expected and what to do.
@@ -60,6 +66,13 @@ class Evaluator {
   // Scores window `index` (from 0) of the text that the set's pieces make.
   [[nodiscard]] virtual absl::StatusOr<WindowScore> ScoreWindow(const PromptSet& text, int32_t context_tokens,
                                                                 int32_t index) = 0;
+  // Answers the prompt's task, and scores the answer.
+  [[nodiscard]] virtual absl::StatusOr<TaskResult> AnswerTask(const Prompt& prompt,
+                                                              const GenerationRequest& request) = 0;
+  // Compares the variant with FP16 on window `index` of the text. FP16 may then stay hosted beside it until the next
+  // call of another kind. RESOURCE_EXHAUSTED: there is no room for both.
+  [[nodiscard]] virtual absl::StatusOr<WindowDivergence> CompareWindow(const PromptSet& text, int32_t context_tokens,
+                                                                       int32_t index) = 0;
   [[nodiscard]] virtual absl::StatusOr<Identity> Identify() = 0;
   [[nodiscard]] virtual absl::StatusOr<Memory> MemoryUsed() = 0;
 };

@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "worker/measure/task.h"
+
 namespace uaqf::measure {
 
 // One turn of a conversation.
@@ -22,6 +24,8 @@ struct Prompt {
   std::string id;
   std::string text;
   std::vector<Message> messages;
+  // How an answer is scored; nothing where it is not.
+  std::optional<Task> task = {};
 };
 
 // A prompt set, or the pieces of a text, under its content-addressed name.
@@ -80,7 +84,7 @@ struct WindowScore {
 struct ItemResult {
   int32_t item = 0;
   int32_t repeat = 0;
-  std::variant<Timing, Generation, WindowScore> body;
+  std::variant<Timing, Generation, WindowScore, TaskResult, WindowDivergence> body;
 };
 
 // Device of the wire.

@@ -62,6 +62,12 @@ absl::StatusOr<measure::SurveyReport> NullEvaluator::Survey(const measure::Surve
     report.text_tokens = TextTokens(*request.text);
     report.text_windows = static_cast<int32_t>(report.text_tokens / std::max(1, request.context_tokens));
   }
+  if (request.tasks != nullptr) {
+    report.task_items = static_cast<int32_t>(request.tasks->prompts.size());
+    for (const measure::Prompt& prompt : request.tasks->prompts) {
+      report.longest_task_tokens = std::max(report.longest_task_tokens, InputTokens(prompt));
+    }
+  }
   return report;
 }
 
@@ -109,6 +115,30 @@ absl::StatusOr<measure::WindowScore> NullEvaluator::ScoreWindow(const measure::P
   const double loss = Bits(hosted_.variant) == 4 ? 0.2 : Bits(hosted_.variant) == 8 ? 0.01 : 0;
   const double nll = 2.5 + loss + 0.1 * Fraction(absl::StrCat("window ", index));
   return measure::WindowScore{context_tokens - 1, nll * (context_tokens - 1)};
+}
+
+absl::StatusOr<measure::TaskResult> NullEvaluator::AnswerTask(const measure::Prompt& prompt,
+                                                              const measure::GenerationRequest&) {
+  if (hosted_.variant.empty()) return NothingHosted();
+  Work(prompt.id);
+  measure::TaskResult result;
+  result.input_tokens = InputTokens(prompt);
+  result.stopped = true;
+  // Half of the items are right; fewer bits turn more of them over.
+  const bool right = Fraction(prompt.id) < 0.5;
+  const bool turned = Fraction(absl::StrCat(hosted_.variant, "/", prompt.id)) < 0.4 / Bits(hosted_.variant);
+  result.answer = std::string(1, right != turned ? 'A' : 'B');
+  result.checks = {{measure::TaskMetric::kChoice, right != turned ? 1 : 0, 1}};
+  return result;
+}
+
+absl::StatusOr<measure::WindowDivergence> NullEvaluator::CompareWindow(const measure::PromptSet&,
+                                                                       int32_t context_tokens, int32_t index) {
+  if (hosted_.variant.empty()) return NothingHosted();
+  Work(absl::StrCat("window ", index));
+  const int32_t positions = context_tokens - 1;
+  const double kl = (1 + Fraction(absl::StrCat("window ", index))) / Bits(hosted_.variant);
+  return measure::WindowDivergence{positions, kl * positions, positions * 9 / 10, 10, int64_t{9} * positions};
 }
 
 absl::StatusOr<measure::Identity> NullEvaluator::Identify() {

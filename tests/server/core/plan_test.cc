@@ -39,6 +39,10 @@ Shape RandomShape(std::uint64_t seed) {
   if (random.Below(2) == 0) shape.spec.quality.text_set = "t";
   shape.spec.quality.max_windows = static_cast<std::int32_t>(random.Below(12));
   shape.survey.text_windows = static_cast<std::int32_t>(random.Below(20));
+  shape.spec.quality.divergence = !shape.spec.quality.text_set.empty() && random.Below(2) == 0;
+  if (random.Below(2) == 0) shape.spec.quality.task_set = "q";
+  shape.spec.quality.max_task_items = static_cast<std::int32_t>(random.Below(12));
+  shape.survey.task_items = static_cast<std::int32_t>(random.Below(20));
   return shape;
 }
 
@@ -56,7 +60,8 @@ TEST(Plan, CoversEveryRecordExactlyOnce) {
       }
     }
     const std::int32_t windows = WindowCount(shape.spec, shape.survey);
-    ASSERT_EQ(static_cast<std::int64_t>(seen.size()), PlannedRecords(shape.spec, shape.prompts, windows));
+    ASSERT_EQ(static_cast<std::int64_t>(seen.size()),
+              PlannedRecords(shape.spec, shape.prompts, windows, TaskCount(shape.spec, shape.survey)));
     const auto variants = static_cast<std::int32_t>(shape.spec.variants.size());
     for (std::int32_t v = 0; v < variants; ++v) {
       for (std::int32_t item = 0; item < shape.prompts; ++item) {
@@ -65,13 +70,21 @@ TEST(Plan, CoversEveryRecordExactlyOnce) {
           ASSERT_TRUE(seen.count({ChunkKind::kTiming, v, r, item}));
         }
       }
-      for (std::int32_t w = 0; w < windows; ++w) ASSERT_TRUE(seen.count({ChunkKind::kPerplexity, v, 0, w}));
+      const bool compared = shape.spec.quality.divergence && shape.spec.variants[v] != kBaselineVariant;
+      for (std::int32_t w = 0; w < windows; ++w) {
+        ASSERT_TRUE(seen.count({ChunkKind::kPerplexity, v, 0, w}));
+        ASSERT_EQ(seen.count({ChunkKind::kDivergence, v, 0, w}), compared ? 1u : 0u);
+      }
+      for (std::int32_t item = 0; item < TaskCount(shape.spec, shape.survey); ++item) {
+        ASSERT_TRUE(seen.count({ChunkKind::kTask, v, 0, item}));
+      }
     }
   }
 }
 
 TEST(Plan, LetsEveryBlockVisitAllVariantsBeforeTheNext) {
-  const Shape shape = RandomShape(7);
+  Shape shape = RandomShape(7);
+  shape.spec.quality.divergence = false;  // the baseline takes no part in it
   const std::vector<Chunk> plan = MakePlan(shape.spec, shape.prompts, shape.survey);
   const std::size_t n = shape.spec.variants.size();
   for (std::size_t i = 0; i < plan.size(); i += n) {
@@ -134,6 +147,25 @@ TEST(Plan, ScoresAsManyWindowsAsThereAreAndAsAreAsked) {
   EXPECT_EQ(WindowCount(spec, survey), 4);
   spec.quality.max_windows = 40;
   EXPECT_EQ(WindowCount(spec, survey), 9);
+}
+
+TEST(Plan, ScoresAsManyTasksAsThereAreAndAsAreAsked) {
+  JobSpec spec = Spec(1, 0);
+  Survey survey;
+  survey.task_items = 9;
+  EXPECT_EQ(TaskCount(spec, survey), 0);
+  spec.quality.task_set = "q";
+  EXPECT_EQ(TaskCount(spec, survey), 9);
+  spec.quality.max_task_items = 4;
+  EXPECT_EQ(TaskCount(spec, survey), 4);
+}
+
+TEST(Plan, SizesTheCacheForTheLongestTask) {
+  JobSpec spec = Spec(1, 0);
+  Survey survey;
+  survey.longest_input_tokens = 10;
+  survey.longest_task_tokens = 5000;
+  EXPECT_EQ(MaxSequenceTokens(spec, survey), 5000);
 }
 
 TEST(Plan, SizesTheCacheForTheLongestSequence) {

@@ -86,6 +86,7 @@ class Rig {
         result.job = survey.job;
         result.survey.longest_input_tokens = 10;
         result.survey.text_windows = survey.text_set.empty() ? 0 : 7;
+        result.survey.task_items = survey.task_set.empty() ? 0 : 9;
         report.surveys.push_back(result);
       }
       Report(report);
@@ -127,6 +128,15 @@ class Rig {
         row.body = RecordBody::kWindow;
         row.scored_tokens = lease.context_tokens - 1;
         row.nll_sum = 20;
+        break;
+      case ChunkKind::kTask:
+        row.body = RecordBody::kTask;
+        row.checks = {{1, 1, 1}};
+        break;
+      case ChunkKind::kDivergence:
+        row.body = RecordBody::kDivergence;
+        row.scored_tokens = lease.context_tokens - 1;
+        row.kl_sum = 3;
         break;
     }
     return row;

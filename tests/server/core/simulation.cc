@@ -189,6 +189,7 @@ void Simulation::Receive(SimWorker* worker, const DesiredState& desired) {
     result.job = request.job;
     result.survey.longest_input_tokens = 10;
     result.survey.text_windows = request.text_set.empty() ? 0 : 1 + static_cast<std::int32_t>(seed_ % 7);
+    result.survey.task_items = request.task_set.empty() ? 0 : 1 + static_cast<std::int32_t>(seed_ % 5);
     worker->surveys.push_back(result);
   }
 }
@@ -224,6 +225,18 @@ RecordRow Simulation::Measure(const Lease& lease, std::int32_t item) {
     row.body = RecordBody::kWindow;
     row.scored_tokens = lease.context_tokens - 1;
     row.nll_sum = 2.5 * row.scored_tokens;
+    return row;
+  }
+  if (lease.kind == ChunkKind::kDivergence) {
+    row.body = RecordBody::kDivergence;
+    row.scored_tokens = lease.context_tokens - 1;
+    row.kl_sum = 0.1 * row.scored_tokens;
+    row.top_k = 10;
+    return row;
+  }
+  if (lease.kind == ChunkKind::kTask) {
+    row.body = RecordBody::kTask;
+    row.checks = {{1, item % 2, 1}, {2, 1, 1}};
     return row;
   }
   row.body = lease.kind == ChunkKind::kTiming ? RecordBody::kTiming : RecordBody::kGeneration;

@@ -49,6 +49,26 @@ class Recorder {
     g.output_tokens.push_back(tokens);
     return *this;
   }
+  Recorder& Task(int variant, int item, int metric, int passed, int made = 1) {
+    TaskColumns& t = measurements_.tasks;
+    t.variant.push_back(variant);
+    t.item.push_back(item);
+    t.metric.push_back(metric);
+    t.passed.push_back(passed);
+    t.made.push_back(made);
+    return *this;
+  }
+  Recorder& Divergence(int variant, int window, double kl_per_token, int same_top, int shared_top) {
+    DivergenceColumns& d = measurements_.divergences;
+    d.variant.push_back(variant);
+    d.window.push_back(window);
+    d.positions.push_back(100);
+    d.kl_sum.push_back(kl_per_token * 100);
+    d.same_top.push_back(same_top);
+    d.top_k.push_back(10);
+    d.shared_top.push_back(shared_top);
+    return *this;
+  }
   Measurements& measurements() { return measurements_; }
 
  private:

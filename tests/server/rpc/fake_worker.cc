@@ -80,6 +80,10 @@ std::optional<v1::DesiredState> FakeWorker::Await(const std::function<bool(const
         result.set_text_tokens(4L * survey.context_tokens());
         result.set_text_windows(4);
       }
+      if (!survey.task_set().empty()) {
+        result.set_task_items(4);
+        result.set_longest_task_tokens(12);
+      }
     }
   }
 }
@@ -128,6 +132,24 @@ std::vector<v1::Record> FakeWorker::Measure(const v1::Lease& lease) {
         record.mutable_generation()->set_output_tokens(8 + record.item());
         record.mutable_generation()->set_stopped(true);
         break;
+      case v1::CHUNK_KIND_TASK: {
+        v1::TaskCheck& check = *record.mutable_task()->add_checks();
+        check.set_metric(v1::TASK_METRIC_CHOICE);
+        check.set_made(1);
+        // fp16 gets the even items right, the others all but the first.
+        check.set_passed(fp16 ? (record.item() + 1) % 2 : record.item() > 0 ? 1 : 0);
+        record.mutable_task()->set_answer("A");
+        break;
+      }
+      case v1::CHUNK_KIND_DIVERGENCE: {
+        v1::DivergenceRecord& divergence = *record.mutable_divergence();
+        divergence.set_positions(lease.context_tokens() - 1);
+        divergence.set_kl_sum(0.02 * divergence.positions());
+        divergence.set_same_top(divergence.positions());
+        divergence.set_top_k(10);
+        divergence.set_shared_top(9L * divergence.positions());
+        break;
+      }
       default:
         record.mutable_window()->set_scored_tokens(lease.context_tokens() - 1);
         record.mutable_window()->set_nll_sum((fp16 ? 3.0 : 3.07) * record.window().scored_tokens());

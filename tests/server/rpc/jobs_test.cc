@@ -53,6 +53,61 @@ TEST(Jobs, RunFromSubmissionToTheLastRecord) {
   EXPECT_EQ(keys.size(), 32u) << "no record twice";
 }
 
+TEST(Jobs, ScoreTasksAndCompareWithFp16) {
+  TestServer server;
+  FakeWorker worker(server.worker_channel(), "w");
+  ASSERT_TRUE(worker.Report().has_value());
+  v1::CreateJobRequest request = server.Request("r1");
+  v1::QualitySpec& quality = *request.mutable_spec()->mutable_quality();
+  quality.set_text_set(server.Upload(3, v1::PROMPT_SET_KIND_TEXT));
+  quality.set_context_tokens(16);
+  quality.set_divergence(true);
+  quality.set_task_set(request.spec().prompt_set());
+  quality.set_max_task_items(3);
+  const auto job = server.Create(request);
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_GT(worker.RunUntilIdle(), 0);
+  const auto ended = server.Get(job->name());
+  ASSERT_TRUE(ended.ok()) << ended.status();
+  EXPECT_EQ(ended->state(), v1::JOB_STATE_SUCCEEDED) << ended->error();
+  EXPECT_EQ(ended->spec().quality().max_task_items(), 3);
+  // As above, and 3 tasks of each variant and 4 windows of the one that is compared.
+  EXPECT_EQ(ended->progress().records_done(), 32 + 6 + 4);
+  int tasks = 0;
+  for (const v1::StoredRecord& record : server.Records(job->name())) {
+    if (record.kind() == v1::CHUNK_KIND_DIVERGENCE) {
+      EXPECT_EQ(record.record().divergence().positions(), 15);
+      EXPECT_EQ(record.prompt_id(), "");
+    }
+    if (record.kind() != v1::CHUNK_KIND_TASK) continue;
+    ++tasks;
+    EXPECT_EQ(record.record().task().answer(), "A");
+    EXPECT_EQ(record.prompt_id(), absl::StrCat("p", record.record().item()));
+  }
+  EXPECT_EQ(tasks, 6);
+  v1::MeasureVariantsRequest measure;
+  measure.set_job(job->name());
+  v1::MeasureVariantsResponse measures;
+  ASSERT_TRUE(server.ranking().MeasureVariants(Within30s().get(), measure, &measures).ok());
+  for (const v1::VariantMeasures& m : measures.variants()) {
+    ASSERT_EQ(m.tasks_size(), 1) << m.variant();
+    EXPECT_EQ(m.tasks(0).items(), 3);
+    EXPECT_NEAR(m.tasks(0).score(), 2.0 / 3, 1e-12);
+    EXPECT_EQ(m.has_divergence(), m.variant() != "fp16");
+    if (m.variant() == "fp16") continue;
+    EXPECT_EQ(m.tasks(0).flips_to_right(), 1);
+    EXPECT_EQ(m.tasks(0).flips_to_wrong(), 1);
+    EXPECT_NEAR(m.divergence().kl().value(), 0.02, 1e-9);
+  }
+}
+
+TEST(Jobs, CompareWithFp16OnATextOnly) {
+  TestServer server;
+  v1::CreateJobRequest request = server.Request("r1");
+  request.mutable_spec()->mutable_quality()->set_divergence(true);
+  EXPECT_THAT(Text(server.Create(request).status()), HasSubstr("quality.text_set"));
+}
+
 TEST(Jobs, RankAfterTheirRecordsCame) {
   TestServer server;
   FakeWorker worker(server.worker_channel(), "w");

@@ -187,6 +187,28 @@ v1::RecordBatch LastBatch() {
   return batch;
 }
 
+v1::Record DivergenceOf(double kl_sum, int same_top, int shared_top) {
+  v1::Record record;
+  v1::DivergenceRecord& divergence = *record.mutable_divergence();
+  divergence.set_positions(15);
+  divergence.set_kl_sum(kl_sum);
+  divergence.set_same_top(same_top);
+  divergence.set_top_k(10);
+  divergence.set_shared_top(shared_top);
+  return record;
+}
+
+v1::Record TaskOf(std::initializer_list<int> metrics, int passed) {
+  v1::Record record;
+  for (const int metric : metrics) {
+    v1::TaskCheck& check = *record.mutable_task()->add_checks();
+    check.set_metric(static_cast<v1::TaskMetric>(metric));
+    check.set_passed(passed);
+    check.set_made(1);
+  }
+  return record;
+}
+
 TEST(Contradiction, IsWhateverNoDeviceCanHaveMeasured) {
   const auto timing = [](v1::RecordBatch& b) { return b.mutable_records(0)->mutable_timing(); };
   const auto window = [](v1::RecordBatch& b) { return b.mutable_records(0)->mutable_window(); };
@@ -218,6 +240,19 @@ TEST(Contradiction, IsWhateverNoDeviceCanHaveMeasured) {
       {"likelihood of -1e+300 nats", LastBatch(), [&](auto& b) { window(b)->set_nll_sum(-1e300); }},
       {"likelihood of -1 nats", LastBatch(), [&](auto& b) { window(b)->set_nll_sum(-1); }},
       {"likelihood of 1e+300 nats", LastBatch(), [&](auto& b) { window(b)->set_nll_sum(1e300); }},
+      {"divergence of -1 nats", LastBatch(), [&](auto& b) { *b.mutable_records(0) = DivergenceOf(-1, 15, 150); }},
+      {"got same_top = 16", LastBatch(), [&](auto& b) { *b.mutable_records(0) = DivergenceOf(1, 16, 150); }},
+      {"got shared_top = 151", LastBatch(), [&](auto& b) { *b.mutable_records(0) = DivergenceOf(1, 15, 151); }},
+      {"got checks.passed = 2, expected 0 to 1", LastBatch(), [&](auto& b) { *b.mutable_records(0) = TaskOf({1}, 2); }},
+      {"TaskMetrics, each once", LastBatch(),
+       [&](auto& b) {
+         *b.mutable_records(0) = TaskOf({1, 1}, 1);
+       }},
+      {"TaskMetrics, each once", LastBatch(), [&](auto& b) { *b.mutable_records(0) = TaskOf({99}, 1); }},
+      {"number of checks = 6", LastBatch(),
+       [&](auto& b) {
+         *b.mutable_records(0) = TaskOf({1, 2, 3, 4, 5, 6}, 1);
+       }},
       {"no evidence", LastBatch(), [&](auto& b) { b.mutable_end()->clear_evidence(); }},
       {"no memory", LastBatch(), [&](auto& b) { evidence(b)->mutable_memory()->set_weights_bytes(0); }},
       {"foreign_load is -1", LastBatch(), [&](auto& b) { evidence(b)->set_foreign_load(-1); }},
@@ -262,6 +297,16 @@ TEST(ValidateBatch, TakesTheLikelihoodOfACollapsedVariant) {
     EXPECT_TRUE(Validate(batch).ok());
     EXPECT_EQ(Contradiction(batch), "");
   }
+}
+
+TEST(ValidateBatch, TakesTasksAndDivergences) {
+  v1::RecordBatch batch = LastBatch();
+  for (const double kl : {0.5, -1e-9, std::numeric_limits<double>::quiet_NaN()}) {
+    *batch.mutable_records(0) = DivergenceOf(kl, 15, 150);
+    EXPECT_EQ(Contradiction(batch), "");
+  }
+  *batch.mutable_records(0) = TaskOf({10, 11, 12, 13, 14}, 1);
+  EXPECT_EQ(Contradiction(batch), "");
 }
 
 TEST(ValidateProfile, RefusesWhatIsNoNumber) {

@@ -62,6 +62,39 @@ TEST(RecordCodec, GivesBackEveryFigure) {
   EXPECT_EQ(got.nll_sum, row.nll_sum);
 }
 
+TEST(RecordCodec, GivesBackTheChecksOfATask) {
+  core::RecordRow row;
+  row.item = 3;
+  row.body = core::RecordBody::kTask;
+  row.output_tokens = 40;
+  row.checks = {{6, 0, 1}, {7, 1, 1}, {8, 2, 3}, {9, 3, 65535}, {14, 1, 1}};
+  const auto decoded = DecodeFigures(EncodeFigures({row, TimingRow(1, 0)}));
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_EQ(decoded->at(0).checks, row.checks);
+  EXPECT_EQ(decoded->at(0).output_tokens, 40);
+  EXPECT_EQ(decoded->at(0).latency_ns, 0) << "a task has no time";
+  EXPECT_TRUE(decoded->at(1).checks.empty());
+}
+
+TEST(RecordCodec, GivesBackADivergence) {
+  core::RecordRow row;
+  row.body = core::RecordBody::kDivergence;
+  row.scored_tokens = 2047;
+  row.kl_sum = 12.5;
+  row.same_top = 1900;
+  row.top_k = 10;
+  row.shared_top = 19000;
+  const auto decoded = DecodeFigures(EncodeFigures({row}));
+  ASSERT_TRUE(decoded.ok());
+  const core::RecordRow& got = decoded->at(0);
+  EXPECT_EQ(got.scored_tokens, row.scored_tokens);
+  EXPECT_EQ(got.kl_sum, row.kl_sum);
+  EXPECT_EQ(got.same_top, row.same_top);
+  EXPECT_EQ(got.top_k, row.top_k);
+  EXPECT_EQ(got.shared_top, row.shared_top);
+  EXPECT_EQ(got.nll_sum, 0) << "nor has it a likelihood";
+}
+
 TEST(RecordCodec, RefusesFiguresThatAreCutShort) {
   const std::string figures = EncodeFigures({TimingRow(0, 0)});
   for (std::size_t size = 1; size < figures.size(); ++size) {

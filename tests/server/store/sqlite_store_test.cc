@@ -156,7 +156,7 @@ TEST_F(SqliteStoreTest, RefusesANewerSchema) {
   { SQLite::Database(path_, SQLite::OPEN_READWRITE).exec("UPDATE schema_version SET version = 99"); }
   const auto store = Open(path_);
   ASSERT_TRUE(absl::IsFailedPrecondition(store.status())) << store.status();
-  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 4"));
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 5"));
 }
 
 TEST_F(SqliteStoreTest, BringsAStoreOfTheFirstSchemaUpToDate) {
@@ -166,6 +166,7 @@ TEST_F(SqliteStoreTest, BringsAStoreOfTheFirstSchemaUpToDate) {
     first.exec(
         "ALTER TABLE job DROP COLUMN release_format; ALTER TABLE chunk DROP COLUMN variant_group; "
         "ALTER TABLE prompt_set DROP COLUMN sources; "
+        "ALTER TABLE job DROP COLUMN task_items; ALTER TABLE job DROP COLUMN longest_task_tokens; "
         "UPDATE schema_version SET version = 1");
   }
   auto store = OpenOrDie(path_);

@@ -107,6 +107,27 @@ TEST_F(Stories, ScoresStoriesAsTheFloat64Reference) {
   }
 }
 
+// A context that holds an article whole and one that does not score the same tokens, words and bytes.
+TEST_F(Stories, WikitextScoresEveryTokenOfEveryArticle) {
+  const std::string file = test::ScratchFolder() + "/wiki.raw";
+  std::string article = " = Ball = \n \n";
+  for (int i = 0; i < 12; ++i) article += " Lily and Tom went to the park to play with a big red ball . \n";
+  Write(file, " \n" + article + " = Cat = \n \n The cat ran away . \n");
+  const auto run = [&](const std::string& context) {
+    return RunWorker({"wikitext", model_, "--text", file, "--context", context, "--output", "json"}).json();
+  };
+  const json whole = run("500");
+  const json rolling = run("32");
+  EXPECT_EQ(whole["articles"], 2);
+  EXPECT_EQ(whole["tokens"], rolling["tokens"]);
+  EXPECT_EQ(whole["bytes"], article.size() + std::string(" = Cat = \n \n The cat ran away . \n").size());
+  const double nll = whole["nll_sum"];
+  EXPECT_NEAR(whole["word_perplexity"].get<double>(), std::exp(nll / whole["words"].get<double>()), 1e-9);
+  EXPECT_NEAR(whole["byte_perplexity"].get<double>(), std::exp(nll / whole["bytes"].get<double>()), 1e-9);
+  EXPECT_GT(rolling["nll_sum"].get<double>(), nll) << "a shorter context knows less";
+  EXPECT_THAT(ErrorOf({"wikitext", model_, "--text", file, "--context", "512"}), HasSubstr("expected at most 512"));
+}
+
 TEST_F(Stories, PerplexityIsTheExponentialOfTheMeanOfWindowMeans) {
   UAQF_NEED_DATA("tinystories/five_stories.txt");
   const std::vector<std::string> arguments = {
@@ -267,7 +288,7 @@ TEST(Commands, WrongUsageExitsWith2) {
 }
 
 TEST(Commands, EveryHelpHasAnExample) {
-  for (const char* command : {"serve", "inspect", "encode", "generate", "perplexity", "bench"}) {
+  for (const char* command : {"serve", "inspect", "encode", "generate", "perplexity", "wikitext", "bench"}) {
     const Outcome help = RunWorker({command, "--help"});
     EXPECT_EQ(help.code, 0);
     EXPECT_THAT(help.out, HasSubstr(std::string("uaqf-worker ") + command)) << command;

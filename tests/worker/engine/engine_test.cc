@@ -44,6 +44,28 @@ TEST(Engine, ComputesALlama) {
   ExpectForwardEqualsReference(*RandomCheckpoint(TinyConfig(), 3), RandomIds(60, 128, 4));
 }
 
+// By the engine's own way and token by token. Some positions have small logits only, which widens the relative error.
+TEST(Engine, ReadsTheLogitsOfEveryPosition) {
+  const auto checkpoint = RandomCheckpoint(TinyConfig(), 3);
+  const std::vector<int32_t> ids = RandomIds(120, 128, 4);
+  const auto expected = Float64Reference(*checkpoint).Logits(ids);
+  const auto engine = MakeEngine(*checkpoint, "fp16");
+  ASSERT_NE(engine, nullptr);
+  for (const bool own : {true, false}) {
+    auto reader = own ? engine->ReadLogits(ids) : engine->Engine::ReadLogits(ids);
+    ASSERT_TRUE(reader.ok()) << reader.status();
+    for (size_t position = 0; position + 1 < ids.size(); ++position) {
+      const auto logits = (*reader)->Next();
+      ASSERT_TRUE(logits.ok()) << logits.status();
+      EXPECT_LT(RelativeError(*logits, expected[position]), 5 * kTolerance) << position;
+    }
+    EXPECT_EQ((*reader)->Next().status().code(), absl::StatusCode::kOutOfRange);
+    reader->reset();
+    EXPECT_EQ(engine->position(), 0);
+  }
+  EXPECT_EQ(engine->ReadLogits(std::span(ids).first(1)).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(Engine, ComputesTiedEmbeddings) {
   model::ModelConfig config = TinyConfig();
   config.tied_embeddings = true;

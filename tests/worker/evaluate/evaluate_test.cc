@@ -171,6 +171,77 @@ TEST_F(EvaluatorTest, SurveysAnotherJobWithoutDisturbingWhatIsHosted) {
   EXPECT_TRUE(evaluator_->TimePrompt(prompt_, {.output_tokens = 2}).ok());
 }
 
+TEST_F(EvaluatorTest, ComparesWithFp16BesideTheVariant) {
+  ASSERT_TRUE(Load("fp16").ok());
+  const auto itself = evaluator_->CompareWindow(text_, 64, 1);
+  ASSERT_TRUE(itself.ok()) << itself.status();
+  EXPECT_EQ(itself->positions, 63);
+  EXPECT_NEAR(itself->kl_sum, 0, 1e-9);
+  EXPECT_EQ(itself->same_top, 63);
+  EXPECT_EQ(itself->shared_top, 63 * itself->top_k);
+  double last = 0;
+  for (const char* variant : {"rtn-w8-channel", "rtn-w4-channel"}) {
+    ASSERT_TRUE(Load(variant).ok());
+    const auto window = evaluator_->CompareWindow(text_, 64, 1);
+    ASSERT_TRUE(window.ok()) << window.status();
+    EXPECT_GT(window->kl_sum, last) << "fewer bits diverge further";
+    EXPECT_LE(window->same_top, 63);
+    last = window->kl_sum;
+    // The window is scored as if nothing had stood beside the variant.
+    EXPECT_TRUE(evaluator_->ScoreWindow(text_, 64, 1).ok());
+  }
+  EXPECT_EQ(evaluator_->CompareWindow(text_, 64, 100000).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(EvaluatorTest, AnswersTasksByGenerationAndByLikelihood) {
+  ASSERT_TRUE(Load("fp16").ok());
+  measure::Prompt choice{"c", "Once upon a time, there was a little girl named", {}};
+  choice.task = measure::Task{};
+  choice.task->kind = measure::TaskKind::kChoice;
+  choice.task->labels = {"zzqx", "Lily"};
+  choice.task->answers = {"Lily"};
+  const auto chosen = evaluator_->AnswerTask(choice, {});
+  ASSERT_TRUE(chosen.ok()) << chosen.status();
+  EXPECT_EQ(chosen->answer, "Lily");
+  EXPECT_GT(chosen->choice_log_likelihoods[1], chosen->choice_log_likelihoods[0]);
+  measure::Prompt open = prompt_;
+  open.task = measure::Task{};
+  open.task->asked = "Tell a story.";
+  open.task->stops = {"."};
+  open.task->max_output_tokens = 40;
+  const auto told = evaluator_->AnswerTask(open, {});
+  ASSERT_TRUE(told.ok()) << told.status();
+  EXPECT_TRUE(told->stopped);
+  EXPECT_THAT(told->answer, testing::Not(HasSubstr(".")));
+  EXPECT_EQ(told->checks.size(), 5u);
+}
+
+TEST_F(EvaluatorTest, SurveysTheLongestTask) {
+  measure::PromptSet prompts{"promptSets/p", {prompt_}};
+  measure::Prompt task = prompt_;
+  task.task = measure::Task{};
+  task.task->kind = measure::TaskKind::kNumeric;
+  task.task->answers = {"7"};
+  task.task->max_output_tokens = 100;
+  measure::Prompt longer = task;
+  longer.id = "longer";
+  for (int i = 0; i < 40; ++i) longer.text += " and she had a red ball";
+  measure::PromptSet tasks{"promptSets/q", {task, longer}};
+  measure::SurveyRequest request;
+  request.model = "stories260k";
+  request.prompts = &prompts;
+  request.tasks = &tasks;
+  const auto all = evaluator_->Survey(request);
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_EQ(all->task_items, 2);
+  request.max_task_items = 1;
+  const auto first = evaluator_->Survey(request);
+  ASSERT_TRUE(first.ok());
+  EXPECT_GT(all->longest_task_tokens, first->longest_task_tokens);
+  tasks.prompts[0].task->max_output_tokens = 600;
+  EXPECT_THAT(std::string(evaluator_->Survey(request).status().message()), HasSubstr("fewer --shots"));
+}
+
 TEST_F(EvaluatorTest, ReachesAnInputLengthWithARealTokenizer) {
   ASSERT_TRUE(Load("fp16").ok());
   for (const int tokens : {3, 17, 64, 100}) {

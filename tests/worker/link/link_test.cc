@@ -50,6 +50,14 @@ class GatedEvaluator final : public measure::Evaluator {
                                                    int32_t index) override {
     return null_.ScoreWindow(text, context, index);
   }
+  absl::StatusOr<measure::TaskResult> AnswerTask(const measure::Prompt& prompt,
+                                                 const measure::GenerationRequest& request) override {
+    return null_.AnswerTask(prompt, request);
+  }
+  absl::StatusOr<measure::WindowDivergence> CompareWindow(const measure::PromptSet& text, int32_t context,
+                                                          int32_t index) override {
+    return null_.CompareWindow(text, context, index);
+  }
   absl::StatusOr<measure::Identity> Identify() override { return null_.Identify(); }
   absl::StatusOr<measure::Memory> MemoryUsed() override { return null_.MemoryUsed(); }
 
@@ -304,6 +312,34 @@ TEST_F(LinkTest, ReportsWhyAnAttemptFailed) {
     return state.attempts_size() == 1 && !state.attempts(0).error().empty();
   }));
   EXPECT_THAT(coordinator_.last_state().attempts(0).error(), HasSubstr("ends at item 2003: expected at most 2000"));
+}
+
+TEST_F(LinkTest, RunsTasksAndComparisons) {
+  v1::Lease tasks = TimingLease(0, 3);
+  tasks.set_kind(v1::CHUNK_KIND_TASK);
+  tasks.set_repeat(0);
+  v1::Lease windows = TimingLease(1, 2);
+  windows.set_kind(v1::CHUNK_KIND_DIVERGENCE);
+  windows.set_repeat(0);
+  windows.set_context_tokens(64);
+  coordinator_.Want(Wanting({tasks, windows}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 2; }));
+  int answers = 0;
+  int compared = 0;
+  for (const v1::RecordBatch& batch : coordinator_.batches()) {
+    for (const v1::Record& record : batch.records()) {
+      if (record.has_task()) {
+        ++answers;
+        EXPECT_EQ(record.task().checks(0).metric(), v1::TASK_METRIC_CHOICE);
+      } else {
+        ++compared;
+        EXPECT_EQ(record.divergence().positions(), 63);
+      }
+    }
+  }
+  EXPECT_EQ(answers, 3);
+  EXPECT_EQ(compared, 2);
 }
 
 TEST_F(LinkTest, SurveysAJobWithoutHostingAnything) {

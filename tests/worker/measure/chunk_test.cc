@@ -42,6 +42,14 @@ class FakeEvaluator final : public Evaluator {
     events_->push_back(absl::StrCat("score ", index, " of ", context));
     return WindowScore{};
   }
+  absl::StatusOr<TaskResult> AnswerTask(const Prompt& prompt, const GenerationRequest&) override {
+    events_->push_back(absl::StrCat("answer ", prompt.id));
+    return TaskResult{};
+  }
+  absl::StatusOr<WindowDivergence> CompareWindow(const PromptSet&, int32_t context, int32_t index) override {
+    events_->push_back(absl::StrCat("compare ", index, " of ", context));
+    return WindowDivergence{};
+  }
   absl::StatusOr<Identity> Identify() override { return Identity{}; }
   absl::StatusOr<Memory> MemoryUsed() override { return Memory{}; }
 
@@ -161,6 +169,15 @@ TEST_F(ChunkTest, ScoresWindowsAndGeneratesWithoutWarmUp) {
   chunk_.first_item = 0;
   ASSERT_TRUE(Run().ok());
   EXPECT_THAT(events_, ElementsAre("watch", "generate p0", "add 0", "generate p1", "add 1", "seen"));
+  events_.clear();
+  chunk_.kind = ChunkKind::kTask;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(events_, ElementsAre("watch", "answer p0", "add 0", "answer p1", "add 1", "seen"));
+  events_.clear();
+  chunk_.kind = ChunkKind::kDivergence;
+  chunk_.first_item = 40;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(events_, ElementsAre("watch", "compare 40 of 64", "add 40", "compare 41 of 64", "add 41", "seen"));
 }
 
 TEST_F(ChunkTest, StopsBeforeTheNextItemWhenTheSinkSaysSo) {

@@ -1,0 +1,85 @@
+#include "server/ranking/task_measures.h"
+
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "server/ranking/statistics.h"
+#include "server/ranking/tables.h"
+
+namespace uaqf::ranking {
+namespace {
+
+// One metric of one variant, summed.
+struct Sums {
+  std::int32_t items = 0;
+  std::int64_t passed = 0;
+  std::int64_t made = 0;
+  std::int32_t to_right = 0;
+  std::int32_t to_wrong = 0;
+};
+
+bool Right(const TaskColumns& t, std::size_t k) { return t.passed[k] == t.made[k]; }
+
+}  // namespace
+
+void MeasureTasks(const Measurements& measurements, std::vector<VariantMeasures>* measures) {
+  const TaskColumns& t = measurements.tasks;
+  const std::int32_t baseline = BaselineIndex(measurements);
+  absl::flat_hash_map<std::pair<std::int32_t, std::int32_t>, bool> reference;
+  for (std::size_t k = 0; k < t.variant.size(); ++k) {
+    if (t.variant[k] == baseline) reference[{t.item[k], t.metric[k]}] = Right(t, k);
+  }
+  std::map<std::pair<std::int32_t, std::int32_t>, Sums> sums;  // by variant and metric
+  for (std::size_t k = 0; k < t.variant.size(); ++k) {
+    Sums& sum = sums[{t.variant[k], t.metric[k]}];
+    ++sum.items;
+    sum.passed += t.passed[k];
+    sum.made += t.made[k];
+    const auto found = reference.find({t.item[k], t.metric[k]});
+    if (found == reference.end() || found->second == Right(t, k)) continue;
+    ++(found->second ? sum.to_wrong : sum.to_right);
+  }
+  for (const auto& [key, sum] : sums) {
+    const auto& [variant, metric] = key;
+    TaskMeasure measure{metric, sum.items, static_cast<double>(sum.passed) / static_cast<double>(sum.made), {}, {}};
+    if (!reference.empty() && variant != baseline) {
+      measure.flips_to_right = sum.to_right;
+      measure.flips_to_wrong = sum.to_wrong;
+    }
+    (*measures)[variant].tasks.push_back(measure);
+  }
+}
+
+void MeasureDivergence(const Measurements& measurements, std::vector<VariantMeasures>* measures) {
+  struct Totals {
+    double kl = 0;
+    std::int64_t same_top = 0;
+    std::int64_t shared_top = 0;
+    Moments windows;
+  };
+  const DivergenceColumns& d = measurements.divergences;
+  std::vector<Totals> totals(measures->size());
+  for (std::size_t k = 0; k < d.variant.size(); ++k) {
+    std::optional<DivergenceMeasure>& out = (*measures)[d.variant[k]].divergence;
+    if (!out) out.emplace();
+    out->positions += d.positions[k];
+    out->top_k = d.top_k[k];
+    Totals& total = totals[d.variant[k]];
+    total.kl += d.kl_sum[k];
+    total.same_top += d.same_top[k];
+    total.shared_top += d.shared_top[k];
+    total.windows.Add(d.kl_sum[k] / d.positions[k]);
+  }
+  for (std::size_t v = 0; v < measures->size(); ++v) {
+    std::optional<DivergenceMeasure>& out = (*measures)[v].divergence;
+    if (!out) continue;
+    const auto positions = static_cast<double>(out->positions);
+    if (std::isfinite(totals[v].kl)) out->kl = Estimate{totals[v].kl / positions, totals[v].windows.HalfWidth()};
+    out->same_top = static_cast<double>(totals[v].same_top) / positions;
+    out->top_agreement = static_cast<double>(totals[v].shared_top) / (positions * out->top_k);
+  }
+}
+
+}  // namespace uaqf::ranking

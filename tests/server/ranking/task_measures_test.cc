@@ -1,0 +1,88 @@
+// Scores of tasks, flips, and divergence.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "server/ranking/measures.h"
+#include "tests/server/ranking/fixtures.h"
+
+namespace uaqf::ranking {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::vector<VariantMeasures> Measured(Recorder& recorder) {
+  const auto measures = Measure(recorder.measurements());
+  EXPECT_TRUE(measures.ok()) << measures.status();
+  return measures.ok() ? *measures : std::vector<VariantMeasures>(recorder.measurements().variants.size());
+}
+
+TEST(TaskMeasures, CountFlipsBothWays) {
+  Recorder recorder({"rtn-w4", "fp16"});
+  // Right under fp16: items 0, 1, 2; under rtn-w4: 1, 3, 4.
+  for (int item = 0; item < 6; ++item) {
+    recorder.Task(1, item, 1, item < 3 ? 1 : 0).Task(0, item, 1, item == 1 || item == 3 || item == 4 ? 1 : 0);
+  }
+  const auto measures = Measured(recorder);
+  ASSERT_EQ(measures[0].tasks.size(), 1u);
+  EXPECT_EQ(measures[0].tasks[0].items, 6);
+  EXPECT_DOUBLE_EQ(measures[0].tasks[0].score, 0.5);
+  EXPECT_EQ(measures[0].tasks[0].flips_to_right, 2);
+  EXPECT_EQ(measures[0].tasks[0].flips_to_wrong, 2);
+  EXPECT_FALSE(measures[1].tasks[0].flips_to_right.has_value()) << "fp16 against itself";
+}
+
+// Instruction-level accuracy is over instructions; an item is right when all of its instructions are followed.
+TEST(TaskMeasures, WeighItemsByTheirChecks) {
+  Recorder recorder({"fp16", "rtn-w8"});
+  recorder.Task(0, 0, 8, 1, 1).Task(0, 1, 8, 3, 3).Task(1, 0, 8, 1, 1).Task(1, 1, 8, 2, 3);
+  const auto measures = Measured(recorder);
+  EXPECT_DOUBLE_EQ(measures[1].tasks[0].score, 0.75);
+  EXPECT_EQ(measures[1].tasks[0].flips_to_wrong, 1);
+}
+
+TEST(TaskMeasures, CompareOnlyItemsThatBothHave) {
+  Recorder recorder({"fp16", "rtn-w8"});
+  recorder.Task(0, 0, 3, 1).Task(1, 0, 3, 1).Task(1, 1, 3, 0);
+  const auto measures = Measured(recorder);
+  EXPECT_EQ(measures[1].tasks[0].items, 2);
+  EXPECT_EQ(measures[1].tasks[0].flips_to_wrong, 0);
+}
+
+TEST(TaskMeasures, HaveNoFlipsWithoutFp16) {
+  Recorder recorder({"rtn-w8"});
+  recorder.Task(0, 0, 3, 1);
+  EXPECT_FALSE(Measured(recorder)[0].tasks[0].flips_to_wrong.has_value());
+}
+
+TEST(TaskMeasures, RefuseARecordTwice) {
+  Recorder recorder({"fp16"});
+  recorder.Task(0, 0, 3, 1).Task(0, 0, 3, 1);
+  EXPECT_THAT(std::string(Measure(recorder.measurements()).status().message()), HasSubstr("there twice"));
+}
+
+TEST(DivergenceMeasures, AreMeansOverPositions) {
+  Recorder recorder({"fp16", "rtn-w8"});
+  recorder.Divergence(1, 0, 0.02, 90, 900).Divergence(1, 1, 0.04, 100, 1000);
+  const auto measures = Measured(recorder);
+  EXPECT_FALSE(measures[0].divergence.has_value());
+  ASSERT_TRUE(measures[1].divergence.has_value() && measures[1].divergence->kl.has_value());
+  EXPECT_EQ(measures[1].divergence->positions, 200);
+  EXPECT_NEAR(measures[1].divergence->kl->value, 0.03, 1e-12);
+  EXPECT_TRUE(measures[1].divergence->kl->half_width.has_value());
+  EXPECT_DOUBLE_EQ(measures[1].divergence->same_top, 0.95);
+  EXPECT_DOUBLE_EQ(measures[1].divergence->top_agreement, 0.95);
+}
+
+TEST(DivergenceMeasures, OfACollapsedVariantHaveNoMean) {
+  Recorder recorder({"rtn-w4"});
+  recorder.Divergence(0, 0, NAN, 3, 40);
+  const auto measures = Measured(recorder);
+  ASSERT_TRUE(measures[0].divergence.has_value());
+  EXPECT_FALSE(measures[0].divergence->kl.has_value());
+  EXPECT_DOUBLE_EQ(measures[0].divergence->same_top, 0.03);
+}
+
+}  // namespace
+}  // namespace uaqf::ranking
