@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   commands::AddGenerate(app, run);
   commands::AddPerplexity(app, run);
   commands::AddBench(app, run);
+  commands::AddQuantize(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ void AddEncode(CLI::App& app, Run& run);
 void AddGenerate(CLI::App& app, Run& run);
 void AddPerplexity(CLI::App& app, Run& run);
 void AddBench(CLI::App& app, Run& run);
+void AddQuantize(CLI::App& app, Run& run);
 
 // Options that the commands share.
 struct ModelOption {
@@ -32,8 +34,19 @@ struct ComputeOptions {
   int threads = 0;
   std::string cpus;
 };
+// On what variants that need it are calibrated, and where the result is kept.
+struct CalibrationOption {
+  std::string text;
+  int samples = 64;
+  int length = 512;
+  uint64_t seed = 0;
+  std::string artifacts;
+};
 void AddModelOption(CLI::App& command, ModelOption& option);
 void AddComputeOptions(CLI::App& command, ComputeOptions& options);
+// All but the folder of artifacts.
+void AddCalibrationOptions(CLI::App& command, CalibrationOption& options);
+void AddArtifactsOption(CLI::App& command, std::string& folder);
 // "--output text|json"; sets `json`.
 void AddOutputOption(CLI::App& command, bool& json);
 // Shown below the options in --help.

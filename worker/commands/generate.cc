@@ -15,6 +15,7 @@ namespace {
 struct Options {
   ModelOption model;
   ComputeOptions compute;
+  CalibrationOption calibration;
   std::string variant = "fp16";
   std::string prompt;
   bool chat = false;
@@ -66,7 +67,8 @@ absl::Status Generate(const Options& options) {
   auto ids = model.Encode(prompt, options.chat);
   if (!ids.ok()) return ids.status();
   auto engine =
-      LoadEngine(model, options.variant, options.compute, static_cast<int64_t>(ids->size()) + options.max_tokens);
+      LoadEngine(model, options.variant, options.compute, options.calibration,
+                 static_cast<int64_t>(ids->size()) + options.max_tokens);
   if (!engine.ok()) return engine.status();
 
   measure::GenerationRequest request;
@@ -101,6 +103,8 @@ void AddGenerate(CLI::App& app, Run& run) {
       ->check(CLI::Range(1, 1 << 20));
   command->add_flag("--ignore-end", options->ignore_end, "go on after an end token: emit exactly --max-tokens");
   AddComputeOptions(*command, options->compute);
+  AddCalibrationOptions(*command, options->calibration);
+  AddArtifactsOption(*command, options->calibration.artifacts);
   AddOutputOption(*command, options->json);
   AddExample(*command, "uaqf-worker generate smollm2-135m-instruct --variant rtn-w4-g64 --chat \"What is a lease?\"");
   command->callback([options, prompt, chat, &run] {

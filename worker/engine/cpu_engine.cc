@@ -109,7 +109,7 @@ absl::StatusOr<std::unique_ptr<Engine>> CpuEngine::Create(const model::Checkpoin
   if (!capacity.ok()) return capacity.status();
   absl::StatusOr<std::unique_ptr<ThreadPool>> pool = MakePool(options);
   if (!pool.ok()) return pool.status();
-  absl::StatusOr<Weights> weights = LoadWeights(checkpoint, variant, **pool);
+  absl::StatusOr<Weights> weights = LoadWeights(checkpoint, variant, options.blocks, **pool);
   if (!weights.ok()) {
     return absl::Status(weights.status().code(), absl::StrCat(checkpoint.path(), ": ", weights.status().message()));
   }

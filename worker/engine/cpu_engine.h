@@ -16,7 +16,7 @@
 #include "kernels/matvec.h"
 #include "kernels/thread_pool.h"
 #include "worker/engine/engine.h"
-#include "worker/engine/rope_table.h"
+#include "worker/model/rope_table.h"
 #include "worker/engine/weights.h"
 
 namespace uaqf::engine {
@@ -72,7 +72,7 @@ class CpuEngine : public Engine {
   const int64_t capacity_;  // positions of the KV cache
   const std::unique_ptr<kernels::ThreadPool> pool_;
   const Weights weights_;
-  const RopeTable rope_;
+  const model::RopeTable rope_;
   kernels::AlignedBuffer cache_;  // FP16 [layer][keys, values][kv head][capacity][head_dim]
   Workspace workspace_;
   std::vector<float> logits_;

@@ -1,5 +1,6 @@
 #include "worker/engine/engine.h"
 
+#include "absl/strings/str_cat.h"
 #include "worker/engine/cpu_engine.h"
 #include "worker/engine/cuda/loader.h"
 #include "worker/engine/device_name.h"
@@ -10,7 +11,13 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const model::Checkpoint& 
                                                        const quantize::Variant& variant, const EngineOptions& options) {
   const absl::StatusOr<DeviceName> device = ParseDevice(options.device);
   if (!device.ok()) return device.status();
+  if (quantize::NeedsCalibration(variant) && options.blocks == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat(variant.name, " needs calibration: make its artifact first"));
+  }
   if (!device->cuda) return CpuEngine::Create(checkpoint, variant, options);
+  if (quantize::NeedsCalibration(variant)) {
+    return absl::UnimplementedError(absl::StrCat(variant.name, " is not computed on a GPU yet; use --device cpu"));
+  }
   const absl::StatusOr<const CudaModule*> module = LoadCudaModule();
   if (!module.ok()) return module.status();
   return (*module)->create_engine(checkpoint, variant, options, device->ordinal);

@@ -1,0 +1,25 @@
+#include "worker/quantize/methods.h"
+
+#include "worker/quantize/awq.h"
+#include "worker/quantize/gptq.h"
+#include "worker/quantize/smoothquant.h"
+
+namespace uaqf::quantize {
+
+const CalibratedMethod* FindCalibrated(Method method) {
+  static constexpr CalibratedMethod kSmooth = {QuantizeSmoothQuant, false};
+  static constexpr CalibratedMethod kGptq = {QuantizeGptq, true};
+  static constexpr CalibratedMethod kAwq = {QuantizeAwq, false};
+  switch (method) {
+    case Method::kSmoothQuant:
+      return &kSmooth;
+    case Method::kGptq:
+      return &kGptq;
+    case Method::kAwq:
+      return &kAwq;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace uaqf::quantize
