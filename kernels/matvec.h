@@ -25,7 +25,8 @@ struct Product {
 
 // y = W x for each product; all matrices have the same cols, x has cols values. Each matrix keeps its own scales.
 // Rows are split over the lanes; the result does not depend on their number, and is the same bits on every run.
-// kInt8 on an FP16 matrix computes as kFloat.
+// kInt8 on an FP16 matrix computes as kFloat. A matrix with a gather reads x in its own order; zeros and offsets of
+// groups meet the sums of x over the groups, which are made once for a call.
 void MatVec(std::span<const Product> products, const float* x, Activations activations, ThreadPool& pool,
             Isa isa = ActiveIsa());
 

@@ -25,8 +25,9 @@ constexpr int64_t kHidden = 576;
 constexpr int64_t kKv = 192;
 constexpr int64_t kInner = 1536;
 
-enum Kind { kFp16, kInt8Row, kInt4Group64, kInt4Row };
-constexpr const char* kKindNames[] = {"fp16", "int8-row", "int4-g64", "int4-row"};
+enum Kind { kFp16, kInt8Row, kInt4Group64, kInt4Row, kInt4Zeros64, kInt4ActOrder64, kInt4Offsets32, kInt4TwoLevels32 };
+constexpr const char* kKindNames[] = {"fp16",           "int8-row",           "int4-g64",  "int4-row",
+                                      "int4-g64-zeros", "int4-g64-act-order", "gguf-q4_1", "gguf-q4_k"};
 
 struct Layer {
   PackedMatrix q, k, v, o, gate, up, down;
@@ -55,11 +56,31 @@ PackedMatrix Matrix(Kind kind, int64_t rows, int64_t cols) {
   const std::vector<int8_t> codes(rows * cols, 3);
   weights.codes = codes;
   const std::vector<float> scales(rows, 0.01f);
-  const std::vector<uint16_t> group_scales(rows * (cols / 64), 0x211f);
-  if (kind == kInt4Group64) {
+  const bool gguf = kind == kInt4Offsets32 || kind == kInt4TwoLevels32;
+  const int64_t group = gguf ? 32 : 64;
+  const std::vector<uint16_t> halves(rows * (cols / group), 0x211f);
+  const std::vector<int8_t> bytes(rows * (cols / group), 1);
+  std::vector<int32_t> order(cols);
+  for (int64_t col = 0; col < cols; ++col) order[col] = static_cast<int32_t>(col * 5 % cols);
+  if (kind == kInt4Zeros64 || kind == kInt4ActOrder64) weights.group_zeros = bytes;
+  if (kind == kInt4ActOrder64) weights.gather = order;
+  if (gguf) {
+    weights.zero = -8;
+    weights.group_offsets = halves;
+  }
+  if (kind == kInt4TwoLevels32) {
+    weights.block_groups = 8;
+    weights.group_offsets = std::span(halves).first(rows * ((cols / group + 7) / 8));
+    weights.scale_factors = weights.offset_factors = bytes;
+  }
+  if (kind == kInt4TwoLevels32) {
+    weights.group_scales = weights.group_offsets;
+  } else if (kind != kInt8Row && kind != kInt4Row) {
+    weights.group_scales = halves;
+  }
+  if (!weights.group_scales.empty()) {
     weights.granularity = ScaleGranularity::kPerGroup;
-    weights.group_size = 64;
-    weights.group_scales = group_scales;
+    weights.group_size = group;
   } else {
     weights.scales = scales;
   }
@@ -129,6 +150,10 @@ BENCHMARK(BM_MatVec)
     ->Args({kInt4Group64, 32})
     ->Args({kInt4Row, 32})
     ->Args({kInt4Row, 8})
+    ->Args({kInt4Zeros64, 32})
+    ->Args({kInt4ActOrder64, 32})
+    ->Args({kInt4Offsets32, 32})
+    ->Args({kInt4TwoLevels32, 32})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
@@ -160,6 +185,7 @@ BENCHMARK(BM_MatMul)
     ->ArgNames({"kind", "activation_bits", "tokens"})
     ->ArgsProduct({{kFp16, kInt8Row, kInt4Group64}, {32}, {16, 100, 512}})
     ->ArgsProduct({{kInt8Row, kInt4Row}, {8}, {16, 100, 512}})
+    ->ArgsProduct({{kInt4Zeros64, kInt4ActOrder64, kInt4TwoLevels32}, {32}, {100}})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 

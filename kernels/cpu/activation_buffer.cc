@@ -29,11 +29,6 @@ void ActivationBuffer::QuantizeToken(int64_t token, const float* x, Isa isa) {
                                             prefix_.data() + token * prefix_size_);
 }
 
-void ActivationBuffer::Quantize(const float* x, int64_t tokens, int64_t cols, Isa isa) {
-  Resize(tokens, cols);
-  for (int64_t token = 0; token < tokens; ++token) QuantizeToken(token, x + token * cols, isa);
-}
-
 Int8Vector ActivationBuffer::token(int64_t token) const {
   return {codes_.data() + token * padded_, biased_.data() + token * padded_, prefix_.data() + token * prefix_size_,
           scales_[token]};

@@ -18,9 +18,6 @@ class ActivationBuffer {
   // Fills one token's place from x[0 .. cols). Different tokens may be filled by different threads.
   void QuantizeToken(int64_t token, const float* x, Isa isa);
 
-  // Resize and QuantizeToken for x [tokens, cols].
-  void Quantize(const float* x, int64_t tokens, int64_t cols, Isa isa);
-
   // Valid until the next Resize.
   Int8Vector token(int64_t token) const;
   Int8BlockArgs Block(const BlockRange& range) const;

@@ -13,7 +13,9 @@
 //          masking the low (high) halves gives columns 0..3 (4..7) as unsigned VNNI bytes.
 //
 // Rows and columns are padded with values of zero (INT4: nibble 8). A panel starts on 64 bytes: FP16 pads to an even
-// number of columns. Group scales are [panel][group][16] FP16, other scales [padded rows] FP32.
+// number of columns. Group scales are [panel][group][16] FP16, other scales [padded rows] FP32. Zeros and factors are
+// [panel][group][16] INT8, offsets [panel][group][16] FP16; where groups have factors, the FP16 scales and offsets are
+// [panel][block][16].
 //
 // Included by files compiled for one instruction set: keep it free of inline functions and of the standard library's.
 namespace uaqf::kernels::internal {
@@ -34,8 +36,24 @@ struct PanelView {
   int64_t groups;      // groups in a row, 0 without
   const uint8_t* data;
   const float* scales;           // [padded rows]; null for FP16 and with groups
-  const uint16_t* group_scales;  // [panel][group][16]; null without
+  const uint16_t* group_scales;  // [panel][block][16]; null without
   const int32_t* row_sums;       // INT8: sum of a row's codes, [padded rows]
+
+  // value = scale * (code - zero) + offset in each group; false: value = scale * code, and what follows is unset.
+  bool affine;
+  int block_shift;                // a block is 1 << block_shift groups
+  int64_t blocks;                 // in a row
+  float zero;                     // where group_zeros is null
+  const int8_t* group_zeros;      // null: none
+  const uint16_t* group_offsets;  // null: none
+  const int8_t* scale_factors;    // null: none
+  const int8_t* offset_factors;   // null: none
+};
+
+// A vector in FP32. The zero and the offset of a group meet the sum of its x, which is the same for all rows.
+struct FloatVector {
+  const float* x;
+  const float* group_sums;  // [groups]; null unless the view is affine
 };
 
 // A vector quantized per token. Codes are padded with zeros to a multiple of 64.

@@ -1,9 +1,8 @@
 #include "kernels/packed_matrix.h"
 
 #include <algorithm>
-#include <cmath>
 
-#include "absl/strings/str_cat.h"
+#include "kernels/cpu/check_quantized.h"
 #include "kernels/cpu/packed_layout.h"
 #include "kernels/fp16.h"
 
@@ -39,60 +38,6 @@ int64_t Int4Offset(int64_t row, int64_t col, int* shift) {
   return col / kInt4Unit * kPanelRows * 4 + row * 4 + within % 4;
 }
 
-absl::Status CheckShape(int64_t rows, int64_t cols, size_t values) {
-  if (rows <= 0 || cols <= 0) {
-    return absl::InvalidArgumentError(absl::StrCat("got a matrix of ", rows, " x ", cols, ", expected at least 1 x 1"));
-  }
-  if (static_cast<int64_t>(values) != rows * cols) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("got ", values, " values for a matrix of ", rows, " x ", cols, ", expected ", rows * cols));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckScaleCount(std::string_view what, size_t got, int64_t expected) {
-  if (static_cast<int64_t>(got) == expected) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("got ", got, " ", std::string(what), ", expected ", expected));
-}
-
-absl::Status CheckScales(const QuantizedWeights& w) {
-  const bool grouped = w.granularity == ScaleGranularity::kPerGroup;
-  if (grouped && (w.group_size <= 0 || w.group_size % kInt4Unit != 0)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("got group size ", w.group_size, ", expected a positive multiple of ", kInt4Unit));
-  }
-  const int64_t scales = grouped ? 0 : w.granularity == ScaleGranularity::kPerRow ? w.rows : 1;
-  const int64_t group_scales = grouped ? w.rows * CeilDiv(w.cols, w.group_size) : 0;
-  if (absl::Status status = CheckScaleCount("scales", w.scales.size(), scales); !status.ok()) return status;
-  if (absl::Status status = CheckScaleCount("group scales", w.group_scales.size(), group_scales); !status.ok()) {
-    return status;
-  }
-  for (float scale : w.scales) {
-    if (!std::isfinite(scale)) return absl::InvalidArgumentError("got a scale that is not finite");
-  }
-  for (uint16_t bits : w.group_scales) {
-    if (!std::isfinite(Fp16ToFloat(bits))) {
-      return absl::InvalidArgumentError(
-          "got a group scale that is not finite in FP16: the group's largest weight is beyond FP16's range");
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckCodes(const QuantizedWeights& w) {
-  if (w.format == WeightFormat::kFp16) {
-    return absl::InvalidArgumentError("got FP16 as a quantized format, expected INT8 or INT4; use FromFp16");
-  }
-  if (w.format == WeightFormat::kInt8) return absl::OkStatus();
-  for (size_t i = 0; i < w.codes.size(); ++i) {
-    if (w.codes[i] < -8 || w.codes[i] > 7) {
-      return absl::InvalidArgumentError(absl::StrCat("got INT4 code ", static_cast<int>(w.codes[i]), " at row ",
-                                                     i / w.cols, ", column ", i % w.cols, ", expected -8 to 7"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 void PackInt8(const QuantizedWeights& w, int64_t panel_bytes, uint8_t* data, int32_t* row_sums) {
   for (int64_t row = 0; row < w.rows; ++row) {
     uint8_t* panel = data + row / kPanelRows * panel_bytes;
@@ -120,14 +65,25 @@ void PackInt4(const QuantizedWeights& w, int64_t panel_bytes, uint8_t* data) {
   }
 }
 
-void PackGroupScales(const QuantizedWeights& w, uint16_t* scales) {
-  const int64_t groups = CeilDiv(w.cols, w.group_size);
-  for (int64_t row = 0; row < w.rows; ++row) {
-    for (int64_t group = 0; group < groups; ++group) {
-      scales[(row / kPanelRows * groups + group) * kPanelRows + row % kPanelRows] =
-          w.group_scales[row * groups + group];
+// From [rows, per_row] to [panel][per_row][16]; an empty span stays an empty buffer.
+template <typename T>
+AlignedBuffer PackRows(std::span<const T> values, int64_t rows, int64_t per_row) {
+  if (values.empty()) return {};
+  AlignedBuffer packed(CeilDiv(rows, kPanelRows) * per_row * kPanelRows * static_cast<int64_t>(sizeof(T)));
+  T* out = packed.data<T>();
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t i = 0; i < per_row; ++i) {
+      out[(row / kPanelRows * per_row + i) * kPanelRows + row % kPanelRows] = values[row * per_row + i];
     }
   }
+  return packed;
+}
+
+AlignedBuffer CopyOf(std::span<const int32_t> values) {
+  if (values.empty()) return {};
+  AlignedBuffer copy(static_cast<int64_t>(values.size_bytes()));
+  std::copy(values.begin(), values.end(), copy.data<int32_t>());
+  return copy;
 }
 
 }  // namespace
@@ -145,7 +101,7 @@ std::string_view WeightFormatName(WeightFormat format) {
 }
 
 absl::StatusOr<PackedMatrix> PackedMatrix::FromFp16(int64_t rows, int64_t cols, std::span<const uint16_t> bits) {
-  if (absl::Status status = CheckShape(rows, cols, bits.size()); !status.ok()) return status;
+  if (absl::Status status = internal::CheckShape(rows, cols, bits.size()); !status.ok()) return status;
   PackedMatrix matrix;
   matrix.rows_ = rows;
   matrix.cols_ = cols;
@@ -159,9 +115,7 @@ absl::StatusOr<PackedMatrix> PackedMatrix::FromFp16(int64_t rows, int64_t cols, 
 }
 
 absl::StatusOr<PackedMatrix> PackedMatrix::FromQuantized(const QuantizedWeights& w) {
-  if (absl::Status status = CheckShape(w.rows, w.cols, w.codes.size()); !status.ok()) return status;
-  if (absl::Status status = CheckScales(w); !status.ok()) return status;
-  if (absl::Status status = CheckCodes(w); !status.ok()) return status;
+  if (absl::Status status = internal::CheckQuantized(w); !status.ok()) return status;
   PackedMatrix matrix;
   matrix.rows_ = w.rows;
   matrix.cols_ = w.cols;
@@ -177,9 +131,9 @@ absl::StatusOr<PackedMatrix> PackedMatrix::FromQuantized(const QuantizedWeights&
   } else {
     PackInt4(w, panel_bytes, matrix.data_.data<uint8_t>());
   }
+  matrix.gather_ = CopyOf(w.gather);
   if (matrix.group_size_ > 0) {
-    matrix.group_scales_ = AlignedBuffer(panels * CeilDiv(w.cols, w.group_size) * kPanelRows * 2);
-    PackGroupScales(w, matrix.group_scales_.data<uint16_t>());
+    matrix.PackGroups(w);
   } else {
     matrix.scales_ = AlignedBuffer(panels * kPanelRows * 4);
     const bool per_row = w.granularity == ScaleGranularity::kPerRow;
@@ -188,28 +142,61 @@ absl::StatusOr<PackedMatrix> PackedMatrix::FromQuantized(const QuantizedWeights&
   return matrix;
 }
 
-void PackedMatrix::DequantizeRow(int64_t row, float* out) const {
+void PackedMatrix::PackGroups(const QuantizedWeights& w) {
+  const int64_t groups = CeilDiv(cols_, group_size_);
+  block_groups_ = std::max<int64_t>(1, w.block_groups);
+  zero_ = w.zero;
+  affine_ = w.zero != 0 || w.block_groups > 0 || !w.group_zeros.empty() || !w.group_offsets.empty();
+  group_scales_ = PackRows(w.group_scales, rows_, CeilDiv(groups, block_groups_));
+  group_offsets_ = PackRows(w.group_offsets, rows_, CeilDiv(groups, block_groups_));
+  group_zeros_ = PackRows(w.group_zeros, rows_, groups);
+  scale_factors_ = PackRows(w.scale_factors, rows_, groups);
+  offset_factors_ = PackRows(w.offset_factors, rows_, groups);
+}
+
+int64_t PackedMatrix::bytes() const {
+  int64_t bytes = 0;
+  for (const AlignedBuffer* buffer : {&data_, &scales_, &group_scales_, &group_offsets_, &group_zeros_, &scale_factors_,
+                                      &offset_factors_, &gather_, &row_sums_}) {
+    bytes += buffer->size();
+  }
+  return bytes;
+}
+
+PackedMatrix::GroupValues PackedMatrix::GroupValuesOf(int64_t row, int64_t group) const {
+  const int64_t groups = CeilDiv(cols_, group_size_);
   const int64_t lane = row % kPanelRows;
+  const int64_t at = (row / kPanelRows * groups + group) * kPanelRows + lane;
+  const int64_t block = (row / kPanelRows * CeilDiv(groups, block_groups_) + group / block_groups_) * kPanelRows + lane;
+  GroupValues values = {Fp16ToFloat(group_scales()[block]), zero_, 0};
+  if (scale_factors() != nullptr) values.scale *= static_cast<float>(scale_factors()[at]);
+  if (group_zeros() != nullptr) values.zero = group_zeros()[at];
+  if (group_offsets() != nullptr) values.offset = Fp16ToFloat(group_offsets()[block]);
+  if (offset_factors() != nullptr) values.offset *= static_cast<float>(offset_factors()[at]);
+  return values;
+}
+
+int PackedMatrix::CodeAt(int64_t row, int64_t col) const {
   const uint8_t* panel = data() + row / kPanelRows * PanelBytes(format_, cols_);
+  if (format_ == WeightFormat::kInt8) return static_cast<int8_t>(panel[Int8Offset(row % kPanelRows, col)]);
+  int shift = 0;
+  const uint8_t byte = panel[Int4Offset(row % kPanelRows, col, &shift)];
+  return (byte >> shift & 0xf) - kInt4Zero;
+}
+
+void PackedMatrix::DequantizeRow(int64_t row, float* out) const {
   if (format_ == WeightFormat::kFp16) {
-    const uint16_t* halves = reinterpret_cast<const uint16_t*>(panel);
-    for (int64_t col = 0; col < cols_; ++col) out[col] = Fp16ToFloat(halves[col * kPanelRows + lane]);
+    const uint16_t* halves =
+        reinterpret_cast<const uint16_t*>(data() + row / kPanelRows * PanelBytes(format_, cols_)) + row % kPanelRows;
+    for (int64_t col = 0; col < cols_; ++col) out[col] = Fp16ToFloat(halves[col * kPanelRows]);
     return;
   }
-  const int64_t groups = group_size_ > 0 ? CeilDiv(cols_, group_size_) : 0;
+  const std::span<const int32_t> order = gather();
+  GroupValues values = {group_size_ > 0 ? 0 : scales()[row], 0, 0};
   for (int64_t col = 0; col < cols_; ++col) {
-    int code = 0;
-    if (format_ == WeightFormat::kInt8) {
-      code = static_cast<int8_t>(panel[Int8Offset(lane, col)]);
-    } else {
-      int shift = 0;
-      const uint8_t byte = panel[Int4Offset(lane, col, &shift)];
-      code = (byte >> shift & 0xf) - kInt4Zero;
-    }
-    const float scale =
-        groups > 0 ? Fp16ToFloat(group_scales()[(row / kPanelRows * groups + col / group_size_) * kPanelRows + lane])
-                   : scales()[row];
-    out[col] = static_cast<float>(code) * scale;
+    if (group_size_ > 0 && col % group_size_ == 0) values = GroupValuesOf(row, col / group_size_);
+    const float product = values.scale * static_cast<float>(CodeAt(row, col) - values.zero);
+    out[order.empty() ? col : order[col]] = product + values.offset;
   }
 }
 

@@ -1,5 +1,7 @@
 #include "kernels/cpu/panel_view.h"
 
+#include <bit>
+
 namespace uaqf::kernels::internal {
 
 int64_t PanelCount(const PackedMatrix& matrix) { return (matrix.rows() + kPanelRows - 1) / kPanelRows; }
@@ -28,6 +30,15 @@ PanelView ViewOf(const PackedMatrix& matrix) {
   view.scales = matrix.scales();
   view.group_scales = matrix.group_scales();
   view.row_sums = matrix.row_sums();
+  view.affine = matrix.affine();
+  if (!view.affine) return view;
+  view.block_shift = std::countr_zero(static_cast<uint64_t>(matrix.block_groups()));
+  view.blocks = (view.groups + matrix.block_groups() - 1) / matrix.block_groups();
+  view.zero = matrix.zero();
+  view.group_zeros = matrix.group_zeros();
+  view.group_offsets = matrix.group_offsets();
+  view.scale_factors = matrix.scale_factors();
+  view.offset_factors = matrix.offset_factors();
   return view;
 }
 

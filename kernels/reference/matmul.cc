@@ -19,7 +19,7 @@ void FloatBlock(const PanelView& view, const FloatBlockArgs& block) {
   for (int64_t panel = block.range.begin_panel; panel < block.range.end_panel; ++panel) {
     for (int64_t token = block.range.begin_token; token < block.range.end_token; ++token) {
       float values[kPanelRows];
-      FloatPanels(view, block.x + token * block.x_stride, panel, panel + 1, values);
+      FloatPanels(view, {block.x + token * block.x_stride, nullptr}, panel, panel + 1, values);
       StoreRows(block.range, token, panel, values);
     }
   }

@@ -18,8 +18,23 @@ int CodeAt(const PanelView& view, const uint8_t* panel, int64_t row, int64_t col
   return (within < 4 ? byte & 0xf : byte >> 4) - kInt4Zero;
 }
 
-float GroupScale(const PanelView& view, int64_t panel, int64_t group, int64_t row) {
-  return kernels::Fp16ToFloat(view.group_scales[(panel * view.groups + group) * kPanelRows + row]);
+struct GroupValues {
+  float scale;
+  float offset;  // what is added for each x, the zero's part in it
+};
+
+GroupValues ValuesOf(const PanelView& view, int64_t panel, int64_t group, int64_t row) {
+  if (!view.affine) {
+    return {kernels::Fp16ToFloat(view.group_scales[(panel * view.groups + group) * kPanelRows + row]), 0};
+  }
+  const int64_t at = (panel * view.groups + group) * kPanelRows + row;
+  const int64_t block = (panel * view.blocks + (group >> view.block_shift)) * kPanelRows + row;
+  float scale = kernels::Fp16ToFloat(view.group_scales[block]);
+  if (view.scale_factors != nullptr) scale *= static_cast<float>(view.scale_factors[at]);
+  float offset = view.group_offsets != nullptr ? kernels::Fp16ToFloat(view.group_offsets[block]) : 0.0f;
+  if (view.offset_factors != nullptr) offset *= static_cast<float>(view.offset_factors[at]);
+  const float zero = view.group_zeros != nullptr ? static_cast<float>(view.group_zeros[at]) : view.zero;
+  return {scale, offset - zero * scale};
 }
 
 int64_t GroupEnd(const PanelView& view, int64_t begin) {
@@ -45,21 +60,32 @@ int32_t CodeSum(const PanelView& view, const uint8_t* data, const int8_t* x, int
   return sum;
 }
 
-// Sum over groups of (code products) * scale, for float and for INT8 activations alike.
+template <typename X>
+auto Sum(const X* x, int64_t begin, int64_t end) {
+  decltype(x[0] + x[0]) sum = 0;
+  for (int64_t col = begin; col < end; ++col) sum += x[col];
+  return sum;
+}
+
+// Sum over groups of (code products) * scale + (sum of x) * offset, for float and for INT8 activations alike.
 template <typename X>
 float GroupedSum(const PanelView& view, int64_t panel, const X* x, int64_t row) {
   float sum = 0;
   for (int64_t group = 0; group < view.groups; ++group) {
     const int64_t begin = group * view.group_size;
     const auto codes = CodeSum(view, PanelData(view, panel), x, row, begin, GroupEnd(view, begin));
-    sum += static_cast<float>(codes) * GroupScale(view, panel, group, row);
+    const GroupValues values = ValuesOf(view, panel, group, row);
+    sum += static_cast<float>(codes) * values.scale;
+    if (view.affine) sum += static_cast<float>(Sum(x, begin, GroupEnd(view, begin))) * values.offset;
   }
   return sum;
 }
 
 }  // namespace
 
-void FloatPanels(const PanelView& view, const float* x, int64_t begin, int64_t end, float* out) {
+// Sums over x are made anew for each row: this is for machines without AVX2, and does not need `group_sums`.
+void FloatPanels(const PanelView& view, const FloatVector& vector, int64_t begin, int64_t end, float* out) {
+  const float* x = vector.x;
   for (int64_t panel = begin; panel < end; ++panel) {
     const uint8_t* data = PanelData(view, panel);
     for (int64_t row = 0; row < kPanelRows; ++row, ++out) {

@@ -19,12 +19,30 @@ PackedMatrix OrDie(absl::StatusOr<PackedMatrix> matrix) {
   return *std::move(matrix);
 }
 
+void FillGroups(const MatrixKind& kind, TestMatrix* matrix, float (*draw)(Random&), Random& random) {
+  matrix->group_size = kind.group_size;
+  matrix->block_groups = kind.block_groups;
+  const int64_t groups = (matrix->cols + kind.group_size - 1) / kind.group_size;
+  const int64_t blocks = kind.block_groups > 0 ? (groups + kind.block_groups - 1) / kind.block_groups : groups;
+  for (int64_t i = 0; i < matrix->rows * blocks; ++i) {
+    matrix->group_scales.push_back(FloatToFp16(draw(random)));
+    if (kind.offsets) matrix->group_offsets.push_back(FloatToFp16(-8 * draw(random)));
+  }
+  if (kind.offsets && kind.format == WeightFormat::kInt4) matrix->zero = -8;
+  const int limit = kind.format == WeightFormat::kInt8 ? 128 : 8;
+  for (int64_t i = 0; i < matrix->rows * groups; ++i) {
+    if (kind.zeros) matrix->group_zeros.push_back(static_cast<int8_t>(random.Integer(-limit, limit - 1)));
+    if (kind.block_groups == 0) continue;
+    // Powers of two, so that PowerOfTwoMatrix stays one; tests set others.
+    matrix->scale_factors.push_back(static_cast<int8_t>(1 << random.Integer(0, 2)));
+    if (kind.offsets) matrix->offset_factors.push_back(static_cast<int8_t>(1 << random.Integer(0, 2)));
+  }
+}
+
 void FillScales(const MatrixKind& kind, TestMatrix* matrix, float (*draw)(Random&), uint64_t seed) {
   Random random(seed);
   if (kind.granularity == ScaleGranularity::kPerGroup) {
-    matrix->group_size = kind.group_size;
-    const int64_t groups = (matrix->cols + kind.group_size - 1) / kind.group_size;
-    for (int64_t i = 0; i < matrix->rows * groups; ++i) matrix->group_scales.push_back(FloatToFp16(draw(random)));
+    FillGroups(kind, matrix, draw, random);
   } else {
     const int64_t count = kind.granularity == ScaleGranularity::kPerRow ? matrix->rows : 1;
     for (int64_t i = 0; i < count; ++i) matrix->scales.push_back(draw(random));
@@ -47,6 +65,14 @@ TestMatrix MatrixWithScales(const MatrixKind& kind, int64_t rows, int64_t cols, 
     matrix.codes.push_back(static_cast<int8_t>(random.Integer(lowest, -lowest - 1)));
   }
   FillScales(kind, &matrix, draw, seed + 1);
+  if (kind.gathered) {
+    for (int64_t col = 0; col < cols; ++col) matrix.gather.push_back(static_cast<int32_t>(col));
+    for (int64_t col = cols - 1; col > 0; --col) {
+      std::swap(matrix.gather[col], matrix.gather[random.Integer(0, static_cast<int>(col))]);
+    }
+    matrix.stored.resize(cols);
+    for (int64_t col = 0; col < cols; ++col) matrix.stored[matrix.gather[col]] = col;
+  }
   return matrix;
 }
 
@@ -90,6 +116,13 @@ QuantizedWeights TestMatrix::Quantized() const {
   weights.codes = codes;
   weights.scales = scales;
   weights.group_scales = group_scales;
+  weights.group_zeros = group_zeros;
+  weights.zero = zero;
+  weights.group_offsets = group_offsets;
+  weights.block_groups = block_groups;
+  weights.scale_factors = scale_factors;
+  weights.offset_factors = offset_factors;
+  weights.gather = gather;
   return weights;
 }
 
@@ -100,15 +133,43 @@ PackedMatrix TestMatrix::Pack() const {
 
 double TestMatrix::Scale(int64_t row, int64_t col) const {
   if (granularity == ScaleGranularity::kPerGroup) {
-    const int64_t groups = (cols + group_size - 1) / group_size;
-    return Fp16ToFloat(group_scales[row * groups + col / group_size]);
+    const double scale = Fp16ToFloat(group_scales[Block(row, col)]);
+    return scale_factors.empty() ? scale : scale * scale_factors[Group(row, col)];
   }
   return scales[granularity == ScaleGranularity::kPerRow ? row : 0];
 }
 
 double TestMatrix::Weight(int64_t row, int64_t col) const {
   if (format == WeightFormat::kFp16) return Fp16ToFloat(bits[row * cols + col]);
-  return Code(row, col) * Scale(row, col);
+  return (Code(row, col) - Zero(row, col)) * Scale(row, col) + Offset(row, col);
+}
+
+double TestMatrix::Magnitude(int64_t row, int64_t col) const {
+  if (format == WeightFormat::kFp16) return std::fabs(Weight(row, col));
+  return (std::abs(Code(row, col)) + std::abs(Zero(row, col))) * std::fabs(Scale(row, col)) +
+         std::fabs(Offset(row, col));
+}
+
+float TestMatrix::Rounded(int64_t row, int64_t col) const {
+  if (format == WeightFormat::kFp16) return static_cast<float>(Weight(row, col));
+  const auto product = static_cast<float>((Code(row, col) - Zero(row, col)) * Scale(row, col));
+  return product + static_cast<float>(Offset(row, col));
+}
+
+int TestMatrix::Zero(int64_t row, int64_t col) const {
+  return group_zeros.empty() ? zero : group_zeros[Group(row, col)];
+}
+
+double TestMatrix::Offset(int64_t row, int64_t col) const {
+  if (group_offsets.empty()) return 0;
+  const double offset = Fp16ToFloat(group_offsets[Block(row, col)]);
+  return offset_factors.empty() ? offset : offset * offset_factors[Group(row, col)];
+}
+
+int64_t TestMatrix::Block(int64_t row, int64_t col) const {
+  if (block_groups == 0) return Group(row, col);
+  const int64_t blocks = (Groups() + block_groups - 1) / block_groups;
+  return row * blocks + Stored(col) / group_size / block_groups;
 }
 
 const std::vector<MatrixKind>& AllMatrixKinds() {
@@ -123,6 +184,21 @@ const std::vector<MatrixKind>& AllMatrixKinds() {
         all->push_back({prefix + "_group" + std::to_string(group), format, ScaleGranularity::kPerGroup, group});
       }
     }
+    constexpr auto kGroup = ScaleGranularity::kPerGroup;
+    constexpr int64_t kWholeRow = 1 << 20;
+    const std::vector<MatrixKind> forms = {
+        {"gptq_asym", WeightFormat::kInt4, kGroup, 128, true},
+        {"gptq_channel_asym", WeightFormat::kInt4, kGroup, kWholeRow, true},
+        {"gptq_act_order", WeightFormat::kInt4, kGroup, 32, true, false, 0, true},
+        {"gptq_act_order_sym", WeightFormat::kInt4, kGroup, 64, false, false, 0, true},
+        {"gptq_8bit_asym", WeightFormat::kInt8, kGroup, 64, true},
+        {"int8_row_gathered", WeightFormat::kInt8, ScaleGranularity::kPerRow, 0, false, false, 0, true},
+        {"q4_1", WeightFormat::kInt4, kGroup, 32, false, true},
+        {"q4_k", WeightFormat::kInt4, kGroup, 32, false, true, 8},
+        {"q6_k", WeightFormat::kInt8, kGroup, 16, false, false, 16},
+        {"int8_all_forms", WeightFormat::kInt8, kGroup, 24, true, true, 4, true},
+    };
+    all->insert(all->end(), forms.begin(), forms.end());
     return all;
   }();
   return *kinds;

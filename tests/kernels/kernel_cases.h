@@ -40,13 +40,35 @@ struct TestMatrix {
   std::vector<int8_t> codes;
   std::vector<float> scales;
   std::vector<uint16_t> group_scales;
+  std::vector<int8_t> group_zeros;
+  int8_t zero = 0;
+  std::vector<uint16_t> group_offsets;
+  int64_t block_groups = 0;
+  std::vector<int8_t> scale_factors;
+  std::vector<int8_t> offset_factors;
+  std::vector<int32_t> gather;
+  std::vector<int64_t> stored;  // the inverse of gather
 
   QuantizedWeights Quantized() const;
   PackedMatrix Pack() const;
 
-  int Code(int64_t row, int64_t col) const { return codes[row * cols + col]; }
+  // All of these take a column of x.
+  int Code(int64_t row, int64_t col) const { return codes[row * cols + Stored(col)]; }
   double Scale(int64_t row, int64_t col) const;
+  int Zero(int64_t row, int64_t col) const;
+  double Offset(int64_t row, int64_t col) const;
   double Weight(int64_t row, int64_t col) const;
+  // What its terms weigh one by one: errors are small beside this, not beside their sum.
+  double Magnitude(int64_t row, int64_t col) const;
+  // The weight with each product and sum rounded to FP32.
+  float Rounded(int64_t row, int64_t col) const;
+
+ private:
+  int64_t Groups() const { return (cols + group_size - 1) / group_size; }
+  // Where the values of a group, and of its block, stand in the vectors.
+  int64_t Group(int64_t row, int64_t col) const { return row * Groups() + Stored(col) / group_size; }
+  int64_t Block(int64_t row, int64_t col) const;
+  int64_t Stored(int64_t col) const { return stored.empty() ? col : stored[col]; }
 };
 
 // What a matrix is made of.
@@ -55,9 +77,16 @@ struct MatrixKind {
   WeightFormat format;
   ScaleGranularity granularity;
   int64_t group_size;
+  bool zeros = false;
+  bool offsets = false;
+  int64_t block_groups = 0;
+  bool gathered = false;
+
+  bool affine() const { return zeros || offsets || block_groups > 0; }
 };
 
-// FP16, and each quantized format with each granularity (groups of 32, 64 and 128).
+// FP16, each quantized format with each granularity (groups of 32, 64 and 128), and the forms of checkpoints: with
+// zeros, offsets, two levels of scales, and columns in another order.
 const std::vector<MatrixKind>& AllMatrixKinds();
 
 // Random FP16 weights, or random codes over the whole range of the format with random scales.

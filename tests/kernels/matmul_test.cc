@@ -41,9 +41,8 @@ TEST_P(MatMulTest, AgreesWithFloat64OnEveryKindShapeAndTokenCount) {
           double expected = 0;
           double magnitude = 0;
           for (int64_t col = 0; col < cols; ++col) {
-            const double term = matrix.Weight(i % rows, col) * x[token * cols + col];
-            expected += term;
-            magnitude += std::fabs(term);
+            expected += matrix.Weight(i % rows, col) * x[token * cols + col];
+            magnitude += matrix.Magnitude(i % rows, col) * std::fabs(x[token * cols + col]);
           }
           ASSERT_NEAR(y[i], expected, 2e-6 * magnitude + 1e-12)
               << kind.name << " " << rows << "x" << cols << " token " << token << " of " << tokens;

@@ -9,12 +9,14 @@
 #include <tuple>
 #include <vector>
 
+#include "kernels/fp16.h"
 #include "kernels/thread_pool.h"
 #include "tests/kernels/kernel_cases.h"
 
 namespace uaqf::kernels {
 namespace {
 
+using ::testing::Each;
 using ::testing::ElementsAreArray;
 
 // One row, odd and small shapes, columns that fill no line, vector or group, and those of real models.
@@ -61,7 +63,7 @@ TEST_P(MatVecTest, AgreesWithFloat64OnEveryKindAndShape) {
         double magnitude = 0;
         for (int64_t col = 0; col < cols; ++col) {
           expected += matrix.Weight(row, col) * x[col];
-          magnitude += std::fabs(matrix.Weight(row, col) * x[col]);
+          magnitude += matrix.Magnitude(row, col) * std::fabs(x[col]);
         }
         ASSERT_NEAR(y[row], expected, 2e-6 * magnitude + 1e-12) << kind.name << " " << rows << "x" << cols;
       }
@@ -99,9 +101,9 @@ TEST_P(MatVecTest, EightBitActivationsWithGroupsAddExactGroupSums) {
         double expected = 0;
         double magnitude = 0;
         for (int64_t col = 0; col < cols; ++col) {
-          const double term = matrix.Weight(row, col) * quantized.codes[col] * quantized.scale;
-          expected += term;
-          magnitude += std::fabs(term);
+          const double activation = quantized.codes[col] * static_cast<double>(quantized.scale);
+          expected += matrix.Weight(row, col) * activation;
+          magnitude += matrix.Magnitude(row, col) * std::fabs(activation);
         }
         ASSERT_NEAR(y[row], expected, 1e-6 * magnitude + 1e-12) << kind.name << " " << rows << "x" << cols;
       }
@@ -134,7 +136,9 @@ TEST_P(MatVecTest, OneHotVectorsReadBackColumns) {
       x[hot] = 1.0f;
       const std::vector<float> y = Multiply(matrix, x, Activations::kFloat, GetParam());
       for (int64_t row = 0; row < 19; ++row) {
-        ASSERT_EQ(y[row], static_cast<float>(matrix.Weight(row, hot))) << kind.name << " column " << hot;
+        // Only an offset, which the zero's part joins first, may round once more.
+        const double tolerance = kind.offsets ? 1.2e-7 * matrix.Magnitude(row, hot) : 0;
+        ASSERT_NEAR(y[row], static_cast<float>(matrix.Weight(row, hot)), tolerance) << kind.name << " column " << hot;
       }
     }
   }
@@ -174,9 +178,55 @@ TEST_P(MatVecTest, ZeroGroupsAndRowsGiveZero) {
       }
     }
     for (const Activations activations : {Activations::kFloat, Activations::kInt8}) {
-      EXPECT_EQ(Multiply(matrix, RandomVector(256, 52), activations, GetParam())[3], 0.0f) << kind.name;
+      if (!kind.affine()) {
+        EXPECT_EQ(Multiply(matrix, RandomVector(256, 52), activations, GetParam())[3], 0.0f) << kind.name;
+      }
       const std::vector<float> zero(256, 0.0f);
-      EXPECT_THAT(Multiply(matrix, zero, activations, GetParam()), ::testing::Each(0.0f)) << kind.name;
+      EXPECT_THAT(Multiply(matrix, zero, activations, GetParam()), Each(0.0f)) << kind.name;
+    }
+  }
+}
+
+// Every code on its group's zero: an all-zero group of an asymmetric file.
+TEST_P(MatVecTest, CodesOnTheirZeroGiveZeroForIntegersAndNearlySoElse) {
+  for (const MatrixKind& kind : AllMatrixKinds()) {
+    if (!kind.zeros || kind.offsets) continue;
+    TestMatrix matrix = RandomMatrix(kind, 20, 256, 53);
+    const int64_t groups = (256 + kind.group_size - 1) / kind.group_size;
+    for (int64_t i = 0; i < 20 * 256; ++i) {
+      matrix.codes[i] = matrix.group_zeros[i / 256 * groups + i % 256 / kind.group_size];
+    }
+    EXPECT_THAT(Multiply(matrix, std::vector<float>(256, 3.0f), Activations::kFloat, GetParam()), Each(0.0f))
+        << kind.name;
+    for (const Activations activations : {Activations::kFloat, Activations::kInt8}) {
+      for (const float y : Multiply(matrix, RandomVector(256, 54), activations, GetParam())) {
+        EXPECT_NEAR(y, 0.0f, 2e-6 * 256 * 128 * 0.03) << kind.name;
+      }
+    }
+  }
+}
+
+// The largest integers that the formats hold, at the ends of FP16's range.
+TEST_P(MatVecTest, ExtremeFactorsZerosAndOffsetsKeepTheirPrecision) {
+  for (const MatrixKind& kind : AllMatrixKinds()) {
+    if (!kind.affine()) continue;
+    TestMatrix matrix = RandomMatrix(kind, 21, 300, 55);
+    Random random(56);
+    for (uint16_t& scale : matrix.group_scales) scale = FloatToFp16(random.Integer(0, 1) == 0 ? 6e-8f : -65504.0f);
+    for (uint16_t& offset : matrix.group_offsets) offset = FloatToFp16(random.Integer(0, 1) == 0 ? 6e-8f : 65504.0f);
+    for (int8_t& factor : matrix.scale_factors) factor = static_cast<int8_t>(random.Integer(-128, 127));
+    for (int8_t& factor : matrix.offset_factors) factor = static_cast<int8_t>(random.Integer(-128, 127));
+    for (int8_t& zero : matrix.group_zeros) zero = static_cast<int8_t>(random.Integer(-128, 127));
+    const std::vector<float> x = RandomVector(300, 57);
+    const std::vector<float> y = Multiply(matrix, x, Activations::kFloat, GetParam());
+    for (int64_t row = 0; row < 21; ++row) {
+      double expected = 0;
+      double magnitude = 0;
+      for (int64_t col = 0; col < 300; ++col) {
+        expected += matrix.Weight(row, col) * x[col];
+        magnitude += matrix.Magnitude(row, col) * std::fabs(x[col]);
+      }
+      ASSERT_NEAR(y[row] / magnitude, expected / magnitude, 2e-6) << kind.name;
     }
   }
 }

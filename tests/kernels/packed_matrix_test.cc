@@ -28,7 +28,7 @@ TEST(PackedMatrix, GivesBackEveryWeight) {
       std::vector<float> weights(rows * cols);
       packed.DequantizeRows(0, rows, weights.data());
       for (int64_t i = 0; i < rows * cols; ++i) {
-        ASSERT_EQ(weights[i], static_cast<float>(matrix.Weight(i / cols, i % cols))) << kind.name;
+        ASSERT_EQ(weights[i], matrix.Rounded(i / cols, i % cols)) << kind.name;
       }
     }
   }
@@ -49,9 +49,25 @@ TEST(PackedMatrix, FourBitTakesUnderAThirdOfFp16WithItsScales) {
   const double fp16 = RandomMatrix(AllMatrixKinds()[0], 576, 576, 3).Pack().bytes();
   ASSERT_EQ(fp16, 576 * 576 * 2);
   for (const MatrixKind& kind : AllMatrixKinds()) {
-    if (kind.format != WeightFormat::kInt4) continue;
+    if (kind.format != WeightFormat::kInt4 || kind.affine()) continue;
     EXPECT_LT(RandomMatrix(kind, 576, 576, 3).Pack().bytes() / fp16, 0.32) << kind.name;
   }
+}
+
+// Zeros cost a byte a group, offsets two, a second level a byte and its share of the block; Q4_K's own file has 4.5
+// bits.
+TEST(PackedMatrix, FormsOfCheckpointsTakeLittleMoreThanTheirFiles) {
+  const auto bits = [](const std::string& name) {
+    for (const MatrixKind& kind : AllMatrixKinds()) {
+      if (kind.name == name) return 8.0 * RandomMatrix(kind, 1024, 1024, 3).Pack().bytes() / (1024 * 1024);
+    }
+    return 0.0;
+  };
+  EXPECT_DOUBLE_EQ(bits("int4_group128"), 4 + 16.0 / 128);
+  EXPECT_DOUBLE_EQ(bits("gptq_asym"), 4 + 24.0 / 128);
+  EXPECT_DOUBLE_EQ(bits("q4_1"), 5.0);
+  EXPECT_DOUBLE_EQ(bits("q4_k"), 4 + 16.0 / 32 + 32.0 / 256);
+  EXPECT_NEAR(bits("q6_k"), 8 + 8.0 / 16 + 16.0 / 256, 0.05);
 }
 
 TEST(PackedMatrix, EightBitTakesUnderFiftyTwoPercentOfFp16) {
@@ -65,6 +81,44 @@ TEST(PackedMatrix, MemoryIsAlignedToCacheLines) {
     kept.push_back(RandomMatrix(AllMatrixKinds()[i % AllMatrixKinds().size()], 1 + i, 7 + 3 * i, i).Pack());
     EXPECT_EQ(reinterpret_cast<uintptr_t>(kept.back().data()) % 64, 0u);
   }
+}
+
+TEST(PackedMatrix, RefusesFormsThatDoNotFit) {
+  const MatrixKind kind = {"g", WeightFormat::kInt4, ScaleGranularity::kPerGroup, 32, true, true, 2, true};
+  const TestMatrix good = RandomMatrix(kind, 4, 128, 5);
+  ASSERT_TRUE(PackedMatrix::FromQuantized(good.Quantized()).ok());
+
+  TestMatrix bad = good;
+  bad.group_zeros.pop_back();
+  EXPECT_THAT(FailureOf(bad.Quantized()), HasSubstr("got 15 group zeros, expected 16"));
+
+  bad = good;
+  bad.group_offsets.pop_back();
+  EXPECT_THAT(FailureOf(bad.Quantized()), HasSubstr("got 7 group offsets, expected 8"));
+
+  bad = good;
+  bad.group_offsets[1] = FloatToFp16(NAN);
+  EXPECT_THAT(FailureOf(bad.Quantized()), HasSubstr("group offset that is not finite"));
+
+  bad = good;
+  bad.block_groups = 3;
+  EXPECT_THAT(FailureOf(bad.Quantized()), HasSubstr("got 3 groups to a block, expected a power of two"));
+
+  bad = good;
+  bad.scale_factors.clear();
+  EXPECT_THAT(FailureOf(bad.Quantized()), HasSubstr("blocks without scale factors"));
+
+  bad = good;
+  bad.gather[3] = bad.gather[4];
+  EXPECT_THAT(FailureOf(bad.Quantized()), HasSubstr("out of range or twice in gather"));
+
+  bad = good;
+  bad.gather[3] = 128;
+  EXPECT_THAT(FailureOf(bad.Quantized()), HasSubstr("got column 128 out of range"));
+
+  TestMatrix rows = RandomMatrix({"r", WeightFormat::kInt8, ScaleGranularity::kPerRow, 0}, 4, 64, 5);
+  rows.zero = 1;
+  EXPECT_THAT(FailureOf(rows.Quantized()), HasSubstr("for a matrix without groups"));
 }
 
 TEST(PackedMatrix, RefusesWhatDoesNotFit) {

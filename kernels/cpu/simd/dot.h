@@ -12,6 +12,25 @@ static inline F32 LoadGroupScales(const PanelView& view, int64_t panel, int64_t 
   return LoadHalf(view.group_scales + (panel * view.groups + group) * kPanelRows);
 }
 
+// A group's value is scale * code + offset: the zero goes into the offset.
+struct GroupValues {
+  F32 scale;
+  F32 offset;
+};
+
+// Of a view that is affine. All is exact but the sum of a zero's and an offset's part, which rounds once.
+static inline GroupValues LoadGroupValues(const PanelView& view, int64_t panel, int64_t group) {
+  const int64_t at = (panel * view.groups + group) * kPanelRows;
+  const int64_t block = (panel * view.blocks + (group >> view.block_shift)) * kPanelRows;
+  F32 scale = LoadHalf(view.group_scales + block);
+  if (view.scale_factors != nullptr) scale = Mul(scale, LoadSigned(view.scale_factors + at));
+  F32 offset = Zero();
+  if (view.group_offsets != nullptr) offset = LoadHalf(view.group_offsets + block);
+  if (view.offset_factors != nullptr) offset = Mul(offset, LoadSigned(view.offset_factors + at));
+  const F32 zero = view.group_zeros != nullptr ? LoadSigned(view.group_zeros + at) : Broadcast(view.zero);
+  return {scale, NegMulAdd(zero, scale, offset)};
+}
+
 // A line (64 bytes) of INT8 weights to FP32, column by column.
 template <int kColumn>
 static inline F32 Int8Column(I32 line) {
@@ -116,6 +135,13 @@ static inline I32 DotInt4(I32 sum, I32 nibbles, I32 word) {
 }
 
 #endif
+
+// Sum of the codes of x that meet lines [begin, end); begin is at a multiple of eight columns.
+template <PanelFormat kFormat>
+static inline int32_t CodeSum(const Int8Vector& x, int64_t begin, int64_t end) {
+  constexpr int64_t kLines = 8 / (kFormat == PanelFormat::kInt8 ? kInt8Unit : kInt4Unit);
+  return x.prefix[(end + kLines - 1) / kLines] - x.prefix[begin / kLines];
+}
 
 // What a line of INT4 weights meets: two words of four codes for each.
 static inline const Word* Int4Words(const Int8Vector& x) { return reinterpret_cast<const Word*>(x.codes); }

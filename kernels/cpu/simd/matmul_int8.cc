@@ -121,6 +121,12 @@ inline I32 CodeSumsOf(const PanelView& view, int64_t panel, const uint8_t* data,
   return view.group_size > 0 ? CodeSums(data, lines.begin, lines.end) : LoadInt(view.row_sums + panel * kPanelRows);
 }
 
+inline GroupValues ValuesOf(const PanelView& view, int64_t panel, int64_t group) {
+  if (view.affine) return LoadGroupValues(view, panel, group);
+  if (view.group_size > 0) return {LoadGroupScales(view, panel, group), Zero()};
+  return {Load(view.scales + panel * kPanelRows), Zero()};
+}
+
 // totals[token][kTilePanels] += sums of the lines, which are group `group`, times their scales.
 template <PanelFormat kFormat>
 void AddGroup(const PanelView& view, const Int8BlockArgs& block, const PanelSet& set, const Lines& lines, int64_t group,
@@ -131,12 +137,15 @@ void AddGroup(const PanelView& view, const Int8BlockArgs& block, const PanelSet&
   for (int p = 0; p < kTilePanels; ++p) {
     const int64_t panel = set.index[p];
     const I32 code_sums = CodeSumsOf<kFormat>(view, panel, lines.data[p], lines);
-    const F32 scale =
-        view.group_size > 0 ? LoadGroupScales(view, panel, group) : Load(view.scales + panel * kPanelRows);
+    const GroupValues values = ValuesOf(view, panel, group);
     for (int64_t t = 0; t < count; ++t) {
-      const I32 offset = OffsetOf<kFormat>(lines, TokenOf(block, token + t), code_sums);
+      const Int8Vector x = TokenOf(block, token + t);
+      const I32 offset = OffsetOf<kFormat>(lines, x, code_sums);
       F32& total = totals[t * kTilePanels + p];
-      total = MulAdd(ToFloat(Sub(sums[t * kTilePanels + p], offset)), scale, total);
+      total = MulAdd(ToFloat(Sub(sums[t * kTilePanels + p], offset)), values.scale, total);
+      if (!view.affine) continue;
+      const I32 x_sum = BroadcastInt(CodeSum<kFormat>(x, lines.begin, lines.end));
+      total = MulAdd(ToFloat(x_sum), values.offset, total);
     }
   }
 }

@@ -91,25 +91,33 @@ inline F32 FloatRange(const uint8_t* data, const float* x, int64_t begin, int64_
   return Decoder::kFactor == 1 ? total : Mul(total, Broadcast(Decoder::kFactor));
 }
 
-template <typename Decoder>
-inline F32 FloatPanel(const PanelView& view, const float* x, int64_t panel) {
+template <typename Decoder, bool kAffine>
+inline F32 FloatPanel(const PanelView& view, const FloatVector& x, int64_t panel) {
   const uint8_t* data = view.data + panel * view.panel_bytes;
-  if (view.group_size == 0) {
-    const F32 sum = FloatRange<Decoder>(data, x, 0, view.cols);
+  if (!kAffine && view.group_size == 0) {
+    const F32 sum = FloatRange<Decoder>(data, x.x, 0, view.cols);
     return view.scales != nullptr ? Mul(sum, Load(view.scales + panel * kPanelRows)) : sum;
   }
   F32 total = Zero();
   for (int64_t group = 0; group < view.groups; ++group) {
     const int64_t begin = group * view.group_size;
     const int64_t end = begin + view.group_size < view.cols ? begin + view.group_size : view.cols;
-    total = MulAdd(FloatRange<Decoder>(data, x, begin, end), LoadGroupScales(view, panel, group), total);
+    const F32 codes = FloatRange<Decoder>(data, x.x, begin, end);
+    if constexpr (kAffine) {
+      const GroupValues values = LoadGroupValues(view, panel, group);
+      total = MulAdd(Broadcast(x.group_sums[group]), values.offset, MulAdd(codes, values.scale, total));
+    } else {
+      total = MulAdd(codes, LoadGroupScales(view, panel, group), total);
+    }
   }
   return total;
 }
 
-template <typename Decoder>
-void FloatAll(const PanelView& view, const float* x, int64_t begin, int64_t end, float* out) {
-  for (int64_t panel = begin; panel < end; ++panel, out += kPanelRows) Store(out, FloatPanel<Decoder>(view, x, panel));
+template <typename Decoder, bool kAffine = false>
+void FloatAll(const PanelView& view, const FloatVector& x, int64_t begin, int64_t end, float* out) {
+  for (int64_t panel = begin; panel < end; ++panel, out += kPanelRows) {
+    Store(out, FloatPanel<Decoder, kAffine>(view, x, panel));
+  }
 }
 
 // int32 sums of code products over lines [begin, end) of a panel, with the offset of the unsigned side in them.
@@ -164,12 +172,12 @@ inline I32 RowOffset(const PanelView& view, const Int8Vector& x, int64_t row, in
   }
 }
 
-template <PanelFormat kFormat>
+template <PanelFormat kFormat, bool kAffine>
 inline F32 Int8Panel(const PanelView& view, const Int8Vector& x, int64_t panel) {
   constexpr int64_t kUnit = kFormat == PanelFormat::kInt8 ? kInt8Unit : kInt4Unit;
   const int64_t lines = (view.cols + kUnit - 1) / kUnit;
   const uint8_t* data = view.data + panel * view.panel_bytes;
-  if (view.group_size == 0) {
+  if (!kAffine && view.group_size == 0) {
     const int64_t row = panel * kPanelRows;
     const I32 sum = Sub(Int8Range<kFormat>(data, x, 0, lines), RowOffset<kFormat>(view, x, row, lines));
     return Mul(ToFloat(sum), Load(view.scales + row));
@@ -180,38 +188,47 @@ inline F32 Int8Panel(const PanelView& view, const Int8Vector& x, int64_t panel) 
     const int64_t begin = group * group_lines;
     const int64_t end = begin + group_lines < lines ? begin + group_lines : lines;
     const I32 sum = Sub(Int8Range<kFormat>(data, x, begin, end), GroupOffset<kFormat>(data, x, begin, end));
-    total = MulAdd(ToFloat(sum), LoadGroupScales(view, panel, group), total);
+    if constexpr (kAffine) {
+      const GroupValues values = LoadGroupValues(view, panel, group);
+      const I32 x_sum = BroadcastInt(CodeSum<kFormat>(x, begin, end));
+      total = MulAdd(ToFloat(x_sum), values.offset, MulAdd(ToFloat(sum), values.scale, total));
+    } else {
+      total = MulAdd(ToFloat(sum), LoadGroupScales(view, panel, group), total);
+    }
   }
   return total;
 }
 
-template <PanelFormat kFormat>
+template <PanelFormat kFormat, bool kAffine>
 void Int8All(const PanelView& view, const Int8Vector& x, int64_t begin, int64_t end, float* out) {
   const F32 scale = Broadcast(x.scale);
   for (int64_t panel = begin; panel < end; ++panel, out += kPanelRows) {
-    Store(out, Mul(Int8Panel<kFormat>(view, x, panel), scale));
+    Store(out, Mul(Int8Panel<kFormat, kAffine>(view, x, panel), scale));
   }
 }
 
 }  // namespace
 
-void FloatPanels(const PanelView& view, const float* x, int64_t begin, int64_t end, float* out) {
+void FloatPanels(const PanelView& view, const FloatVector& x, int64_t begin, int64_t end, float* out) {
   switch (view.format) {
     case PanelFormat::kFp16:
       return FloatAll<Fp16Decoder>(view, x, begin, end, out);
     case PanelFormat::kInt8:
+      if (view.affine) return FloatAll<Int8Decoder, true>(view, x, begin, end, out);
       return FloatAll<Int8Decoder>(view, x, begin, end, out);
     case PanelFormat::kInt4:
+      if (view.affine) return FloatAll<Int4Decoder, true>(view, x, begin, end, out);
       return FloatAll<Int4Decoder>(view, x, begin, end, out);
   }
 }
 
 void Int8Panels(const PanelView& view, const Int8Vector& x, int64_t begin, int64_t end, float* out) {
   if (view.format == PanelFormat::kInt8) {
-    Int8All<PanelFormat::kInt8>(view, x, begin, end, out);
-  } else {
-    Int8All<PanelFormat::kInt4>(view, x, begin, end, out);
+    if (view.affine) return Int8All<PanelFormat::kInt8, true>(view, x, begin, end, out);
+    return Int8All<PanelFormat::kInt8, false>(view, x, begin, end, out);
   }
+  if (view.affine) return Int8All<PanelFormat::kInt4, true>(view, x, begin, end, out);
+  return Int8All<PanelFormat::kInt4, false>(view, x, begin, end, out);
 }
 
 }  // namespace uaqf::kernels::internal::UAQF_SIMD_NAMESPACE
