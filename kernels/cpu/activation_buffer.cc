@@ -23,10 +23,10 @@ void ActivationBuffer::Resize(int64_t tokens, int64_t cols) {
   GrowTo(scales_, tokens);
 }
 
-void ActivationBuffer::QuantizeToken(int64_t token, const float* x, Isa isa) {
+void ActivationBuffer::QuantizeToken(int64_t token, const float* x, float given, Isa isa) {
   scales_[token] =
-      UAQF_KERNELS_PICK(isa, QuantizeToken)(x, cols_, codes_.data() + token * padded_, biased_.data() + token * padded_,
-                                            prefix_.data() + token * prefix_size_);
+      UAQF_KERNELS_PICK(isa, QuantizeToken)(x, cols_, given, codes_.data() + token * padded_,
+                                            biased_.data() + token * padded_, prefix_.data() + token * prefix_size_);
 }
 
 Int8Vector ActivationBuffer::token(int64_t token) const {

@@ -15,8 +15,9 @@ class ActivationBuffer {
   // Makes room for `tokens` vectors of `cols`; their content is undefined.
   void Resize(int64_t tokens, int64_t cols);
 
-  // Fills one token's place from x[0 .. cols). Different tokens may be filled by different threads.
-  void QuantizeToken(int64_t token, const float* x, Isa isa);
+  // Fills one token's place from x[0 .. cols), under the `given` scale where that is above 0, else its own. Different
+  // tokens may be filled by different threads.
+  void QuantizeToken(int64_t token, const float* x, float given, Isa isa);
 
   // Valid until the next Resize.
   Int8Vector token(int64_t token) const;

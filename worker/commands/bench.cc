@@ -67,8 +67,8 @@ double Median(std::vector<double> values) {
 absl::StatusOr<std::vector<Subject>> LoadAll(const Options& options, const evaluate::OpenModel& model) {
   std::vector<Subject> subjects;
   for (const std::string& variant : options.variants) {
-    auto engine = LoadEngine(model, variant, options.compute, options.calibration,
-                             options.input_tokens + options.output_tokens);
+    auto engine =
+        LoadEngine(model, variant, options.compute, options.calibration, options.input_tokens + options.output_tokens);
     if (!engine.ok()) return engine.status();
     Subject& subject = subjects.emplace_back();
     subject.variant = variant;

@@ -70,6 +70,12 @@ kernels::AttentionShape ShapeOf(const model::ModelConfig& config) {
   return shape;
 }
 
+kernels::Activations ActivationsOfVariant(const quantize::Variant& variant) {
+  if (variant.activation_bits != 8) return kernels::Activations::kFloat;
+  return variant.activation_scope == quantize::ActivationScope::kTensor ? kernels::Activations::kInt8Tensor
+                                                                        : kernels::Activations::kInt8;
+}
+
 kernels::Product ProductOf(const Linear& linear, float* out) {
   return {&linear.matrix, out, linear.bias_or_null(), false};
 }
@@ -119,7 +125,7 @@ absl::StatusOr<std::unique_ptr<Engine>> CpuEngine::Create(const model::Checkpoin
 CpuEngine::CpuEngine(const model::ModelConfig& config, const quantize::Variant& variant, int64_t capacity,
                      std::unique_ptr<ThreadPool> pool, Weights weights)
     : config_(config),
-      activations_(variant.activation_bits == 8 ? kernels::Activations::kInt8 : kernels::Activations::kFloat),
+      activations_(ActivationsOfVariant(variant)),
       attention_(ShapeOf(config)),
       capacity_(capacity),
       pool_(std::move(pool)),
@@ -128,6 +134,10 @@ CpuEngine::CpuEngine(const model::ModelConfig& config, const quantize::Variant& 
       cache_(config.layers * 2 * config.kv_heads * capacity * config.head_dim * 2),
       workspace_(config, std::min(capacity, kPrefillTokens)),
       logits_(static_cast<size_t>(config.vocab)) {}
+
+kernels::Activations CpuEngine::ActivationsOf(const Linear& linear) const {
+  return linear.input_scale > 0 ? kernels::Activations::Int8Fixed(linear.input_scale) : activations_;
+}
 
 kernels::KvView CpuEngine::Cache(int64_t layer) const {
   const int64_t half = config_.kv_heads * capacity_ * config_.head_dim;
@@ -172,24 +182,24 @@ void CpuEngine::ForwardOne(const LayerWeights& layer, int64_t index) {
   Norm(layer.attention_norm, 1);
   const kernels::Product qkv[] = {ProductOf(layer.q, w.q.data<float>()), ProductOf(layer.k, w.k.data<float>()),
                                   ProductOf(layer.v, w.v.data<float>())};
-  kernels::MatVec(qkv, w.normed.data<float>(), activations_, *pool_);
+  kernels::MatVec(qkv, w.normed.data<float>(), ActivationsOf(layer.q), *pool_);
   RotateAndStore(index, 0);
   kernels::DecodeAttention(attention_, Cache(index), position_, w.q.data<float>(), w.attended.data<float>(), *pool_);
   const kernels::Product out[] = {AddTo(w.residual.data<float>(), layer.o)};
-  kernels::MatVec(out, w.attended.data<float>(), activations_, *pool_);
+  kernels::MatVec(out, w.attended.data<float>(), ActivationsOf(layer.o), *pool_);
 
   Norm(layer.mlp_norm, 1);
   if (layer.gate.bias.empty() && layer.up.bias.empty()) {
-    kernels::MatVecGated(layer.gate.matrix, layer.up.matrix, w.normed.data<float>(), w.gate.data<float>(), activations_,
-                         *pool_);
+    kernels::MatVecGated(layer.gate.matrix, layer.up.matrix, w.normed.data<float>(), w.gate.data<float>(),
+                         ActivationsOf(layer.gate), *pool_);
   } else {
     const kernels::Product gated[] = {ProductOf(layer.gate, w.gate.data<float>()),
                                       ProductOf(layer.up, w.up.data<float>())};
-    kernels::MatVec(gated, w.normed.data<float>(), activations_, *pool_);
+    kernels::MatVec(gated, w.normed.data<float>(), ActivationsOf(layer.gate), *pool_);
     kernels::SiluMul(w.gate.data<float>(), w.up.data<float>(), config_.ff, w.gate.data<float>());
   }
   const kernels::Product down[] = {AddTo(w.residual.data<float>(), layer.down)};
-  kernels::MatVec(down, w.gate.data<float>(), activations_, *pool_);
+  kernels::MatVec(down, w.gate.data<float>(), ActivationsOf(layer.down), *pool_);
 }
 
 void CpuEngine::ForwardMany(const LayerWeights& layer, int64_t index, int64_t tokens) {
@@ -197,25 +207,25 @@ void CpuEngine::ForwardMany(const LayerWeights& layer, int64_t index, int64_t to
   Norm(layer.attention_norm, tokens);
   const kernels::Product qkv[] = {ProductOf(layer.q, w.q.data<float>()), ProductOf(layer.k, w.k.data<float>()),
                                   ProductOf(layer.v, w.v.data<float>())};
-  kernels::MatMul(qkv, w.normed.data<float>(), tokens, activations_, *pool_);
+  kernels::MatMul(qkv, w.normed.data<float>(), tokens, ActivationsOf(layer.q), *pool_);
   pool_->ParallelFor(tokens, [&](int64_t begin, int64_t end, int) {
     for (int64_t t = begin; t < end; ++t) RotateAndStore(index, t);
   });
   kernels::PrefillAttention(attention_, Cache(index), position_, tokens, w.q.data<float>(), w.attended.data<float>(),
                             *pool_);
   const kernels::Product out[] = {AddTo(w.residual.data<float>(), layer.o)};
-  kernels::MatMul(out, w.attended.data<float>(), tokens, activations_, *pool_);
+  kernels::MatMul(out, w.attended.data<float>(), tokens, ActivationsOf(layer.o), *pool_);
 
   Norm(layer.mlp_norm, tokens);
   const kernels::Product gated[] = {ProductOf(layer.gate, w.gate.data<float>()),
                                     ProductOf(layer.up, w.up.data<float>())};
-  kernels::MatMul(gated, w.normed.data<float>(), tokens, activations_, *pool_);
+  kernels::MatMul(gated, w.normed.data<float>(), tokens, ActivationsOf(layer.gate), *pool_);
   pool_->ParallelFor(tokens, [&](int64_t begin, int64_t end, int) {
     float* gate = w.gate.data<float>() + begin * config_.ff;
     kernels::SiluMul(gate, w.up.data<float>() + begin * config_.ff, (end - begin) * config_.ff, gate);
   });
   const kernels::Product down[] = {AddTo(w.residual.data<float>(), layer.down)};
-  kernels::MatMul(down, w.gate.data<float>(), tokens, activations_, *pool_);
+  kernels::MatMul(down, w.gate.data<float>(), tokens, ActivationsOf(layer.down), *pool_);
 }
 
 void CpuEngine::Forward(std::span<const int32_t> ids) {

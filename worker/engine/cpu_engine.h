@@ -16,8 +16,8 @@
 #include "kernels/matvec.h"
 #include "kernels/thread_pool.h"
 #include "worker/engine/engine.h"
-#include "worker/model/rope_table.h"
 #include "worker/engine/weights.h"
+#include "worker/model/rope_table.h"
 
 namespace uaqf::engine {
 
@@ -67,7 +67,10 @@ class CpuEngine : public Engine {
   void ScoreChunk(std::span<const int32_t> targets, std::vector<double>& nll);
 
   const model::ModelConfig config_;
-  const kernels::Activations activations_;
+  // How x enters a layer that reads it, and those beside it that do.
+  kernels::Activations ActivationsOf(const Linear& linear) const;
+
+  const kernels::Activations activations_;  // unless the layer has a fixed scale
   const kernels::AttentionShape attention_;
   const int64_t capacity_;  // positions of the KV cache
   const std::unique_ptr<kernels::ThreadPool> pool_;

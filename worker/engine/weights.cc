@@ -27,9 +27,8 @@ class Loader {
     if (!config.tied_embeddings) Matrix("model.embed_tokens.weight", *fp16, weights.embedding);
     Vector("model.norm.weight", weights.final_norm);
     for (int64_t layer = 0; layer < config.layers && status_.ok(); ++layer) {
-      weights.layers.push_back(quantize::NeedsCalibration(variant_)
-                                   ? StoredLayer(layer)
-                                   : Layer(absl::StrCat("model.layers.", layer, ".")));
+      weights.layers.push_back(quantize::NeedsCalibration(variant_) ? StoredLayer(layer)
+                                                                    : Layer(absl::StrCat("model.layers.", layer, ".")));
     }
     if (!status_.ok()) return status_;
     return weights;

@@ -51,8 +51,7 @@ absl::StatusOr<CalibratedVariant> Complete(std::unique_ptr<quantize::Artifact> a
                                            const quantize::Variant& variant, const Prepared& prepared,
                                            const CalibrationRequest& request) {
   if (!artifact->Complete()) {
-    absl::Status made =
-        quantize::Calibrate(model.checkpoint(), variant, prepared.set, request.options, *artifact);
+    absl::Status made = quantize::Calibrate(model.checkpoint(), variant, prepared.set, request.options, *artifact);
     made.Update(made.ok() ? artifact->Finish() : absl::OkStatus());
     if (!made.ok()) return made;
   }

@@ -94,7 +94,7 @@ absl::Status PlaceTensors(SafetensorsTable& table, uint64_t data_begin, uint64_t
 }
 
 struct Header {
-  nlohmann::json json;   // an object
+  nlohmann::json json;  // an object
   uint64_t data_begin;
 };
 

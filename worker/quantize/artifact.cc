@@ -42,8 +42,8 @@ absl::StatusOr<std::unique_ptr<Artifact>> Artifact::Open(const std::string& fold
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) {
-    return absl::FailedPreconditionError(absl::StrCat("artifact folder ", folder, ": ", error.message(),
-                                                      "; name one that can be written"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("artifact folder ", folder, ": ", error.message(), "; name one that can be written"));
   }
   const std::string finished = FinishedKey(folder);
   if (!finished.empty() && finished != identity.Key()) {
@@ -79,13 +79,11 @@ bool Artifact::Complete() {
 }
 
 absl::Status Artifact::Finish() {
-  const nlohmann::ordered_json manifest = {{"format", "uaqf-artifact-1"},
-                                           {"key", key_},
-                                           {"model", identity_.model},
-                                           {"model_digest", identity_.model_digest},
-                                           {"variant", identity_.variant},
-                                           {"config", nlohmann::json::parse(identity_.config)},
-                                           {"blocks", identity_.blocks}};
+  const nlohmann::ordered_json manifest = {
+      {"format", "uaqf-artifact-1"},  {"key", key_},
+      {"model", identity_.model},     {"model_digest", identity_.model_digest},
+      {"variant", identity_.variant}, {"config", nlohmann::json::parse(identity_.config)},
+      {"blocks", identity_.blocks}};
   return WriteAtomically((fs::path(folder_) / kManifestName).string(), manifest.dump(2) + "\n");
 }
 

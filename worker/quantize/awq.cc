@@ -19,8 +19,8 @@ struct Statistics {
 struct Fold {
   Site site;
   std::vector<Projection> scaled;
-  at::Tensor* norm;          // or null:
-  Projection before;         // whose rows take the inverse
+  at::Tensor* norm;   // or null:
+  Projection before;  // whose rows take the inverse
 };
 
 Statistics Collect(BlockRun& run) {

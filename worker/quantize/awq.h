@@ -9,7 +9,7 @@ namespace uaqf::quantize {
 struct AwqOptions {
   int bits = 4;
   int64_t group_size = 128;
-  bool duo = false;   // AutoAWQ's: scales look at the weights as well
+  bool duo = false;  // AutoAWQ's: scales look at the weights as well
   bool clip = true;
 };
 AwqOptions AwqOptionsOf(const Variant& variant);

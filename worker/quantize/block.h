@@ -56,7 +56,7 @@ class BlockFunction {
   at::Tensor Rotate(const at::Tensor& heads) const;
 
   const model::ModelConfig config_;
-  at::Tensor cos_;   // [tokens, head_dim / 2]
+  at::Tensor cos_;  // [tokens, head_dim / 2]
   at::Tensor sin_;
   at::Tensor mask_;  // [tokens, tokens], true where a token sees another; undefined without a sliding window
 };

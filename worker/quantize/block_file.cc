@@ -19,7 +19,8 @@ std::string NameOf(size_t projection, const char* part) {
 class Writer {
  public:
   template <typename T>
-  void Add(const std::string& name, const char* dtype, const std::vector<int64_t>& shape, const std::vector<T>& values) {
+  void Add(const std::string& name, const char* dtype, const std::vector<int64_t>& shape,
+           const std::vector<T>& values) {
     if (values.empty()) return;
     const size_t begin = data_.size();
     data_.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));

@@ -153,7 +153,8 @@ absl::StatusOr<GptqFactor> FactorMoments(const at::Tensor& moments, const GptqOp
   factor.dead = diagonal == 0;
   if (factor.dead.all().item<bool>()) {
     return absl::InvalidArgumentError(
-        "every input of the layer was zero on all calibration tokens: the channels before it are dead; check the model");
+        "every input of the layer was zero on all calibration tokens: the channels before it are dead; check the "
+        "model");
   }
   diagonal.masked_fill_(factor.dead, 1);
   if (options.act_order) {
@@ -206,9 +207,9 @@ absl::StatusOr<QuantizedBlock> QuantizeGptq(const Variant& variant, BlockRun& ru
       if (!factors[site]) {
         auto factor = FactorMoments(moments[site], options);
         if (!factor.ok()) {
-          return absl::Status(factor.status().code(), absl::StrCat("layer ", run.index(), " ",
-                                                                   std::string(ProjectionName(projection)), ": ",
-                                                                   factor.status().message()));
+          return absl::Status(factor.status().code(),
+                              absl::StrCat("layer ", run.index(), " ", std::string(ProjectionName(projection)), ": ",
+                                           factor.status().message()));
         }
         factors[site] = *std::move(factor);
       }

@@ -75,9 +75,8 @@ absl::StatusOr<kernels::PackedMatrix> Pack(const QuantizedMatrix& matrix) {
   quantized.codes = matrix.codes;
   quantized.scales = matrix.scales;
   quantized.group_scales = matrix.group_scales;
-  if (!matrix.zeros.empty() || !matrix.order.empty()) {
-    return absl::UnimplementedError("zeros and orders of columns: no kernel reads them yet");
-  }
+  quantized.group_zeros = matrix.zeros;
+  quantized.gather = matrix.order;
   return kernels::PackedMatrix::FromQuantized(quantized);
 }
 

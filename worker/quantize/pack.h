@@ -19,8 +19,8 @@ absl::Status RoundToFp16(std::span<float> weights, kernels::ThreadPool& pool);
 // The form that the kernels read. INVALID_ARGUMENT as CheckMatrix.
 absl::StatusOr<kernels::PackedMatrix> Pack(const QuantizedMatrix& matrix);
 
-// For variants that need no calibration. `weights` went through RoundToFp16, and FitsModel holds. Peak memory beside the result: one byte a weight and the
-// scales (two bytes a weight for FP16).
+// For variants that need no calibration. `weights` went through RoundToFp16, and FitsModel holds. Peak memory beside
+// the result: one byte a weight and the scales (two bytes a weight for FP16).
 absl::StatusOr<kernels::PackedMatrix> PackLinear(const Variant& variant, std::span<const float> weights, int64_t rows,
                                                  int64_t columns, kernels::ThreadPool& pool);
 

@@ -19,9 +19,9 @@ struct QuantizedMatrix {
   Granularity granularity = Granularity::kChannel;
   int64_t rows = 0;
   int64_t columns = 0;
-  int64_t group_size = 0;      // kGroup only, else 0; divides `columns`
-  std::vector<int8_t> codes;   // within [-2^(bits-1), 2^(bits-1) - 1]
-  std::vector<float> scales;   // 1 for kTensor, `rows` for kChannel, empty for kGroup
+  int64_t group_size = 0;              // kGroup only, else 0; divides `columns`
+  std::vector<int8_t> codes;           // within [-2^(bits-1), 2^(bits-1) - 1]
+  std::vector<float> scales;           // 1 for kTensor, `rows` for kChannel, empty for kGroup
   std::vector<uint16_t> group_scales;  // FP16 bits [rows, groups] for kGroup, else empty
   std::vector<int8_t> zeros;           // [rows, groups], kGroup only; empty: all zero
   std::vector<int32_t> order;          // a permutation of the inputs; empty: as they come

@@ -31,10 +31,10 @@ absl::StatusOr<CalibrationSet> ChooseSamples(const std::vector<int32_t>& ids, co
   const auto length = static_cast<size_t>(spec.length);
   const size_t places = ids.size() / length;
   if (places < static_cast<size_t>(spec.samples)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the calibration text has ", ids.size(), " tokens, expected at least ",
-        static_cast<int64_t>(spec.samples) * spec.length, " for ", spec.samples, " samples of ", spec.length,
-        " tokens; give a longer text, or ask for at most ", places, " samples"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the calibration text has ", ids.size(), " tokens, expected at least ",
+                     static_cast<int64_t>(spec.samples) * spec.length, " for ", spec.samples, " samples of ",
+                     spec.length, " tokens; give a longer text, or ask for at most ", places, " samples"));
   }
   std::vector<size_t> order(places);
   for (size_t i = 0; i < places; ++i) order[i] = i;

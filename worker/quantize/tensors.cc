@@ -112,9 +112,8 @@ absl::Status StatusOfCurrentException() {
   try {
     throw;
   } catch (const c10::OutOfMemoryError& error) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("out of memory while quantizing: ", error.what_without_backtrace(),
-                     "; calibrate on fewer samples, or on a device with more memory"));
+    return absl::ResourceExhaustedError(absl::StrCat("out of memory while quantizing: ", error.what_without_backtrace(),
+                                                     "; calibrate on fewer samples, or on a device with more memory"));
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("out of memory while quantizing; calibrate on fewer samples");
   } catch (const c10::Error& error) {

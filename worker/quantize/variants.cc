@@ -60,10 +60,12 @@ std::vector<Variant> MakeTable() {
       {"rtn-w4-g128", "INT4 weights, an FP16 scale for 128 inputs of a row", Method::kRtn, 4, kGroup, 128, 16},
       {"rtn-w4-g64", "INT4 weights, an FP16 scale for 64 inputs of a row", Method::kRtn, 4, kGroup, 64, 16},
       {"rtn-w4-g32", "INT4 weights, an FP16 scale for 32 inputs of a row", Method::kRtn, 4, kGroup, 32, 16},
-      {"rtn-w8a8", "INT8 weights, one scale a matrix; INT8 activations, one scale a token", Method::kRtn, 8, kTensor, 0, 8},
-      {"rtn-w8a8-channel", "INT8 weights, one scale an output row; INT8 activations, one scale a token", Method::kRtn, 8,
-       kChannel, 0, 8},
-      {"rtn-w4a8", "INT4 weights, one scale a matrix; INT8 activations, one scale a token", Method::kRtn, 4, kTensor, 0, 8},
+      {"rtn-w8a8", "INT8 weights, one scale a matrix; INT8 activations, one scale a token", Method::kRtn, 8, kTensor, 0,
+       8},
+      {"rtn-w8a8-channel", "INT8 weights, one scale an output row; INT8 activations, one scale a token", Method::kRtn,
+       8, kChannel, 0, 8},
+      {"rtn-w4a8", "INT4 weights, one scale a matrix; INT8 activations, one scale a token", Method::kRtn, 4, kTensor, 0,
+       8},
       {"smoothquant-o1", "smoothed; INT8 weights, one scale a matrix; INT8 activations, one scale a token",
        Method::kSmoothQuant, 8, kTensor, 0, 8},
       {"smoothquant-o2", "smoothed; INT8 weights, one scale a matrix; INT8 activations, one scale a pass",
@@ -74,12 +76,13 @@ std::vector<Variant> MakeTable() {
        Method::kSmoothQuant, 8, kChannel, 0, 8},
       {"gptq-w8", "INT8 weights by GPTQ, one scale an output row", Method::kGptq, 8, kChannel, 0, 16},
       {"gptq-w4", "INT4 weights by GPTQ, one scale an output row", Method::kGptq, 4, kChannel, 0, 16},
-      {"gptq-w4-g128", "INT4 weights by GPTQ, an FP16 scale for 128 inputs of a row", Method::kGptq, 4, kGroup, 128, 16},
+      {"gptq-w4-g128", "INT4 weights by GPTQ, an FP16 scale for 128 inputs of a row", Method::kGptq, 4, kGroup, 128,
+       16},
       {"gptq-w4-g64", "INT4 weights by GPTQ, an FP16 scale for 64 inputs of a row", Method::kGptq, 4, kGroup, 64, 16},
       {"awq-w4-g128", "INT4 weights by AWQ, an FP16 scale and a zero for 128 inputs of a row", Method::kAwq, 4, kGroup,
        128, 16},
-      {"awq-w4-g64", "INT4 weights by AWQ, an FP16 scale and a zero for 64 inputs of a row", Method::kAwq, 4, kGroup, 64,
-       16},
+      {"awq-w4-g64", "INT4 weights by AWQ, an FP16 scale and a zero for 64 inputs of a row", Method::kAwq, 4, kGroup,
+       64, 16},
   };
   for (Variant& variant : table) variant.options = RowOf(variant.method).options;
   return table;
@@ -117,13 +120,13 @@ std::string Shown(std::string_view text) { return absl::CHexEscape(std::string(t
 absl::Status SetOption(std::string_view text, Variant& variant) {
   const size_t equals = text.find('=');
   const std::string_view name = text.substr(0, equals);
-  const auto option = std::find_if(variant.options.begin(), variant.options.end(),
-                                   [&](const Option& one) { return one.name == name; });
+  const auto option =
+      std::find_if(variant.options.begin(), variant.options.end(), [&](const Option& one) { return one.name == name; });
   if (option == variant.options.end()) {
     std::string known;
     for (const Option& one : variant.options) absl::StrAppend(&known, known.empty() ? "" : ", ", std::string(one.name));
-    return absl::InvalidArgumentError(absl::StrCat("unknown option \"", Shown(name), "\" of ", variant.name, "; it has ",
-                                                   known.empty() ? "none" : known));
+    return absl::InvalidArgumentError(absl::StrCat("unknown option \"", Shown(name), "\" of ", variant.name,
+                                                   "; it has ", known.empty() ? "none" : known));
   }
   const std::string_view digits = equals == std::string_view::npos ? "" : text.substr(equals + 1);
   double value = 0;
@@ -169,8 +172,7 @@ absl::StatusOr<Variant> FindVariant(std::string_view name) {
     variant.name = name;
     return variant;
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown variant \"", Shown(name), "\"; this build knows ", known));
+  return absl::InvalidArgumentError(absl::StrCat("unknown variant \"", Shown(name), "\"; this build knows ", known));
 }
 
 bool NeedsCalibration(const Variant& variant) { return RowOf(variant.method).calibrated; }
@@ -199,12 +201,10 @@ int64_t PackedBytes(const Variant& variant, const model::ModelConfig& c) {
 
 std::string ConfigText(const Variant& variant, std::string_view calibration) {
   // nlohmann sorts keys, so equal configurations have one text. What a plain variant does not have stays out of it.
-  nlohmann::json config = {{"activation_bits", variant.activation_bits},
-                           {"granularity", GranularityName(variant.granularity)},
-                           {"group_size", variant.group_size},
-                           {"method", RowOf(variant.method).name},
-                           {"quantizer_version", kQuantizerVersion},
-                           {"weight_bits", variant.weight_bits}};
+  nlohmann::json config = {
+      {"activation_bits", variant.activation_bits}, {"granularity", GranularityName(variant.granularity)},
+      {"group_size", variant.group_size},           {"method", RowOf(variant.method).name},
+      {"quantizer_version", kQuantizerVersion},     {"weight_bits", variant.weight_bits}};
   if (variant.activation_scope != ActivationScope::kToken) {
     config["activation_scope"] = ScopeName(variant.activation_scope);
   }
