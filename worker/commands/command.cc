@@ -28,7 +28,7 @@ void AddComputeOptions(CLI::App& command, ComputeOptions& options) {
 void AddCalibrationOptions(CLI::App& command, CalibrationOption& options) {
   command.add_option("--calibration-text", options.text,
                      "file with the text to calibrate on (default: prose that is part of this program)");
-  command.add_option("--calibration-samples", options.samples, "samples cut from it (default: 64)")
+  command.add_option("--calibration-samples", options.samples, "samples cut from it (default: as many as it has)")
       ->check(CLI::Range(1, 65536));
   command.add_option("--calibration-length", options.length, "tokens in a sample (default: 512)")
       ->check(CLI::Range(2, 1 << 17));

@@ -37,7 +37,7 @@ struct ComputeOptions {
 // On what variants that need it are calibrated, and where the result is kept.
 struct CalibrationOption {
   std::string text;
-  int samples = 64;
+  int samples = 0;
   int length = 512;
   uint64_t seed = 0;
   std::string artifacts;

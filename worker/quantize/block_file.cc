@@ -1,9 +1,11 @@
 #include "worker/quantize/block_file.h"
 
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "worker/model/digest.h"
 #include "worker/model/safetensors.h"
 
@@ -16,6 +18,19 @@ std::string NameOf(size_t projection, const char* part) {
   return absl::StrCat(std::string(ProjectionName(static_cast<Projection>(projection))), ".", part);
 }
 
+// One tensor of the listing that the checksum covers, so that a damaged header is found as well.
+std::string Listed(const std::string& name, const std::string& dtype, const std::vector<int64_t>& shape,
+                   uint64_t begin) {
+  return absl::StrCat(name, " ", dtype, " ", absl::StrJoin(shape, "x"), " at ", begin, "\n");
+}
+
+// Names in their order; `data` is what follows the header.
+std::string Checksum(const std::map<std::string, std::string>& listing, std::string_view data) {
+  std::string all;
+  for (const auto& [name, line] : listing) all += line;
+  return model::Sha256(all + model::Sha256(data));
+}
+
 class Writer {
  public:
   template <typename T>
@@ -24,11 +39,12 @@ class Writer {
     if (values.empty()) return;
     const size_t begin = data_.size();
     data_.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+    listing_[name] = Listed(name, dtype, shape, begin);
     header_[name] = {{"dtype", dtype}, {"shape", shape}, {"data_offsets", {begin, data_.size()}}};
   }
 
   std::string Finish(nlohmann::json metadata) {
-    metadata["sha256"] = model::Sha256(data_);
+    metadata["sha256"] = Checksum(listing_, data_);
     header_["__metadata__"] = std::move(metadata);
     std::string text = header_.dump();
     text.resize((text.size() + 7) / 8 * 8, ' ');  // the data begins aligned
@@ -39,6 +55,7 @@ class Writer {
 
  private:
   nlohmann::json header_;
+  std::map<std::string, std::string> listing_;
   std::string data_;
 };
 
@@ -132,12 +149,19 @@ class Reader {
   absl::Status status_;
 };
 
-absl::Status CheckMetadata(std::span<const uint8_t> file, const std::string& key, int64_t index) {
+absl::Status CheckMetadata(std::span<const uint8_t> file, const model::SafetensorsTable& table, const std::string& key,
+                           int64_t index) {
   auto metadata = model::ParseSafetensorsMetadata(file);
   if (!metadata.ok()) return absl::DataLossError(metadata.status().message());
   uint64_t header = 0;
-  std::memcpy(&header, file.data(), sizeof(header));
-  if ((*metadata)["sha256"] != model::Sha256(file.subspan(sizeof(header) + header))) {
+  std::memcpy(&header, file.data(), sizeof(header));  // the table was read, so it is there and in range
+  const uint64_t data_begin = sizeof(header) + header;
+  std::map<std::string, std::string> listing;
+  for (const auto& [name, tensor] : table) {
+    listing[name] = Listed(name, tensor.dtype, tensor.shape, tensor.begin - data_begin);
+  }
+  const std::span<const uint8_t> data = file.subspan(data_begin);
+  if ((*metadata)["sha256"] != Checksum(listing, {reinterpret_cast<const char*>(data.data()), data.size()})) {
     return absl::DataLossError("the checksum of its data is not the one in its header");
   }
   if ((*metadata)["format"] != kFormat || (*metadata)["key"] != key || (*metadata)["block"] != absl::StrCat(index)) {
@@ -163,9 +187,9 @@ std::string WriteBlock(const QuantizedBlock& block, const std::string& key, int6
 }
 
 absl::StatusOr<QuantizedBlock> ReadBlock(std::span<const uint8_t> file, const std::string& key, int64_t index) {
-  if (absl::Status metadata = CheckMetadata(file, key, index); !metadata.ok()) return metadata;
   const auto table = model::ParseSafetensorsHeader(file);
   if (!table.ok()) return absl::DataLossError(table.status().message());
+  if (absl::Status metadata = CheckMetadata(file, *table, key, index); !metadata.ok()) return metadata;
   QuantizedBlock block;
   Reader reader(file, *table);
   reader.Optional("input_layernorm", "F32", block.attention_norm);

@@ -7,7 +7,8 @@
 //                   .input_scale   F32 [1]                   .bias    F32 [rows]
 //   input_layernorm, post_attention_layernorm                         F32 [hidden]
 //
-// Metadata: "format" ("uaqf-block-1"), "key" (whose block it is), "block" (its index), "sha256" (of all tensor data).
+// Metadata: "format" ("uaqf-block-1"), "key" (whose block it is), "block" (its index), "sha256" (over the table
+// of tensors and their data).
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,7 @@ namespace uaqf::quantize {
 
 // What a job says of calibration.
 struct CalibrationSpec {
-  int32_t samples = 64;
+  int32_t samples = 0;   // 0: as many as the text has
   int32_t length = 512;  // tokens in a sample
   uint64_t seed = 0;     // of the places in the text that samples begin at
 };

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/fp16.h"
 #include "worker/quantize/rtn.h"
+#include "worker/quantize/zeroquant.h"
 
 namespace uaqf::quantize {
 namespace {
@@ -62,7 +63,8 @@ absl::StatusOr<kernels::PackedMatrix> PackLinear(const Variant& variant, std::sp
         absl::StrCat("got ", weights.size(), " weights, expected ", rows, " x ", columns));
   }
   if (variant.method == Method::kNone) return PackFp16(weights, rows, columns, pool);
-  return Pack(QuantizeRtn(variant, weights, rows, columns, pool));
+  return Pack(variant.method == Method::kZeroQuant ? QuantizeZeroQuant(variant, weights, rows, columns, pool)
+                                                   : QuantizeRtn(variant, weights, rows, columns, pool));
 }
 
 absl::StatusOr<kernels::PackedMatrix> Pack(const QuantizedMatrix& matrix) {

@@ -23,26 +23,27 @@ std::string DigestOf(const std::vector<std::vector<int32_t>>& samples) {
 }  // namespace
 
 absl::StatusOr<CalibrationSet> ChooseSamples(const std::vector<int32_t>& ids, const CalibrationSpec& spec) {
-  if (spec.samples < 1 || spec.samples > kMostSamples || spec.length < 2 || spec.length > kLongestSample) {
+  if (spec.samples < 0 || spec.samples > kMostSamples || spec.length < 2 || spec.length > kLongestSample) {
     return absl::InvalidArgumentError(absl::StrCat("got ", spec.samples, " calibration samples of ", spec.length,
-                                                   " tokens, expected 1 to ", kMostSamples, " of 2 to ",
+                                                   " tokens, expected 0 (all there are) to ", kMostSamples, " of 2 to ",
                                                    kLongestSample));
   }
   const auto length = static_cast<size_t>(spec.length);
   const size_t places = ids.size() / length;
-  if (places < static_cast<size_t>(spec.samples)) {
+  const size_t wanted = spec.samples > 0 ? static_cast<size_t>(spec.samples) : std::max<size_t>(places, 1);
+  if (places < wanted) {
     return absl::InvalidArgumentError(
         absl::StrCat("the calibration text has ", ids.size(), " tokens, expected at least ",
-                     static_cast<int64_t>(spec.samples) * spec.length, " for ", spec.samples, " samples of ",
+                     wanted * length, " for ", wanted, " samples of ",
                      spec.length, " tokens; give a longer text, or ask for at most ", places, " samples"));
   }
   std::vector<size_t> order(places);
   for (size_t i = 0; i < places; ++i) order[i] = i;
-  if (places > static_cast<size_t>(spec.samples)) {
+  if (places > wanted) {
     // Fisher and Yates' with plain modulo, so that a seed means the same with every standard library.
     std::mt19937_64 random(spec.seed);
     for (size_t i = places - 1; i > 0; --i) std::swap(order[i], order[random() % (i + 1)]);
-    order.resize(static_cast<size_t>(spec.samples));
+    order.resize(wanted);
   }
   CalibrationSet set;
   for (const size_t place : order) {

@@ -83,6 +83,10 @@ std::vector<Variant> MakeTable() {
        128, 16},
       {"awq-w4-g64", "INT4 weights by AWQ, an FP16 scale and a zero for 64 inputs of a row", Method::kAwq, 4, kGroup,
        64, 16},
+      {"zeroquant-w8a8", "INT8 weights in 64 groups of rows; INT8 activations, one scale a token", Method::kZeroQuant,
+       8, kChannel, 0, 8},
+      {"zeroquant-w8a8-g128", "the same with groups of 128 inputs of a row", Method::kZeroQuant, 8, kGroup, 128, 8},
+      {"zeroquant-w8a8-g64", "the same with groups of 64 inputs of a row", Method::kZeroQuant, 8, kGroup, 64, 8},
   };
   for (Variant& variant : table) variant.options = RowOf(variant.method).options;
   return table;

@@ -197,7 +197,8 @@ TEST_F(ArtifactTest, TheCacheRemovesWhatWasUsedLongestAgo) {
   }
   const auto size = [&](const ArtifactIdentity& identity) {
     int64_t bytes = 0;
-    for (const auto& file : fs::directory_iterator(folder_ / identity.Key())) bytes += static_cast<int64_t>(file.file_size());
+    for (const auto& file : fs::directory_iterator(folder_ / identity.Key()))
+      bytes += static_cast<int64_t>(file.file_size());
     return bytes;
   };
   const auto there = [&](int i) { return fs::exists(folder_ / identities[static_cast<size_t>(i)].Key()); };

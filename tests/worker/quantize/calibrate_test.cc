@@ -46,7 +46,7 @@ class CalibrateTest : public ::testing::Test {
     set_ = *ChooseSamples(Ids(256, 128), {.samples = 4, .length = 64});
   }
 
-  absl::Status Run(const char* variant, BlockStore& store, const CalibrationOptions& options = {}) {
+  absl::Status Run(const char* variant, BlockStore& store, const CalibrationOptions& options = {.threads = 1}) {
     return Calibrate(*checkpoint_, FindVariant(variant).value(), set_, options, store);
   }
 
@@ -64,7 +64,7 @@ TEST_F(CalibrateTest, EveryMethodGivesWhatTheEngineRuns) {
     if (!NeedsCalibration(variant) || !FitsModel(variant, config_).ok()) continue;
     SCOPED_TRACE(variant.name);
     MemoryStore store;
-    const absl::Status status = Calibrate(*checkpoint_, variant, set_, {}, store);
+    const absl::Status status = Calibrate(*checkpoint_, variant, set_, {.threads = 1}, store);
     ASSERT_TRUE(status.ok()) << status;
     EXPECT_EQ(store.puts, 2);
     engine::EngineOptions options = {.threads = 1};
@@ -84,7 +84,8 @@ TEST_F(CalibrateTest, GoesOnWhereItStoppedWithTheSameResult) {
   for (const char* variant : {"gptq-w4-g64", "smoothquant-o3", "awq-w4-g64"}) {
     MemoryStore whole, resumed;
     ASSERT_TRUE(Run(variant, whole).ok());
-    const absl::Status stopped = Run(variant, resumed, {.progress = [](int64_t done, int64_t) { return done < 1; }});
+    const absl::Status stopped =
+        Run(variant, resumed, {.threads = 1, .progress = [](int64_t done, int64_t) { return done < 1; }});
     EXPECT_EQ(stopped.code(), absl::StatusCode::kCancelled);
     EXPECT_EQ(resumed.puts, 1);
     ASSERT_TRUE(Run(variant, resumed).ok());
@@ -105,7 +106,7 @@ TEST_F(CalibrateTest, ReportsProgress) {
     seen.push_back(done);
     return true;
   };
-  ASSERT_TRUE(Run("smoothquant-channel", store, {.progress = note}).ok());
+  ASSERT_TRUE(Run("smoothquant-channel", store, {.threads = 1, .progress = note}).ok());
   EXPECT_EQ(seen, (std::vector<int64_t>{0, 1, 2}));
 }
 

@@ -359,8 +359,7 @@ TEST_F(BlockTest, AwqLosesLessThanRoundToNearest) {
   ASSERT_TRUE(quantized.ok()) << quantized.status();
   Block nearest = block_;
   for (Layer& layer : nearest.layers) {
-    layer.weight =
-        Dequantized(RoundToGrid(GridRule::kAwqSpan, 4, layer.weight, Granularity::kGroup, 64), at::kCPU);
+    layer.weight = Dequantized(RoundToGrid(GridRule::kAwqSpan, 4, layer.weight, Granularity::kGroup, 64), at::kCPU);
   }
   EXPECT_LT(LossOf(Dequantized(*quantized, at::kCPU)), LossOf(nearest));
 }
@@ -372,8 +371,7 @@ TEST_F(BlockTest, AwqLeavesOutputRowsOfSharedValuesAlone) {
   const QuantizedMatrix plain =
       RoundToGrid(GridRule::kAwqSpan, 4, block_.at(Projection::kO).weight, Granularity::kGroup, 64);
   EXPECT_EQ(quantized->matrices[static_cast<size_t>(Projection::kO)].codes, plain.codes);
-  EXPECT_EQ(quantized->biases[static_cast<size_t>(Projection::kV)],
-            ToFloats(block_.at(Projection::kV).bias));
+  EXPECT_EQ(quantized->biases[static_cast<size_t>(Projection::kV)], ToFloats(block_.at(Projection::kV).bias));
 }
 
 TEST_F(BlockTest, GptqLosesLessThanRoundToNearest) {
@@ -385,9 +383,9 @@ TEST_F(BlockTest, GptqLosesLessThanRoundToNearest) {
     ASSERT_TRUE(quantized.ok()) << quantized.status();
     Block nearest = block_;
     for (Layer& layer : nearest.layers) {
-      layer.weight = Dequantized(RoundToGrid(GridRule::kAbsMax, variant.weight_bits, layer.weight,
-                                             variant.granularity, variant.group_size),
-                                 at::kCPU);
+      layer.weight = Dequantized(
+          RoundToGrid(GridRule::kAbsMax, variant.weight_bits, layer.weight, variant.granularity, variant.group_size),
+          at::kCPU);
     }
     EXPECT_LT(LossOf(Dequantized(*quantized, at::kCPU)), LossOf(nearest)) << name;
   }
@@ -395,8 +393,9 @@ TEST_F(BlockTest, GptqLosesLessThanRoundToNearest) {
 
 TEST_F(BlockTest, ActivationsThatAreNotFiniteNameTheLayer) {
   samples_[1][3][7] = std::numeric_limits<float>::infinity();
-  for (const auto& [name, method] : {std::pair("smoothquant-o1", QuantizeSmoothQuant), {"awq-w4-g64", QuantizeAwq},
-                                     {"gptq-w4-g64", QuantizeGptq}}) {
+  const std::pair<const char*, decltype(&QuantizeGptq)> methods[] = {
+      {"smoothquant-o1", QuantizeSmoothQuant}, {"awq-w4-g64", QuantizeAwq}, {"gptq-w4-g64", QuantizeGptq}};
+  for (const auto& [name, method] : methods) {
     BlockRun run = Run();
     const absl::Status status = method(FindVariant(name).value(), run).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << name;

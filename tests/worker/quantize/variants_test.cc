@@ -27,8 +27,30 @@ model::ModelConfig Smol() {
 TEST(Variants, AreThoseOfThePaperAndStartWithTheBaseline) {
   std::vector<std::string> names;
   for (const Variant& variant : Variants()) names.emplace_back(variant.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"fp16", "rtn-w8", "rtn-w4", "rtn-w8-channel", "rtn-w4-channel",
-                                             "rtn-w4-g128", "rtn-w4-g64", "rtn-w4-g32", "rtn-w8a8", "rtn-w4a8"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"fp16",
+                                             "rtn-w8",
+                                             "rtn-w4",
+                                             "rtn-w8-channel",
+                                             "rtn-w4-channel",
+                                             "rtn-w4-g128",
+                                             "rtn-w4-g64",
+                                             "rtn-w4-g32",
+                                             "rtn-w8a8",
+                                             "rtn-w8a8-channel",
+                                             "rtn-w4a8",
+                                             "smoothquant-o1",
+                                             "smoothquant-o2",
+                                             "smoothquant-o3",
+                                             "smoothquant-channel",
+                                             "gptq-w8",
+                                             "gptq-w4",
+                                             "gptq-w4-g128",
+                                             "gptq-w4-g64",
+                                             "awq-w4-g128",
+                                             "awq-w4-g64",
+                                             "zeroquant-w8a8",
+                                             "zeroquant-w8a8-g128",
+                                             "zeroquant-w8a8-g64"}));
 }
 
 TEST(Variants, HaveConsistentRows) {
@@ -45,6 +67,30 @@ TEST(Variants, UnknownNameListsTheKnown) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("unknown variant \"rtn-w3\\n\""));
   EXPECT_THAT(std::string(status.message()), HasSubstr("fp16, rtn-w8, rtn-w4"));
+}
+
+TEST(Variants, OptionsFollowTheNameAndChangeTheDigest) {
+  const Variant plain = FindVariant("gptq-w4-g64").value();
+  const Variant ordered = FindVariant("gptq-w4-g64:act-order=1:damp=0.05").value();
+  EXPECT_EQ(ordered.name, "gptq-w4-g64:act-order=1:damp=0.05");
+  EXPECT_EQ(ordered.group_size, 64);
+  EXPECT_EQ(ordered.option("act-order"), 1);
+  EXPECT_EQ(ordered.option("damp"), 0.05);
+  EXPECT_NE(ConfigDigest(plain), ConfigDigest(ordered));
+  // Said or not, a default is the same configuration; another calibration is another one.
+  EXPECT_EQ(ConfigDigest(plain), ConfigDigest(FindVariant("gptq-w4-g64:damp=0.01").value()));
+  EXPECT_NE(ConfigDigest(plain, "text a"), ConfigDigest(plain, "text b"));
+}
+
+TEST(Variants, WrongOptionsSayWhatIsRight) {
+  const auto message = [](const char* name) { return std::string(FindVariant(name).status().message()); };
+  EXPECT_THAT(message("gptq-w4:speed=9"), HasSubstr("unknown option \"speed\" of gptq-w4; it has sym, act-order"));
+  EXPECT_THAT(message("fp16:speed=9"), HasSubstr("of fp16; it has none"));
+  for (const char* name : {"smoothquant-o1:alpha=1.5", "smoothquant-o1:alpha=", "smoothquant-o1:alpha",
+                           "smoothquant-o1:alpha=0.5x", "smoothquant-o1:alpha=nan"}) {
+    EXPECT_THAT(message(name), HasSubstr("expected a number from 0 to 1")) << name;
+  }
+  EXPECT_FALSE(FindVariant("gptq-w4:").ok());
 }
 
 TEST(Variants, GroupSizeMustDivideEveryInputDimension) {
