@@ -68,7 +68,8 @@ absl::StatusOr<std::vector<Subject>> LoadAll(const Options& options, const evalu
   std::vector<Subject> subjects;
   for (const std::string& variant : options.variants) {
     auto engine =
-        LoadEngine(model, variant, options.compute, options.calibration, options.input_tokens + options.output_tokens);
+        LoadEngine(model, variant, options.model.folder, options.compute, options.calibration,
+                   options.input_tokens + options.output_tokens);
     if (!engine.ok()) return engine.status();
     Subject& subject = subjects.emplace_back();
     subject.variant = variant;

@@ -66,7 +66,7 @@ absl::Status Generate(const Options& options) {
   // Before the weights are loaded: a prompt that cannot be fed needs none.
   auto ids = model.Encode(prompt, options.chat);
   if (!ids.ok()) return ids.status();
-  auto engine = LoadEngine(model, options.variant, options.compute, options.calibration,
+  auto engine = LoadEngine(model, options.variant, options.model.folder, options.compute, options.calibration,
                            static_cast<int64_t>(ids->size()) + options.max_tokens);
   if (!engine.ok()) return engine.status();
 

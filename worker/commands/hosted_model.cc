@@ -6,7 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "worker/commands/text_file.h"
-#include "worker/quantize/variants.h"
+#include "worker/evaluate/catalog.h"
+#include "worker/evaluate/hosted_variant.h"
 
 namespace uaqf::commands {
 namespace {
@@ -35,12 +36,11 @@ absl::StatusOr<evaluate::CalibrationRequest> RequestOf(const CalibrationOption& 
 }
 
 absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenModel& model, const std::string& variant,
-                                                           const ComputeOptions& compute,
+                                                           const std::string& models, const ComputeOptions& compute,
                                                            const CalibrationOption& calibration,
                                                            int64_t sequence_tokens) {
-  auto found = quantize::FindVariant(variant);
+  auto found = evaluate::ResolveVariant(model, variant, models.empty() ? evaluate::DefaultModelsFolder() : models);
   if (!found.ok()) return found.status();
-  if (absl::Status fits = quantize::FitsModel(*found, model.config()); !fits.ok()) return fits;
   if (sequence_tokens > model.config().context) {
     return absl::InvalidArgumentError(absl::StrCat(
         "sequence of ", sequence_tokens, " tokens, input and output: ", "expected at most ", model.config().context,
@@ -49,13 +49,15 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenM
   auto cpus = ConfineTo(compute);
   if (!cpus.ok()) return cpus.status();
   engine::EngineOptions options = {compute.device, compute.threads, *cpus, sequence_tokens};
-  if (!quantize::NeedsCalibration(*found)) return engine::Engine::Create(model.checkpoint(), *found, options);
+  if (!quantize::NeedsCalibration(found->variant)) {
+    return engine::Engine::Create(found->weights(model), found->variant, options);
+  }
   auto request = RequestOf(calibration, compute, static_cast<int>(cpus->size()));
   if (!request.ok()) return request.status();
-  auto calibrated = evaluate::PrepareCalibrated(model, *found, *request, {.folder = calibration.artifacts});
+  auto calibrated = evaluate::PrepareCalibrated(model, found->variant, *request, {.folder = calibration.artifacts});
   if (!calibrated.ok()) return calibrated.status();
   options.blocks = calibrated->artifact.get();
-  return engine::Engine::Create(model.checkpoint(), *found, options);
+  return engine::Engine::Create(model.checkpoint(), found->variant, options);
 }
 
 }  // namespace uaqf::commands

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "worker/commands/command.h"
+#include "worker/evaluate/catalog.h"
+#include "worker/evaluate/hosted_variant.h"
 #include "worker/evaluate/open_model.h"
 #include "worker/quantize/variants.h"
 
@@ -18,19 +20,23 @@ struct Options {
   bool json = false;
 };
 
-Json Variants(const model::ModelConfig& config) {
+Json Variants(const evaluate::OpenModel& model, const std::string& folder) {
   Json variants = Json::array();
   for (const quantize::Variant& variant : quantize::Variants()) {
-    const absl::Status fits = quantize::FitsModel(variant, config);
+    const absl::Status fits = quantize::FitsModel(variant, model.config());
     variants.push_back({{"variant", variant.name},
                         {"description", variant.description},
                         {"fits", fits.ok()},
                         {"reason", std::string(fits.message())}});
   }
+  for (const evaluate::VariantFit& fit :
+       evaluate::FindCheckpointVariants(model, folder.empty() ? evaluate::DefaultModelsFolder() : folder)) {
+    variants.push_back({{"variant", fit.variant}, {"description", fit.description}, {"fits", true}, {"reason", ""}});
+  }
   return variants;
 }
 
-Json Describe(const evaluate::OpenModel& model) {
+Json Describe(const evaluate::OpenModel& model, const std::string& folder) {
   const model::ModelConfig& config = model.config();
   const auto& chat = model.chat_template();
   return {{"model", config.name},
@@ -52,7 +58,7 @@ Json Describe(const evaluate::OpenModel& model) {
           {"release_format", config.release_format},
           {"adds_bos", model.tokenizer().special().add_bos},
           {"chat_template", chat.ok() ? std::string(chat->name()) : std::string()},
-          {"variants", Variants(config)}};
+          {"variants", Variants(model, folder)}};
 }
 
 void Print(const Json& facts) {
@@ -78,7 +84,7 @@ absl::Status Inspect(const Options& options) {
   if (!path.ok()) return path.status();
   auto model = evaluate::OpenModel::Open(*path);
   if (!model.ok()) return model.status();
-  Json facts = Describe(**model);
+  Json facts = Describe(**model, options.model.folder);
   if (options.digest) {
     auto digest = (*model)->checkpoint().Digest();
     if (!digest.ok()) return digest.status();

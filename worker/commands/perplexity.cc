@@ -79,7 +79,8 @@ absl::Status Perplexity(const Options& options) {
                                                    "; give a longer text or a smaller --context"));
   }
   if (options.windows > 0) windows = std::min(windows, options.windows);
-  auto engine = LoadEngine(**model, options.variant, options.compute, options.calibration, options.context);
+  auto engine = LoadEngine(**model, options.variant, options.model.folder, options.compute, options.calibration,
+                           options.context);
   if (!engine.ok()) return engine.status();
   auto nll = ScoreWindows(**engine, *ids, options.context, windows);
   if (!nll.ok()) return nll.status();
@@ -101,7 +102,8 @@ void AddPerplexity(CLI::App& app, Run& run) {
   auto options = std::make_shared<Options>();  // shared by the parser's callbacks and the run
   CLI::App* command = app.add_subcommand("perplexity", "Scores a text in disjoint windows (GPTQ recipe)");
   AddModelOption(*command, options->model);
-  command->add_option("--variant", options->variant, "variant to load (default: fp16)");
+  command->add_option("--variant", options->variant,
+                      "variant to load, or checkpoint:NAME for a quantized release below --models (default: fp16)");
   command->add_option("--text", options->text, "file with the text, read verbatim")->required();
   command->add_flag("--join-rows", options->join_rows, "join the file's lines by blank lines, as the GPTQ recipe does");
   command->add_option("--context", options->context, "tokens in a window (default: 2048)")

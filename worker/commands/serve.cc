@@ -16,6 +16,7 @@
 #include "worker/commands/device.h"
 #include "worker/evaluate/catalog.h"
 #include "worker/evaluate/engine_evaluator.h"
+#include "worker/evaluate/hosted_variant.h"
 #include "worker/link/host.h"
 #include "worker/link/stop_signal.h"
 #include "worker/measure/clock.h"
@@ -71,6 +72,18 @@ v1::ModelInfo ToProto(const evaluate::CatalogEntry& entry) {
   return model;
 }
 
+// A release is a variant of every model of its shape, so that each one found may add to those before it.
+std::vector<v1::ModelInfo> ToProtos(const std::vector<evaluate::CatalogEntry>& entries) {
+  std::vector<v1::ModelInfo> models;
+  for (evaluate::CatalogEntry entry : entries) {
+    for (evaluate::VariantFit& variant : evaluate::CheckpointVariants(entry, entries)) {
+      entry.variants.push_back(std::move(variant));
+    }
+    models.push_back(ToProto(entry));
+  }
+  return models;
+}
+
 // Opens the models one after the other and announces each as soon as its digest is known.
 class Announcer {
  public:
@@ -85,7 +98,7 @@ class Announcer {
 
  private:
   void Announce(const std::map<std::string, std::string>& models, link::Host* host) {
-    std::vector<v1::ModelInfo> known;
+    std::vector<evaluate::CatalogEntry> entries;
     for (const auto& [id, path] : models) {
       if (stopping_) break;
       auto entry = evaluate::DescribeModel(id, path);
@@ -93,10 +106,10 @@ class Announcer {
         spdlog::warn("left out {}: {}", path, std::string(entry.status().message()));
         continue;
       }
-      known.push_back(ToProto(*entry));
-      host->SetModels(known);
+      entries.push_back(*std::move(entry));
+      host->SetModels(ToProtos(entries));
     }
-    spdlog::info("{} of {} models can be read", known.size(), models.size());
+    spdlog::info("{} of {} models can be read", entries.size(), models.size());
     done_.Notify();
   }
 

@@ -18,6 +18,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const model::Checkpoint& 
   if (quantize::NeedsCalibration(variant)) {
     return absl::UnimplementedError(absl::StrCat(variant.name, " is not computed on a GPU yet; use --device cpu"));
   }
+  if (variant.method == quantize::Method::kCheckpoint) {
+    return absl::UnimplementedError(absl::StrCat(checkpoint.path(),
+                                                 ": the GPU has no kernels yet for the zeros, offsets and orders of "
+                                                 "columns of quantized releases; host it on the CPU (--device cpu)"));
+  }
   const absl::StatusOr<const CudaModule*> module = LoadCudaModule();
   if (!module.ok()) return module.status();
   return (*module)->create_engine(checkpoint, variant, options, device->ordinal);

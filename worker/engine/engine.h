@@ -59,8 +59,9 @@ class Engine {
 
   // Loads layer by layer, so that the peak is the packed weights and one layer. Borrows nothing: the checkpoint may go
   // after this returns. INVALID_ARGUMENT when variant and model do not fit or the options are out of range. For a GPU
-  // also: UNIMPLEMENTED (this build has no CUDA module), FAILED_PRECONDITION (module, driver or GPU cannot be used),
-  // NOT_FOUND (no such GPU), RESOURCE_EXHAUSTED (its memory does not hold the variant).
+  // also: UNIMPLEMENTED (this build has no CUDA module, or the variant is a quantized release), FAILED_PRECONDITION
+  // (module, driver or GPU cannot be used), NOT_FOUND (no such GPU), RESOURCE_EXHAUSTED (its memory does not hold the
+  // variant).
   static absl::StatusOr<std::unique_ptr<Engine>> Create(const model::Checkpoint& checkpoint,
                                                         const quantize::Variant& variant, const EngineOptions& options);
 

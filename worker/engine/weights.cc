@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "worker/quantize/pack.h"
+#include "worker/quantize/stored.h"
 
 namespace uaqf::engine {
 namespace {
@@ -20,11 +21,9 @@ class Loader {
 
   absl::StatusOr<Weights> Load() {
     const model::ModelConfig& config = checkpoint_.config();
-    const absl::StatusOr<quantize::Variant> fp16 = quantize::FindVariant("fp16");
-    if (!fp16.ok()) return fp16.status();
     Weights weights;
-    Matrix("lm_head.weight", *fp16, weights.lm_head);
-    if (!config.tied_embeddings) Matrix("model.embed_tokens.weight", *fp16, weights.embedding);
+    Matrix("lm_head.weight", fp16_, weights.lm_head);
+    if (!config.tied_embeddings) Matrix("model.embed_tokens.weight", fp16_, weights.embedding);
     Vector("model.norm.weight", weights.final_norm);
     for (int64_t layer = 0; layer < config.layers && status_.ok(); ++layer) {
       weights.layers.push_back(quantize::NeedsCalibration(variant_) ? StoredLayer(layer)
@@ -75,7 +74,11 @@ class Loader {
   }
 
   void LoadLinear(const std::string& name, Linear& linear) {
-    Matrix(name + ".weight", variant_, linear.matrix);
+    if (variant_.method == quantize::Method::kCheckpoint) {
+      StoredMatrix(name + ".weight", linear.matrix);
+    } else {
+      Matrix(name + ".weight", variant_, linear.matrix);
+    }
     const std::string bias = name + ".bias";
     if (status_.ok() && checkpoint_.Find(bias).ok()) Vector(bias, linear.bias);
     if (status_.ok() && !linear.bias.empty() && static_cast<int64_t>(linear.bias.size()) != linear.matrix.rows()) {
@@ -93,6 +96,25 @@ class Loader {
     }
     out.resize(static_cast<size_t>(info->rows * info->columns));
     status_ = checkpoint_.ReadRows(name, 0, info->rows, out);
+  }
+
+  // In the form that the release has it in; a layer that it left alone is FP16.
+  void StoredMatrix(const std::string& name, kernels::PackedMatrix& out) {
+    if (!status_.ok()) return;
+    absl::StatusOr<model::TensorInfo> info = checkpoint_.Find(name);
+    if (!info.ok()) {
+      status_ = info.status();
+      return;
+    }
+    absl::StatusOr<model::StoredMatrix> stored = checkpoint_.ReadStored(name, {0, info->rows});
+    if (absl::IsNotFound(stored.status())) return Matrix(name, fp16_, out);
+    absl::StatusOr<kernels::PackedMatrix> packed =
+        stored.ok() ? quantize::PackStored(*stored) : absl::StatusOr<kernels::PackedMatrix>(stored.status());
+    if (packed.ok()) {
+      out = *std::move(packed);
+    } else {
+      status_ = absl::Status(packed.status().code(), absl::StrCat(name, ": ", packed.status().message()));
+    }
   }
 
   void Matrix(const std::string& name, const quantize::Variant& variant, kernels::PackedMatrix& out) {
@@ -126,6 +148,7 @@ class Loader {
 
   const model::Checkpoint& checkpoint_;
   const quantize::Variant& variant_;
+  const quantize::Variant fp16_ = quantize::Variants().front();
   quantize::BlockStore* const blocks_;  // null for a variant that needs no calibration
   kernels::ThreadPool& pool_;
   std::vector<float> values_;  // the matrix at hand

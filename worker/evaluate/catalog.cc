@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "worker/evaluate/open_model.h"
 #include "worker/model/synthetic.h"
+#include "worker/quantize/checkpoint_variant.h"
 #include "worker/quantize/variants.h"
 
 namespace uaqf::evaluate {
@@ -43,7 +44,9 @@ absl::StatusOr<CatalogEntry> DescribeModel(const std::string& id, const std::str
                      static_cast<int32_t>(config.context),
                      config.release_format,
                      {},
-                     config.layers * 2 * config.kv_heads * config.head_dim * 2};
+                     config.layers * 2 * config.kv_heads * config.head_dim * 2,
+                     config,
+                     config.release_format.empty() ? 0 : quantize::PackedBytesOfRelease((*model)->checkpoint())};
   for (const quantize::Variant& variant : quantize::Variants()) {
     const absl::Status fits = quantize::FitsModel(variant, config);
     entry.variants.push_back({std::string(variant.name), std::string(variant.description), std::string(fits.message()),

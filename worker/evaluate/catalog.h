@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "worker/model/model_config.h"
 
 namespace uaqf::evaluate {
 
@@ -34,9 +35,13 @@ struct CatalogEntry {
   std::vector<VariantFit> variants;
   // Of an FP16 KV cache.
   int64_t kv_bytes_per_token = 0;
+  model::ModelConfig config;
+  // Of a quantized release's packed weights in its own form; 0 for another model.
+  int64_t release_bytes = 0;
 };
 
-// Opens one model and describes it; reads the whole file for its digest, unless that is known already.
+// Opens one model and describes it, with the variants of the table (hosted_variant.h knows those of releases); reads
+// the whole file for its digest, unless that is known already.
 [[nodiscard]] absl::StatusOr<CatalogEntry> DescribeModel(const std::string& id, const std::string& path);
 
 // Ids and paths below `folder`, without opening anything. Names with other characters than [A-Za-z0-9._-] are left

@@ -5,11 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "worker/evaluate/catalog.h"
+#include "worker/evaluate/hosted_variant.h"
 #include "worker/evaluate/perplexity.h"
 #include "worker/measure/cpu_monitor.h"
 #include "worker/measure/generation.h"
 #include "worker/measure/input_length.h"
-#include "worker/quantize/variants.h"
 
 namespace uaqf::evaluate {
 namespace {
@@ -56,10 +56,9 @@ absl::Status EngineEvaluator::Load(const measure::HostRequest& request) {
   Unload();
   auto model = Open(request.model);
   if (!model.ok()) return model.status();
-  auto variant = quantize::FindVariant(request.variant);
+  auto variant = ResolveVariant(**model, request.variant, options_.models);
   if (!variant.ok()) return variant.status();
   const model::ModelConfig& config = (*model)->config();
-  if (absl::Status fits = quantize::FitsModel(*variant, config); !fits.ok()) return fits;
   if (request.max_sequence_tokens > config.context) {
     return absl::InvalidArgumentError(absl::StrCat("sequence of ", request.max_sequence_tokens,
                                                    " tokens: expected at most ", config.context, ", the context of ",
@@ -68,13 +67,13 @@ absl::Status EngineEvaluator::Load(const measure::HostRequest& request) {
   auto digest = (*model)->checkpoint().Digest();
   if (!digest.ok()) return digest.status();
   auto engine =
-      engine::Engine::Create((*model)->checkpoint(), *variant,
+      engine::Engine::Create(variant->weights(**model), variant->variant,
                              {options_.device, options_.threads, options_.cpu_set, request.max_sequence_tokens});
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
   hosted_ = *std::move(model);
   text_model_ = std::make_unique<EngineTextModel>(*hosted_, *engine_);
-  identity_ = {*std::move(digest), quantize::ConfigDigest(*variant)};
+  identity_ = {*std::move(digest), variant->config_digest};
   return absl::OkStatus();
 }
 

@@ -102,6 +102,10 @@ absl::Status CheckRows(const std::string& name, const TensorInfo& info, int64_t 
                                                  info.columns));
 }
 
+absl::StatusOr<StoredMatrix> Checkpoint::ReadStored(const std::string& name, RowRange) const {
+  return absl::NotFoundError(absl::StrCat(name, " is not quantized"));
+}
+
 absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(const std::string& path) {
   if (IsSyntheticId(path)) return OpenSynthetic(path);
   std::error_code ignored;

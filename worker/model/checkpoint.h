@@ -17,12 +17,13 @@
 #include "worker/model/gguf.h"
 #include "worker/model/model_config.h"
 #include "worker/model/random_tensor.h"
+#include "worker/model/stored_matrix.h"
 #include "worker/model/tensor_type.h"
 
 namespace uaqf::model {
 
 struct TensorInfo {
-  TensorType type;
+  TensorType type;  // kF32 for a layer whose codes and scales are tensors of their own
   int64_t rows;     // 1 for a vector
   int64_t columns;  // length of a vector
 };
@@ -50,6 +51,9 @@ class Checkpoint {
   // rows.
   virtual absl::Status ReadRows(const std::string& name, int64_t first_row, int64_t rows,
                                 std::span<float> out) const = 0;
+  // Rows of a matrix in the quantized form that the file has it in: its exact values are ReadRows'. NOT_FOUND when the
+  // file has it in FP32, FP16 or BF16, or has no such matrix.
+  virtual absl::StatusOr<StoredMatrix> ReadStored(const std::string& name, RowRange rows) const;
   // Metadata of a GGUF file, which holds its tokenizer; nullptr for a folder, whose tokenizer is files of their own.
   virtual const GgufMetadata* gguf() const = 0;
   // The whole of a small file beside the weights of a folder ("tokenizer.json"), at most 64 MiB. NOT_FOUND when there

@@ -9,6 +9,7 @@
 #include "worker/model/checkpoint_formats.h"
 #include "worker/model/digest.h"
 #include "worker/model/gguf.h"
+#include "worker/model/gguf_blocks.h"
 
 namespace uaqf::model {
 namespace {
@@ -67,15 +68,25 @@ class GgufCheckpoint : public Checkpoint {
     if (tensor == nullptr) return absl::NotFoundError(absl::StrCat("no tensor ", GgufName(name), " (", name, ")"));
     const TensorInfo info{tensor->type, tensor->rows, tensor->columns};
     if (absl::Status status = CheckRows(name, info, first_row, rows, out.size()); !status.ok()) return status;
-    const uint64_t row_bytes = tensor->bytes / static_cast<uint64_t>(tensor->rows);
-    const int64_t half = IsPermuted(name) ? config_.head_dim / 2 : 0;
     const auto columns = static_cast<size_t>(tensor->columns);
     for (int64_t i = 0; i < rows; ++i) {
-      const int64_t row = half > 0 ? InterleavedRow(first_row + i, half) : first_row + i;
-      const auto bytes = mapped_.bytes().subspan(tensor->begin + static_cast<uint64_t>(row) * row_bytes, row_bytes);
-      ToFloat(tensor->type, bytes, out.subspan(static_cast<size_t>(i) * columns, columns));
+      ToFloat(tensor->type, RowBytes(name, *tensor, first_row + i),
+              out.subspan(static_cast<size_t>(i) * columns, columns));
     }
     return absl::OkStatus();
+  }
+
+  absl::StatusOr<StoredMatrix> ReadStored(const std::string& name, RowRange range) const override {
+    const GgufTensor* tensor = Lookup(name);
+    if (tensor == nullptr || !IsQuantized(tensor->type)) return Checkpoint::ReadStored(name, range);
+    const TensorInfo info{tensor->type, tensor->rows, tensor->columns};
+    const auto values = static_cast<size_t>(range.count) * static_cast<size_t>(tensor->columns);
+    if (absl::Status status = CheckRows(name, info, range.first, range.count, values); !status.ok()) return status;
+    StoredMatrix matrix = EmptyBlocks(tensor->type, range.count, tensor->columns);
+    for (int64_t i = 0; i < range.count; ++i) {
+      UnpackRow(tensor->type, RowBytes(name, *tensor, range.first + i), i, matrix);
+    }
+    return matrix;
   }
 
   absl::StatusOr<std::string> Digest() const override {
@@ -83,6 +94,13 @@ class GgufCheckpoint : public Checkpoint {
   }
 
  private:
+  // Of a row in Hugging Face's order.
+  std::span<const uint8_t> RowBytes(const std::string& name, const GgufTensor& tensor, int64_t row) const {
+    const uint64_t row_bytes = tensor.bytes / static_cast<uint64_t>(tensor.rows);
+    const int64_t stored = IsPermuted(name) ? InterleavedRow(row, config_.head_dim / 2) : row;
+    return mapped_.bytes().subspan(tensor.begin + static_cast<uint64_t>(stored) * row_bytes, row_bytes);
+  }
+
   const GgufTensor* Lookup(const std::string& name) const {
     auto found = file_.tensors.find(GgufName(name));
     if (found == file_.tensors.end() && name == "lm_head.weight" && config_.tied_embeddings) {

@@ -9,6 +9,7 @@
 #include "worker/model/bounded_json.h"
 #include "worker/model/checkpoint_formats.h"
 #include "worker/model/digest.h"
+#include "worker/model/quantized_layers.h"
 #include "worker/model/safetensors.h"
 
 namespace uaqf::model {
@@ -112,8 +113,13 @@ absl::StatusOr<Weights> OpenWeights(const Folder& folder) {
 
 class HuggingFaceCheckpoint : public Checkpoint {
  public:
-  HuggingFaceCheckpoint(Folder folder, Weights weights, ModelConfig config, std::string path)
-      : folder_(std::move(folder)), weights_(std::move(weights)), config_(std::move(config)), path_(std::move(path)) {}
+  HuggingFaceCheckpoint(Folder folder, Weights weights, ModelConfig config, QuantizationConfig quantization,
+                        std::string path)
+      : folder_(std::move(folder)),
+        weights_(std::move(weights)),
+        config_(std::move(config)),
+        path_(std::move(path)),
+        quantized_(std::move(quantization), [this](const std::string& name) { return Raw(name); }) {}
 
   const ModelConfig& config() const override { return config_; }
   const std::string& path() const override { return path_; }
@@ -121,6 +127,7 @@ class HuggingFaceCheckpoint : public Checkpoint {
   absl::StatusOr<std::string> ReadCompanion(const std::string& name) const override { return ReadSmall(folder_, name); }
 
   absl::StatusOr<TensorInfo> Find(const std::string& name) const override {
+    if (const auto size = quantized_.Find(name)) return TensorInfo{TensorType::kF32, size->rows, size->columns};
     const StoredTensor* stored = Lookup(name);
     if (stored == nullptr) return absl::NotFoundError(absl::StrCat("no tensor ", name));
     const std::optional<TensorType> type = TypeFromDtype(stored->tensor.dtype);
@@ -136,6 +143,13 @@ class HuggingFaceCheckpoint : public Checkpoint {
     absl::StatusOr<TensorInfo> info = Find(name);
     if (!info.ok()) return info.status();
     if (absl::Status status = CheckRows(name, *info, first_row, rows, out.size()); !status.ok()) return status;
+    if (quantized_.Find(name)) {
+      if (rows == 0) return absl::OkStatus();
+      absl::StatusOr<StoredMatrix> matrix = quantized_.Read(name, {first_row, rows});
+      if (!matrix.ok()) return matrix.status();
+      Dequantize(*matrix, out);
+      return absl::OkStatus();
+    }
     const StoredTensor* stored = Lookup(name);
     const uint64_t row_bytes = stored->tensor.bytes / static_cast<uint64_t>(info->rows);
     const uint64_t begin = stored->tensor.begin + static_cast<uint64_t>(first_row) * row_bytes;
@@ -143,12 +157,17 @@ class HuggingFaceCheckpoint : public Checkpoint {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<StoredMatrix> ReadStored(const std::string& name, RowRange range) const override {
+    return quantized_.Read(name, range);
+  }
+
   absl::StatusOr<std::string> Digest() const override {
     std::map<std::string, const MappedFile*> files;
     for (const auto& [name, file] : weights_.files) files[name] = &file;
     std::map<std::string, MappedFile> small;
-    for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer.model",
-                             "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"}) {
+    for (const char* name :
+         {"config.json", "quantize_config.json", "generation_config.json", "tokenizer.json", "tokenizer.model",
+          "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"}) {
       if (!folder_.Has(name)) continue;
       absl::StatusOr<MappedFile> file = folder_.Map(name);
       if (!file.ok()) return file.status();
@@ -169,11 +188,32 @@ class HuggingFaceCheckpoint : public Checkpoint {
     return found == weights_.tensors.end() ? nullptr : &found->second;
   }
 
+  std::optional<RawTensor> Raw(const std::string& name) const {
+    const auto found = weights_.tensors.find(name);
+    if (found == weights_.tensors.end()) return std::nullopt;
+    const SafetensorsTensor& tensor = found->second.tensor;
+    return RawTensor{tensor.dtype, tensor.shape, found->second.file->bytes().subspan(tensor.begin, tensor.bytes)};
+  }
+
   const Folder folder_;
   const Weights weights_;
   const ModelConfig config_;
   const std::string path_;
+  const QuantizedLayers quantized_;
 };
+
+// From config.json or, as older GPTQ releases have it, from a file of its own.
+absl::StatusOr<QuantizationConfig> ReadQuantization(const Folder& folder, const std::string& config) {
+  absl::StatusOr<nlohmann::json> json = ParseJson(config, "config.json");
+  if (!json.ok()) return json.status();
+  if (json->is_object() && json->contains("quantization_config") && !(*json)["quantization_config"].is_null()) {
+    return ParseQuantizationConfig((*json)["quantization_config"].dump());
+  }
+  if (!folder.Has("quantize_config.json")) return QuantizationConfig();
+  absl::StatusOr<std::string> text = ReadSmall(folder, "quantize_config.json");
+  if (!text.ok()) return text.status();
+  return ParseQuantizationConfig(*text);
+}
 
 }  // namespace
 
@@ -192,11 +232,17 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> OpenHuggingFace(Folder folder, const
   }
   absl::StatusOr<ModelConfig> config = ParseHuggingFaceConfig(*text, generation);
   if (!config.ok()) return absl::Status(config.status().code(), absl::StrCat(path, ": ", config.status().message()));
+  absl::StatusOr<QuantizationConfig> quantization = ReadQuantization(folder, *text);
+  if (!quantization.ok()) {
+    return absl::Status(quantization.status().code(), absl::StrCat(path, ": ", quantization.status().message()));
+  }
   config->name = name;
+  config->release_format = quantization->name;
+  config->activation_bits = quantization->activation_bits;
   absl::StatusOr<Weights> weights = OpenWeights(folder);
   if (!weights.ok()) return weights.status();
-  auto checkpoint =
-      std::make_unique<HuggingFaceCheckpoint>(std::move(folder), *std::move(weights), *std::move(config), path);
+  auto checkpoint = std::make_unique<HuggingFaceCheckpoint>(std::move(folder), *std::move(weights), *std::move(config),
+                                                            *std::move(quantization), path);
   if (absl::Status status = CheckTensors(*checkpoint); !status.ok()) return status;
   return checkpoint;
 }

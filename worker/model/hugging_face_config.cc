@@ -124,12 +124,6 @@ absl::StatusOr<std::string> ReadArchitecture(Fields& fields) {
 
 // What the config may ask for and this engine does not do.
 absl::Status CheckSupported(Fields& fields) {
-  if (fields.Has("quantization_config")) {
-    const Json& quantization = fields["quantization_config"];
-    const std::string method = quantization.is_object() ? quantization.value("quant_method", Json("?")).dump() : "?";
-    return absl::InvalidArgumentError(absl::StrCat("config.json: weights are quantized already (", method.substr(0, 40),
-                                                   "), expected FP32, FP16 or BF16; use the original release"));
-  }
   const std::string activation = fields.String("hidden_act", "silu");
   if (activation != "silu") {
     return absl::InvalidArgumentError(

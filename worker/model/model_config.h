@@ -49,12 +49,15 @@ struct ModelConfig {
   // Format of a release that is quantized already ("Q4_1"): its dequantized values are the FP16 baseline, and its loss
   // is "relative to the Q4_1 release". Empty for F16, BF16 and F32.
   std::string release_format;
+  // Of the activations that such a release is made for: 16, or 8 for INT8 with one scale a token.
+  int activation_bits = 16;
 };
 
 // "llama, mistral, qwen2"
 std::string_view KnownArchitectures();
 
 // From the texts of a Hugging Face folder; `generation_config` may be empty. The result is checked by ValidateConfig.
+// Says nothing of quantization: see quantization_config.h.
 absl::StatusOr<ModelConfig> ParseHuggingFaceConfig(std::string_view config, std::string_view generation_config);
 
 // From a GGUF file's metadata and table of tensors; rope_freqs.weight, which is data, is the caller's to add. The

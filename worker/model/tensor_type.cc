@@ -11,15 +11,6 @@ namespace {
 
 uint16_t LoadU16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
 
-// Exponent and mantissa move up by 13 bits; the product with 2^112 then corrects the exponent's bias, and makes
-// normal numbers of subnormal ones. It is exact.
-float HalfToFloat(uint16_t bits) {
-  const uint32_t magnitude = bits & 0x7fffu;
-  uint32_t result = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude << 13) * 0x1p112f);
-  if (magnitude >= 0x7c00u) result = (magnitude << 13) | 0x7f800000u;
-  return std::bit_cast<float>(result | (bits & 0x8000u) << 16);
-}
-
 float LoadHalf(const uint8_t* p) { return HalfToFloat(LoadU16(p)); }
 
 void HalvesToFloat(const uint8_t* in, std::span<float> out) {
@@ -55,26 +46,13 @@ void BlockQ4_1(const uint8_t* in, float* out) {
   }
 }
 
-struct ScaleAndMin {
-  uint8_t scale;
-  uint8_t min;
-};
-
-// Eight 6-bit scales and mins in 12 bytes: 0-3 hold scale 0-3 and, on top, the high bits of scale 4-7; 4-7 the same of
-// the mins; 8-11 the low nibbles of scale 4-7 and, above, of min 4-7.
-ScaleAndMin UnpackQ4KScale(const uint8_t* s, int i) {
-  if (i < 4) return {static_cast<uint8_t>(s[i] & 63), static_cast<uint8_t>(s[i + 4] & 63)};
-  return {static_cast<uint8_t>((s[i + 4] & 15) | (s[i - 4] >> 6) << 4),
-          static_cast<uint8_t>((s[i + 4] >> 4) | (s[i] >> 6) << 4)};
-}
-
 // fp16 d | fp16 dmin | 12 bytes of scales | 128 bytes: of every 32, low nibbles are 32 elements, high the next 32
 void BlockQ4_K(const uint8_t* in, float* out) {
   const float d = LoadHalf(in);
   const float dmin = LoadHalf(in + 2);
   const uint8_t* q = in + 16;
   for (int sub = 0; sub < 8; ++sub) {
-    const ScaleAndMin packed = UnpackQ4KScale(in + 4, sub);
+    const Q4KScale packed = UnpackQ4KScale(in + 4, sub);
     const float scale = d * static_cast<float>(packed.scale);
     const float min = dmin * static_cast<float>(packed.min);
     const uint8_t* bytes = q + 32 * (sub / 2);
@@ -86,22 +64,37 @@ void BlockQ4_K(const uint8_t* in, float* out) {
 // 128 bytes low nibbles | 64 bytes high bit pairs | 16 int8 scales, one for 16 elements | fp16 d
 void BlockQ6_K(const uint8_t* in, float* out) {
   const float d = LoadHalf(in + 208);
-  for (int half = 0; half < 2; ++half) {
-    const uint8_t* low = in + 64 * half;
-    const uint8_t* high = in + 128 + 32 * half;
-    for (int quarter = 0; quarter < 4; ++quarter) {
-      for (int i = 0; i < 32; ++i) {
-        const int nibble = (low[i + 32 * (quarter % 2)] >> 4 * (quarter / 2)) & 15;
-        const int code = (nibble | ((high[i] >> 2 * quarter) & 3) << 4) - 32;
-        const int element = 128 * half + 32 * quarter + i;
-        const float scale = d * static_cast<float>(static_cast<int8_t>(in[192 + element / 16]));
-        out[element] = scale * static_cast<float>(code);
-      }
-    }
+  for (int i = 0; i < 256; ++i) {
+    out[i] = d * static_cast<float>(static_cast<int8_t>(in[192 + i / 16])) * static_cast<float>(Q6KCode(in, i));
   }
 }
 
 }  // namespace
+
+// Exponent and mantissa move up by 13 bits; the product with 2^112 then corrects the exponent's bias, and makes
+// normal numbers of subnormal ones. It is exact.
+float HalfToFloat(uint16_t bits) {
+  const uint32_t magnitude = bits & 0x7fffu;
+  uint32_t result = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude << 13) * 0x1p112f);
+  if (magnitude >= 0x7c00u) result = (magnitude << 13) | 0x7f800000u;
+  return std::bit_cast<float>(result | (bits & 0x8000u) << 16);
+}
+
+// Eight 6-bit scales and mins in 12 bytes: 0-3 hold scale 0-3 and, on top, the high bits of scale 4-7; 4-7 the same of
+// the mins; 8-11 the low nibbles of scale 4-7 and, above, of min 4-7.
+Q4KScale UnpackQ4KScale(const uint8_t* s, int i) {
+  if (i < 4) return {static_cast<uint8_t>(s[i] & 63), static_cast<uint8_t>(s[i + 4] & 63)};
+  return {static_cast<uint8_t>((s[i + 4] & 15) | (s[i - 4] >> 6) << 4),
+          static_cast<uint8_t>((s[i + 4] >> 4) | (s[i] >> 6) << 4)};
+}
+
+int8_t Q6KCode(const uint8_t* block, int element) {
+  const int half = element / 128;
+  const int quarter = element / 32 % 4;
+  const int i = element % 32;
+  const int nibble = (block[64 * half + i + 32 * (quarter % 2)] >> 4 * (quarter / 2)) & 15;
+  return static_cast<int8_t>((nibble | ((block[128 + 32 * half + i] >> 2 * quarter) & 3) << 4) - 32);
+}
 
 BlockShape BlockOf(TensorType type) {
   switch (type) {

@@ -29,6 +29,18 @@ bool IsQuantized(TensorType type);
 // Bytes of `elements` numbers. INVALID_ARGUMENT when they are no whole number of blocks or do not fit 63 bits.
 absl::StatusOr<int64_t> BytesOf(TensorType type, int64_t elements);
 
+// The value of an FP16 number.
+float HalfToFloat(uint16_t bits);
+
+// Parts of the K formats' blocks that more than one reader takes apart. Group `i` of 8 in the 12 bytes of a Q4_K
+// block's scales, and the code of an element of a Q6_K block.
+struct Q4KScale {
+  uint8_t scale;
+  uint8_t min;
+};
+Q4KScale UnpackQ4KScale(const uint8_t* scales, int i);
+int8_t Q6KCode(const uint8_t* block, int element);
+
 // Writes the exact FP32 value of every element (bit-equal to ggml's reference). `bytes` holds exactly
 // BytesOf(out.size()). Needs no alignment of `bytes`. Thread-safe.
 void ToFloat(TensorType type, std::span<const uint8_t> bytes, std::span<float> out);

@@ -45,6 +45,7 @@ const MethodRow& RowOf(Method method) {
         {"gptq", 1, 0, 1, "1: weights by GPTQ; 0: to the nearest"},
         {"activation-clip", 0.9, 0.1, 1, "share of a group's range that its INT4 grid spans"},
         {"weight-clip", 0.85, 0.1, 1, "the same for the weights"}}},
+      {"checkpoint", false, {}},
   };
   return rows[static_cast<size_t>(method)];
 }
@@ -176,7 +177,8 @@ absl::StatusOr<Variant> FindVariant(std::string_view name) {
     variant.name = name;
     return variant;
   }
-  return absl::InvalidArgumentError(absl::StrCat("unknown variant \"", Shown(name), "\"; this build knows ", known));
+  return absl::InvalidArgumentError(absl::StrCat("unknown variant \"", Shown(name), "\"; this build knows ", known,
+                                                 ", and checkpoint:NAME for a quantized release"));
 }
 
 bool NeedsCalibration(const Variant& variant) { return RowOf(variant.method).calibrated; }

@@ -15,7 +15,8 @@
 
 namespace uaqf::quantize {
 
-enum class Method { kNone, kRtn, kSmoothQuant, kGptq, kAwq, kZeroQuant, kAtom };
+// kCheckpoint is not in the table: checkpoint_variant.h makes it of a release's name.
+enum class Method { kNone, kRtn, kSmoothQuant, kGptq, kAwq, kZeroQuant, kAtom, kCheckpoint };
 // What shares one scale: the whole matrix of a linear layer, a row (output channel), or `group_size` inputs of a row.
 enum class Granularity { kNone, kTensor, kChannel, kGroup };
 // What shares one scale of INT8 activations. kTensor: the tokens that are computed together, at most 512 of a prompt

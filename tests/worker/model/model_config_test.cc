@@ -100,7 +100,6 @@ TEST(HuggingFaceConfig, NamesAnUnknownArchitectureAndTheKnownOnes) {
 
 TEST(HuggingFaceConfig, RefusesWhatTheEngineCannotCompute) {
   ExpectRefused(With("hidden_act", "gelu"), "hidden_act \"gelu\"");
-  ExpectRefused(With("quantization_config", {{"quant_method", "gptq"}}), "quantized already (\"gptq\")");
 }
 
 TEST(HuggingFaceConfig, RefusesNonsense) {
