@@ -87,7 +87,9 @@ void ProductInputs::Prepare(std::span<const Product> products, const float* x, i
     Order& order = OrderOf(*products[i].weights);
     if (!order.gather.empty()) GrowTo(order.gathered, static_cast<size_t>(tokens * cols));
     const bool int8 = UsesInt8(*products[i].weights, activations);
-    if (int8 && !order.quantize) order.quantized.Resize(tokens, cols);
+    const int64_t group = activations.kind == Activations::Kind::kGroups ? products[i].weights->group_size() : 0;
+    if (int8 && !order.quantize) order.quantized.Resize(tokens, cols, group > 0 ? cols / group : 0);
+    if (int8) order.group = group;
     order.quantize = order.quantize || int8;
     forms_[i] = {order.gather.empty() ? x : order.gathered.data(), int8 ? &order.quantized : nullptr, nullptr};
   }
@@ -103,7 +105,12 @@ void ProductInputs::Prepare(std::span<const Product> products, const float* x, i
           for (int64_t col = 0; col < cols; ++col) gathered[col] = values[order->gather[col]];
           values = gathered;
         }
-        if (order->quantize) order->quantized.QuantizeToken(token, values, shared_scale, isa);
+        if (!order->quantize) continue;
+        if (order->group > 0) {
+          order->quantized.QuantizeGroups(token, values, order->group, activations.clip, activations.keepers);
+        } else {
+          order->quantized.QuantizeToken(token, values, shared_scale, isa);
+        }
       }
     }
   };

@@ -25,14 +25,9 @@ void AddComputeOptions(CLI::App& command, ComputeOptions& options) {
   command.add_option("--cpus", options.cpus, "CPUs to compute on, e.g. 0-3,6 (default: those available)");
 }
 
-void AddCalibrationOptions(CLI::App& command, CalibrationOption& options) {
-  command.add_option("--calibration-text", options.text,
+void AddCalibrationTextOption(CLI::App& command, std::string& text) {
+  command.add_option("--calibration-text", text,
                      "file with the text to calibrate on (default: prose that is part of this program)");
-  command.add_option("--calibration-samples", options.samples, "samples cut from it (default: as many as it has)")
-      ->check(CLI::Range(1, 65536));
-  command.add_option("--calibration-length", options.length, "tokens in a sample (default: 512)")
-      ->check(CLI::Range(2, 1 << 17));
-  command.add_option("--calibration-seed", options.seed, "seed of the samples' places (default: 0)");
 }
 
 void AddArtifactsOption(CLI::App& command, std::string& folder) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -34,18 +33,14 @@ struct ComputeOptions {
   int threads = 0;
   std::string cpus;
 };
-// On what variants that need it are calibrated, and where the result is kept.
+// The text that variants which need it are calibrated on, and where the result is kept.
 struct CalibrationOption {
   std::string text;
-  int samples = 0;
-  int length = 512;
-  uint64_t seed = 0;
   std::string artifacts;
 };
 void AddModelOption(CLI::App& command, ModelOption& option);
 void AddComputeOptions(CLI::App& command, ComputeOptions& options);
-// All but the folder of artifacts.
-void AddCalibrationOptions(CLI::App& command, CalibrationOption& options);
+void AddCalibrationTextOption(CLI::App& command, std::string& text);
 void AddArtifactsOption(CLI::App& command, std::string& folder);
 // "--output text|json"; sets `json`.
 void AddOutputOption(CLI::App& command, bool& json);

@@ -102,7 +102,7 @@ void AddGenerate(CLI::App& app, Run& run) {
       ->check(CLI::Range(1, 1 << 20));
   command->add_flag("--ignore-end", options->ignore_end, "go on after an end token: emit exactly --max-tokens");
   AddComputeOptions(*command, options->compute);
-  AddCalibrationOptions(*command, options->calibration);
+  AddCalibrationTextOption(*command, options->calibration.text);
   AddArtifactsOption(*command, options->calibration.artifacts);
   AddOutputOption(*command, options->json);
   AddExample(*command, "uaqf-worker generate smollm2-135m-instruct --variant rtn-w4-g64 --chat \"What is a lease?\"");

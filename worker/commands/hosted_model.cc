@@ -25,7 +25,6 @@ bool ShowProgress(int64_t done, int64_t all) {
 absl::StatusOr<evaluate::CalibrationRequest> RequestOf(const CalibrationOption& calibration,
                                                        const ComputeOptions& compute, int threads) {
   evaluate::CalibrationRequest request;
-  request.spec = {calibration.samples, calibration.length, calibration.seed};
   if (!calibration.text.empty()) {
     auto text = ReadTextFile(calibration.text, /*join_rows=*/false);
     if (!text.ok()) return text.status();

@@ -17,12 +17,9 @@ namespace uaqf::commands {
 // Calibrates the variant first where it needs that and no artifact has it. `models` is the folder whose releases
 // "checkpoint:NAME" may name; empty: the default one. INVALID_ARGUMENT: an unknown variant, one that does not fit, or a
 // sequence beyond the model's context.
-[[nodiscard]] absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenModel& model,
-                                                                         const std::string& variant,
-                                                                         const std::string& models,
-                                                                         const ComputeOptions& compute,
-                                                                         const CalibrationOption& calibration,
-                                                                         int64_t sequence_tokens);
+[[nodiscard]] absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(
+    const evaluate::OpenModel& model, const std::string& variant, const std::string& models,
+    const ComputeOptions& compute, const CalibrationOption& calibration, int64_t sequence_tokens);
 
 // What the options ask for, with progress on standard error.
 [[nodiscard]] absl::StatusOr<evaluate::CalibrationRequest> RequestOf(const CalibrationOption& calibration,

@@ -79,8 +79,8 @@ absl::Status Perplexity(const Options& options) {
                                                    "; give a longer text or a smaller --context"));
   }
   if (options.windows > 0) windows = std::min(windows, options.windows);
-  auto engine = LoadEngine(**model, options.variant, options.model.folder, options.compute, options.calibration,
-                           options.context);
+  auto engine =
+      LoadEngine(**model, options.variant, options.model.folder, options.compute, options.calibration, options.context);
   if (!engine.ok()) return engine.status();
   auto nll = ScoreWindows(**engine, *ids, options.context, windows);
   if (!nll.ok()) return nll.status();
@@ -110,7 +110,7 @@ void AddPerplexity(CLI::App& app, Run& run) {
       ->check(CLI::Range(2, 1 << 20));
   command->add_option("--windows", options->windows, "score only so many windows")->check(CLI::Range(1, 1 << 30));
   AddComputeOptions(*command, options->compute);
-  AddCalibrationOptions(*command, options->calibration);
+  AddCalibrationTextOption(*command, options->calibration.text);
   AddArtifactsOption(*command, options->calibration.artifacts);
   AddOutputOption(*command, options->json);
   AddExample(*command,

@@ -62,7 +62,7 @@ void AddQuantize(CLI::App& app, Run& run) {
   command->add_option("--variant", options->variant, "variant to make")->required();
   command->add_option("--out", options->out, "folder for it; an interrupted one is gone on with")->required();
   AddComputeOptions(*command, options->compute);
-  AddCalibrationOptions(*command, options->calibration);
+  AddCalibrationTextOption(*command, options->calibration.text);
   AddOutputOption(*command, options->json);
   AddExample(*command, "uaqf-worker quantize smollm2-135m-instruct --variant gptq-w4-g64 --out gptq-w4-g64");
   command->callback([options, &run] { run = [options] { return Quantize(*options); }; });

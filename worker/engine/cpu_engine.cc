@@ -71,9 +71,30 @@ kernels::AttentionShape ShapeOf(const model::ModelConfig& config) {
 }
 
 kernels::Activations ActivationsOfVariant(const quantize::Variant& variant) {
+  if (variant.method == quantize::Method::kAtom) {
+    kernels::Activations groups = {.kind = kernels::Activations::Kind::kGroups};
+    groups.clip = static_cast<float>(variant.option("activation-clip"));
+    groups.keepers = static_cast<int64_t>(variant.option("keepers"));
+    return groups;
+  }
   if (variant.activation_bits != 8) return kernels::Activations::kFloat;
   return variant.activation_scope == quantize::ActivationScope::kTensor ? kernels::Activations::kInt8Tensor
                                                                         : kernels::Activations::kInt8;
+}
+
+// Atom's keys (before RoPE) and values: each head's to asymmetric INT4 and back. The cache stays FP16 here, so this is
+// the variant's quality, not its memory.
+void RoundToInt4(float* values, int64_t size, int64_t head_dim) {
+  for (float* head = values; head < values + size; head += head_dim) {
+    const auto [low, high] = std::minmax_element(head, head + head_dim);
+    const float least = *low;
+    const float scale = std::max(*high - least, 1e-5F) / 15.0F;
+    const float zero = std::clamp(std::nearbyint(-least / scale), 0.0F, 15.0F);
+    for (int64_t i = 0; i < head_dim; ++i) {
+      const float code = std::clamp(std::nearbyint(head[i] / scale) + zero, 0.0F, 15.0F);
+      head[i] = (code - zero) * scale;
+    }
+  }
 }
 
 kernels::Product ProductOf(const Linear& linear, float* out) {
@@ -126,6 +147,7 @@ CpuEngine::CpuEngine(const model::ModelConfig& config, const quantize::Variant& 
                      std::unique_ptr<ThreadPool> pool, Weights weights)
     : config_(config),
       activations_(ActivationsOfVariant(variant)),
+      four_bit_kv_(variant.method == quantize::Method::kAtom),
       attention_(ShapeOf(config)),
       capacity_(capacity),
       pool_(std::move(pool)),
@@ -169,8 +191,12 @@ void CpuEngine::RotateAndStore(int64_t index, int64_t token) {
   const int64_t kv_width = config_.kv_heads * config_.head_dim;
   float* q = workspace_.q.data<float>() + token * config_.heads * config_.head_dim;
   float* k = workspace_.k.data<float>() + token * kv_width;
-  const float* v = workspace_.v.data<float>() + token * kv_width;
+  float* v = workspace_.v.data<float>() + token * kv_width;
   const int64_t dim = config_.head_dim;
+  if (four_bit_kv_) {
+    RoundToInt4(k, kv_width, dim);
+    RoundToInt4(v, kv_width, dim);
+  }
   kernels::ApplyRope(q, config_.heads, dim, dim, rope_.cos(position), rope_.sin(position));
   kernels::ApplyRope(k, config_.kv_heads, dim, dim, rope_.cos(position), rope_.sin(position));
   kernels::WriteKv(k, config_.kv_heads, dim, capacity_, position, CacheAt(index, false));

@@ -71,6 +71,7 @@ class CpuEngine : public Engine {
   kernels::Activations ActivationsOf(const Linear& linear) const;
 
   const kernels::Activations activations_;  // unless the layer has a fixed scale
+  const bool four_bit_kv_;                  // keys and values are rounded to INT4 before they are stored
   const kernels::AttentionShape attention_;
   const int64_t capacity_;  // positions of the KV cache
   const std::unique_ptr<kernels::ThreadPool> pool_;

@@ -15,7 +15,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const model::Checkpoint& 
     return absl::FailedPreconditionError(absl::StrCat(variant.name, " needs calibration: make its artifact first"));
   }
   if (!device->cuda) return CpuEngine::Create(checkpoint, variant, options);
-  if (quantize::NeedsCalibration(variant)) {
+  if (quantize::NeedsCalibration(variant) || variant.method == quantize::Method::kZeroQuant) {
     return absl::UnimplementedError(absl::StrCat(variant.name, " is not computed on a GPU yet; use --device cpu"));
   }
   if (variant.method == quantize::Method::kCheckpoint) {

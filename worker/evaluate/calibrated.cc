@@ -37,7 +37,7 @@ absl::StatusOr<Prepared> Prepare(const OpenModel& model, const quantize::Variant
   auto ids = model.EncodeText(request.text.empty() ? quantize::CalibrationProse() : std::string_view(request.text));
   if (!ids.ok()) return ids.status();
   Prepared prepared;
-  auto set = quantize::ChooseSamples(*ids, request.spec);
+  auto set = quantize::ChooseSamples(*ids, variant.calibration);
   if (!set.ok()) return set.status();
   prepared.set = *std::move(set);
   auto digest = model.checkpoint().Digest();

@@ -14,7 +14,6 @@
 namespace uaqf::evaluate {
 
 struct CalibrationRequest {
-  quantize::CalibrationSpec spec;
   // The text; empty: the prose that is part of this program.
   std::string text = {};
   quantize::CalibrationOptions options = {};

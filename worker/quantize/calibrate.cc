@@ -79,7 +79,8 @@ class Pass {
       return absl::OkStatus();
     }
     const Block next = method_.after_quantized ? Dequantized(*quantized, device_) : *block;
-    for (at::Tensor& sample : hidden_) sample = function.Run(next, sample, Untouched);
+    const BlockFunction::Hook hook = method_.hook != nullptr ? method_.hook(variant_, *quantized, device_) : Untouched;
+    for (at::Tensor& sample : hidden_) sample = function.Run(next, sample, hook);
     return absl::OkStatus();
   }
 

@@ -15,13 +15,6 @@
 
 namespace uaqf::quantize {
 
-// What a job says of calibration.
-struct CalibrationSpec {
-  int32_t samples = 0;   // 0: as many as the text has
-  int32_t length = 512;  // tokens in a sample
-  uint64_t seed = 0;     // of the places in the text that samples begin at
-};
-
 // Samples of equal length from a text's tokens.
 struct CalibrationSet {
   std::vector<std::vector<int32_t>> samples;

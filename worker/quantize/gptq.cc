@@ -42,8 +42,7 @@ class Grids {
   }
 
   // `later(columns)` gives the next so many columns as they are now.
-  template <typename Later>
-  Grid At(int64_t column, Later later) {
+  Grid At(int64_t column, const Later& later) {
     if (fixed_.scale.defined()) {
       const int64_t own = order_.empty() ? column : order_[static_cast<size_t>(column)];
       const auto pick = [&](const at::Tensor& t) { return t.defined() ? t.select(1, own / size_) : t; };
@@ -93,8 +92,16 @@ class OneThread {
   const int threads_;
 };
 
-// Codes [rows, columns] in the order of `weight`, which is used up.
-at::Tensor SolveColumns(at::Tensor weight, const at::Tensor& upper, Grids& grids) {
+// Layers that are solved with the same inputs; true-sequential runs the block again between two of them.
+std::vector<std::vector<Projection>> Stages(bool true_sequential) {
+  using enum Projection;
+  if (true_sequential) return {{kK, kV, kQ}, {kO}, {kUp, kGate}, {kDown}};
+  return {{kQ, kK, kV, kO, kGate, kUp, kDown}};
+}
+
+}  // namespace
+
+at::Tensor SolveColumns(at::Tensor weight, const at::Tensor& upper, const GridOfColumn& grid_of) {
   const int64_t columns = weight.size(1);
   at::Tensor codes = at::empty_like(weight);
   for (int64_t begin = 0; begin < columns; begin += kColumnsAtOnce) {
@@ -103,7 +110,7 @@ at::Tensor SolveColumns(at::Tensor weight, const at::Tensor& upper, Grids& grids
     {
       const OneThread alone(weight);
       for (int64_t i = begin; i < end; ++i) {
-        const Grid grid = grids.At(i, [&](int64_t size) { return weight.slice(1, i, i + size); });
+        const Grid grid = grid_of(i, [&](int64_t size) { return weight.slice(1, i, i + size); });
         const at::Tensor column = weight.slice(1, i, i + 1);
         const at::Tensor code = grid.Encode(column);
         const at::Tensor error = (column - grid.Decode(code)) / upper[i][i];
@@ -116,20 +123,6 @@ at::Tensor SolveColumns(at::Tensor weight, const at::Tensor& upper, Grids& grids
   }
   return codes;
 }
-
-std::vector<int32_t> OrderOf(const at::Tensor& order) {
-  const at::Tensor host = order.to(at::kCPU, at::kInt).contiguous();
-  return {host.const_data_ptr<int32_t>(), host.const_data_ptr<int32_t>() + host.numel()};
-}
-
-// Layers that are solved with the same inputs; true-sequential runs the block again between two of them.
-std::vector<std::vector<Projection>> Stages(bool true_sequential) {
-  using enum Projection;
-  if (true_sequential) return {{kK, kV, kQ}, {kO}, {kUp, kGate}, {kDown}};
-  return {{kQ, kK, kV, kO, kGate, kUp, kDown}};
-}
-
-}  // namespace
 
 GptqOptions GptqOptionsOf(const Variant& variant) {
   return {.bits = variant.weight_bits,
@@ -178,13 +171,14 @@ QuantizedMatrix SolveGptq(const at::Tensor& weight, const GptqFactor& factor, co
   at::Tensor own = weight.masked_fill(factor.dead.unsqueeze(0), 0);
   Grids grids(options, own, factor.order);
   if (factor.order.defined()) own = own.index_select(1, factor.order);
-  at::Tensor codes = SolveColumns(own.contiguous(), factor.upper, grids);
+  at::Tensor codes = SolveColumns(own.contiguous(), factor.upper,
+                                  [&](int64_t column, const Later& later) { return grids.At(column, later); });
   // Groups of reordered columns stay together; with scales that do not care the columns go home.
   const bool gathered = factor.order.defined() && options.granularity == Granularity::kGroup && !options.static_groups;
   if (factor.order.defined() && !gathered) codes = codes.index_select(1, at::argsort(factor.order));
   QuantizedMatrix matrix =
       MakeMatrix(options.bits, options.granularity, options.group_size, codes, grids.scales(), grids.zeros());
-  if (gathered) matrix.order = OrderOf(factor.order);
+  if (gathered) matrix.order = ToIndices(factor.order);
   return matrix;
 }
 

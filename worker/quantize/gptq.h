@@ -34,6 +34,13 @@ struct GptqFactor {
 // FAILED_PRECONDITION: not positive definite even with the damping.
 absl::StatusOr<GptqFactor> FactorMoments(const at::Tensor& moments, const GptqOptions& options);
 
+// The grid of a column ([rows, 1] tensors), asked for in turn; `later(n)` are the next n columns as they are by then,
+// the column itself the first.
+using Later = std::function<at::Tensor(int64_t)>;
+using GridOfColumn = std::function<Grid(int64_t column, const Later& later)>;
+// The sweep: codes [rows, columns] of `weight`, which is used up, in the order that it and `upper` have.
+at::Tensor SolveColumns(at::Tensor weight, const at::Tensor& upper, const GridOfColumn& grid_of);
+
 // Quantizes `weight` [rows, columns]. Dead columns become 0.
 QuantizedMatrix SolveGptq(const at::Tensor& weight, const GptqFactor& factor, const GptqOptions& options);
 

@@ -32,10 +32,9 @@ absl::StatusOr<CalibrationSet> ChooseSamples(const std::vector<int32_t>& ids, co
   const size_t places = ids.size() / length;
   const size_t wanted = spec.samples > 0 ? static_cast<size_t>(spec.samples) : std::max<size_t>(places, 1);
   if (places < wanted) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the calibration text has ", ids.size(), " tokens, expected at least ",
-                     wanted * length, " for ", wanted, " samples of ",
-                     spec.length, " tokens; give a longer text, or ask for at most ", places, " samples"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the calibration text has ", ids.size(), " tokens, expected at least ", wanted * length, " for ", wanted,
+        " samples of ", spec.length, " tokens; give a longer text, or ask for at most ", places, " samples"));
   }
   std::vector<size_t> order(places);
   for (size_t i = 0; i < places; ++i) order[i] = i;

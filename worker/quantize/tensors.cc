@@ -106,6 +106,14 @@ at::Tensor FromFloats(std::span<const float> values, at::IntArrayRef sizes, at::
 
 std::vector<float> ToFloats(const at::Tensor& tensor) { return ToHost<float>(tensor, at::kFloat); }
 
+std::vector<int32_t> ToIndices(const at::Tensor& tensor) { return ToHost<int32_t>(tensor, at::kInt); }
+
+at::Tensor FromIndices(std::span<const int32_t> values, at::Device device) {
+  at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kInt);
+  std::memcpy(tensor.mutable_data_ptr<int32_t>(), values.data(), values.size_bytes());
+  return tensor.to(device);
+}
+
 bool AllFinite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
 
 absl::Status StatusOfCurrentException() {

@@ -56,6 +56,8 @@ at::Tensor Dequantized(const QuantizedMatrix& matrix, at::Device device);
 
 at::Tensor FromFloats(std::span<const float> values, at::IntArrayRef sizes, at::Device device);
 std::vector<float> ToFloats(const at::Tensor& tensor);
+std::vector<int32_t> ToIndices(const at::Tensor& tensor);
+at::Tensor FromIndices(std::span<const int32_t> values, at::Device device);
 
 // Whether every element is finite.
 bool AllFinite(const at::Tensor& tensor);

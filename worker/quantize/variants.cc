@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
@@ -84,12 +85,20 @@ std::vector<Variant> MakeTable() {
        128, 16},
       {"awq-w4-g64", "INT4 weights by AWQ, an FP16 scale and a zero for 64 inputs of a row", Method::kAwq, 4, kGroup,
        64, 16},
+      {"atom-w4a4", "INT4 weights and activations in groups of 128, 128 input channels INT8; INT4 keys and values",
+       Method::kAtom, 4, kGroup, 128, 4},
+      {"atom-w4a4-g64", "INT4 weights and activations in groups of 64, 64 input channels INT8; INT4 keys and values",
+       Method::kAtom, 4, kGroup, 64, 4},
       {"zeroquant-w8a8", "INT8 weights in 64 groups of rows; INT8 activations, one scale a token", Method::kZeroQuant,
        8, kChannel, 0, 8},
       {"zeroquant-w8a8-g128", "the same with groups of 128 inputs of a row", Method::kZeroQuant, 8, kGroup, 128, 8},
       {"zeroquant-w8a8-g64", "the same with groups of 64 inputs of a row", Method::kZeroQuant, 8, kGroup, 64, 8},
   };
-  for (Variant& variant : table) variant.options = RowOf(variant.method).options;
+  for (Variant& variant : table) {
+    variant.options = RowOf(variant.method).options;
+    // As many channels stay INT8 as a group has.
+    if (variant.method == Method::kAtom) variant.options[0].value = static_cast<double>(variant.group_size);
+  }
   return table;
 }
 
@@ -121,29 +130,84 @@ std::string_view ScopeName(ActivationScope scope) {
 
 std::string Shown(std::string_view text) { return absl::CHexEscape(std::string(text.substr(0, 80))); }
 
-// "OPTION=VALUE" into the options of `variant`.
+// Options of calibration, whose values are whole numbers.
+const std::vector<Option>& CalibrationOptions() {
+  static const std::vector<Option> options = {
+      {"samples", 0, 0, 65536, "samples cut from the calibration text, 0 for as many as it has"},
+      {"length", 512, 2, 1 << 17, "tokens in a sample"},
+      {"seed", 0, 0, 0x1p53, "of the samples' places in the text"}};
+  return options;
+}
+
+std::string KnownOptions(const Variant& variant) {
+  std::string known;
+  const auto add = [&](std::string_view name) {
+    absl::StrAppend(&known, known.empty() ? "" : ", ", std::string(name));
+  };
+  for (const Option& one : variant.options) add(one.name);
+  if (NeedsCalibration(variant)) {
+    for (const Option& one : CalibrationOptions()) add(one.name);
+    add("text");
+  }
+  return known.empty() ? "none" : known;
+}
+
+absl::StatusOr<double> ReadValue(const Variant& variant, const Option& option, std::string_view digits, bool whole) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error == std::errc() && end == digits.data() + digits.size() && value >= option.least && value <= option.most &&
+      (!whole || value == std::floor(value))) {
+    return value;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "option ", std::string(option.name), " of ", variant.name, " is \"", Shown(digits), "\", expected a ",
+      whole ? "whole " : "", "number from ", option.least, " to ", option.most, ": ", std::string(option.meaning)));
+}
+
+absl::Status SetCalibrationText(std::string_view digest, Variant& variant) {
+  if (digest.size() != 64 || digest.find_first_not_of("0123456789abcdef") != std::string_view::npos) {
+    return absl::InvalidArgumentError(absl::StrCat("option text of ", variant.name, " is \"", Shown(digest),
+                                                   "\", expected the digest of a text set, 64 of 0-9 and a-f"));
+  }
+  variant.calibration.text = digest;
+  return absl::OkStatus();
+}
+
+absl::Status SetCalibration(const Option& option, std::string_view digits, Variant& variant) {
+  const absl::StatusOr<double> value = ReadValue(variant, option, digits, /*whole=*/true);
+  if (!value.ok()) return value.status();
+  CalibrationSpec& spec = variant.calibration;
+  if (option.name == "samples") spec.samples = static_cast<int32_t>(*value);
+  if (option.name == "length") spec.length = static_cast<int32_t>(*value);
+  if (option.name == "seed") spec.seed = static_cast<uint64_t>(*value);
+  return absl::OkStatus();
+}
+
+// "OPTION=VALUE" into `variant`.
 absl::Status SetOption(std::string_view text, Variant& variant) {
   const size_t equals = text.find('=');
   const std::string_view name = text.substr(0, equals);
-  const auto option =
-      std::find_if(variant.options.begin(), variant.options.end(), [&](const Option& one) { return one.name == name; });
-  if (option == variant.options.end()) {
-    std::string known;
-    for (const Option& one : variant.options) absl::StrAppend(&known, known.empty() ? "" : ", ", std::string(one.name));
-    return absl::InvalidArgumentError(absl::StrCat("unknown option \"", Shown(name), "\" of ", variant.name,
-                                                   "; it has ", known.empty() ? "none" : known));
-  }
   const std::string_view digits = equals == std::string_view::npos ? "" : text.substr(equals + 1);
-  double value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error != std::errc() || end != digits.data() + digits.size() || !(value >= option->least) ||
-      !(value <= option->most)) {
-    return absl::InvalidArgumentError(absl::StrCat("option ", std::string(name), " of ", variant.name, " is \"",
-                                                   Shown(digits), "\", expected a number from ", option->least, " to ",
-                                                   option->most, ": ", std::string(option->meaning)));
+  for (Option& option : variant.options) {
+    if (option.name != name) continue;
+    const absl::StatusOr<double> value = ReadValue(variant, option, digits, /*whole=*/false);
+    if (value.ok()) option.value = *value;
+    return value.status();
   }
-  option->value = value;
-  return absl::OkStatus();
+  if (NeedsCalibration(variant)) {
+    if (name == "text") return SetCalibrationText(digits, variant);
+    for (const Option& option : CalibrationOptions()) {
+      if (option.name == name) return SetCalibration(option, digits, variant);
+    }
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown option \"", Shown(name), "\" of ", variant.name, "; it has ", KnownOptions(variant)));
+}
+
+bool KeepersFit(const Variant& variant, const model::ModelConfig& config) {
+  const auto keepers = static_cast<int64_t>(variant.option("keepers"));
+  return keepers % variant.group_size == 0 &&
+         keepers < std::min({config.hidden, config.heads * config.head_dim, config.ff});
 }
 
 }  // namespace
@@ -185,6 +249,12 @@ bool NeedsCalibration(const Variant& variant) { return RowOf(variant.method).cal
 
 absl::Status FitsModel(const Variant& variant, const model::ModelConfig& config) {
   if (variant.granularity != Granularity::kGroup) return absl::OkStatus();
+  if (variant.method == Method::kAtom && !KeepersFit(variant, config)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        variant.name, " keeps ", variant.option("keepers"),
+        " input channels in INT8, expected a multiple of the group ", "size ", variant.group_size, " below ",
+        std::min({config.hidden, config.heads * config.head_dim, config.ff}), ", the smallest input dimension"));
+  }
   const std::pair<const char*, int64_t> inputs[] = {
       {"q_proj", config.hidden}, {"o_proj", config.heads * config.head_dim}, {"down_proj", config.ff}};
   for (const auto& [layer, size] : inputs) {
@@ -202,7 +272,10 @@ int64_t PackedBytes(const Variant& variant, const model::ModelConfig& c) {
   const int64_t kv = c.kv_heads * c.head_dim;
   const int64_t weights = c.layers * (c.hidden * (2 * query + 2 * kv) + 3 * c.hidden * c.ff);
   const int64_t groups = variant.group_size > 0 ? weights / variant.group_size : 0;
-  return weights * variant.weight_bits / 8 + groups * 2 + c.vocab * c.hidden * 2 * (c.tied_embeddings ? 1 : 2);
+  // A zero for each group, or each row, where the grid is not symmetric.
+  const bool zeros = variant.method == Method::kAwq || (variant.method == Method::kGptq && variant.option("sym") == 0);
+  return weights * variant.weight_bits / 8 + groups * (zeros ? 3 : 2) +
+         c.vocab * c.hidden * 2 * (c.tied_embeddings ? 1 : 2);
 }
 
 std::string ConfigText(const Variant& variant, std::string_view calibration) {

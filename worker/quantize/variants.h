@@ -32,6 +32,14 @@ struct Option {
   std::string_view meaning;  // for people
 };
 
+// On what a variant is calibrated. Options of every variant that needs it: "gptq-w4:samples=64:length=512:seed=1".
+struct CalibrationSpec {
+  int32_t samples = 0;    // 0: as many as the text has
+  int32_t length = 512;   // tokens in a sample
+  uint64_t seed = 0;      // of the places in the text that samples begin at
+  std::string text = {};  // "text=DIGEST": the text set of that SHA-256; empty: the prose that is part of the program
+};
+
 struct Variant {
   std::string name;              // "rtn-w4-g64", options included where some are given
   std::string_view description;  // one line for people
@@ -42,6 +50,7 @@ struct Variant {
   int activation_bits;  // 16, 8, or 4 (groups of INT4 as Atom has them)
   ActivationScope activation_scope = ActivationScope::kToken;
   std::vector<Option> options = {};
+  CalibrationSpec calibration = {};
 
   // The value of one of `options`, which there must be.
   double option(std::string_view option_name) const;
@@ -50,8 +59,8 @@ struct Variant {
 // All variants with their default options, FP16 first. Lives as long as the process.
 std::span<const Variant> Variants();
 
-// "NAME" or "NAME:OPTION=VALUE:...". INVALID_ARGUMENT for an unknown name or option, or a value out of its range; the
-// message lists the known ones.
+// "NAME" or "NAME:OPTION=VALUE:...", OPTION being one of its method or of its calibration. INVALID_ARGUMENT for an
+// unknown name or option, or a value out of its range; the message lists the known ones.
 absl::StatusOr<Variant> FindVariant(std::string_view name);
 
 // Whether its weights need calibration (calibrate.h): they are then read from an artifact, not made while loading.
@@ -65,7 +74,7 @@ absl::Status FitsModel(const Variant& variant, const model::ModelConfig& config)
 int64_t PackedBytes(const Variant& variant, const model::ModelConfig& config);
 
 // The variant's whole configuration and the quantizer's version as JSON with sorted keys. `calibration` is the digest
-// of what it was calibrated on; empty where it needs none.
+// of the samples it was calibrated on, which stands for all of CalibrationSpec; empty where it needs none.
 std::string ConfigText(const Variant& variant, std::string_view calibration = {});
 
 // SHA-256 (lower-case hex) of ConfigText: equal digests, and equal model digests, mean equal weights.

@@ -48,6 +48,8 @@ TEST(Variants, AreThoseOfThePaperAndStartWithTheBaseline) {
                                              "gptq-w4-g64",
                                              "awq-w4-g128",
                                              "awq-w4-g64",
+                                             "atom-w4a4",
+                                             "atom-w4a4-g64",
                                              "zeroquant-w8a8",
                                              "zeroquant-w8a8-g128",
                                              "zeroquant-w8a8-g64"}));
@@ -57,7 +59,8 @@ TEST(Variants, HaveConsistentRows) {
   for (const Variant& variant : Variants()) {
     EXPECT_EQ(variant.granularity == Granularity::kGroup, variant.group_size > 0) << variant.name;
     EXPECT_EQ(variant.method == Method::kNone, variant.weight_bits == 16) << variant.name;
-    EXPECT_TRUE(variant.activation_bits == 16 || variant.activation_bits == 8) << variant.name;
+    EXPECT_TRUE(variant.activation_bits == 16 || variant.activation_bits == 8 || variant.activation_bits == 4)
+        << variant.name;
     EXPECT_FALSE(variant.description.empty()) << variant.name;
   }
 }
@@ -80,6 +83,18 @@ TEST(Variants, OptionsFollowTheNameAndChangeTheDigest) {
   // Said or not, a default is the same configuration; another calibration is another one.
   EXPECT_EQ(ConfigDigest(plain), ConfigDigest(FindVariant("gptq-w4-g64:damp=0.01").value()));
   EXPECT_NE(ConfigDigest(plain, "text a"), ConfigDigest(plain, "text b"));
+}
+
+TEST(Variants, CalibrationIsAnOptionOfWhatNeedsIt) {
+  const std::string text(64, 'a');
+  const Variant variant = FindVariant("gptq-w4:samples=8:length=256:seed=7:text=" + text).value();
+  EXPECT_EQ(variant.calibration.samples, 8);
+  EXPECT_EQ(variant.calibration.length, 256);
+  EXPECT_EQ(variant.calibration.seed, 7U);
+  EXPECT_EQ(variant.calibration.text, text);
+  EXPECT_FALSE(FindVariant("rtn-w4:samples=8").ok());
+  EXPECT_THAT(std::string(FindVariant("gptq-w4:samples=1.5").status().message()), HasSubstr("expected a whole number"));
+  EXPECT_THAT(std::string(FindVariant("gptq-w4:text=prose").status().message()), HasSubstr("digest of a text set"));
 }
 
 TEST(Variants, WrongOptionsSayWhatIsRight) {
