@@ -1,5 +1,6 @@
 #include "worker/evaluate/calibrated.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,8 @@
 
 namespace uaqf::evaluate {
 namespace {
+
+constexpr int64_t kDefaultLength = 2048;
 
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
@@ -37,7 +40,9 @@ absl::StatusOr<Prepared> Prepare(const OpenModel& model, const quantize::Variant
   auto ids = model.EncodeText(request.text.empty() ? quantize::CalibrationProse() : std::string_view(request.text));
   if (!ids.ok()) return ids.status();
   Prepared prepared;
-  auto set = quantize::ChooseSamples(*ids, variant.calibration);
+  quantize::CalibrationSpec spec = variant.calibration;
+  if (spec.length == 0) spec.length = static_cast<int32_t>(std::min<int64_t>(kDefaultLength, model.config().context));
+  auto set = quantize::ChooseSamples(*ids, spec);
   if (!set.ok()) return set.status();
   prepared.set = *std::move(set);
   auto digest = model.checkpoint().Digest();

@@ -31,9 +31,9 @@ const MethodRow& RowOf(Method method) {
       {"gptq",
        true,
        {{"sym", 1, 0, 1, "1: zero is in the middle of the grid; 0: the grid spans the weights"},
-        {"act-order", 0, 0, 1, "1: columns with the largest activations first"},
-        {"static-groups", 0, 0, 1, "1: scales of all groups from the weights as they were"},
-        {"true-sequential", 0, 0, 1, "1: o_proj, gate/up and down_proj see the quantized layers before them"},
+        {"act-order", 1, 0, 1, "1: columns with the largest activations first"},
+        {"static-groups", 1, 0, 1, "1: scales of all groups from the weights as they were"},
+        {"true-sequential", 1, 0, 1, "1: o_proj, gate/up and down_proj see the quantized layers before them"},
         {"damp", 0.01, 0, 1, "share of the Hessian's mean diagonal that is added to it"}}},
       {"awq",
        true,
@@ -134,7 +134,7 @@ std::string Shown(std::string_view text) { return absl::CHexEscape(std::string(t
 const std::vector<Option>& CalibrationOptions() {
   static const std::vector<Option> options = {
       {"samples", 0, 0, 65536, "samples cut from the calibration text, 0 for as many as it has"},
-      {"length", 512, 2, 1 << 17, "tokens in a sample"},
+      {"length", 0, 0, 1 << 17, "tokens in a sample, 0 for the model's context but at most 2048"},
       {"seed", 0, 0, 0x1p53, "of the samples' places in the text"}};
   return options;
 }

@@ -35,7 +35,7 @@ struct Option {
 // On what a variant is calibrated. Options of every variant that needs it: "gptq-w4:samples=64:length=512:seed=1".
 struct CalibrationSpec {
   int32_t samples = 0;    // 0: as many as the text has
-  int32_t length = 512;   // tokens in a sample
+  int32_t length = 0;     // tokens in a sample; 0: the model's context, at most 2048
   uint64_t seed = 0;      // of the places in the text that samples begin at
   std::string text = {};  // "text=DIGEST": the text set of that SHA-256; empty: the prose that is part of the program
 };
