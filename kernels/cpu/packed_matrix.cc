@@ -14,6 +14,8 @@ using internal::kInt4Zero;
 using internal::kInt8Unit;
 using internal::kPanelRows;
 
+constexpr float kNoOffset = -0.0f;  // leaves a product of -0 as it is
+
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t PanelBytes(WeightFormat format, int64_t cols) {
@@ -168,7 +170,7 @@ PackedMatrix::GroupValues PackedMatrix::GroupValuesOf(int64_t row, int64_t group
   const int64_t lane = row % kPanelRows;
   const int64_t at = (row / kPanelRows * groups + group) * kPanelRows + lane;
   const int64_t block = (row / kPanelRows * CeilDiv(groups, block_groups_) + group / block_groups_) * kPanelRows + lane;
-  GroupValues values = {Fp16ToFloat(group_scales()[block]), zero_, 0};
+  GroupValues values = {Fp16ToFloat(group_scales()[block]), zero_, kNoOffset};
   if (scale_factors() != nullptr) values.scale *= static_cast<float>(scale_factors()[at]);
   if (group_zeros() != nullptr) values.zero = group_zeros()[at];
   if (group_offsets() != nullptr) values.offset = Fp16ToFloat(group_offsets()[block]);
@@ -192,7 +194,7 @@ void PackedMatrix::DequantizeRow(int64_t row, float* out) const {
     return;
   }
   const std::span<const int32_t> order = gather();
-  GroupValues values = {group_size_ > 0 ? 0 : scales()[row], 0, 0};
+  GroupValues values = {group_size_ > 0 ? 0 : scales()[row], 0, kNoOffset};
   for (int64_t col = 0; col < cols_; ++col) {
     if (group_size_ > 0 && col % group_size_ == 0) values = GroupValuesOf(row, col / group_size_);
     const float product = values.scale * static_cast<float>(CodeAt(row, col) - values.zero);

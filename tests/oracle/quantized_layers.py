@@ -2,9 +2,11 @@
 store them, with the weights that they mean.
 
 Packing and meaning are written here once more, element by element, from the formats' descriptions (METHODS, section 6),
-so that a mistake of the readers is not repeated. `--check` also runs what PyPI's packages unpack (compressed-tensors,
-autoawq, auto-gptq; needs torch) over the same words. Run it again only to add a case:
+so that a mistake of the readers is not repeated. Run it again only to add a case:
     python tests/oracle/quantized_layers.py > tests/worker/model/quantized_layers.json
+`--check` instead unpacks the same words with PyPI's packages (torch, compressed-tensors==0.20.0, and autoawq==0.2.9's
+packing_utils.py, whose path follows) and compares; the layers of auto-gptq==0.7.1 are written out below, since they
+unpack in their forward pass only.
 """
 
 import json
@@ -56,7 +58,8 @@ def weights(codes, zeros, scales, g_idx):
     for row in range(OUT):
         for col in range(IN):
             group = g_idx[col]
-            values[row, col] = np.float32(scales[row, group]) * np.float32(int(codes[row, col]) - int(zeros[row, group]))
+            steps = int(codes[row, col]) - int(zeros[row, group])
+            values[row, col] = np.float32(scales[row, group]) * np.float32(steps)
     return values
 
 
@@ -166,28 +169,36 @@ def array(entry):
 
 def check(all_cases):
     """Unpacks with the packages and compares codes and zeros; prints one line a case."""
+    import importlib.util
+
     import torch
-    from awq.utils.packing_utils import dequantize_gemm
     from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
 
+    spec = importlib.util.spec_from_file_location("packing_utils", sys.argv[sys.argv.index("--check") + 1])
+    awq_packing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(awq_packing)
     for name, one in all_cases.items():
         arrays = {key: torch.from_numpy(array(value)) for key, value in one["tensors"].items()}
         values = np.frombuffer(bytes.fromhex(one["values"]), "<f4").reshape(OUT, IN)
         bits = one["config"].get("bits", 4)
         if name.startswith("awq"):
             group = one["config"]["group_size"]
-            got = dequantize_gemm(arrays["qweight"], arrays["qzeros"], arrays["scales"].float(), 4, group).T.numpy()
+            scales = arrays["scales"].float()
+            got = awq_packing.dequantize_gemm(arrays["qweight"], arrays["qzeros"], scales, 4, group).T.numpy()
         elif name.startswith("gptq"):
             got = auto_gptq_weights(torch, arrays, bits, one["config"]["checkpoint_format"])
         elif name.startswith("packed"):
             scheme = one["config"]["config_groups"]["group_0"]["weights"]
             q = unpack_from_int32(arrays["weight_packed"], scheme["num_bits"], torch.Size([OUT, IN])).float()
-            scale = arrays["weight_scale"].float().reshape(-1, 1) if scheme["strategy"] == "tensor" else arrays["weight_scale"].float()
+            scale = arrays["weight_scale"].float()
+            scale = scale.reshape(-1, 1 if scheme["strategy"] == "tensor" else scale.shape[-1])
             zero = torch.zeros_like(scale)
             if "weight_zero_point" in arrays:
                 zero = unpack_from_int32(arrays["weight_zero_point"], scheme["num_bits"],
                                          torch.Size([OUT, scale.shape[1]]), packed_dim=0).float()
-            group = arrays["weight_g_idx"].long() if "weight_g_idx" in arrays else torch.arange(IN) // (IN // scale.shape[1])
+            group = torch.arange(IN) // (IN // scale.shape[1])
+            if "weight_g_idx" in arrays:
+                group = arrays["weight_g_idx"].long()
             got = ((q - zero[:, group]) * scale[:, group]).numpy()
         else:
             scale = arrays["weight_scale"].float()

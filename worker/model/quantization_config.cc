@@ -40,7 +40,7 @@ absl::Status ReadBits(const Json& value, bool eight, QuantizationConfig& config)
 
 // -1, or nothing, is one group a row.
 absl::Status ReadGroupSize(const Json& value, QuantizationConfig& config) {
-  if (value.is_null() || (value.is_number_integer() && value == -1)) {
+  if (value.is_null() || (value.is_number_integer() && !value.is_number_unsigned() && value == -1)) {
     config.scales = QuantizedScales::kRow;
     return absl::OkStatus();
   }

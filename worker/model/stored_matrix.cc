@@ -8,6 +8,8 @@
 namespace uaqf::model {
 namespace {
 
+constexpr float kNoOffset = -0.0F;  // leaves a product of -0 as it is
+
 struct GroupValues {
   float scale;
   int zero;
@@ -17,7 +19,7 @@ struct GroupValues {
 GroupValues ValuesOf(const StoredMatrix& m, int64_t row, int64_t group) {
   const auto at = static_cast<size_t>(row * m.groups() + group);
   const auto block = static_cast<size_t>(row * m.blocks() + (m.block_groups > 0 ? group / m.block_groups : group));
-  GroupValues values = {HalfToFloat(m.group_scales[block]), m.zero, 0};
+  GroupValues values = {HalfToFloat(m.group_scales[block]), m.zero, kNoOffset};
   if (!m.scale_factors.empty()) values.scale *= static_cast<float>(m.scale_factors[at]);
   if (!m.group_zeros.empty()) values.zero = m.group_zeros[at];
   if (!m.group_offsets.empty()) values.offset = HalfToFloat(m.group_offsets[block]);
@@ -31,7 +33,7 @@ void Dequantize(const StoredMatrix& m, std::span<float> out) {
   for (int64_t row = 0; row < m.rows; ++row) {
     const int8_t* codes = m.codes.data() + row * m.columns;
     float* values = out.data() + row * m.columns;
-    GroupValues group = {0, 0, 0};
+    GroupValues group = {0, 0, kNoOffset};
     if (m.group_size == 0) group.scale = m.scales[m.scales.size() == 1 ? 0 : static_cast<size_t>(row)];
     for (int64_t col = 0; col < m.columns; ++col) {
       if (m.group_size > 0 && col % m.group_size == 0) group = ValuesOf(m, row, col / m.group_size);

@@ -9,6 +9,7 @@
 #include "tests/worker/commands/run_worker.h"
 #include "worker/evaluate/catalog.h"
 #include "worker/evaluate/engine_evaluator.h"
+#include "worker/evaluate/hosted_variant.h"
 #include "worker/evaluate/perplexity.h"
 #include "worker/measure/clock.h"
 
@@ -84,6 +85,28 @@ TEST(Catalog, MeasuresNoQualityOfRandomWeights) {
   EXPECT_EQ(evaluator.ScoreWindow(text, 32, 0).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+// A release is a variant of itself and of each model of its shape, but not of others, and no plain model is one.
+TEST(Catalog, OffersReleasesToModelsOfTheirShape) {
+  const auto entry = [](const std::string& id, const std::string& format, int64_t ff) {
+    CatalogEntry made;
+    made.id = made.config.name = id;
+    made.release_format = made.config.release_format = format;
+    made.config.ff = ff;
+    made.release_bytes = 1000;
+    return made;
+  };
+  const std::vector<CatalogEntry> entries = {entry("base", "", 96), entry("gptq", "GPTQ 4-bit g128", 96),
+                                             entry("other", "Q4_1", 128)};
+  const std::vector<VariantFit> of_base = CheckpointVariants(entries[0], entries);
+  ASSERT_EQ(of_base.size(), 1U);
+  EXPECT_EQ(of_base[0].variant, "checkpoint:gptq");
+  EXPECT_EQ(of_base[0].description, "GPTQ 4-bit g128, a release in its own form");
+  EXPECT_EQ(of_base[0].weights_bytes, 1000);
+  const std::vector<VariantFit> of_other = CheckpointVariants(entries[2], entries);
+  ASSERT_EQ(of_other.size(), 1U);
+  EXPECT_THAT(of_other[0].description, HasSubstr("fp16 is its weights dequantized"));
+}
+
 TEST(Catalog, SaysWhichFolderIsMissing) {
   EXPECT_THAT(std::string(FindModels("/no/such/folder").status().message()), HasSubstr("/no/such/folder"));
 }
@@ -124,6 +147,12 @@ TEST_F(EvaluatorTest, TakesLessMemoryWithFewerBits) {
   ASSERT_TRUE(Load("rtn-w8-channel").ok());
   EXPECT_LT(evaluator_->MemoryUsed()->block_weights_bytes, fp16.block_weights_bytes);
   EXPECT_NE(evaluator_->Identify()->variant_digest, digest);
+}
+
+TEST_F(EvaluatorTest, NamesTheCheckpointsThereAreAndWhyOneIsNone) {
+  EXPECT_EQ(Load("checkpoint:../secret").code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(Load("checkpoint:nothing").message()), HasSubstr("stories260k"));
+  EXPECT_THAT(std::string(Load("checkpoint:stories260k").message()), HasSubstr("stories260k is not quantized"));
 }
 
 TEST_F(EvaluatorTest, SurveysAnotherJobWithoutDisturbingWhatIsHosted) {

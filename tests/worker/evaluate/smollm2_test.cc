@@ -6,6 +6,7 @@
 
 #include "tests/support/test_data.h"
 #include "worker/engine/engine.h"
+#include "worker/evaluate/hosted_variant.h"
 #include "worker/evaluate/open_model.h"
 
 namespace uaqf::evaluate {
@@ -64,6 +65,42 @@ TEST_F(Smollm2, ScoresWindowsWithinAThousandth) {
     ASSERT_TRUE(nll.ok()) << nll.status();
     const double mean = std::accumulate(nll->begin(), nll->end(), 0.0) / static_cast<double>(nll->size());
     EXPECT_NEAR(mean, window["nll"].get<double>(), 1e-3);
+  }
+}
+
+// The release's FP32 values against the same rounded to FP16, which is its baseline.
+TEST_F(Smollm2, InItsOwnFormLosesNothingAgainstItsDequantizedWeights) {
+  const auto variant = ResolveVariant(*model_, "checkpoint:" + model_->config().name, "");
+  ASSERT_TRUE(variant.ok()) << variant.status();
+  engine::EngineOptions options;
+  options.max_sequence_tokens = 1024;
+  const auto own = engine::Engine::Create(variant->weights(*model_), variant->variant, options);
+  ASSERT_TRUE(own.ok()) << own.status();
+  EXPECT_LT((*own)->memory().block_weights_bytes, 0.32 * engine_->memory().block_weights_bytes);
+  const std::vector<int32_t> ids = oracle_["windows"][0]["ids"];
+  const auto nll = (*own)->Score(ids);
+  const auto fp16 = engine_->Score(ids);
+  ASSERT_TRUE(nll.ok() && fp16.ok());
+  const auto mean = [](const std::vector<double>& values) {
+    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  };
+  EXPECT_NEAR(mean(*nll), mean(*fp16), 1e-3);
+}
+
+// Bit by bit, and with the rows of q and k, which the file has in another order.
+TEST_F(Smollm2, HoldsInItsOwnFormTheVeryWeightsThatItDequantizesTo) {
+  const model::Checkpoint& checkpoint = model_->checkpoint();
+  for (const char* layer : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                            "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
+    const std::string name = std::string("model.layers.7.") + layer + ".weight";
+    const model::TensorInfo info = checkpoint.Find(name).value();
+    const auto stored = checkpoint.ReadStored(name, {3, info.rows - 3});
+    ASSERT_TRUE(stored.ok()) << stored.status();
+    std::vector<float> expected(static_cast<size_t>((info.rows - 3) * info.columns));
+    ASSERT_TRUE(checkpoint.ReadRows(name, 3, info.rows - 3, expected).ok());
+    std::vector<float> got(expected.size());
+    model::Dequantize(*stored, got);
+    EXPECT_EQ(got, expected) << name;
   }
 }
 
