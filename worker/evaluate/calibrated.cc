@@ -37,6 +37,9 @@ absl::StatusOr<Prepared> Prepare(const OpenModel& model, const quantize::Variant
     return absl::InvalidArgumentError(absl::StrCat(model.config().name, " has random weights, on which ", variant.name,
                                                    " cannot be calibrated; use a real model"));
   }
+  if (request.options.device != "cpu") {
+    return absl::UnimplementedError(absl::StrCat(variant.name, " is not computed on a GPU yet; use --device cpu"));
+  }
   auto ids = model.EncodeText(request.text.empty() ? quantize::CalibrationProse() : std::string_view(request.text));
   if (!ids.ok()) return ids.status();
   Prepared prepared;

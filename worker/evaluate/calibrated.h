@@ -32,8 +32,9 @@ struct CalibratedVariant {
   std::string config;  // quantize::ConfigText with the calibration's digest
 };
 
-// From the cache where they are whole; else calibrates, going on from what is there. The cache is kept within its
-// limit. Errors are those of the tokenizer, quantize::ChooseSamples, quantize::Calibrate and the disk.
+// UNIMPLEMENTED on a GPU: no engine runs the result there yet. From the cache where they are whole; else calibrates,
+// going on from what is there. The cache is kept within its limit. Errors are those of the tokenizer,
+// quantize::ChooseSamples, quantize::Calibrate and the disk.
 [[nodiscard]] absl::StatusOr<CalibratedVariant> PrepareCalibrated(const OpenModel& model,
                                                                   const quantize::Variant& variant,
                                                                   const CalibrationRequest& request,
