@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
   commands::AddPerplexity(app, run);
   commands::AddWikitext(app, run);
   commands::AddBench(app, run);
+  commands::AddQuantize(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -62,6 +62,7 @@ struct Int8Vector {
   const uint8_t* biased;  // codes + 128, for VNNI's unsigned side
   const int32_t* prefix;  // prefix[i]: sum of the first 8 i codes
   float scale;
+  const float* group_scales;  // for the groups of a symmetric matrix, `scale` is then 1; null: none
 };
 
 // Panels [begin_panel, end_panel) times tokens [begin_token, end_token): out[token * out_stride + row] for the rows
@@ -92,7 +93,9 @@ struct Int8BlockArgs {
   int64_t code_stride;
   const int32_t* prefix;  // [token][prefix_stride]
   int64_t prefix_stride;
-  const float* scales;  // [token]
+  const float* scales;        // [token]
+  const float* group_scales;  // [token][group_stride]; null: none
+  int64_t group_stride;
 };
 
 // Weights are turned to FP32 this many columns of two panels at a time: half of a 512 KiB cache.

@@ -1,6 +1,7 @@
 #include "kernels/cpu/product_inputs.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace uaqf::kernels::internal {
 namespace {
@@ -16,6 +17,27 @@ float SumOf(const float* x, int64_t size) {
   return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 
+float AbsMaxOf(const float* x, int64_t size) {
+  float lanes[8] = {};
+  int64_t i = 0;
+  for (; i + 8 <= size; i += 8) {
+    for (int j = 0; j < 8; ++j) lanes[j] = std::max(lanes[j], std::fabs(x[i + j]));
+  }
+  for (; i < size; ++i) lanes[0] = std::max(lanes[0], std::fabs(x[i]));
+  return *std::max_element(lanes, lanes + 8);
+}
+
+// The scale that all tokens of a call share; 0 where each has its own.
+float SharedScale(const float* x, int64_t tokens, int64_t cols, Activations activations, ThreadPool& pool) {
+  if (activations.kind == Activations::Kind::kFixed) return activations.scale;
+  if (activations.kind != Activations::Kind::kTensor || tokens == 1) return 0;
+  std::vector<float> absmax(static_cast<size_t>(pool.lanes()));
+  pool.ParallelFor(tokens, [&](int64_t begin, int64_t end, int lane) {
+    absmax[static_cast<size_t>(lane)] = AbsMaxOf(x + begin * cols, (end - begin) * cols);
+  });
+  return std::max(*std::max_element(absmax.begin(), absmax.end()), 1e-5f) / 127.0f;
+}
+
 template <typename T>
 void GrowTo(std::vector<T>& buffer, size_t size) {
   if (buffer.size() < size) buffer.resize(size);
@@ -28,7 +50,7 @@ bool SameOrder(std::span<const int32_t> a, std::span<const int32_t> b) {
 }  // namespace
 
 bool UsesInt8(const PackedMatrix& weights, Activations activations) {
-  return activations == Activations::kInt8 && weights.format() != WeightFormat::kFp16;
+  return activations.kind != Activations::Kind::kFloat && weights.format() != WeightFormat::kFp16;
 }
 
 // Layers that read the same input mostly come with the same order.
@@ -65,10 +87,15 @@ void ProductInputs::Prepare(std::span<const Product> products, const float* x, i
     Order& order = OrderOf(*products[i].weights);
     if (!order.gather.empty()) GrowTo(order.gathered, static_cast<size_t>(tokens * cols));
     const bool int8 = UsesInt8(*products[i].weights, activations);
-    if (int8 && !order.quantize) order.quantized.Resize(tokens, cols);
+    const int64_t group = activations.kind == Activations::Kind::kGroups ? products[i].weights->group_size() : 0;
+    if (int8 && !order.quantize) order.quantized.Resize(tokens, cols, group > 0 ? cols / group : 0);
+    if (int8) order.group = group;
     order.quantize = order.quantize || int8;
     forms_[i] = {order.gather.empty() ? x : order.gathered.data(), int8 ? &order.quantized : nullptr, nullptr};
   }
+  const bool any_int8 = std::any_of(orders_.begin(), orders_.begin() + static_cast<int64_t>(used_),
+                                    [](const auto& order) { return order->quantize; });
+  const float shared_scale = any_int8 ? SharedScale(x, tokens, cols, activations, pool) : 0;
   const auto prepare = [&](int64_t begin, int64_t end, int) {
     for (const std::unique_ptr<Order>& order : std::span(orders_).first(used_)) {
       for (int64_t token = begin; token < end; ++token) {
@@ -78,7 +105,12 @@ void ProductInputs::Prepare(std::span<const Product> products, const float* x, i
           for (int64_t col = 0; col < cols; ++col) gathered[col] = values[order->gather[col]];
           values = gathered;
         }
-        if (order->quantize) order->quantized.QuantizeToken(token, values, isa);
+        if (!order->quantize) continue;
+        if (order->group > 0) {
+          order->quantized.QuantizeGroups(token, values, order->group, activations.clip, activations.keepers);
+        } else {
+          order->quantized.QuantizeToken(token, values, shared_scale, isa);
+        }
       }
     }
   };

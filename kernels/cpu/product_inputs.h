@@ -38,6 +38,7 @@ class ProductInputs {
   struct Order {
     std::span<const int32_t> gather;  // empty: as it came
     bool quantize = false;
+    int64_t group = 0;  // of INT4 activations; the same for all matrices of a call in one order
     std::vector<float> gathered;
     ActivationBuffer quantized;
   };

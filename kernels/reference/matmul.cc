@@ -29,7 +29,8 @@ void Int8Block(const PanelView& view, const Int8BlockArgs& block) {
   for (int64_t panel = block.range.begin_panel; panel < block.range.end_panel; ++panel) {
     for (int64_t token = block.range.begin_token; token < block.range.end_token; ++token) {
       const Int8Vector x = {block.codes + token * block.code_stride, block.biased + token * block.code_stride,
-                            block.prefix + token * block.prefix_stride, block.scales[token]};
+                            block.prefix + token * block.prefix_stride, block.scales[token],
+                            block.group_scales == nullptr ? nullptr : block.group_scales + token * block.group_stride};
       float values[kPanelRows];
       Int8Panels(view, x, panel, panel + 1, values);
       StoreRows(block.range, token, panel, values);

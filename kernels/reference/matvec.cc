@@ -68,13 +68,15 @@ auto Sum(const X* x, int64_t begin, int64_t end) {
 }
 
 // Sum over groups of (code products) * scale + (sum of x) * offset, for float and for INT8 activations alike.
+// `x_scales`: of the groups of x, or null.
 template <typename X>
-float GroupedSum(const PanelView& view, int64_t panel, const X* x, int64_t row) {
+float GroupedSum(const PanelView& view, int64_t panel, const X* x, const float* x_scales, int64_t row) {
   float sum = 0;
   for (int64_t group = 0; group < view.groups; ++group) {
     const int64_t begin = group * view.group_size;
     const auto codes = CodeSum(view, PanelData(view, panel), x, row, begin, GroupEnd(view, begin));
-    const GroupValues values = ValuesOf(view, panel, group, row);
+    GroupValues values = ValuesOf(view, panel, group, row);
+    if (x_scales != nullptr) values.scale *= x_scales[group];
     sum += static_cast<float>(codes) * values.scale;
     if (view.affine) sum += static_cast<float>(Sum(x, begin, GroupEnd(view, begin))) * values.offset;
   }
@@ -92,7 +94,7 @@ void FloatPanels(const PanelView& view, const FloatVector& vector, int64_t begin
       if (view.format == PanelFormat::kFp16) {
         *out = Fp16Row(view, reinterpret_cast<const uint16_t*>(data), x, row);
       } else if (view.group_size > 0) {
-        *out = GroupedSum(view, panel, x, row);
+        *out = GroupedSum(view, panel, x, nullptr, row);
       } else {
         *out = CodeSum(view, data, x, row, 0, view.cols) * view.scales[panel * kPanelRows + row];
       }
@@ -104,7 +106,7 @@ void Int8Panels(const PanelView& view, const Int8Vector& x, int64_t begin, int64
   for (int64_t panel = begin; panel < end; ++panel) {
     for (int64_t row = 0; row < kPanelRows; ++row, ++out) {
       if (view.group_size > 0) {
-        *out = GroupedSum(view, panel, x.codes, row) * x.scale;
+        *out = GroupedSum(view, panel, x.codes, x.group_scales, row) * x.scale;
       } else {
         const int32_t sum = CodeSum(view, PanelData(view, panel), x.codes, row, 0, view.cols);
         *out = static_cast<float>(sum) * view.scales[panel * kPanelRows + row] * x.scale;

@@ -15,7 +15,7 @@ const VariantInfo* WorkerEntry::FindVariant(const std::string& of_model, const s
   const ModelInfo* info = FindModel(of_model);
   if (info == nullptr) return nullptr;
   const auto it = std::find_if(info->variants.begin(), info->variants.end(),
-                               [&](const VariantInfo& known) { return known.variant == name; });
+                               [&](const VariantInfo& known) { return IsVariant(known, name); });
   return it == info->variants.end() ? nullptr : &*it;
 }
 

@@ -89,7 +89,7 @@ const VariantInfo* FindVariant(const std::vector<const ModelInfo*>& models, cons
   const VariantInfo* found = nullptr;
   for (const ModelInfo* model : models) {
     for (const VariantInfo& variant : model->variants) {
-      if (variant.variant == name && (found == nullptr || !found->fits)) found = &variant;
+      if (IsVariant(variant, name) && (found == nullptr || !found->fits)) found = &variant;
     }
   }
   return found;

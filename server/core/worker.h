@@ -30,6 +30,13 @@ struct VariantInfo {
   std::int64_t resident_bytes = 0;  // that hosting it takes beside the KV cache, estimated; 0: not known
 };
 
+// Whether a job's `variant` is that variant, by its very name or with options: "gptq-w4" is "gptq-w4:act-order=1" too.
+// Only the worker knows which options there are; it refuses a wrong one when it is to host the variant.
+inline bool IsVariant(const VariantInfo& known, const std::string& variant) {
+  return variant.compare(0, known.variant.size(), known.variant) == 0 &&
+         (variant.size() == known.variant.size() || variant[known.variant.size()] == ':');
+}
+
 struct ModelInfo {
   std::string model;
   std::string digest;

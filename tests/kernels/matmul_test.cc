@@ -108,6 +108,38 @@ TEST_P(MatMulTest, FusedProductsKeepTheirOwnScalesBiasAndResidual) {
   }
 }
 
+// One scale for all tokens is that of the largest of them, and the same as giving it.
+TEST_P(MatMulTest, TokensShareTheScaleOfTheLargestWhereAsked) {
+  for (const MatrixKind& kind : AllMatrixKinds()) {
+    if (kind.format == WeightFormat::kFp16) continue;
+    const PackedMatrix packed = RandomMatrix(kind, 21, 72, 8).Pack();
+    std::vector<float> x = RandomVector(13 * 72, 9);
+    x[5 * 72 + 3] = -40.0f;
+    const std::vector<float> shared = Multiply(packed, x, 13, Activations::kInt8Tensor, GetParam());
+    const std::vector<float> given = Multiply(packed, x, 13, Activations::Int8Fixed(40.0f / 127.0f), GetParam());
+    EXPECT_THAT(shared, ElementsAreArray(given)) << kind.name;
+    EXPECT_NE(shared, Multiply(packed, x, 13, Activations::kInt8, GetParam())) << kind.name;
+    // The largest token alone has that scale by itself.
+    const std::vector<float> largest(x.begin() + 5 * 72, x.begin() + 6 * 72);
+    const std::vector<float> alone = Multiply(packed, largest, 1, Activations::kInt8, GetParam());
+    const std::vector<float> among(shared.begin() + 5 * 21, shared.begin() + 6 * 21);
+    EXPECT_THAT(among, ElementsAreArray(alone)) << kind.name;
+  }
+}
+
+// What lies beyond a fixed scale is cut off, however far.
+TEST_P(MatMulTest, AFixedScaleCutsOffWhatLiesBeyond) {
+  const std::vector<float> beyond(2 * 72, 1e30f);
+  const std::vector<float> at_end(2 * 72, 127.0f);
+  for (const MatrixKind& kind : AllMatrixKinds()) {
+    if (kind.format == WeightFormat::kFp16) continue;
+    const PackedMatrix packed = RandomMatrix(kind, 5, 72, 8).Pack();
+    EXPECT_THAT(Multiply(packed, beyond, 2, Activations::Int8Fixed(1.0f), GetParam()),
+                ElementsAreArray(Multiply(packed, at_end, 2, Activations::Int8Fixed(1.0f), GetParam())))
+        << kind.name;
+  }
+}
+
 TEST_P(MatMulTest, NoTokensIsNoWork) {
   const std::unique_ptr<ThreadPool> pool = ThreadPool::CreateUnpinned(2);
   const PackedMatrix packed = RandomMatrix(AllMatrixKinds()[0], 4, 8, 1).Pack();

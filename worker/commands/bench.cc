@@ -29,6 +29,7 @@ using Json = nlohmann::ordered_json;
 struct Options {
   ModelOption model;
   ComputeOptions compute;
+  CalibrationOption calibration;
   std::vector<std::string> variants;
   int input_tokens = 128;
   int output_tokens = 128;
@@ -66,8 +67,8 @@ double Median(std::vector<double> values) {
 absl::StatusOr<std::vector<Subject>> LoadAll(const Options& options, const evaluate::OpenModel& model) {
   std::vector<Subject> subjects;
   for (const std::string& variant : options.variants) {
-    auto engine =
-        LoadEngine(model, variant, options.model.folder, options.compute, options.input_tokens + options.output_tokens);
+    auto engine = LoadEngine(model, variant, options.model.folder, options.compute, options.calibration,
+                             options.input_tokens + options.output_tokens);
     if (!engine.ok()) return engine.status();
     Subject& subject = subjects.emplace_back();
     subject.variant = variant;
@@ -288,6 +289,8 @@ void AddBench(CLI::App& app, Run& run) {
   command->add_option("--repeats", options->repeats, "rounds over the variants (default: 5)")
       ->check(CLI::Range(1, 1000));
   AddComputeOptions(*command, options->compute);
+  AddCalibrationTextOption(*command, options->calibration.text);
+  AddArtifactsOption(*command, options->calibration.artifacts);
   AddOutputOption(*command, options->json);
   AddExample(*command,
              "uaqf-worker bench smollm2-135m-instruct --variants fp16,rtn-w8-channel --input-tokens 100 "

@@ -25,6 +25,16 @@ void AddComputeOptions(CLI::App& command, ComputeOptions& options) {
   command.add_option("--cpus", options.cpus, "CPUs to compute on, e.g. 0-3,6 (default: those available)");
 }
 
+void AddCalibrationTextOption(CLI::App& command, std::string& text) {
+  command.add_option("--calibration-text", text,
+                     "file with the text to calibrate on (default: prose that is part of this program)");
+}
+
+void AddArtifactsOption(CLI::App& command, std::string& folder) {
+  command.add_option("--artifacts", folder,
+                     "folder of quantized weights (default: $UAQF_ARTIFACTS, or in the cache folder)");
+}
+
 void AddOutputOption(CLI::App& command, bool& json) {
   command
       .add_option_function<std::string>(

@@ -22,6 +22,7 @@ void AddGenerate(CLI::App& app, Run& run);
 void AddPerplexity(CLI::App& app, Run& run);
 void AddWikitext(CLI::App& app, Run& run);
 void AddBench(CLI::App& app, Run& run);
+void AddQuantize(CLI::App& app, Run& run);
 
 // Options that the commands share.
 struct ModelOption {
@@ -33,8 +34,15 @@ struct ComputeOptions {
   int threads = 0;
   std::string cpus;
 };
+// The text that variants which need it are calibrated on, and where the result is kept.
+struct CalibrationOption {
+  std::string text;
+  std::string artifacts;
+};
 void AddModelOption(CLI::App& command, ModelOption& option);
 void AddComputeOptions(CLI::App& command, ComputeOptions& options);
+void AddCalibrationTextOption(CLI::App& command, std::string& text);
+void AddArtifactsOption(CLI::App& command, std::string& folder);
 // "--output text|json"; sets `json`.
 void AddOutputOption(CLI::App& command, bool& json);
 // Shown below the options in --help.

@@ -15,6 +15,7 @@ namespace {
 struct Options {
   ModelOption model;
   ComputeOptions compute;
+  CalibrationOption calibration;
   std::string variant = "fp16";
   std::string prompt;
   bool chat = false;
@@ -65,7 +66,7 @@ absl::Status Generate(const Options& options) {
   // Before the weights are loaded: a prompt that cannot be fed needs none.
   auto ids = model.Encode(prompt, options.chat);
   if (!ids.ok()) return ids.status();
-  auto engine = LoadEngine(model, options.variant, options.model.folder, options.compute,
+  auto engine = LoadEngine(model, options.variant, options.model.folder, options.compute, options.calibration,
                            static_cast<int64_t>(ids->size()) + options.max_tokens);
   if (!engine.ok()) return engine.status();
 
@@ -101,6 +102,8 @@ void AddGenerate(CLI::App& app, Run& run) {
       ->check(CLI::Range(1, 1 << 20));
   command->add_flag("--ignore-end", options->ignore_end, "go on after an end token: emit exactly --max-tokens");
   AddComputeOptions(*command, options->compute);
+  AddCalibrationTextOption(*command, options->calibration.text);
+  AddArtifactsOption(*command, options->calibration.artifacts);
   AddOutputOption(*command, options->json);
   AddExample(*command, "uaqf-worker generate smollm2-135m-instruct --variant rtn-w4-g64 --chat \"What is a lease?\"");
   command->callback([options, prompt, chat, &run] {

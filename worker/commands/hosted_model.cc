@@ -1,13 +1,42 @@
 #include "worker/commands/hosted_model.h"
 
+#include <unistd.h>
+
+#include <iostream>
+
 #include "absl/strings/str_cat.h"
+#include "worker/commands/text_file.h"
 #include "worker/evaluate/catalog.h"
 #include "worker/evaluate/hosted_variant.h"
 
 namespace uaqf::commands {
+namespace {
+
+// Written over itself on a terminal; elsewhere a line for each block.
+bool ShowProgress(int64_t done, int64_t all) {
+  static const bool terminal = isatty(STDERR_FILENO) != 0;
+  std::cerr << (terminal ? "\r" : "") << "calibrating: " << done << " of " << all << " blocks"
+            << (terminal && done < all ? "" : "\n") << std::flush;
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<evaluate::CalibrationRequest> RequestOf(const CalibrationOption& calibration,
+                                                       const ComputeOptions& compute, int threads) {
+  evaluate::CalibrationRequest request;
+  if (!calibration.text.empty()) {
+    auto text = ReadTextFile(calibration.text, /*join_rows=*/false);
+    if (!text.ok()) return text.status();
+    request.text = *std::move(text);
+  }
+  request.options = {compute.device, threads, ShowProgress};
+  return request;
+}
 
 absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenModel& model, const std::string& variant,
                                                            const std::string& models, const ComputeOptions& compute,
+                                                           const CalibrationOption& calibration,
                                                            int64_t sequence_tokens) {
   auto found = evaluate::ResolveVariant(model, variant, models.empty() ? evaluate::DefaultModelsFolder() : models);
   if (!found.ok()) return found.status();
@@ -18,8 +47,16 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenM
   }
   auto cpus = ConfineTo(compute);
   if (!cpus.ok()) return cpus.status();
-  return engine::Engine::Create(found->weights(model), found->variant,
-                                {compute.device, compute.threads, *cpus, sequence_tokens});
+  engine::EngineOptions options = {compute.device, compute.threads, *cpus, sequence_tokens};
+  if (!quantize::NeedsCalibration(found->variant)) {
+    return engine::Engine::Create(found->weights(model), found->variant, options);
+  }
+  auto request = RequestOf(calibration, compute, static_cast<int>(cpus->size()));
+  if (!request.ok()) return request.status();
+  auto calibrated = evaluate::PrepareCalibrated(model, found->variant, *request, {.folder = calibration.artifacts});
+  if (!calibrated.ok()) return calibrated.status();
+  options.blocks = calibrated->artifact.get();
+  return engine::Engine::Create(model.checkpoint(), found->variant, options);
 }
 
 }  // namespace uaqf::commands

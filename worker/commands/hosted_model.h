@@ -8,17 +8,21 @@
 #include "absl/status/statusor.h"
 #include "worker/commands/command.h"
 #include "worker/engine/engine.h"
+#include "worker/evaluate/calibrated.h"
 #include "worker/evaluate/engine_text_model.h"
 #include "worker/evaluate/open_model.h"
 
 namespace uaqf::commands {
 
-// `models` is the folder whose releases "checkpoint:NAME" may name; empty: the default one. INVALID_ARGUMENT: an
-// unknown variant, one that does not fit, or a sequence beyond the model's context.
-[[nodiscard]] absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenModel& model,
-                                                                         const std::string& variant,
-                                                                         const std::string& models,
-                                                                         const ComputeOptions& compute,
-                                                                         int64_t sequence_tokens);
+// Calibrates the variant first where it needs that and no artifact has it. `models` is the folder whose releases
+// "checkpoint:NAME" may name; empty: the default one. INVALID_ARGUMENT: an unknown variant, one that does not fit, or a
+// sequence beyond the model's context.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(
+    const evaluate::OpenModel& model, const std::string& variant, const std::string& models,
+    const ComputeOptions& compute, const CalibrationOption& calibration, int64_t sequence_tokens);
+
+// What the options ask for, with progress on standard error.
+[[nodiscard]] absl::StatusOr<evaluate::CalibrationRequest> RequestOf(const CalibrationOption& calibration,
+                                                                     const ComputeOptions& compute, int threads);
 
 }  // namespace uaqf::commands

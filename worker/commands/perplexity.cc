@@ -21,6 +21,7 @@ namespace {
 struct Options {
   ModelOption model;
   ComputeOptions compute;
+  CalibrationOption calibration;
   std::string variant = "fp16";
   std::string text;
   bool join_rows = false;
@@ -60,6 +61,15 @@ absl::Status Perplexity(const Options& options) {
   if (absl::Status quality = evaluate::CheckHasQuality(**model); !quality.ok()) return quality;
   auto text = ReadTextFile(options.text, options.join_rows);
   if (!text.ok()) return text.status();
+  if (!options.calibration.text.empty()) {
+    auto calibration = ReadTextFile(options.calibration.text, options.join_rows);
+    if (!calibration.ok()) return calibration.status();
+    if (*calibration == *text) {
+      return absl::InvalidArgumentError(absl::StrCat(options.calibration.text,
+                                                     " is the text to be scored: calibrate on another, or the loss is "
+                                                     "made to look small"));
+    }
+  }
   auto ids = (*model)->EncodeText(*text);
   if (!ids.ok()) return ids.status();
   int windows = evaluate::WindowCount(static_cast<int64_t>(ids->size()), options.context);
@@ -69,7 +79,8 @@ absl::Status Perplexity(const Options& options) {
                                                    "; give a longer text or a smaller --context"));
   }
   if (options.windows > 0) windows = std::min(windows, options.windows);
-  auto engine = LoadEngine(**model, options.variant, options.model.folder, options.compute, options.context);
+  auto engine =
+      LoadEngine(**model, options.variant, options.model.folder, options.compute, options.calibration, options.context);
   if (!engine.ok()) return engine.status();
   auto nll = ScoreWindows(**engine, *ids, options.context, windows);
   if (!nll.ok()) return nll.status();
@@ -99,6 +110,8 @@ void AddPerplexity(CLI::App& app, Run& run) {
       ->check(CLI::Range(2, 1 << 20));
   command->add_option("--windows", options->windows, "score only so many windows")->check(CLI::Range(1, 1 << 30));
   AddComputeOptions(*command, options->compute);
+  AddCalibrationTextOption(*command, options->calibration.text);
+  AddArtifactsOption(*command, options->calibration.artifacts);
   AddOutputOption(*command, options->json);
   AddExample(*command,
              "uaqf-worker perplexity smollm2-135m-instruct --variant rtn-w4-g64 --text wiki.test.raw --windows 8");

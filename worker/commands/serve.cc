@@ -31,6 +31,7 @@ struct Options {
   std::string models;
   bool synthetic = false;
   ComputeOptions compute;
+  std::string artifacts;
   std::string worker_name;
   wire::Security security;
   double max_foreign_load = 0.25;
@@ -133,6 +134,11 @@ absl::Status Work(const Options& options, link::StopSignal& stop, const measure:
   return absl::OkStatus();
 }
 
+bool LogCalibration(int64_t done, int64_t all) {
+  spdlog::info("calibrating: {} of {} blocks", done, all);
+  return true;
+}
+
 absl::Status Serve(const Options& options) {
   const std::string folder = options.models.empty() ? evaluate::DefaultModelsFolder() : options.models;
   auto models = evaluate::FindModels(folder);
@@ -145,8 +151,14 @@ absl::Status Serve(const Options& options) {
   auto device = OpenDevice(options.compute.device, *cpus, options.max_foreign_load, &clock);
   if (!device.ok()) return device.status();
   measure::DeviceMonitor& monitor = *device->monitor;
-  evaluate::EngineEvaluator evaluator({folder, options.compute.device, static_cast<int>(cpus->size()), *cpus,
-                                       options.synthetic, device->peak_memory_bytes},
+  evaluate::EngineEvaluator evaluator({folder,
+                                       options.compute.device,
+                                       static_cast<int>(cpus->size()),
+                                       *cpus,
+                                       options.synthetic,
+                                       device->peak_memory_bytes,
+                                       {.folder = options.artifacts},
+                                       LogCalibration},
                                       &clock);
   auto lock = measure::DeviceLock::Open(measure::RunFolder(), monitor.device().id);
   if (!lock.ok()) return lock.status();
@@ -169,6 +181,7 @@ void AddServe(CLI::App& app, Run& run) {
   command->add_flag("--synthetic", options->synthetic,
                     "offer the synthetic models too (random weights, for speed and memory only)");
   AddComputeOptions(*command, options->compute);
+  AddArtifactsOption(*command, options->artifacts);
   command->add_option("--worker-name", options->worker_name, "unique in the cluster (default: host and process id)");
   command->add_option("--tls-cert", options->security.tls.certificate, "certificate of this worker, PEM");
   command->add_option("--tls-key", options->security.tls.key, "its key, PEM");

@@ -70,6 +70,33 @@ kernels::AttentionShape ShapeOf(const model::ModelConfig& config) {
   return shape;
 }
 
+kernels::Activations ActivationsOfVariant(const quantize::Variant& variant) {
+  if (variant.method == quantize::Method::kAtom) {
+    kernels::Activations groups = {.kind = kernels::Activations::Kind::kGroups};
+    groups.clip = static_cast<float>(variant.option("activation-clip"));
+    groups.keepers = static_cast<int64_t>(variant.option("keepers"));
+    return groups;
+  }
+  if (variant.activation_bits != 8) return kernels::Activations::kFloat;
+  return variant.activation_scope == quantize::ActivationScope::kTensor ? kernels::Activations::kInt8Tensor
+                                                                        : kernels::Activations::kInt8;
+}
+
+// Atom's keys (before RoPE) and values: each head's to asymmetric INT4 and back. The cache stays FP16 here, so this is
+// the variant's quality, not its memory.
+void RoundToInt4(float* values, int64_t size, int64_t head_dim) {
+  for (float* head = values; head < values + size; head += head_dim) {
+    const auto [low, high] = std::minmax_element(head, head + head_dim);
+    const float least = *low;
+    const float scale = std::max(*high - least, 1e-5F) / 15.0F;
+    const float zero = std::clamp(std::nearbyint(-least / scale), 0.0F, 15.0F);
+    for (int64_t i = 0; i < head_dim; ++i) {
+      const float code = std::clamp(std::nearbyint(head[i] / scale) + zero, 0.0F, 15.0F);
+      head[i] = (code - zero) * scale;
+    }
+  }
+}
+
 kernels::Product ProductOf(const Linear& linear, float* out) {
   return {&linear.matrix, out, linear.bias_or_null(), false};
 }
@@ -109,7 +136,7 @@ absl::StatusOr<std::unique_ptr<Engine>> CpuEngine::Create(const model::Checkpoin
   if (!capacity.ok()) return capacity.status();
   absl::StatusOr<std::unique_ptr<ThreadPool>> pool = MakePool(options);
   if (!pool.ok()) return pool.status();
-  absl::StatusOr<Weights> weights = LoadWeights(checkpoint, variant, **pool);
+  absl::StatusOr<Weights> weights = LoadWeights(checkpoint, variant, options.blocks, **pool);
   if (!weights.ok()) {
     return absl::Status(weights.status().code(), absl::StrCat(checkpoint.path(), ": ", weights.status().message()));
   }
@@ -119,7 +146,8 @@ absl::StatusOr<std::unique_ptr<Engine>> CpuEngine::Create(const model::Checkpoin
 CpuEngine::CpuEngine(const model::ModelConfig& config, const quantize::Variant& variant, int64_t capacity,
                      std::unique_ptr<ThreadPool> pool, Weights weights)
     : config_(config),
-      activations_(variant.activation_bits == 8 ? kernels::Activations::kInt8 : kernels::Activations::kFloat),
+      activations_(ActivationsOfVariant(variant)),
+      four_bit_kv_(variant.method == quantize::Method::kAtom),
       attention_(ShapeOf(config)),
       capacity_(capacity),
       pool_(std::move(pool)),
@@ -128,6 +156,10 @@ CpuEngine::CpuEngine(const model::ModelConfig& config, const quantize::Variant& 
       cache_(config.layers * 2 * config.kv_heads * capacity * config.head_dim * 2),
       workspace_(config, std::min(capacity, kPrefillTokens)),
       logits_(static_cast<size_t>(config.vocab)) {}
+
+kernels::Activations CpuEngine::ActivationsOf(const Linear& linear) const {
+  return linear.input_scale > 0 ? kernels::Activations::Int8Fixed(linear.input_scale) : activations_;
+}
 
 kernels::KvView CpuEngine::Cache(int64_t layer) const {
   const int64_t half = config_.kv_heads * capacity_ * config_.head_dim;
@@ -159,8 +191,12 @@ void CpuEngine::RotateAndStore(int64_t index, int64_t token) {
   const int64_t kv_width = config_.kv_heads * config_.head_dim;
   float* q = workspace_.q.data<float>() + token * config_.heads * config_.head_dim;
   float* k = workspace_.k.data<float>() + token * kv_width;
-  const float* v = workspace_.v.data<float>() + token * kv_width;
+  float* v = workspace_.v.data<float>() + token * kv_width;
   const int64_t dim = config_.head_dim;
+  if (four_bit_kv_) {
+    RoundToInt4(k, kv_width, dim);
+    RoundToInt4(v, kv_width, dim);
+  }
   kernels::ApplyRope(q, config_.heads, dim, dim, rope_.cos(position), rope_.sin(position));
   kernels::ApplyRope(k, config_.kv_heads, dim, dim, rope_.cos(position), rope_.sin(position));
   kernels::WriteKv(k, config_.kv_heads, dim, capacity_, position, CacheAt(index, false));
@@ -172,24 +208,24 @@ void CpuEngine::ForwardOne(const LayerWeights& layer, int64_t index) {
   Norm(layer.attention_norm, 1);
   const kernels::Product qkv[] = {ProductOf(layer.q, w.q.data<float>()), ProductOf(layer.k, w.k.data<float>()),
                                   ProductOf(layer.v, w.v.data<float>())};
-  kernels::MatVec(qkv, w.normed.data<float>(), activations_, *pool_);
+  kernels::MatVec(qkv, w.normed.data<float>(), ActivationsOf(layer.q), *pool_);
   RotateAndStore(index, 0);
   kernels::DecodeAttention(attention_, Cache(index), position_, w.q.data<float>(), w.attended.data<float>(), *pool_);
   const kernels::Product out[] = {AddTo(w.residual.data<float>(), layer.o)};
-  kernels::MatVec(out, w.attended.data<float>(), activations_, *pool_);
+  kernels::MatVec(out, w.attended.data<float>(), ActivationsOf(layer.o), *pool_);
 
   Norm(layer.mlp_norm, 1);
   if (layer.gate.bias.empty() && layer.up.bias.empty()) {
-    kernels::MatVecGated(layer.gate.matrix, layer.up.matrix, w.normed.data<float>(), w.gate.data<float>(), activations_,
-                         *pool_);
+    kernels::MatVecGated(layer.gate.matrix, layer.up.matrix, w.normed.data<float>(), w.gate.data<float>(),
+                         ActivationsOf(layer.gate), *pool_);
   } else {
     const kernels::Product gated[] = {ProductOf(layer.gate, w.gate.data<float>()),
                                       ProductOf(layer.up, w.up.data<float>())};
-    kernels::MatVec(gated, w.normed.data<float>(), activations_, *pool_);
+    kernels::MatVec(gated, w.normed.data<float>(), ActivationsOf(layer.gate), *pool_);
     kernels::SiluMul(w.gate.data<float>(), w.up.data<float>(), config_.ff, w.gate.data<float>());
   }
   const kernels::Product down[] = {AddTo(w.residual.data<float>(), layer.down)};
-  kernels::MatVec(down, w.gate.data<float>(), activations_, *pool_);
+  kernels::MatVec(down, w.gate.data<float>(), ActivationsOf(layer.down), *pool_);
 }
 
 void CpuEngine::ForwardMany(const LayerWeights& layer, int64_t index, int64_t tokens) {
@@ -197,25 +233,25 @@ void CpuEngine::ForwardMany(const LayerWeights& layer, int64_t index, int64_t to
   Norm(layer.attention_norm, tokens);
   const kernels::Product qkv[] = {ProductOf(layer.q, w.q.data<float>()), ProductOf(layer.k, w.k.data<float>()),
                                   ProductOf(layer.v, w.v.data<float>())};
-  kernels::MatMul(qkv, w.normed.data<float>(), tokens, activations_, *pool_);
+  kernels::MatMul(qkv, w.normed.data<float>(), tokens, ActivationsOf(layer.q), *pool_);
   pool_->ParallelFor(tokens, [&](int64_t begin, int64_t end, int) {
     for (int64_t t = begin; t < end; ++t) RotateAndStore(index, t);
   });
   kernels::PrefillAttention(attention_, Cache(index), position_, tokens, w.q.data<float>(), w.attended.data<float>(),
                             *pool_);
   const kernels::Product out[] = {AddTo(w.residual.data<float>(), layer.o)};
-  kernels::MatMul(out, w.attended.data<float>(), tokens, activations_, *pool_);
+  kernels::MatMul(out, w.attended.data<float>(), tokens, ActivationsOf(layer.o), *pool_);
 
   Norm(layer.mlp_norm, tokens);
   const kernels::Product gated[] = {ProductOf(layer.gate, w.gate.data<float>()),
                                     ProductOf(layer.up, w.up.data<float>())};
-  kernels::MatMul(gated, w.normed.data<float>(), tokens, activations_, *pool_);
+  kernels::MatMul(gated, w.normed.data<float>(), tokens, ActivationsOf(layer.gate), *pool_);
   pool_->ParallelFor(tokens, [&](int64_t begin, int64_t end, int) {
     float* gate = w.gate.data<float>() + begin * config_.ff;
     kernels::SiluMul(gate, w.up.data<float>() + begin * config_.ff, (end - begin) * config_.ff, gate);
   });
   const kernels::Product down[] = {AddTo(w.residual.data<float>(), layer.down)};
-  kernels::MatMul(down, w.gate.data<float>(), tokens, activations_, *pool_);
+  kernels::MatMul(down, w.gate.data<float>(), tokens, ActivationsOf(layer.down), *pool_);
 }
 
 void CpuEngine::Forward(std::span<const int32_t> ids) {

@@ -16,8 +16,8 @@
 #include "kernels/matvec.h"
 #include "kernels/thread_pool.h"
 #include "worker/engine/engine.h"
-#include "worker/engine/rope_table.h"
 #include "worker/engine/weights.h"
+#include "worker/model/rope_table.h"
 
 namespace uaqf::engine {
 
@@ -79,12 +79,16 @@ class CpuEngine : public Engine {
   class Reader;
 
   const model::ModelConfig config_;
-  const kernels::Activations activations_;
+  // How x enters a layer that reads it, and those beside it that do.
+  kernels::Activations ActivationsOf(const Linear& linear) const;
+
+  const kernels::Activations activations_;  // unless the layer has a fixed scale
+  const bool four_bit_kv_;                  // keys and values are rounded to INT4 before they are stored
   const kernels::AttentionShape attention_;
   const int64_t capacity_;  // positions of the KV cache
   const std::unique_ptr<kernels::ThreadPool> pool_;
   const Weights weights_;
-  const RopeTable rope_;
+  const model::RopeTable rope_;
   kernels::AlignedBuffer cache_;  // FP16 [layer][keys, values][kv head][capacity][head_dim]
   Workspace workspace_;
   std::vector<float> logits_;

@@ -33,7 +33,13 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const model::Checkpoint& 
                                                        const quantize::Variant& variant, const EngineOptions& options) {
   const absl::StatusOr<DeviceName> device = ParseDevice(options.device);
   if (!device.ok()) return device.status();
+  if (quantize::NeedsCalibration(variant) && options.blocks == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat(variant.name, " needs calibration: make its artifact first"));
+  }
   if (!device->cuda) return CpuEngine::Create(checkpoint, variant, options);
+  if (quantize::NeedsCalibration(variant) || variant.method == quantize::Method::kZeroQuant) {
+    return absl::UnimplementedError(absl::StrCat(variant.name, " is not computed on a GPU yet; use --device cpu"));
+  }
   if (variant.method == quantize::Method::kCheckpoint) {
     return absl::UnimplementedError(absl::StrCat(checkpoint.path(),
                                                  ": the GPU has no kernels yet for the zeros, offsets and orders of "

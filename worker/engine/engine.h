@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/model/checkpoint.h"
+#include "worker/quantize/block_store.h"
 #include "worker/quantize/variants.h"
 
 namespace uaqf::engine {
@@ -24,6 +25,8 @@ struct EngineOptions {
   std::vector<int> cpu_set = {};
   // Positions of the KV cache, prompt and output together; 0 = the model's context, at most 4096.
   int64_t max_sequence_tokens = 0;
+  // The blocks of a variant that needs calibration; others need none. Borrowed until Create returns.
+  quantize::BlockStore* blocks = nullptr;
 };
 
 // Bytes held, by use. What METHODS.md calls the memory of a variant is total().

@@ -15,8 +15,9 @@ int64_t BytesOf(const std::vector<float>& values) { return static_cast<int64_t>(
 
 class Loader {
  public:
-  Loader(const model::Checkpoint& checkpoint, const quantize::Variant& variant, kernels::ThreadPool& pool)
-      : checkpoint_(checkpoint), variant_(variant), pool_(pool) {}
+  Loader(const model::Checkpoint& checkpoint, const quantize::Variant& variant, quantize::BlockStore* blocks,
+         kernels::ThreadPool& pool)
+      : checkpoint_(checkpoint), variant_(variant), blocks_(blocks), pool_(pool) {}
 
   absl::StatusOr<Weights> Load() {
     const model::ModelConfig& config = checkpoint_.config();
@@ -25,7 +26,8 @@ class Loader {
     if (!config.tied_embeddings) Matrix("model.embed_tokens.weight", fp16_, weights.embedding);
     Vector("model.norm.weight", weights.final_norm);
     for (int64_t layer = 0; layer < config.layers && status_.ok(); ++layer) {
-      weights.layers.push_back(Layer(absl::StrCat("model.layers.", layer, ".")));
+      weights.layers.push_back(quantize::NeedsCalibration(variant_) ? StoredLayer(layer)
+                                                                    : Layer(absl::StrCat("model.layers.", layer, ".")));
     }
     if (!status_.ok()) return status_;
     return weights;
@@ -43,6 +45,31 @@ class Loader {
     LoadLinear(prefix + "mlp.gate_proj", layer.gate);
     LoadLinear(prefix + "mlp.up_proj", layer.up);
     LoadLinear(prefix + "mlp.down_proj", layer.down);
+    return layer;
+  }
+
+  LayerWeights StoredLayer(int64_t index) {
+    LayerWeights layer;
+    absl::StatusOr<quantize::QuantizedBlock> block = blocks_->Get(index);
+    if (!block.ok()) {
+      status_ = block.status();
+      return layer;
+    }
+    layer.attention_norm = std::move(block->attention_norm);
+    layer.mlp_norm = std::move(block->mlp_norm);
+    Linear* const linears[] = {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down};
+    for (size_t i = 0; i < quantize::kProjections && status_.ok(); ++i) {
+      absl::StatusOr<kernels::PackedMatrix> packed = quantize::Pack(block->matrices[i]);
+      if (!packed.ok()) {
+        const std::string_view name = quantize::ProjectionName(static_cast<quantize::Projection>(i));
+        status_ = absl::Status(packed.status().code(), absl::StrCat("model.layers.", index, ".", std::string(name),
+                                                                    ": ", packed.status().message()));
+        break;
+      }
+      linears[i]->matrix = *std::move(packed);
+      linears[i]->bias = std::move(block->biases[i]);
+      linears[i]->input_scale = block->matrices[i].input_scale;
+    }
     return layer;
   }
 
@@ -122,6 +149,7 @@ class Loader {
   const model::Checkpoint& checkpoint_;
   const quantize::Variant& variant_;
   const quantize::Variant fp16_ = quantize::Variants().front();
+  quantize::BlockStore* const blocks_;  // null for a variant that needs no calibration
   kernels::ThreadPool& pool_;
   std::vector<float> values_;  // the matrix at hand
   absl::Status status_;        // the first failure; everything after it does nothing
@@ -151,9 +179,9 @@ int64_t Weights::total_bytes() const {
 }
 
 absl::StatusOr<Weights> LoadWeights(const model::Checkpoint& checkpoint, const quantize::Variant& variant,
-                                    kernels::ThreadPool& pool) {
+                                    quantize::BlockStore* blocks, kernels::ThreadPool& pool) {
   const kernels::ThreadPool::ActiveRegion awake(pool);
-  return Loader(checkpoint, variant, pool).Load();
+  return Loader(checkpoint, variant, blocks, pool).Load();
 }
 
 }  // namespace uaqf::engine

@@ -8,6 +8,7 @@
 #include "kernels/packed_matrix.h"
 #include "kernels/thread_pool.h"
 #include "worker/model/checkpoint.h"
+#include "worker/quantize/block_store.h"
 #include "worker/quantize/variants.h"
 
 namespace uaqf::engine {
@@ -16,6 +17,7 @@ namespace uaqf::engine {
 struct Linear {
   kernels::PackedMatrix matrix;
   std::vector<float> bias;
+  float input_scale = 0;  // of INT8 activations, where calibration fixed it
   const float* bias_or_null() const { return bias.empty() ? nullptr : bias.data(); }
 };
 
@@ -38,8 +40,9 @@ struct Weights {
 };
 
 // Reads, rounds to FP16, quantizes and packs one matrix after the other, each with all lanes; never more than one
-// matrix is held unpacked. The caller has checked FitsModel.
+// matrix is held unpacked; a variant that needs calibration takes its blocks from `blocks`, one after the other. The
+// caller has checked FitsModel.
 absl::StatusOr<Weights> LoadWeights(const model::Checkpoint& checkpoint, const quantize::Variant& variant,
-                                    kernels::ThreadPool& pool);
+                                    quantize::BlockStore* blocks, kernels::ThreadPool& pool);
 
 }  // namespace uaqf::engine

@@ -12,6 +12,7 @@
 #include "worker/measure/cpu_monitor.h"
 #include "worker/measure/generation.h"
 #include "worker/measure/input_length.h"
+#include "worker/model/digest.h"
 
 namespace uaqf::evaluate {
 namespace {
@@ -68,15 +69,37 @@ absl::Status EngineEvaluator::Load(const measure::HostRequest& request) {
   }
   auto digest = (*model)->checkpoint().Digest();
   if (!digest.ok()) return digest.status();
-  auto engine =
-      engine::Engine::Create(variant->weights(**model), variant->variant,
-                             {options_.device, options_.threads, options_.cpu_set, request.max_sequence_tokens});
+  engine::EngineOptions options = {options_.device, options_.threads, options_.cpu_set, request.max_sequence_tokens};
+  CalibratedVariant calibrated;
+  if (quantize::NeedsCalibration(variant->variant)) {
+    auto prepared = Calibrated(**model, variant->variant, request);
+    if (!prepared.ok()) return prepared.status();
+    calibrated = *std::move(prepared);
+    options.blocks = calibrated.artifact.get();
+    variant->config_digest = model::Sha256(calibrated.config);
+  }
+  auto engine = engine::Engine::Create(variant->weights(**model), variant->variant, options);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
   hosted_ = *std::move(model);
   text_model_ = std::make_unique<EngineTextModel>(*hosted_, *engine_);
   identity_ = {*std::move(digest), variant->config_digest};
   return absl::OkStatus();
+}
+
+absl::StatusOr<CalibratedVariant> EngineEvaluator::Calibrated(const OpenModel& model, const quantize::Variant& variant,
+                                                              const measure::HostRequest& request) const {
+  CalibrationRequest calibration;
+  calibration.options.device = options_.device;
+  calibration.options.threads = options_.threads;
+  calibration.options.progress = options_.calibration_progress;
+  if (!variant.calibration.text.empty()) {
+    if (request.calibration_text == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat(variant.name, " names a text set that was not handed over"));
+    }
+    calibration.text = JoinPieces(*request.calibration_text);
+  }
+  return PrepareCalibrated(model, variant, calibration, options_.artifacts);
 }
 
 void EngineEvaluator::Unload() {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "worker/engine/engine.h"
+#include "worker/evaluate/calibrated.h"
 #include "worker/evaluate/engine_text_model.h"
 #include "worker/evaluate/open_model.h"
 #include "worker/measure/clock.h"
@@ -28,6 +29,10 @@ class EngineEvaluator final : public measure::Evaluator {
     bool synthetic = false;
     // Peak of the memory in use, bytes; this process's resident memory where it is not given.
     std::function<int64_t()> peak_memory_bytes = {};
+    // Where quantized weights of variants that need calibration are kept.
+    ArtifactOptions artifacts = {};
+    // As quantize::CalibrationOptions.
+    std::function<bool(int64_t done, int64_t all)> calibration_progress = {};
   };
 
   // `clock` is borrowed.
@@ -52,6 +57,8 @@ class EngineEvaluator final : public measure::Evaluator {
  private:
   // Opens the model of that id, unless it is the one that is open.
   absl::StatusOr<std::shared_ptr<const OpenModel>> Open(const std::string& id);
+  absl::StatusOr<CalibratedVariant> Calibrated(const OpenModel& model, const quantize::Variant& variant,
+                                               const measure::HostRequest& request) const;
   absl::Status CheckHosted() const;
   // A hosted variant of a model that has quality, and the tokens of `text` in text_ids_.
   absl::Status PrepareText(const measure::PromptSet& text);

@@ -127,12 +127,21 @@ void Runner::Do(const v1::VariantAssignment& assignment) {
   hosted.set_state(v1::VARIANT_STATE_LOADING);
   parts_.board->SetHosted(hosted);
   spdlog::info("loading {} {}", assignment.model(), assignment.variant());
-  const absl::Status loaded =
-      parts_.device.evaluator->Load({assignment.model(), assignment.variant(), assignment.max_sequence_tokens()});
+  const absl::Status loaded = Load(assignment);
   hosted.set_state(loaded.ok() ? v1::VARIANT_STATE_READY : v1::VARIANT_STATE_FAILED);
   hosted.set_error(std::string(loaded.message()));
   spdlog::info("{} {}: {}", assignment.model(), assignment.variant(), loaded.ok() ? "ready" : hosted.error());
   parts_.board->SetHosted(hosted);
+}
+
+absl::Status Runner::Load(const v1::VariantAssignment& assignment) {
+  measure::HostRequest request = {assignment.model(), assignment.variant(), assignment.max_sequence_tokens()};
+  const std::string text = measure::CalibrationTextOf(assignment.variant());
+  if (text.empty()) return parts_.device.evaluator->Load(request);
+  const auto set = Fetch(text, nullptr);
+  if (!set.ok()) return set.status();
+  request.calibration_text = set->get();
+  return parts_.device.evaluator->Load(request);
 }
 
 void Runner::Do(const DropHosted&) {

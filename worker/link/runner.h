@@ -36,6 +36,7 @@ class Runner {
 
  private:
   void Do(const v1::Survey& survey);
+  absl::Status Load(const v1::VariantAssignment& assignment);
   void Do(const v1::VariantAssignment& assignment);
   void Do(const DropHosted&);
   void Do(const v1::Lease& lease);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,7 +17,13 @@ struct HostRequest {
   std::string model;
   std::string variant;
   int32_t max_sequence_tokens = 0;
+  // The text that the variant names to be calibrated on (CalibrationTextOf); borrowed for the call, null without.
+  const PromptSet* calibration_text = nullptr;
 };
+
+// "promptSets/{digest}" of the text set that a variant's name asks to be calibrated on ("...:text=DIGEST"); empty where
+// it asks for none.
+std::string CalibrationTextOf(std::string_view variant);
 
 // What to look at ahead of a plan.
 struct SurveyRequest {

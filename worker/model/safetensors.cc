@@ -93,9 +93,12 @@ absl::Status PlaceTensors(SafetensorsTable& table, uint64_t data_begin, uint64_t
   return absl::OkStatus();
 }
 
-}  // namespace
+struct Header {
+  nlohmann::json json;  // an object
+  uint64_t data_begin;
+};
 
-absl::StatusOr<SafetensorsTable> ParseSafetensorsHeader(std::span<const uint8_t> file) {
+absl::StatusOr<Header> ReadHeader(std::span<const uint8_t> file) {
   ByteReader reader(file);
   const auto length = reader.Read<uint64_t>();
   if (!reader.ok() || length > kMaxHeader || length > reader.remaining()) {
@@ -107,18 +110,38 @@ absl::StatusOr<SafetensorsTable> ParseSafetensorsHeader(std::span<const uint8_t>
   if (!header.ok()) return header.status();
   if (!header->is_object()) return Malformed("the header is no JSON object");
   if (header->size() > kMaxTensors + 1) return Malformed(header->size(), " tensors, expected at most ", kMaxTensors);
+  return Header{*std::move(header), reader.position() + length};
+}
 
+}  // namespace
+
+absl::StatusOr<SafetensorsTable> ParseSafetensorsHeader(std::span<const uint8_t> file) {
+  absl::StatusOr<Header> header = ReadHeader(file);
+  if (!header.ok()) return header.status();
   SafetensorsTable table;
-  for (const auto& [name, entry] : header->items()) {
+  for (const auto& [name, entry] : header->json.items()) {
     if (name == "__metadata__") continue;
     absl::StatusOr<SafetensorsTensor> tensor = ReadTensor(name, entry);
     if (!tensor.ok()) return tensor.status();
     table.emplace(name, *std::move(tensor));
   }
-  const uint64_t data_begin = reader.position() + length;
-  absl::Status placed = PlaceTensors(table, data_begin, file.size() - data_begin);
+  absl::Status placed = PlaceTensors(table, header->data_begin, file.size() - header->data_begin);
   if (!placed.ok()) return placed;
   return table;
+}
+
+absl::StatusOr<std::map<std::string, std::string>> ParseSafetensorsMetadata(std::span<const uint8_t> file) {
+  absl::StatusOr<Header> header = ReadHeader(file);
+  if (!header.ok()) return header.status();
+  std::map<std::string, std::string> metadata;
+  const auto found = header->json.find("__metadata__");
+  if (found == header->json.end()) return metadata;
+  if (!found->is_object()) return Malformed("__metadata__ is no JSON object");
+  for (const auto& [name, value] : found->items()) {
+    if (!value.is_string()) return Malformed("__metadata__ holds \"", Printable(name), "\", which is no text");
+    metadata.emplace(name, value.get<std::string>());
+  }
+  return metadata;
 }
 
 }  // namespace uaqf::model

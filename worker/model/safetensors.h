@@ -30,4 +30,8 @@ using SafetensorsTable = std::map<std::string, SafetensorsTensor, std::less<>>;
 // of its offsets (with overflow checked), offsets outside the file, overlaps or gaps, duplicate names, deep JSON.
 absl::StatusOr<SafetensorsTable> ParseSafetensorsHeader(std::span<const uint8_t> file);
 
+// The "__metadata__" of such a header, text to text; empty where there is none. INVALID_ARGUMENT for a malformed
+// header.
+absl::StatusOr<std::map<std::string, std::string>> ParseSafetensorsMetadata(std::span<const uint8_t> file);
+
 }  // namespace uaqf::model

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/fp16.h"
 #include "worker/quantize/rtn.h"
+#include "worker/quantize/zeroquant.h"
 
 namespace uaqf::quantize {
 namespace {
@@ -24,8 +25,8 @@ absl::StatusOr<kernels::PackedMatrix> PackFp16(std::span<const float> weights, i
   return kernels::PackedMatrix::FromFp16(rows, columns, bits);
 }
 
-kernels::ScaleGranularity GranularityOf(const Variant& variant) {
-  switch (variant.granularity) {
+kernels::ScaleGranularity GranularityOf(Granularity granularity) {
+  switch (granularity) {
     case Granularity::kGroup:
       return kernels::ScaleGranularity::kPerGroup;
     case Granularity::kChannel:
@@ -62,16 +63,22 @@ absl::StatusOr<kernels::PackedMatrix> PackLinear(const Variant& variant, std::sp
         absl::StrCat("got ", weights.size(), " weights, expected ", rows, " x ", columns));
   }
   if (variant.method == Method::kNone) return PackFp16(weights, rows, columns, pool);
-  const RtnMatrix matrix = QuantizeRtn(variant, weights, rows, columns, pool);
+  return Pack(variant.method == Method::kZeroQuant ? QuantizeZeroQuant(variant, weights, rows, columns, pool)
+                                                   : QuantizeRtn(variant, weights, rows, columns, pool));
+}
+
+absl::StatusOr<kernels::PackedMatrix> Pack(const QuantizedMatrix& matrix) {
   kernels::QuantizedWeights quantized;
-  quantized.format = variant.weight_bits == 4 ? kernels::WeightFormat::kInt4 : kernels::WeightFormat::kInt8;
-  quantized.granularity = GranularityOf(variant);
-  quantized.rows = rows;
-  quantized.cols = columns;
-  quantized.group_size = variant.group_size;
+  quantized.format = matrix.bits == 4 ? kernels::WeightFormat::kInt4 : kernels::WeightFormat::kInt8;
+  quantized.granularity = GranularityOf(matrix.granularity);
+  quantized.rows = matrix.rows;
+  quantized.cols = matrix.columns;
+  quantized.group_size = matrix.group_size;
   quantized.codes = matrix.codes;
   quantized.scales = matrix.scales;
   quantized.group_scales = matrix.group_scales;
+  quantized.group_zeros = matrix.zeros;
+  quantized.gather = matrix.order;
   return kernels::PackedMatrix::FromQuantized(quantized);
 }
 

@@ -29,11 +29,16 @@ void Encode(std::span<const float> values, float scale, int8_t* codes) {
 
 }  // namespace
 
-RtnMatrix QuantizeRtn(const Variant& variant, std::span<const float> weights, int64_t rows, int64_t columns,
-                      kernels::ThreadPool& pool) {
+QuantizedMatrix QuantizeRtn(const Variant& variant, std::span<const float> weights, int64_t rows, int64_t columns,
+                            kernels::ThreadPool& pool) {
   const auto width = static_cast<size_t>(columns);
   const auto row = [&](int64_t r) { return weights.subspan(static_cast<size_t>(r) * width, width); };
-  RtnMatrix result;
+  QuantizedMatrix result;
+  result.bits = variant.weight_bits;
+  result.granularity = variant.granularity;
+  result.rows = rows;
+  result.columns = columns;
+  result.group_size = variant.group_size;
   result.codes.resize(weights.size());
 
   if (variant.granularity == Granularity::kGroup) {

@@ -9,23 +9,15 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "kernels/thread_pool.h"
-#include "worker/quantize/variants.h"
+#include "worker/quantize/quantized_matrix.h"
 
 namespace uaqf::quantize {
 
-// A matrix [rows, columns], row-major, one code a byte. Codes are within +-127 for 8 bits and +-7 for 4.
-struct RtnMatrix {
-  std::vector<int8_t> codes;
-  std::vector<float> scales;           // 1 for kTensor, `rows` for kChannel, empty for kGroup
-  std::vector<uint16_t> group_scales;  // FP16 bits, [rows, columns / group_size] for kGroup, else empty
-};
-
 // `variant.method` is kRtn, `weights` holds rows * columns finite values, and a group size divides `columns`: callers
 // check with FitsModel. The result does not depend on the number of lanes.
-RtnMatrix QuantizeRtn(const Variant& variant, std::span<const float> weights, int64_t rows, int64_t columns,
-                      kernels::ThreadPool& pool);
+QuantizedMatrix QuantizeRtn(const Variant& variant, std::span<const float> weights, int64_t rows, int64_t columns,
+                            kernels::ThreadPool& pool);
 
 }  // namespace uaqf::quantize

@@ -1,11 +1,13 @@
 // The table of all variants of this build. A variant is a treatment of the linear layers inside the blocks: embedding
-// and LM head are FP16 and norms FP32 in every one. A new method is one file beside rtn.h and its rows here.
+// and LM head are FP16 and norms FP32 in every one. A variant is a name of the table plus options of its method:
+// "gptq-w4-g64", "gptq-w4-g64:act-order=1:damp=0.05".
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,25 +16,55 @@
 namespace uaqf::quantize {
 
 // kCheckpoint is not in the table: checkpoint_variant.h makes it of a release's name.
-enum class Method { kNone, kRtn, kCheckpoint };
+enum class Method { kNone, kRtn, kSmoothQuant, kGptq, kAwq, kZeroQuant, kAtom, kCheckpoint };
 // What shares one scale: the whole matrix of a linear layer, a row (output channel), or `group_size` inputs of a row.
 enum class Granularity { kNone, kTensor, kChannel, kGroup };
+// What shares one scale of INT8 activations. kTensor: the tokens that are computed together, at most 512 of a prompt
+// and one at a time in decoding. kStatic: every token ever; found by calibration.
+enum class ActivationScope { kToken, kTensor, kStatic };
+
+// A number that a method can be given, with its default (switches are 0 or 1) and its range.
+struct Option {
+  std::string_view name;
+  double value;
+  double least;
+  double most;
+  std::string_view meaning;  // for people
+};
+
+// On what a variant is calibrated. Options of every variant that needs it: "gptq-w4:samples=64:length=512:seed=1".
+struct CalibrationSpec {
+  int32_t samples = 0;    // 0: as many as the text has
+  int32_t length = 0;     // tokens in a sample; 0: the model's context, at most 2048
+  uint64_t seed = 0;      // of the places in the text that samples begin at
+  std::string text = {};  // "text=DIGEST": the text set of that SHA-256; empty: the prose that is part of the program
+};
 
 struct Variant {
-  std::string_view name;         // "rtn-w4-g64"
+  std::string name;              // "rtn-w4-g64", options included where some are given
   std::string_view description;  // one line for people
   Method method;
   int weight_bits;  // 16, 8 or 4
   Granularity granularity;
   int64_t group_size;   // kGroup only, else 0
-  int activation_bits;  // 16, or 8 for INT8 with one dynamic scale a token
+  int activation_bits;  // 16, 8, or 4 (groups of INT4 as Atom has them)
+  ActivationScope activation_scope = ActivationScope::kToken;
+  std::vector<Option> options = {};
+  CalibrationSpec calibration = {};
+
+  // The value of one of `options`, which there must be.
+  double option(std::string_view option_name) const;
 };
 
-// All variants, FP16 first. Lives as long as the process.
+// All variants with their default options, FP16 first. Lives as long as the process.
 std::span<const Variant> Variants();
 
-// INVALID_ARGUMENT for an unknown name; the message lists the known ones.
+// "NAME" or "NAME:OPTION=VALUE:...", OPTION being one of its method or of its calibration. INVALID_ARGUMENT for an
+// unknown name or option, or a value out of its range; the message lists the known ones.
 absl::StatusOr<Variant> FindVariant(std::string_view name);
+
+// Whether its weights need calibration (calibrate.h): they are then read from an artifact, not made while loading.
+bool NeedsCalibration(const Variant& variant);
 
 // INVALID_ARGUMENT when the variant cannot be made of this model: a group size that does not divide the input
 // dimension of a linear layer; the message names both and the layer.
@@ -41,8 +73,11 @@ absl::Status FitsModel(const Variant& variant, const model::ModelConfig& config)
 // Bytes of the model's packed weights under the variant, estimated from its dimensions; embedding and LM head in FP16.
 int64_t PackedBytes(const Variant& variant, const model::ModelConfig& config);
 
-// SHA-256 (lower-case hex) of the variant's whole configuration and the quantizer's version: equal digests, and equal
-// model digests, mean equal weights.
-std::string ConfigDigest(const Variant& variant);
+// The variant's whole configuration and the quantizer's version as JSON with sorted keys. `calibration` is the digest
+// of the samples it was calibrated on, which stands for all of CalibrationSpec; empty where it needs none.
+std::string ConfigText(const Variant& variant, std::string_view calibration = {});
+
+// SHA-256 (lower-case hex) of ConfigText: equal digests, and equal model digests, mean equal weights.
+std::string ConfigDigest(const Variant& variant, std::string_view calibration = {});
 
 }  // namespace uaqf::quantize

@@ -16,7 +16,8 @@ struct Lines {
 
 inline Int8Vector TokenOf(const Int8BlockArgs& block, int64_t token) {
   return {block.codes + token * block.code_stride, block.biased + token * block.code_stride,
-          block.prefix + token * block.prefix_stride, block.scales[token]};
+          block.prefix + token * block.prefix_stride, block.scales[token],
+          block.group_scales == nullptr ? nullptr : block.group_scales + token * block.group_stride};
 }
 
 // Codes of the tokens of a tile at one line. Tokens are reached from every third one: twelve pointers would not fit the
@@ -142,7 +143,8 @@ void AddGroup(const PanelView& view, const Int8BlockArgs& block, const PanelSet&
       const Int8Vector x = TokenOf(block, token + t);
       const I32 offset = OffsetOf<kFormat>(lines, x, code_sums);
       F32& total = totals[t * kTilePanels + p];
-      total = MulAdd(ToFloat(Sub(sums[t * kTilePanels + p], offset)), values.scale, total);
+      const F32 scale = x.group_scales == nullptr ? values.scale : Mul(values.scale, Broadcast(x.group_scales[group]));
+      total = MulAdd(ToFloat(Sub(sums[t * kTilePanels + p], offset)), scale, total);
       if (!view.affine) continue;
       const I32 x_sum = BroadcastInt(CodeSum<kFormat>(x, lines.begin, lines.end));
       total = MulAdd(ToFloat(x_sum), values.offset, total);

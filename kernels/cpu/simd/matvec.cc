@@ -194,7 +194,9 @@ inline F32 Int8Panel(const PanelView& view, const Int8Vector& x, int64_t panel) 
       const I32 x_sum = BroadcastInt(CodeSum<kFormat>(x, begin, end));
       total = MulAdd(ToFloat(x_sum), values.offset, MulAdd(ToFloat(sum), values.scale, total));
     } else {
-      total = MulAdd(ToFloat(sum), LoadGroupScales(view, panel, group), total);
+      F32 scale = LoadGroupScales(view, panel, group);
+      if (x.group_scales != nullptr) scale = Mul(scale, Broadcast(x.group_scales[group]));
+      total = MulAdd(ToFloat(sum), scale, total);
     }
   }
   return total;

@@ -109,6 +109,16 @@ TEST_F(ValidateAgainstModelsTest, NamesTheKnownVariants) {
   EXPECT_EQ(Refusal(status), "unknown variant \"rtn-w5\"\n  known: fp16, rtn-w4-g64, rtn-w4-g128");
 }
 
+TEST_F(ValidateAgainstModelsTest, KnowsAVariantWithOptions) {
+  JobSpec spec = Good();
+  spec.variants = {"fp16", "rtn-w4-g64:option=1:other=2"};
+  EXPECT_TRUE(Check(spec).ok());
+  spec.variants = {"fp16", "rtn-w4-g128:option=1"};
+  EXPECT_THAT(Refusal(Check(spec)), HasSubstr("rtn-w4-g128:option=1 does not fit smollm2"));
+  spec.variants = {"fp16", "rtn-w4-g64x"};
+  EXPECT_THAT(Refusal(Check(spec)), HasSubstr("unknown variant \"rtn-w4-g64x\""));
+}
+
 TEST_F(ValidateAgainstModelsTest, SaysWhyAVariantDoesNotFitAndWhichDo) {
   JobSpec spec = Good();
   spec.variants = {"fp16", "rtn-w4-g128"};

@@ -56,7 +56,7 @@ class RtnOracle : public ::testing::Test {
 TEST_F(RtnOracle, CodesAndScalesAreEqual) {
   ForEach([&](const Variant& variant, const std::vector<float>& weights, int64_t rows, int64_t columns,
               const nlohmann::json& expected) {
-    const RtnMatrix matrix = QuantizeRtn(variant, weights, rows, columns, *pool_);
+    const QuantizedMatrix matrix = QuantizeRtn(variant, weights, rows, columns, *pool_);
     EXPECT_EQ(matrix.codes, FromHex<int8_t>(expected["codes"]));
     const std::vector<float> scales =
         variant.granularity == Granularity::kGroup ? FromHalves(matrix.group_scales) : matrix.scales;
@@ -68,8 +68,8 @@ TEST_F(RtnOracle, CodesDoNotDependOnTheNumberOfLanes) {
   const auto one_lane = kernels::ThreadPool::CreateUnpinned(1);
   ForEach([&](const Variant& variant, const std::vector<float>& weights, int64_t rows, int64_t columns,
               const nlohmann::json&) {
-    const RtnMatrix one = QuantizeRtn(variant, weights, rows, columns, *one_lane);
-    const RtnMatrix two = QuantizeRtn(variant, weights, rows, columns, *pool_);
+    const QuantizedMatrix one = QuantizeRtn(variant, weights, rows, columns, *one_lane);
+    const QuantizedMatrix two = QuantizeRtn(variant, weights, rows, columns, *pool_);
     EXPECT_EQ(one.codes, two.codes);
     EXPECT_EQ(one.scales, two.scales);
     EXPECT_EQ(one.group_scales, two.group_scales);

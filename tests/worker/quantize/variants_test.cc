@@ -27,15 +27,40 @@ model::ModelConfig Smol() {
 TEST(Variants, AreThoseOfThePaperAndStartWithTheBaseline) {
   std::vector<std::string> names;
   for (const Variant& variant : Variants()) names.emplace_back(variant.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"fp16", "rtn-w8", "rtn-w4", "rtn-w8-channel", "rtn-w4-channel",
-                                             "rtn-w4-g128", "rtn-w4-g64", "rtn-w4-g32", "rtn-w8a8", "rtn-w4a8"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"fp16",
+                                             "rtn-w8",
+                                             "rtn-w4",
+                                             "rtn-w8-channel",
+                                             "rtn-w4-channel",
+                                             "rtn-w4-g128",
+                                             "rtn-w4-g64",
+                                             "rtn-w4-g32",
+                                             "rtn-w8a8",
+                                             "rtn-w8a8-channel",
+                                             "rtn-w4a8",
+                                             "smoothquant-o1",
+                                             "smoothquant-o2",
+                                             "smoothquant-o3",
+                                             "smoothquant-channel",
+                                             "gptq-w8",
+                                             "gptq-w4",
+                                             "gptq-w4-g128",
+                                             "gptq-w4-g64",
+                                             "awq-w4-g128",
+                                             "awq-w4-g64",
+                                             "atom-w4a4",
+                                             "atom-w4a4-g64",
+                                             "zeroquant-w8a8",
+                                             "zeroquant-w8a8-g128",
+                                             "zeroquant-w8a8-g64"}));
 }
 
 TEST(Variants, HaveConsistentRows) {
   for (const Variant& variant : Variants()) {
     EXPECT_EQ(variant.granularity == Granularity::kGroup, variant.group_size > 0) << variant.name;
     EXPECT_EQ(variant.method == Method::kNone, variant.weight_bits == 16) << variant.name;
-    EXPECT_TRUE(variant.activation_bits == 16 || variant.activation_bits == 8) << variant.name;
+    EXPECT_TRUE(variant.activation_bits == 16 || variant.activation_bits == 8 || variant.activation_bits == 4)
+        << variant.name;
     EXPECT_FALSE(variant.description.empty()) << variant.name;
   }
 }
@@ -45,6 +70,42 @@ TEST(Variants, UnknownNameListsTheKnown) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("unknown variant \"rtn-w3\\n\""));
   EXPECT_THAT(std::string(status.message()), HasSubstr("fp16, rtn-w8, rtn-w4"));
+}
+
+TEST(Variants, OptionsFollowTheNameAndChangeTheDigest) {
+  const Variant plain = FindVariant("gptq-w4-g64").value();
+  const Variant ordered = FindVariant("gptq-w4-g64:act-order=1:damp=0.05").value();
+  EXPECT_EQ(ordered.name, "gptq-w4-g64:act-order=1:damp=0.05");
+  EXPECT_EQ(ordered.group_size, 64);
+  EXPECT_EQ(ordered.option("act-order"), 1);
+  EXPECT_EQ(ordered.option("damp"), 0.05);
+  EXPECT_NE(ConfigDigest(plain), ConfigDigest(ordered));
+  // Said or not, a default is the same configuration; another calibration is another one.
+  EXPECT_EQ(ConfigDigest(plain), ConfigDigest(FindVariant("gptq-w4-g64:damp=0.01").value()));
+  EXPECT_NE(ConfigDigest(plain, "text a"), ConfigDigest(plain, "text b"));
+}
+
+TEST(Variants, CalibrationIsAnOptionOfWhatNeedsIt) {
+  const std::string text(64, 'a');
+  const Variant variant = FindVariant("gptq-w4:samples=8:length=256:seed=7:text=" + text).value();
+  EXPECT_EQ(variant.calibration.samples, 8);
+  EXPECT_EQ(variant.calibration.length, 256);
+  EXPECT_EQ(variant.calibration.seed, 7U);
+  EXPECT_EQ(variant.calibration.text, text);
+  EXPECT_FALSE(FindVariant("rtn-w4:samples=8").ok());
+  EXPECT_THAT(std::string(FindVariant("gptq-w4:samples=1.5").status().message()), HasSubstr("expected a whole number"));
+  EXPECT_THAT(std::string(FindVariant("gptq-w4:text=prose").status().message()), HasSubstr("digest of a text set"));
+}
+
+TEST(Variants, WrongOptionsSayWhatIsRight) {
+  const auto message = [](const char* name) { return std::string(FindVariant(name).status().message()); };
+  EXPECT_THAT(message("gptq-w4:speed=9"), HasSubstr("unknown option \"speed\" of gptq-w4; it has sym, act-order"));
+  EXPECT_THAT(message("fp16:speed=9"), HasSubstr("of fp16; it has none"));
+  for (const char* name : {"smoothquant-o1:alpha=1.5", "smoothquant-o1:alpha=", "smoothquant-o1:alpha",
+                           "smoothquant-o1:alpha=0.5x", "smoothquant-o1:alpha=nan"}) {
+    EXPECT_THAT(message(name), HasSubstr("expected a number from 0 to 1")) << name;
+  }
+  EXPECT_FALSE(FindVariant("gptq-w4:").ok());
 }
 
 TEST(Variants, GroupSizeMustDivideEveryInputDimension) {

@@ -10,7 +10,7 @@
 #include "worker/engine/cuda/fault.h"
 #include "worker/engine/cuda/gpu.h"
 #include "worker/engine/cuda/torch_ops.h"
-#include "worker/engine/rope_table.h"
+#include "worker/model/rope_table.h"
 #include "worker/engine/token_checks.h"
 
 namespace uaqf::engine {
@@ -126,7 +126,7 @@ absl::Status CudaEngine::Load(const model::Checkpoint& checkpoint, const quantiz
 }
 
 absl::Status CudaEngine::Allocate() {
-  const RopeTable rope(config_.rope, config_.head_dim, capacity_);
+  const model::RopeTable rope(config_.rope, config_.head_dim, capacity_);
   const int64_t angles = capacity_ * (config_.head_dim / 2);
   UAQF_RETURN_IF_ERROR(UploadTable(rope.cos(0), angles, rope_cos_));
   UAQF_RETURN_IF_ERROR(UploadTable(rope.sin(0), angles, rope_sin_));

@@ -1,14 +1,14 @@
-#include "worker/engine/rope_table.h"
+#include "worker/model/rope_table.h"
 
 #include <cmath>
 #include <numbers>
 
-namespace uaqf::engine {
+namespace uaqf::model {
 namespace {
 
 // Llama 3: waves longer than the original context / low are stretched by the factor, those shorter than it / high are
 // left, and between them the two are blended.
-double ScaleLlama3(const model::Rope& rope, double frequency) {
+double ScaleLlama3(const Rope& rope, double frequency) {
   const double turns = static_cast<double>(rope.original_context) * frequency / (2.0 * std::numbers::pi);
   if (turns < rope.low_frequency_factor) return frequency / rope.factor;
   if (turns > rope.high_frequency_factor) return frequency;
@@ -18,20 +18,20 @@ double ScaleLlama3(const model::Rope& rope, double frequency) {
 
 }  // namespace
 
-std::vector<double> RopeFrequencies(const model::Rope& rope, int64_t head_dim) {
+std::vector<double> RopeFrequencies(const Rope& rope, int64_t head_dim) {
   std::vector<double> frequencies;
   for (int64_t i = 0; i < head_dim / 2; ++i) {
     double frequency = std::pow(rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
     switch (rope.scaling) {
-      case model::RopeScaling::kNone:
+      case RopeScaling::kNone:
         break;
-      case model::RopeScaling::kLinear:
+      case RopeScaling::kLinear:
         frequency /= rope.factor;
         break;
-      case model::RopeScaling::kLlama3:
+      case RopeScaling::kLlama3:
         frequency = ScaleLlama3(rope, frequency);
         break;
-      case model::RopeScaling::kFactors:
+      case RopeScaling::kFactors:
         frequency /= static_cast<double>(rope.frequency_factors[static_cast<size_t>(i)]);
         break;
     }
@@ -40,7 +40,7 @@ std::vector<double> RopeFrequencies(const model::Rope& rope, int64_t head_dim) {
   return frequencies;
 }
 
-RopeTable::RopeTable(const model::Rope& rope, int64_t head_dim, int64_t positions) : half_(head_dim / 2) {
+RopeTable::RopeTable(const Rope& rope, int64_t head_dim, int64_t positions) : half_(head_dim / 2) {
   const std::vector<double> frequencies = RopeFrequencies(rope, head_dim);
   cos_.reserve(static_cast<size_t>(positions * half_));
   sin_.reserve(static_cast<size_t>(positions * half_));
@@ -54,4 +54,4 @@ RopeTable::RopeTable(const model::Rope& rope, int64_t head_dim, int64_t position
   }
 }
 
-}  // namespace uaqf::engine
+}  // namespace uaqf::model

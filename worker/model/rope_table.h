@@ -6,14 +6,14 @@
 
 #include "worker/model/model_config.h"
 
-namespace uaqf::engine {
+namespace uaqf::model {
 
 // Angles by which the head_dim / 2 pairs turn from one position to the next, in radians.
-std::vector<double> RopeFrequencies(const model::Rope& rope, int64_t head_dim);
+std::vector<double> RopeFrequencies(const Rope& rope, int64_t head_dim);
 
 class RopeTable {
  public:
-  RopeTable(const model::Rope& rope, int64_t head_dim, int64_t positions);
+  RopeTable(const Rope& rope, int64_t head_dim, int64_t positions);
 
   const float* cos(int64_t position) const { return cos_.data() + position * half_; }
   const float* sin(int64_t position) const { return sin_.data() + position * half_; }
@@ -25,4 +25,4 @@ class RopeTable {
   std::vector<float> sin_;
 };
 
-}  // namespace uaqf::engine
+}  // namespace uaqf::model

@@ -1,0 +1,94 @@
+#include "worker/evaluate/calibrated.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "worker/quantize/artifact_cache.h"
+#include "worker/quantize/prose.h"
+#include "worker/quantize/variants.h"
+
+namespace uaqf::evaluate {
+namespace {
+
+constexpr int64_t kDefaultLength = 2048;
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string FolderOf(const ArtifactOptions& options) {
+  if (!options.folder.empty()) return options.folder;
+  if (const std::string folder = Environment("UAQF_ARTIFACTS"); !folder.empty()) return folder;
+  if (const std::string cache = Environment("UAQF_CACHE"); !cache.empty()) return cache + "/artifacts";
+  if (const std::string cache = Environment("XDG_CACHE_HOME"); !cache.empty()) return cache + "/uaqf/artifacts";
+  return Environment("HOME") + "/.cache/uaqf/artifacts";
+}
+
+struct Prepared {
+  quantize::CalibrationSet set;
+  quantize::ArtifactIdentity identity;
+};
+
+absl::StatusOr<Prepared> Prepare(const OpenModel& model, const quantize::Variant& variant,
+                                 const CalibrationRequest& request) {
+  if (absl::Status quality = CheckHasQuality(model); !quality.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(model.config().name, " has random weights, on which ", variant.name,
+                                                   " cannot be calibrated; use a real model"));
+  }
+  if (request.options.device != "cpu") {
+    return absl::UnimplementedError(absl::StrCat(variant.name, " is not computed on a GPU yet; use --device cpu"));
+  }
+  auto ids = model.EncodeText(request.text.empty() ? quantize::CalibrationProse() : std::string_view(request.text));
+  if (!ids.ok()) return ids.status();
+  Prepared prepared;
+  quantize::CalibrationSpec spec = variant.calibration;
+  if (spec.length == 0) spec.length = static_cast<int32_t>(std::min<int64_t>(kDefaultLength, model.config().context));
+  auto set = quantize::ChooseSamples(*ids, spec);
+  if (!set.ok()) return set.status();
+  prepared.set = *std::move(set);
+  auto digest = model.checkpoint().Digest();
+  if (!digest.ok()) return digest.status();
+  prepared.identity = {model.config().name, *std::move(digest), variant.name,
+                       quantize::ConfigText(variant, prepared.set.digest), model.config().layers};
+  return prepared;
+}
+
+absl::StatusOr<CalibratedVariant> Complete(std::unique_ptr<quantize::Artifact> artifact, const OpenModel& model,
+                                           const quantize::Variant& variant, const Prepared& prepared,
+                                           const CalibrationRequest& request) {
+  if (!artifact->Complete()) {
+    absl::Status made = quantize::Calibrate(model.checkpoint(), variant, prepared.set, request.options, *artifact);
+    made.Update(made.ok() ? artifact->Finish() : absl::OkStatus());
+    if (!made.ok()) return made;
+  }
+  return CalibratedVariant{std::move(artifact), prepared.identity.config};
+}
+
+}  // namespace
+
+absl::StatusOr<CalibratedVariant> PrepareCalibrated(const OpenModel& model, const quantize::Variant& variant,
+                                                    const CalibrationRequest& request,
+                                                    const ArtifactOptions& artifacts) {
+  auto prepared = Prepare(model, variant, request);
+  if (!prepared.ok()) return prepared.status();
+  quantize::ArtifactCache cache(FolderOf(artifacts), artifacts.max_bytes);
+  auto artifact = cache.Open(prepared->identity);
+  if (!artifact.ok()) return artifact.status();
+  auto calibrated = Complete(*std::move(artifact), model, variant, *prepared, request);
+  if (!calibrated.ok()) return calibrated.status();
+  if (absl::Status evicted = cache.Evict(prepared->identity); !evicted.ok()) return evicted;
+  return calibrated;
+}
+
+absl::StatusOr<CalibratedVariant> CalibrateInto(const std::string& folder, const OpenModel& model,
+                                                const quantize::Variant& variant, const CalibrationRequest& request) {
+  auto prepared = Prepare(model, variant, request);
+  if (!prepared.ok()) return prepared.status();
+  auto artifact = quantize::Artifact::Open(folder, prepared->identity);
+  if (!artifact.ok()) return artifact.status();
+  return Complete(*std::move(artifact), model, variant, *prepared, request);
+}
+
+}  // namespace uaqf::evaluate

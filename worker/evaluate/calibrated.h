@@ -1,0 +1,48 @@
+// The quantized blocks of a calibrated variant, from the cache or made now.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "worker/evaluate/open_model.h"
+#include "worker/quantize/artifact.h"
+#include "worker/quantize/calibrate.h"
+
+namespace uaqf::evaluate {
+
+struct CalibrationRequest {
+  // The text; empty: the prose that is part of this program.
+  std::string text = {};
+  quantize::CalibrationOptions options = {};
+};
+
+// Where artifacts are kept between runs.
+struct ArtifactOptions {
+  // Empty: $UAQF_ARTIFACTS, else "artifacts" in the cache folder of deploy/dependencies.sh.
+  std::string folder = {};
+  int64_t max_bytes = int64_t{64} << 30;
+};
+
+// A variant's blocks, and the configuration that they are the result of.
+struct CalibratedVariant {
+  std::unique_ptr<quantize::Artifact> artifact;
+  std::string config;  // quantize::ConfigText with the calibration's digest
+};
+
+// UNIMPLEMENTED on a GPU: no engine runs the result there yet. From the cache where they are whole; else calibrates,
+// going on from what is there. The cache is kept within its limit. Errors are those of the tokenizer,
+// quantize::ChooseSamples, quantize::Calibrate and the disk.
+[[nodiscard]] absl::StatusOr<CalibratedVariant> PrepareCalibrated(const OpenModel& model,
+                                                                  const quantize::Variant& variant,
+                                                                  const CalibrationRequest& request,
+                                                                  const ArtifactOptions& artifacts);
+
+// The same into a folder of the caller's, outside any cache.
+[[nodiscard]] absl::StatusOr<CalibratedVariant> CalibrateInto(const std::string& folder, const OpenModel& model,
+                                                              const quantize::Variant& variant,
+                                                              const CalibrationRequest& request);
+
+}  // namespace uaqf::evaluate

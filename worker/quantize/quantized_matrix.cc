@@ -1,0 +1,86 @@
+#include "worker/quantize/quantized_matrix.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/fp16.h"
+
+namespace uaqf::quantize {
+namespace {
+
+absl::Status CheckCount(const char* what, size_t got, int64_t expected) {
+  if (static_cast<int64_t>(got) == expected) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("got ", got, " ", what, ", expected ", expected));
+}
+
+absl::Status CheckCounts(const QuantizedMatrix& m) {
+  const bool grouped = m.granularity == Granularity::kGroup;
+  if (m.rows <= 0 || m.columns <= 0 || (m.bits != 4 && m.bits != 8)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("got a matrix of ", m.rows, " x ", m.columns, " at ", m.bits, " bits, expected 4 or 8 bits"));
+  }
+  if (grouped != (m.group_size > 0) || (grouped && m.columns % m.group_size != 0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("got group size ", m.group_size, ", expected a divisor of ", m.columns, " columns"));
+  }
+  const int64_t scales = grouped ? 0 : m.granularity == Granularity::kTensor ? 1 : m.rows;
+  absl::Status status = CheckCount("codes", m.codes.size(), m.rows * m.columns);
+  status.Update(CheckCount("scales", m.scales.size(), scales));
+  status.Update(CheckCount("group scales", m.group_scales.size(), m.rows * m.groups()));
+  if (!m.zeros.empty()) status.Update(CheckCount("zeros", m.zeros.size(), m.rows * m.groups()));
+  if (!m.order.empty()) status.Update(CheckCount("entries of the order", m.order.size(), m.columns));
+  return status;
+}
+
+bool IsScale(float scale) { return std::isfinite(scale) && scale > 0; }
+
+bool IsPermutation(std::vector<int32_t> order) {
+  std::sort(order.begin(), order.end());
+  for (size_t i = 0; i < order.size(); ++i) {
+    if (order[i] != static_cast<int32_t>(i)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+absl::Status CheckMatrix(const QuantizedMatrix& m) {
+  if (absl::Status counts = CheckCounts(m); !counts.ok()) return counts;
+  const int half = 1 << (m.bits - 1);
+  const auto in_range = [half](int8_t code) { return code >= -half && code < half; };
+  if (!std::all_of(m.codes.begin(), m.codes.end(), in_range) ||
+      !std::all_of(m.zeros.begin(), m.zeros.end(), in_range)) {
+    return absl::InvalidArgumentError(absl::StrCat("got a code beyond ", m.bits, " bits"));
+  }
+  if (!std::all_of(m.scales.begin(), m.scales.end(), IsScale) ||
+      !std::all_of(m.group_scales.begin(), m.group_scales.end(),
+                   [](uint16_t bits) { return IsScale(kernels::Fp16ToFloat(bits)); }) ||
+      !std::isfinite(m.input_scale) || m.input_scale < 0) {
+    return absl::InvalidArgumentError("got a scale that is not finite or not above zero");
+  }
+  if (!IsPermutation(m.order)) return absl::InvalidArgumentError("got an order of columns that is no permutation");
+  return absl::OkStatus();
+}
+
+void Dequantize(const QuantizedMatrix& m, float* out) {
+  for (int64_t r = 0; r < m.rows; ++r) {
+    for (int64_t c = 0; c < m.columns; ++c) {
+      const auto group = static_cast<size_t>(m.group_size > 0 ? r * m.groups() + c / m.group_size : 0);
+      const float scale = m.group_size > 0 ? kernels::Fp16ToFloat(m.group_scales[group])
+                                           : m.scales[m.scales.size() == 1 ? 0 : static_cast<size_t>(r)];
+      const int zero = m.zeros.empty() ? 0 : m.zeros[group];
+      const int64_t column = m.order.empty() ? c : m.order[static_cast<size_t>(c)];
+      out[r * m.columns + column] = static_cast<float>(m.codes[static_cast<size_t>(r * m.columns + c)] - zero) * scale;
+    }
+  }
+}
+
+std::string_view ProjectionName(Projection projection) {
+  constexpr std::string_view kNames[kProjections] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                                     "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                                     "mlp.down_proj"};
+  return kNames[static_cast<size_t>(projection)];
+}
+
+}  // namespace uaqf::quantize
