@@ -61,15 +61,8 @@ absl::Status Perplexity(const Options& options) {
   if (absl::Status quality = evaluate::CheckHasQuality(**model); !quality.ok()) return quality;
   auto text = ReadTextFile(options.text, options.join_rows);
   if (!text.ok()) return text.status();
-  if (!options.calibration.text.empty()) {
-    auto calibration = ReadTextFile(options.calibration.text, options.join_rows);
-    if (!calibration.ok()) return calibration.status();
-    if (*calibration == *text) {
-      return absl::InvalidArgumentError(absl::StrCat(options.calibration.text,
-                                                     " is the text to be scored: calibrate on another, or the loss is "
-                                                     "made to look small"));
-    }
-  }
+  absl::Status other = CheckOtherText(options.calibration.text, *text, options.join_rows);
+  if (!other.ok()) return other;
   auto ids = (*model)->EncodeText(*text);
   if (!ids.ok()) return ids.status();
   int windows = evaluate::WindowCount(static_cast<int64_t>(ids->size()), options.context);

@@ -36,4 +36,13 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path, bool join_rows
   return join_rows ? evaluate::JoinRows(bytes) : bytes;
 }
 
+absl::Status CheckOtherText(const std::string& calibration_file, const std::string& scored, bool join_rows) {
+  if (calibration_file.empty()) return absl::OkStatus();
+  auto calibration = ReadTextFile(calibration_file, join_rows);
+  if (!calibration.ok()) return calibration.status();
+  if (*calibration != scored) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      calibration_file, " is the text to be scored: calibrate on another, or the loss is made to look small"));
+}
+
 }  // namespace uaqf::commands

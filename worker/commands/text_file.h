@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace uaqf::commands {
@@ -10,5 +11,9 @@ namespace uaqf::commands {
 // The whole file verbatim, or its rows joined as the GPTQ recipe does. NOT_FOUND: it cannot be read.
 // INVALID_ARGUMENT: it is a folder, or not UTF-8.
 [[nodiscard]] absl::StatusOr<std::string> ReadTextFile(const std::string& path, bool join_rows);
+
+// INVALID_ARGUMENT when the file a variant is calibrated on (empty: none is given) holds `scored`, or cannot be read.
+[[nodiscard]] absl::Status CheckOtherText(const std::string& calibration_file, const std::string& scored,
+                                          bool join_rows);
 
 }  // namespace uaqf::commands

@@ -20,6 +20,7 @@ namespace {
 struct Options {
   ModelOption model;
   ComputeOptions compute;
+  CalibrationOption calibration;
   std::string variant = "fp16";
   std::string text;
   int context = 2047;
@@ -67,12 +68,15 @@ absl::Status Wikitext(const Options& options) {
   if (absl::Status quality = evaluate::CheckHasQuality(**model); !quality.ok()) return quality;
   auto text = ReadTextFile(options.text, /*join_rows=*/false);
   if (!text.ok()) return text.status();
+  absl::Status other = CheckOtherText(options.calibration.text, *text, /*join_rows=*/false);
+  if (!other.ok()) return other;
   std::vector<std::string> articles = evaluate::SplitArticles(*text);
   if (articles.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(options.text, " has no article, expected raw WikiText"));
   }
   if (options.articles > 0) articles.resize(std::min(articles.size(), static_cast<size_t>(options.articles)));
-  auto engine = LoadEngine(**model, options.variant, options.compute, options.context + 1);
+  auto engine = LoadEngine(**model, options.variant, options.model.folder, options.compute, options.calibration,
+                           options.context + 1);
   if (!engine.ok()) return engine.status();
   auto sums = Score(**model, **engine, articles, options.context);
   if (!sums.ok()) return sums.status();
@@ -112,6 +116,8 @@ void AddWikitext(CLI::App& app, Run& run) {
       ->check(CLI::Range(2, 1 << 20));
   command->add_option("--articles", options->articles, "score only so many articles")->check(CLI::Range(1, 1 << 30));
   AddComputeOptions(*command, options->compute);
+  AddCalibrationTextOption(*command, options->calibration.text);
+  AddArtifactsOption(*command, options->calibration.artifacts);
   AddOutputOption(*command, options->json);
   AddExample(*command, "uaqf-worker wikitext smollm2-135m-instruct --variant rtn-w4-g64 --text wiki.test.raw");
   command->callback([options, &run] { run = [options] { return Wikitext(*options); }; });

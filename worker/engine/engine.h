@@ -65,6 +65,9 @@ class Engine {
   static absl::StatusOr<std::unique_ptr<Engine>> Create(const model::Checkpoint& checkpoint,
                                                         const quantize::Variant& variant, const EngineOptions& options);
 
+  // UNIMPLEMENTED: that kind of device has no kernels for the variant. So one can ask before calibration.
+  static absl::Status CheckVariant(const quantize::Variant& variant, const std::string& device);
+
   virtual ~Engine() = default;
 
   // Empties the KV cache, runs the whole prompt, and returns the greedy next token (the lowest id among equals).

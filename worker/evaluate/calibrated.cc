@@ -4,6 +4,8 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "worker/engine/cuda/loader.h"
+#include "worker/engine/engine.h"
 #include "worker/quantize/artifact_cache.h"
 #include "worker/quantize/prose.h"
 #include "worker/quantize/variants.h"
@@ -37,8 +39,12 @@ absl::StatusOr<Prepared> Prepare(const OpenModel& model, const quantize::Variant
     return absl::InvalidArgumentError(absl::StrCat(model.config().name, " has random weights, on which ", variant.name,
                                                    " cannot be calibrated; use a real model"));
   }
-  if (request.options.device != "cpu") {
-    return absl::UnimplementedError(absl::StrCat(variant.name, " is not computed on a GPU yet; use --device cpu"));
+  const std::string& device = request.options.device;
+  if (absl::Status can = engine::Engine::CheckVariant(variant, device); !can.ok()) return can;
+  const bool cpu = device == "cpu";
+  // Before libtorch is asked for tensors there.
+  if (!cpu) {
+    if (auto module = engine::LoadCudaModule(); !module.ok()) return module.status();
   }
   auto ids = model.EncodeText(request.text.empty() ? quantize::CalibrationProse() : std::string_view(request.text));
   if (!ids.ok()) return ids.status();
@@ -51,7 +57,8 @@ absl::StatusOr<Prepared> Prepare(const OpenModel& model, const quantize::Variant
   auto digest = model.checkpoint().Digest();
   if (!digest.ok()) return digest.status();
   prepared.identity = {model.config().name, *std::move(digest), variant.name,
-                       quantize::ConfigText(variant, prepared.set.digest), model.config().layers};
+                       quantize::ConfigText(variant, absl::StrCat(prepared.set.digest, cpu ? "" : " on cuda")),
+                       model.config().layers};
   return prepared;
 }
 

@@ -32,7 +32,7 @@ struct CalibratedVariant {
   std::string config;  // quantize::ConfigText with the calibration's digest
 };
 
-// UNIMPLEMENTED on a GPU: no engine runs the result there yet. From the cache where they are whole; else calibrates,
+// UNIMPLEMENTED where the device has no kernels for the result (Engine::CheckVariant). From the cache where they are whole; else calibrates,
 // going on from what is there. The cache is kept within its limit. Errors are those of the tokenizer,
 // quantize::ChooseSamples, quantize::Calibrate and the disk.
 [[nodiscard]] absl::StatusOr<CalibratedVariant> PrepareCalibrated(const OpenModel& model,

@@ -74,7 +74,8 @@ absl::Status FitsModel(const Variant& variant, const model::ModelConfig& config)
 int64_t PackedBytes(const Variant& variant, const model::ModelConfig& config);
 
 // The variant's whole configuration and the quantizer's version as JSON with sorted keys. `calibration` is the digest
-// of the samples it was calibrated on, which stands for all of CalibrationSpec; empty where it needs none.
+// of the samples it was calibrated on, which stands for all of CalibrationSpec, and " on cuda" where a GPU did it, whose
+// sums round differently; empty where it needs none.
 std::string ConfigText(const Variant& variant, std::string_view calibration = {});
 
 // SHA-256 (lower-case hex) of ConfigText: equal digests, and equal model digests, mean equal weights.

@@ -94,7 +94,7 @@ absl::StatusOr<std::unique_ptr<Engine>> CudaEngine::Create(const model::Checkpoi
     engine->kernel_build_ = absl::StrCat("sm_", gpu->compute_capability);
     engine->kernel_build_.erase(std::remove(engine->kernel_build_.begin(), engine->kernel_build_.end(), '.'),
                                 engine->kernel_build_.end());
-    return engine->Load(checkpoint, variant);
+    return engine->Load(checkpoint, variant, options.blocks);
   });
   if (!made.ok()) return absl::Status(made.code(), absl::StrCat(checkpoint.path(), ": ", made.message()));
   return engine;
@@ -108,12 +108,13 @@ CudaEngine::~CudaEngine() {
   (void)Drain();
 }
 
-absl::Status CudaEngine::Load(const model::Checkpoint& checkpoint, const quantize::Variant& variant) {
+absl::Status CudaEngine::Load(const model::Checkpoint& checkpoint, const quantize::Variant& variant,
+                              quantize::BlockStore* blocks) {
   const torch_ops::StreamScope scope(stream_, ordinal_);
   const int64_t needed = quantize::PackedBytes(variant, config_) + CacheBytes(config_, capacity_) + kOverheadBytes;
   UAQF_RETURN_IF_ERROR(
       CheckFreeMemory(needed, absl::StrCat("variant ", std::string(variant.name), " with ", capacity_, " tokens")));
-  auto weights = LoadCudaWeights(checkpoint, variant, stream_);
+  auto weights = LoadCudaWeights(checkpoint, variant, blocks, stream_);
   if (!weights.ok()) return weights.status();
   weights_ = *std::move(weights);
   UAQF_RETURN_IF_ERROR(Allocate());

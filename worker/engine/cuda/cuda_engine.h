@@ -47,7 +47,8 @@ class CudaEngine final : public Engine {
 
   CudaEngine(const model::ModelConfig& config, int64_t capacity, int ordinal, cudaStream_t stream);
 
-  absl::Status Load(const model::Checkpoint& checkpoint, const quantize::Variant& variant);
+  absl::Status Load(const model::Checkpoint& checkpoint, const quantize::Variant& variant,
+                    quantize::BlockStore* blocks);
   absl::Status Allocate();
   absl::Status MakeGraph(const quantize::Variant& variant);
   absl::Status WarmUp();

@@ -6,9 +6,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/fp16.h"
+#include "kernels/thread_pool.h"
 #include "worker/engine/cuda/errors.h"
 #include "worker/engine/cuda/fault.h"
 #include "worker/engine/cuda/make_weights.h"
+#include "worker/quantize/zeroquant.h"
 
 namespace uaqf::engine {
 namespace {
@@ -16,6 +19,8 @@ namespace {
 // Elements on their way from the checkpoint to the device at one time: 64 MB of FP32.
 constexpr int64_t kStagedElements = 16 << 20;
 constexpr int kMaxReaders = 8;
+
+constexpr cuda::TileMap kGated = {cuda::RowOrder::kGated, 0, 0, 0};
 
 // A linear layer of the checkpoint.
 struct Part {
@@ -25,8 +30,9 @@ struct Part {
 
 class Loader {
  public:
-  Loader(const model::Checkpoint& checkpoint, const quantize::Variant& variant, cudaStream_t stream)
-      : checkpoint_(checkpoint), config_(checkpoint.config()), variant_(variant), stream_(stream) {}
+  Loader(const model::Checkpoint& checkpoint, const quantize::Variant& variant, quantize::BlockStore* blocks,
+         cudaStream_t stream)
+      : checkpoint_(checkpoint), config_(checkpoint.config()), variant_(variant), blocks_(blocks), stream_(stream) {}
 
   absl::StatusOr<CudaWeights> Load() {
     UAQF_RETURN_IF_ERROR(ToStatus(bad_.Allocate(sizeof(int32_t)), "load"));
@@ -36,7 +42,9 @@ class Loader {
     if (!config_.tied_embeddings) UAQF_RETURN_IF_ERROR(Table("model.embed_tokens.weight", weights.embedding));
     UAQF_RETURN_IF_ERROR(Vector("model.norm.weight", weights.final_norm));
     for (int64_t i = 0; i < config_.layers; ++i) {
-      UAQF_RETURN_IF_ERROR(Layer(absl::StrCat("model.layers.", i, "."), weights.layers.emplace_back()));
+      const std::string prefix = absl::StrCat("model.layers.", i, ".");
+      CudaLayer& layer = weights.layers.emplace_back();
+      UAQF_RETURN_IF_ERROR(quantize::NeedsCalibration(variant_) ? StoredLayer(i, prefix, layer) : Layer(prefix, layer));
     }
     UAQF_RETURN_IF_ERROR(ToStatus(cudaStreamSynchronize(stream_), "load"));
     return weights;
@@ -48,16 +56,99 @@ class Loader {
     UAQF_RETURN_IF_ERROR(Vector(prefix + "post_attention_layernorm.weight", layer.mlp_norm));
     const int64_t q = config_.heads * config_.head_dim;
     const int64_t kv = config_.kv_heads * config_.head_dim;
-    cuda::TileMap rotary{cuda::RowOrder::kRotary, 0, static_cast<int>(config_.head_dim), static_cast<int>(q + kv)};
-    cuda::TileMap gated{cuda::RowOrder::kGated, 0, 0, 0};
     const std::string attention = prefix + "self_attn.";
     const std::string mlp = prefix + "mlp.";
     UAQF_RETURN_IF_ERROR(Linear({{attention + "q_proj", q}, {attention + "k_proj", kv}, {attention + "v_proj", kv}},
-                                config_.hidden, rotary, layer.qkv));
+                                config_.hidden, Rotary(), layer.qkv));
     UAQF_RETURN_IF_ERROR(Linear({{attention + "o_proj", config_.hidden}}, q, {}, layer.out));
-    UAQF_RETURN_IF_ERROR(
-        Linear({{mlp + "gate_proj", config_.ff}, {mlp + "up_proj", config_.ff}}, config_.hidden, gated, layer.gate_up));
+    UAQF_RETURN_IF_ERROR(Linear({{mlp + "gate_proj", config_.ff}, {mlp + "up_proj", config_.ff}}, config_.hidden,
+                                kGated, layer.gate_up));
     return Linear({{mlp + "down_proj", config_.hidden}}, config_.ff, {}, layer.down);
+  }
+
+  // Rows of queries over keys over values; the first two are turned.
+  cuda::TileMap Rotary() const {
+    return {cuda::RowOrder::kRotary, 0, static_cast<int>(config_.head_dim),
+            static_cast<int>((config_.heads + config_.kv_heads) * config_.head_dim)};
+  }
+
+  // As calibration left it.
+  absl::Status StoredLayer(int64_t index, const std::string& prefix, CudaLayer& layer) {
+    auto block = blocks_->Get(index);
+    if (!block.ok()) return block.status();
+    UAQF_RETURN_IF_ERROR(Upload(prefix + "input_layernorm.weight", block->attention_norm, layer.attention_norm));
+    UAQF_RETURN_IF_ERROR(Upload(prefix + "post_attention_layernorm.weight", block->mlp_norm, layer.mlp_norm));
+    using enum quantize::Projection;
+    UAQF_RETURN_IF_ERROR(StoredLinear(*block, prefix, {kQ, kK, kV}, Rotary(), layer.qkv));
+    UAQF_RETURN_IF_ERROR(StoredLinear(*block, prefix, {kO}, {}, layer.out));
+    UAQF_RETURN_IF_ERROR(StoredLinear(*block, prefix, {kGate, kUp}, kGated, layer.gate_up));
+    return StoredLinear(*block, prefix, {kDown}, {}, layer.down);
+  }
+
+  absl::Status StoredLinear(const quantize::QuantizedBlock& block, const std::string& prefix,
+                            std::initializer_list<quantize::Projection> parts, cuda::TileMap map, CudaLinear& out) {
+    int64_t rows = 0;
+    bool biased = false;
+    for (const quantize::Projection part : parts) {
+      rows += block.matrices[static_cast<size_t>(part)].rows;
+      biased = biased || !block.biases[static_cast<size_t>(part)].empty();
+    }
+    map.rows = static_cast<int>(rows);
+    const auto name = [&](quantize::Projection part) {
+      return absl::StrCat(prefix, std::string(quantize::ProjectionName(part)));
+    };
+    const int64_t columns = block.matrices[static_cast<size_t>(*parts.begin())].columns;
+    UAQF_RETURN_IF_ERROR(Create(SpecOf(columns, map), name(*parts.begin()), out.matrix));
+    std::vector<float> bias;
+    int64_t row = 0;
+    for (const quantize::Projection part : parts) {
+      const quantize::QuantizedMatrix& matrix = block.matrices[static_cast<size_t>(part)];
+      UAQF_RETURN_IF_ERROR(PackHost(matrix, name(part), row, out.matrix));
+      row += matrix.rows;
+      const std::vector<float>& own = block.biases[static_cast<size_t>(part)];
+      bias.insert(bias.end(), own.begin(), own.end());
+      bias.resize(static_cast<size_t>(row));
+    }
+    return biased ? Upload(name(*parts.begin()) + ".bias", bias, out.bias) : absl::OkStatus();
+  }
+
+  // What was quantized on the host, into logical rows from `row` on.
+  absl::Status PackHost(const quantize::QuantizedMatrix& from, const std::string& name, int64_t row,
+                        cuda::DeviceMatrix& matrix) {
+    if (!from.zeros.empty() || !from.order.empty() || from.input_scale != 0) {
+      return absl::UnimplementedError(absl::StrCat(
+          name, ": the GPU has no kernels yet for zeros, orders of columns and fixed scales of activations"));
+    }
+    if (from.columns != matrix.cols() || from.group_size != variant_.group_size || from.bits != variant_.weight_bits) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " has ", from.columns, " columns of ", from.bits, " bits in groups of ", from.group_size,
+                       ", expected ", matrix.cols(), ", ", variant_.weight_bits, " and ", variant_.group_size));
+    }
+    UAQF_RETURN_IF_ERROR(Copy(from.codes, codes_, name));
+    if (from.group_size > 0) {
+      UAQF_RETURN_IF_ERROR(Copy(from.group_scales, group_scales_, name));
+    } else {
+      UAQF_RETURN_IF_ERROR(Copy(from.scales, scales_, name));
+    }
+    cuda::QuantizedRows rows;
+    rows.row_offset = static_cast<int>(row);
+    rows.rows = static_cast<int>(from.rows);
+    rows.codes = codes_.as<int8_t>();
+    rows.scales = from.group_size > 0 ? nullptr : scales_.as<float>();
+    rows.per_tensor = from.granularity == quantize::Granularity::kTensor;
+    rows.group_scales = from.group_size > 0 ? group_scales_.as<__half>() : nullptr;
+    return ToStatus(matrix.Pack(rows, stream_), name);
+  }
+
+  // `values` may go when this returns.
+  template <class T>
+  absl::Status Copy(const std::vector<T>& values, DeviceBuffer& out, const std::string& name) {
+    const auto bytes = static_cast<int64_t>(values.size() * sizeof(T));
+    UAQF_RETURN_IF_ERROR(Need(out, bytes, name));
+    UAQF_RETURN_IF_ERROR(ToStatus(
+        cudaMemcpyAsync(out.as<void>(), values.data(), static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_),
+        name));
+    return ToStatus(cudaStreamSynchronize(stream_), name);
   }
 
   absl::Status Linear(const std::vector<Part>& parts, int64_t cols, cuda::TileMap map, CudaLinear& out) {
@@ -68,6 +159,16 @@ class Loader {
       biased = biased || checkpoint_.Find(part.name + ".bias").ok();
     }
     map.rows = static_cast<int>(rows);
+    UAQF_RETURN_IF_ERROR(Create(SpecOf(cols, map), parts[0].name, out.matrix));
+    int64_t row = 0;
+    for (const Part& part : parts) {
+      UAQF_RETURN_IF_ERROR(Fill(part, row, out.matrix));
+      row += part.rows;
+    }
+    return biased ? Bias(parts, rows, out.bias) : absl::OkStatus();
+  }
+
+  cuda::MatrixSpec SpecOf(int64_t cols, const cuda::TileMap& map) const {
     cuda::MatrixSpec spec;
     spec.format = variant_.weight_bits == 16  ? cuda::Format::kFp16
                   : variant_.weight_bits == 8 ? cuda::Format::kInt8
@@ -75,13 +176,7 @@ class Loader {
     spec.group = static_cast<int>(variant_.group_size);
     spec.cols = static_cast<int>(cols);
     spec.map = map;
-    UAQF_RETURN_IF_ERROR(Create(spec, parts[0].name, out.matrix));
-    int64_t row = 0;
-    for (const Part& part : parts) {
-      UAQF_RETURN_IF_ERROR(Fill(part, row, out.matrix));
-      row += part.rows;
-    }
-    return biased ? Bias(parts, rows, out.bias) : absl::OkStatus();
+    return spec;
   }
 
   absl::Status Create(const cuda::MatrixSpec& spec, const std::string& name, cuda::DeviceMatrix& out) {
@@ -107,6 +202,7 @@ class Loader {
     if (variant_.method == quantize::Method::kNone) {
       return ToStatus(matrix.PackFp16(static_cast<int>(row), rows, values_.as<__half>(), stream_), name);
     }
+    if (variant_.method == quantize::Method::kZeroQuant) return ZeroQuant(name, *info, row, matrix);
     const int64_t groups = variant_.group_size > 0 ? info->rows * (info->columns / variant_.group_size) : 0;
     UAQF_RETURN_IF_ERROR(Need(codes_, count, name));
     UAQF_RETURN_IF_ERROR(Need(scales_, info->rows * 4, name));
@@ -125,6 +221,22 @@ class Loader {
     quantized.per_tensor = variant_.granularity == quantize::Granularity::kTensor;
     quantized.group_scales = groups > 0 ? output.group_scales : nullptr;
     return ToStatus(matrix.Pack(quantized, stream_), name);
+  }
+
+  // Quantized on the host, from the FP16 weights in values_.
+  absl::Status ZeroQuant(const std::string& name, const model::TensorInfo& info, int64_t row,
+                         cuda::DeviceMatrix& matrix) {
+    std::vector<uint16_t> bits(static_cast<size_t>(info.rows * info.columns));
+    UAQF_RETURN_IF_ERROR(ToStatus(
+        cudaMemcpyAsync(bits.data(), values_.as<void>(), bits.size() * 2, cudaMemcpyDeviceToHost, stream_), name));
+    UAQF_RETURN_IF_ERROR(ToStatus(cudaStreamSynchronize(stream_), name));
+    host_.resize(bits.size());
+    kernels::Fp16ToFloat(bits.data(), static_cast<int64_t>(bits.size()), host_.data());
+    if (pool_ == nullptr) {
+      const auto lanes = std::clamp<unsigned>(std::thread::hardware_concurrency(), 1, kMaxReaders);
+      pool_ = kernels::ThreadPool::CreateUnpinned(static_cast<int>(lanes));
+    }
+    return PackHost(quantize::QuantizeZeroQuant(variant_, host_, info.rows, info.columns, *pool_), name, row, matrix);
   }
 
   // A matrix that stays FP16, through a small buffer: vocabularies are large.
@@ -242,7 +354,9 @@ class Loader {
   const model::Checkpoint& checkpoint_;
   const model::ModelConfig& config_;
   const quantize::Variant& variant_;
+  quantize::BlockStore* const blocks_;
   const cudaStream_t stream_;
+  std::unique_ptr<kernels::ThreadPool> pool_;  // of what is quantized on the host
   std::vector<float> host_;
   DeviceBuffer staged_, values_, codes_, scales_, group_scales_, row_absmax_, bad_;
 };
@@ -271,8 +385,8 @@ int64_t CudaWeights::total_bytes() const {
 }
 
 absl::StatusOr<CudaWeights> LoadCudaWeights(const model::Checkpoint& checkpoint, const quantize::Variant& variant,
-                                            cudaStream_t stream) {
-  return Loader(checkpoint, variant, stream).Load();
+                                            quantize::BlockStore* blocks, cudaStream_t stream) {
+  return Loader(checkpoint, variant, blocks, stream).Load();
 }
 
 }  // namespace uaqf::engine

@@ -9,6 +9,7 @@
 #include "kernels/cuda/device_matrix.h"
 #include "worker/engine/cuda/device_buffer.h"
 #include "worker/model/checkpoint.h"
+#include "worker/quantize/block_store.h"
 #include "worker/quantize/variants.h"
 
 namespace uaqf::engine {
@@ -38,8 +39,9 @@ struct CudaWeights {
 };
 
 // Reads (or, for a synthetic model, makes) one matrix after the other, quantizes and packs it on the device; beside
-// what is packed, one matrix is held in FP16. The caller has checked FitsModel. Errors name the tensor.
+// what is packed, one matrix is held in FP16. A variant that needs calibration takes its blocks from `blocks`, one after
+// the other. The caller has checked FitsModel. Errors name the tensor.
 absl::StatusOr<CudaWeights> LoadCudaWeights(const model::Checkpoint& checkpoint, const quantize::Variant& variant,
-                                            cudaStream_t stream);
+                                            quantize::BlockStore* blocks, cudaStream_t stream);
 
 }  // namespace uaqf::engine
