@@ -59,6 +59,13 @@ FROM runtime AS worker
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends libpcre2-8-0 libprotobuf-lite32 \
  && rm -rf /var/lib/apt/lists/*
+# The CPU half of libtorch, which calibrated variants are made with, where the program looks for it.
+COPY --from=build /opt/uaqf/deps/torch-2.11.0/torch/lib/libtorch_cpu.so /opt/uaqf/deps/torch-2.11.0/torch/lib/libc10.so \
+     /opt/uaqf/deps/torch-2.11.0/torch/lib/libgomp.so.1 /opt/uaqf/deps/torch-2.11.0/torch/lib/
+COPY --from=build /opt/uaqf/deps/cuda-runtime-13.0.96/nvidia/cu13/lib/libcudart.so.13 \
+     /opt/uaqf/deps/cuda-runtime-13.0.96/nvidia/cu13/lib/
+COPY --from=build /opt/uaqf/deps/cuda-cupti-13.0.85/nvidia/cu13/lib/libcupti.so.13 \
+     /opt/uaqf/deps/cuda-cupti-13.0.85/nvidia/cu13/lib/
 COPY --from=build /src/build/bin/uaqf-worker /usr/local/bin/
 USER uaqf
 VOLUME /models

@@ -85,15 +85,25 @@ def owners(found):
     return packages_of
 
 
+def copied_from_build(lines):
+    """Where files and folders of the build stage come to lie."""
+    for instruction, rest in lines:
+        if instruction != "COPY" or "--from=build" not in rest:
+            continue
+        *sources, place = [word for word in rest.split() if not word.startswith("--")]
+        for source in sources:
+            yield place + source.rsplit("/", 1)[-1] if place.endswith("/") else place
+
+
 def check_libraries(found, target, program):
     lines = lineage(found, target)
     installed = closure(packages(lines))
-    copied = [rest.split()[-1] for instruction, rest in lines if instruction == "COPY" and "--from=build" in rest]
+    copied = list(copied_from_build(lines))
     loaded = list(libraries(BIN / program))
     ours = [library for library in loaded if library.startswith(DEPS + "/")]
     for library in ours:
         place = IMAGE_DEPS + library.removeprefix(DEPS)
-        assert any(place.startswith(folder + "/") for folder in copied), f"{target} lacks {place}"
+        assert any(place == path or place.startswith(path + "/") for path in copied), f"{target} lacks {place}"
     packages_of = owners(set(loaded) - set(ours))
     for library in sorted(set(loaded) - set(ours)):
         package = packages_of.get(library)
