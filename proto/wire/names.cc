@@ -1,11 +1,13 @@
 #include "proto/wire/names.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "proto/wire/status.h"
 
 namespace uaqf::wire {
@@ -67,6 +69,17 @@ bool IsPlainId(absl::string_view id) {
   return !id.empty() && id.size() <= 128 && id[0] != '.' && std::all_of(id.begin(), id.end(), [](unsigned char c) {
     return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
   });
+}
+
+static bool IsOption(absl::string_view option) {
+  return !option.empty() && std::all_of(option.begin(), option.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-' || c == '=';
+  });
+}
+
+bool IsVariantName(absl::string_view name) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(name, ':');
+  return name.size() <= 256 && IsPlainId(parts[0]) && std::all_of(parts.begin() + 1, parts.end(), IsOption);
 }
 
 bool IsModelId(absl::string_view id) {

@@ -27,9 +27,11 @@ std::string ProfileName(absl::string_view id);
 [[nodiscard]] absl::StatusOr<std::string> ParseWorkerName(absl::string_view name);
 std::string WorkerName(absl::string_view id);
 
-// 1 to 128 characters of [A-Za-z0-9._-], not beginning with a dot: ids of variants and prompts.
+// 1 to 128 characters of [A-Za-z0-9._-], not beginning with a dot: ids of prompts.
 bool IsPlainId(absl::string_view id);
 // The same, or "synthetic:" and the same: ids of models.
 bool IsModelId(absl::string_view id);
+// A plain id and options, 256 characters in all: "rtn-w4-g64", "gptq-w4:sym=1:damp=0.05", "checkpoint:NAME".
+bool IsVariantName(absl::string_view name);
 
 }  // namespace uaqf::wire

@@ -61,6 +61,12 @@ absl::Status PlainId(absl::string_view field, absl::string_view id) {
                  absl::StrCat("got ", field, " = ", Shown(id), ", expected 1 to 128 characters of [A-Za-z0-9._-]"));
 }
 
+absl::Status VariantName(absl::string_view field, absl::string_view name) {
+  if (wire::IsVariantName(name)) return absl::OkStatus();
+  return Invalid("INVALID_ID", absl::StrCat("got ", field, " = ", Shown(name),
+                                            ", expected a name of [A-Za-z0-9._-], and options as :NAME=VALUE"));
+}
+
 absl::Status ModelId(absl::string_view field, absl::string_view id) {
   if (wire::IsModelId(id)) return absl::OkStatus();
   return Invalid("INVALID_ID", absl::StrCat("got ", field, " = ", Shown(id),
@@ -96,7 +102,7 @@ absl::Status ValidateVariants(const v1::JobSpec& spec) {
   }
   std::set<absl::string_view> seen;
   for (const std::string& variant : spec.variants()) {
-    if (absl::Status id = PlainId("variants", variant); !id.ok()) return id;
+    if (absl::Status id = VariantName("variants", variant); !id.ok()) return id;
     if (!seen.insert(variant).second) {
       return Invalid("DUPLICATE_VARIANT", absl::StrCat("got variant ", variant, " twice, expected each once"));
     }
@@ -277,7 +283,7 @@ absl::Status ValidateModel(const v1::ModelInfo& model) {
                                                 ", expected at most 1024"));
   }
   for (const v1::VariantInfo& variant : model.variants()) {
-    if (absl::Status id = PlainId("models.variants.variant", variant.variant()); !id.ok()) return id;
+    if (absl::Status id = VariantName("models.variants.variant", variant.variant()); !id.ok()) return id;
     if (absl::Status bytes =
             InRange("models.variants.resident_bytes", variant.resident_bytes(), std::int64_t{0}, kMostMemoryBytes);
         !bytes.ok()) {

@@ -152,8 +152,10 @@ CREATE TABLE profile(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
     // 4: where the items of a set came from.
     "ALTER TABLE prompt_set ADD COLUMN sources BLOB NOT NULL DEFAULT x''",
     // 5: what the survey found of the tasks.
-    "ALTER TABLE job ADD COLUMN task_items INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE job ADD COLUMN longest_task_tokens INTEGER NOT NULL DEFAULT 0",
+    R"sql(
+ALTER TABLE job ADD COLUMN task_items INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN longest_task_tokens INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 constexpr int kVersion = static_cast<int>(std::size(kMigrations));

@@ -30,6 +30,17 @@ TEST(Names, OfAnotherShapeAreRefused) {
   EXPECT_FALSE(ParseWorkerName("workers/../a").ok());
 }
 
+TEST(Names, OfVariantsMayHaveOptions) {
+  for (const char* name : {"fp16", "gptq-w4-g64:sym=1:damp=0.05", "checkpoint:Llama-2-7B.Q4_K"}) {
+    EXPECT_TRUE(IsVariantName(name)) << name;
+  }
+  for (const char* name :
+       {"", ":", "fp16:", "gptq-w4::sym=1", ":sym=1", "gptq w4", "gptq-w4:sym=1/..", ".hidden:a=1"}) {
+    EXPECT_FALSE(IsVariantName(name)) << name;
+  }
+  EXPECT_FALSE(IsVariantName("fp16:" + std::string(256, 'a')));
+}
+
 TEST(Names, RefusalSaysWhatCameAndWhatWasExpected) {
   const absl::Status status = ParseJobName("jobs/\x01" + std::string(1000, 'Z')).status();
   EXPECT_EQ(Reason(status), "INVALID_NAME");
