@@ -46,9 +46,9 @@ struct ProductTarget {
 
 // Results are (sum over c of weights[r, c] * in[t, c]) times the scales, plus the bias; rows in logical order. The
 // matrix is INT8 or INT4 and its rows (kGated: half of them) a multiple of 8; a matrix with group scales takes FP16
-// activations only; ProductTarget::kGated takes a matrix in that row order. `scratch`: ProductScratchBytes()
-// of device memory, zero before its first product, for products of one stream; null works as well, only slower where
-// tiles are few. Asynchronous; may be captured.
+// activations only; ProductTarget::kGated takes a matrix in that row order. `scratch`, of use beside INT8
+// activations: ProductScratchBytes() of device memory, zero before its first product, for products of one stream; null
+// works as well, only slower where tiles are few. Asynchronous; may be captured.
 Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int tokens, const ProductTarget& target,
                       void* scratch, cudaStream_t stream);
 

@@ -27,10 +27,6 @@ __device__ __forceinline__ T BlockReduce(T value, T* scratch, const Combine& com
   return result;
 }
 
-__device__ __forceinline__ float BlockSum(float value, float* scratch) {
-  return BlockReduce(value, scratch, [](float a, float b) { return a + b; });
-}
-
 __device__ __forceinline__ float BlockMax(float value, float* scratch) {
   return BlockReduce(value, scratch, [](float a, float b) { return fmaxf(a, b); });
 }

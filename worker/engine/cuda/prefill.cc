@@ -74,9 +74,9 @@ absl::Status Prefill::Allocate() {
     tile_rows = std::max(tile_rows, rows);
     if (int8_ || m.spec().format != cuda::Format::kFp16) tile = std::max(tile, rows * m.cols() * element);
   }
+  if (staged_) tile = tile_rows = 0;
   int64_t scratch = 16;
-  if (staged_) {
-    tile = tile_rows = 0;
+  if (staged_ && int8_) {
     UAQF_RETURN_IF_ERROR(ToStatus(cuda::ProductScratchBytes(&scratch), "workspace of the prefill"));
   }
   const int64_t int8_tokens = std::max(tokens_, kLeastInt8Tokens);
@@ -128,8 +128,8 @@ cuda::Status Prefill::MultiplyPacked(const cuda::DeviceMatrix& matrix, int64_t t
                                      const cuda::ProductTarget& target) {
   const cuda::StagedRows rows = {int8_ ? codes_.as<void>() : narrow_.as<void>(),
                                  int8_ ? token_scales_.as<float>() : nullptr};
-  return cuda::MultiplyStaged(matrix.view(), rows, static_cast<int>(tokens), target, scratch_.as<void>(),
-                              stream_);
+  void* scratch = int8_ ? scratch_.as<void>() : nullptr;
+  return cuda::MultiplyStaged(matrix.view(), rows, static_cast<int>(tokens), target, scratch, stream_);
 }
 
 cuda::Status Prefill::MultiplyTiles(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out) {
