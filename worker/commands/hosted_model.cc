@@ -59,4 +59,17 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenM
   return engine::Engine::Create(model.checkpoint(), found->variant, options);
 }
 
+absl::StatusOr<ScoredText> OpenScored(const ModelOption& model, const std::string& text_file,
+                                      const CalibrationOption& calibration, bool join_rows) {
+  auto path = Resolve(model);
+  if (!path.ok()) return path.status();
+  auto opened = evaluate::OpenModel::Open(*path);
+  if (!opened.ok()) return opened.status();
+  if (absl::Status quality = evaluate::CheckHasQuality(**opened); !quality.ok()) return quality;
+  auto text = ReadTextFile(text_file, join_rows);
+  if (!text.ok()) return text.status();
+  if (absl::Status other = CheckOtherText(calibration.text, *text, join_rows); !other.ok()) return other;
+  return ScoredText{*std::move(opened), *std::move(text)};
+}
+
 }  // namespace uaqf::commands

@@ -21,6 +21,17 @@ namespace uaqf::commands {
     const evaluate::OpenModel& model, const std::string& variant, const std::string& models,
     const ComputeOptions& compute, const CalibrationOption& calibration, int64_t sequence_tokens);
 
+// A model and the text it is scored on.
+struct ScoredText {
+  std::unique_ptr<evaluate::OpenModel> model;
+  std::string text;
+};
+
+// INVALID_ARGUMENT also: the model has random weights, or `calibration` has the same text. Otherwise the errors of
+// Resolve, OpenModel::Open and ReadTextFile.
+[[nodiscard]] absl::StatusOr<ScoredText> OpenScored(const ModelOption& model, const std::string& text_file,
+                                                    const CalibrationOption& calibration, bool join_rows);
+
 // What the options ask for, with progress on standard error.
 [[nodiscard]] absl::StatusOr<evaluate::CalibrationRequest> RequestOf(const CalibrationOption& calibration,
                                                                      const ComputeOptions& compute, int threads);

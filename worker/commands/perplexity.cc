@@ -13,7 +13,6 @@
 #include "absl/strings/str_format.h"
 #include "worker/commands/command.h"
 #include "worker/commands/hosted_model.h"
-#include "worker/commands/text_file.h"
 
 namespace uaqf::commands {
 namespace {
@@ -54,16 +53,10 @@ absl::StatusOr<std::vector<double>> ScoreWindows(engine::Engine& engine, const s
 }
 
 absl::Status Perplexity(const Options& options) {
-  auto path = Resolve(options.model);
-  if (!path.ok()) return path.status();
-  auto model = evaluate::OpenModel::Open(*path);
-  if (!model.ok()) return model.status();
-  if (absl::Status quality = evaluate::CheckHasQuality(**model); !quality.ok()) return quality;
-  auto text = ReadTextFile(options.text, options.join_rows);
-  if (!text.ok()) return text.status();
-  absl::Status other = CheckOtherText(options.calibration.text, *text, options.join_rows);
-  if (!other.ok()) return other;
-  auto ids = (*model)->EncodeText(*text);
+  auto scored = OpenScored(options.model, options.text, options.calibration, options.join_rows);
+  if (!scored.ok()) return scored.status();
+  const evaluate::OpenModel& model = *scored->model;
+  auto ids = model.EncodeText(scored->text);
   if (!ids.ok()) return ids.status();
   int windows = evaluate::WindowCount(static_cast<int64_t>(ids->size()), options.context);
   if (windows == 0) {
@@ -73,7 +66,7 @@ absl::Status Perplexity(const Options& options) {
   }
   if (options.windows > 0) windows = std::min(windows, options.windows);
   auto engine =
-      LoadEngine(**model, options.variant, options.model.folder, options.compute, options.calibration, options.context);
+      LoadEngine(model, options.variant, options.model.folder, options.compute, options.calibration, options.context);
   if (!engine.ok()) return engine.status();
   auto nll = ScoreWindows(**engine, *ids, options.context, windows);
   if (!nll.ok()) return nll.status();

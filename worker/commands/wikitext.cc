@@ -11,7 +11,6 @@
 #include "absl/strings/str_format.h"
 #include "worker/commands/command.h"
 #include "worker/commands/hosted_model.h"
-#include "worker/commands/text_file.h"
 #include "worker/evaluate/article.h"
 
 namespace uaqf::commands {
@@ -61,24 +60,18 @@ absl::StatusOr<Sums> Score(const evaluate::OpenModel& model, engine::Engine& eng
 }
 
 absl::Status Wikitext(const Options& options) {
-  auto path = Resolve(options.model);
-  if (!path.ok()) return path.status();
-  auto model = evaluate::OpenModel::Open(*path);
-  if (!model.ok()) return model.status();
-  if (absl::Status quality = evaluate::CheckHasQuality(**model); !quality.ok()) return quality;
-  auto text = ReadTextFile(options.text, /*join_rows=*/false);
-  if (!text.ok()) return text.status();
-  absl::Status other = CheckOtherText(options.calibration.text, *text, /*join_rows=*/false);
-  if (!other.ok()) return other;
-  std::vector<std::string> articles = evaluate::SplitArticles(*text);
+  auto scored = OpenScored(options.model, options.text, options.calibration, /*join_rows=*/false);
+  if (!scored.ok()) return scored.status();
+  const evaluate::OpenModel& model = *scored->model;
+  std::vector<std::string> articles = evaluate::SplitArticles(scored->text);
   if (articles.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(options.text, " has no article, expected raw WikiText"));
   }
   if (options.articles > 0) articles.resize(std::min(articles.size(), static_cast<size_t>(options.articles)));
-  auto engine = LoadEngine(**model, options.variant, options.model.folder, options.compute, options.calibration,
+  auto engine = LoadEngine(model, options.variant, options.model.folder, options.compute, options.calibration,
                            options.context + 1);
   if (!engine.ok()) return engine.status();
-  auto sums = Score(**model, **engine, articles, options.context);
+  auto sums = Score(model, **engine, articles, options.context);
   if (!sums.ok()) return sums.status();
   const double per_word = sums->nll / static_cast<double>(sums->words);
   const double per_byte = sums->nll / static_cast<double>(sums->bytes);
