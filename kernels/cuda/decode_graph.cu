@@ -41,13 +41,33 @@ Status CheckMatrix(const DeviceMatrix* m, const char* name, int layer, int rows,
                    const MatrixSpec* like) {
   if (m == nullptr) return MakeError(cudaErrorInvalidValue, "layer %d: got no %s matrix", layer, name);
   const MatrixSpec& s = m->spec();
-  if (m->rows() != rows || m->cols() != cols || s.map.order != order) {
+  if (m->rows() != rows || m->view().inputs != cols || s.map.order != order) {
     return MakeError(cudaErrorInvalidValue, "layer %d: got %s of %d x %d in row order %d, expected %d x %d in %d",
-                     layer, name, m->rows(), m->cols(), static_cast<int>(s.map.order), rows, cols,
+                     layer, name, m->rows(), m->view().inputs, static_cast<int>(s.map.order), rows, cols,
                      static_cast<int>(order));
   }
-  if (like != nullptr && (s.format != like->format || s.group != like->group)) {
+  if (like != nullptr && (s.format != like->format || s.group != like->group || s.zeros != like->zeros)) {
     return MakeError(cudaErrorInvalidValue, "layer %d: got %s in another format than layer 0 has", layer, name);
+  }
+  return {};
+}
+
+// Inputs are met again by the low halves of INT8 weights only.
+Status CheckColumns(const DecodeModel& model) {
+  const int low_halves = model.config.rounding.int8_inputs;
+  for (int i = 0; i < model.config.layers; ++i) {
+    const DecodeLayer& l = model.layers[i];
+    for (const DeviceMatrix* m : {l.qkv, l.out, l.gate_up, l.down}) {
+      const int inputs = m->view().inputs;
+      if (m->view().gather != nullptr && !m->spec().zeros) {
+        return MakeError(cudaErrorInvalidValue, "layer %d: got an order of columns of a matrix without zeros", i);
+      }
+      if (m->cols() == inputs + low_halves && (low_halves == 0 || inputs % low_halves == 0)) continue;
+      return MakeError(cudaErrorInvalidValue,
+                       "layer %d: got a matrix of %d columns over %d inputs, expected %d columns more than inputs, and "
+                       "inputs in whole groups",
+                       i, m->cols(), inputs, low_halves);
+    }
   }
   return {};
 }
@@ -69,6 +89,7 @@ Status CheckLayers(const DecodeModel& model) {
       return MakeError(cudaErrorInvalidValue, "layer %d: got no norm weights or no KV cache", i);
     }
   }
+  UAQF_CUDA_CHECK(CheckColumns(model));
   UAQF_CUDA_CHECK(CheckMatrix(model.embedding, "embedding", -1, c.vocab, c.hidden, RowOrder::kPlain, nullptr));
   UAQF_CUDA_CHECK(CheckMatrix(model.lm_head, "LM head", -1, c.vocab, c.hidden, RowOrder::kPlain, nullptr));
   if (model.embedding->spec().format != Format::kFp16 || model.lm_head->spec().format != Format::kFp16) {
@@ -91,9 +112,34 @@ TokenLauncher Int4Kernel(int group, int kv_bits) {
   }
 }
 
+Status ChooseAffine(const MatrixSpec& spec, const DecodeConfig& config, TokenLauncher* out) {
+  const Rounding& rounding = config.rounding;
+  const bool rounded = rounding.group > 0;
+  const bool fits = !config.int8_activations && (config.kv_bits == 16 || (rounded && config.kv_bits == 4)) &&
+                    (!rounded || (rounding.group == spec.group && rounding.group >= 64 && rounding.step > 0 &&
+                                  (rounding.int8_inputs == 0 || rounding.int8_inputs == rounding.group)));
+  if (!fits) {
+    return MakeError(
+        cudaErrorInvalidValue,
+        "got zeros in groups of %d with inputs rounded in groups of %d, INT8 activations %d and a KV "
+        "cache of %d bits: expected the same group, 64 or 128, FP16 activations, and 16 bits (or 4, rounded)",
+        spec.group, rounding.group, config.int8_activations, config.kv_bits);
+  }
+  if (rounded) {
+    *out = spec.group == 64 ? Int4RoundedG64Token(config.kv_bits) : Int4RoundedG128Token(config.kv_bits);
+  } else {
+    *out = spec.group == 32 ? Int4AffineG32Token() : spec.group == 64 ? Int4AffineG64Token() : Int4AffineG128Token();
+  }
+  return {};
+}
+
 Status ChooseKernel(const MatrixSpec& spec, const DecodeConfig& config, TokenLauncher* out) {
   const int bits = config.kv_bits;
   const bool plain = bits == 16;
+  if (spec.zeros) return ChooseAffine(spec, config, out);
+  if (config.rounding.group > 0) {
+    return MakeError(cudaErrorInvalidValue, "got rounded inputs of matrices without zeros, expected zeros");
+  }
   if (spec.format == Format::kFp16) {
     // Nothing to quantize against: FP16 weights take FP16 activations.
     *out = plain ? Fp16Token() : Fp16KvToken(bits);
@@ -121,12 +167,19 @@ LayerTable TableOf(const DecodeLayer& l, int kv_bits) {
     t.data[i] = matrices[i]->view().data;
     t.scales[i] = matrices[i]->view().row_scales;
     t.bias[i] = biases[i];
+    t.place[i] = matrices[i]->view().place;
+    t.input_scales[i] = l.input_scales[i];
   }
   t.norms[0] = l.attention_norm;
   t.norms[1] = l.mlp_norm;
   t.keys = kv_bits == 16 ? l.keys : reinterpret_cast<__half*>(l.quantized_keys);
   t.values = kv_bits == 16 ? l.values : reinterpret_cast<__half*>(l.quantized_values);
   return t;
+}
+
+__global__ void GatherKernel(const float* in, const int32_t* order, int count, float* out) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count) out[i] = in[order[i]];
 }
 
 }  // namespace
@@ -188,6 +241,7 @@ Status DecodeGraph::Allocate(const DecodeModel& model) {
   TokenParams& p = launch_->params;
   std::vector<LayerTable> table;
   for (int i = 0; i < p.layers; ++i) table.push_back(TableOf(model.layers[i], model.config.kv_bits));
+  UAQF_CUDA_CHECK(OrderNorms(model, table.data()));
   LayerTable* device_table = nullptr;
   UAQF_CUDA_CHECK(Reserve(&device_table, p.layers));
   UAQF_CUDA_RETURN(
@@ -211,6 +265,31 @@ Status DecodeGraph::Allocate(const DecodeModel& model) {
   if (model.config.trace) UAQF_CUDA_CHECK(Reserve(&p.trace, (int64_t{p.layers} * 5 + 1) * p.grid * 4));
   logits_ = p.logits;
   UAQF_CUDA_RETURN(cudaStreamSynchronize(stream_));
+  return {};
+}
+
+Status DecodeGraph::OrderNorms(const DecodeModel& model, LayerTable* table) {
+  int64_t count = 0;
+  for (int i = 0; i < model.config.layers; ++i) {
+    for (const DeviceMatrix* m : {model.layers[i].qkv, model.layers[i].gate_up}) {
+      if (m->view().gather != nullptr) count += m->view().inputs;
+    }
+  }
+  if (count == 0) return {};
+  float* out = nullptr;
+  UAQF_CUDA_CHECK(Reserve(&out, count));
+  for (int i = 0; i < model.config.layers; ++i) {
+    const DeviceMatrix* matrices[2] = {model.layers[i].qkv, model.layers[i].gate_up};
+    for (int j = 0; j < 2; ++j) {
+      const int32_t* order = matrices[j]->view().gather;
+      if (order == nullptr) continue;
+      const int columns = matrices[j]->view().inputs;
+      GatherKernel<<<(columns + 255) / 256, 256, 0, stream_>>>(table[i].norms[j], order, columns, out);
+      UAQF_CUDA_RETURN(cudaGetLastError());
+      table[i].norms[j] = out;
+      out += columns;
+    }
+  }
   return {};
 }
 

@@ -10,9 +10,12 @@
 
 #include "kernels/cuda/device_matrix.h"
 #include "kernels/cuda/kv_cache.h"
+#include "kernels/cuda/rounding.h"
 #include "kernels/cuda/status.h"
 
 namespace uaqf::cuda {
+
+struct LayerTable;
 
 struct DecodeConfig {
   int layers = 0;
@@ -29,7 +32,8 @@ struct DecodeConfig {
   bool int8_activations = false;  // inputs of the block matrices quantized per token; row scales only
   int max_slots = 0;              // for experiments: chunks in flight of a warp at most; 0: as many as fit
   bool trace = false;             // for experiments: record clocks, see DecodeGraph::PrintTrace
-  int kv_bits = 16;               // of cached keys and values: 16 (FP16), 8 or 4
+  int kv_bits = 16;               // of cached keys and values: 16 (FP16), 8 or 4; with zeros 16, rounded 16 or 4
+  Rounding rounding;              // of the inputs of block matrices, which have zeros then
 };
 
 // All pointers are device memory, borrowed: they must outlive the graph. The four matrices have the same format and
@@ -43,6 +47,8 @@ struct DecodeLayer {
   const float* out_bias = nullptr;
   const float* gate_up_bias = nullptr;
   const float* down_bias = nullptr;
+  // Of INT8 activations that enter qkv, out, gate_up and down; 0: each token sets its own.
+  float input_scales[4] = {0, 0, 0, 0};
   const float* attention_norm = nullptr;  // FP32 [hidden], 16-byte aligned
   const float* mlp_norm = nullptr;
   // FP16 [kv_heads][capacity][head_dim], keys after RoPE. 16-byte aligned. A step at position p reads p and what is
@@ -109,8 +115,8 @@ class DecodeGraph {
   // waiting, staging and multiplying in the last step.
   Status PrintTrace(double ghz);
   // For tests: FP32 activations of the last layer of the last step. query [heads * head_dim] after RoPE, own
-  // [2][kv_heads * head_dim] key and value of the position before quantization, attended [heads * head_dim], gated
-  // [ff], residual [hidden] after the last layer.
+  // [2][kv_heads * head_dim] key and value of the position before quantization, attended [heads * head_dim] and gated
+  // [ff] in the order of the columns that meet them, residual [hidden] after the last layer.
   const float* query() const;
   const float* own() const;
   const float* attended() const;
@@ -121,6 +127,8 @@ class DecodeGraph {
   struct Launch;
   DecodeGraph() = default;
   Status Allocate(const DecodeModel& model);
+  // Norms before matrices that take their input in another order, in that order, for `table`.
+  Status OrderNorms(const DecodeModel& model, LayerTable* table);
   Status AllocateRowMaps(const DecodeModel& model);
   Status Capture();
   template <typename T>

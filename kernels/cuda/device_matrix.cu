@@ -1,5 +1,6 @@
 #include <cmath>
 #include <utility>
+#include <vector>
 
 #include "kernels/cuda/device_matrix.h"
 
@@ -10,6 +11,8 @@ namespace {
 constexpr int kThreads = 256;
 
 int Grid(int64_t items) { return static_cast<int>((items + kThreads - 1) / kThreads); }
+
+__host__ __device__ int BytesOf(const MatrixSpec& s) { return BlockBytes(s.format, s.group, s.zeros); }
 
 // One thread a word: of its one or two rows those of this part are written, the rest of the word is kept, since the
 // other slot may belong to another part.
@@ -31,7 +34,7 @@ __global__ void PackCodesKernel(MatrixView m, uint8_t* data, QuantizedRows part,
   int count[2];
   m.spec.map.Halves(tile, &start[0], &start[1]);
   m.spec.map.Counts(start[0], start[1], &count[0], &count[1]);
-  auto* out = reinterpret_cast<uint32_t*>(data + block_index * BlockBytes(m.spec.format, m.spec.group)) + word;
+  auto* out = reinterpret_cast<uint32_t*>(data + block_index * BytesOf(m.spec)) + word;
   uint32_t value = *out;
   for (int upper = 0; upper < 2; ++upper) {
     if (int8 && upper != j % 2) continue;
@@ -59,9 +62,13 @@ __global__ void PackGroupScalesKernel(MatrixView m, uint8_t* data, QuantizedRows
   int tile;
   int slot;
   m.spec.map.Locate(row + part.row_offset, &tile, &slot);
-  uint8_t* block = data + (int64_t{tile} * m.blocks + group / per_block) * BlockBytes(m.spec.format, m.spec.group);
+  uint8_t* block = data + (int64_t{tile} * m.blocks + group / per_block) * BytesOf(m.spec);
   auto* scales = reinterpret_cast<__half*>(block + CodeBytes(m.spec.format));
-  scales[group % per_block * kTileRows + slot % 8 * 2 + slot / 8] = part.group_scales[index];
+  const int at = group % per_block * kTileRows + slot % 8 * 2 + slot / 8;
+  scales[at] = part.group_scales[index];
+  if (!m.spec.zeros) return;
+  const int zero = part.group_zeros == nullptr ? 0 : part.group_zeros[index];
+  block[ZerosOffset(m.spec.format, m.spec.group) + at] = static_cast<uint8_t>(zero + kInt4Offset);
 }
 
 __global__ void CopyScalesKernel(float* out, const float* scales, bool per_tensor, int rows) {
@@ -87,9 +94,12 @@ __global__ void RandomFp16Kernel(MatrixView m, uint8_t* data, uint64_t seed, flo
 __global__ void RandomBlocksKernel(MatrixView m, uint8_t* data, uint64_t seed, float scale, int64_t words) {
   const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (index >= words) return;
-  const int per_block = BlockBytes(m.spec.format, m.spec.group) / 4;
+  const int per_block = BytesOf(m.spec) / 4;
+  const int64_t at = index % per_block * 4;
   uint32_t value = Hash(seed, index);
-  if (index % per_block * 4 >= CodeBytes(m.spec.format)) {
+  if (at >= ZerosOffset(m.spec.format, m.spec.group)) {
+    value &= 0x0F0F0F0F;
+  } else if (at >= CodeBytes(m.spec.format)) {
     const __half2 pair = __float2half2_rn(scale * (0.75f + static_cast<float>(value >> 8) * 0x1p-25f));
     value = *reinterpret_cast<const uint32_t*>(&pair);
   }
@@ -111,6 +121,9 @@ Status CheckSpec(const MatrixSpec& spec) {
     return MakeError(cudaErrorInvalidValue, "got group scales over %d columns, expected 32, 64 or 128, with INT4 only",
                      spec.group);
   }
+  if (spec.zeros && spec.group == 0) {
+    return MakeError(cudaErrorInvalidValue, "got zeros without groups, expected groups of 32, 64 or 128 columns");
+  }
   if (map.order == RowOrder::kGated && map.rows % 2 != 0) {
     return MakeError(cudaErrorInvalidValue, "got %d gate and up rows, expected an even number", map.rows);
   }
@@ -130,8 +143,10 @@ void DeviceMatrix::Free() {
   // Nothing can be done about an error here; it would show again in the next call.
   if (data_ != nullptr) cudaFree(data_);
   if (scales_ != nullptr) cudaFree(scales_);
+  if (gather_ != nullptr) cudaFree(gather_);
   data_ = nullptr;
   scales_ = nullptr;
+  gather_ = nullptr;
 }
 
 DeviceMatrix::DeviceMatrix(DeviceMatrix&& other) noexcept { *this = std::move(other); }
@@ -142,8 +157,10 @@ DeviceMatrix& DeviceMatrix::operator=(DeviceMatrix&& other) noexcept {
   view_ = other.view_;
   data_ = std::exchange(other.data_, nullptr);
   scales_ = std::exchange(other.scales_, nullptr);
+  gather_ = std::exchange(other.gather_, nullptr);
   data_bytes_ = other.data_bytes_;
   scale_bytes_ = other.scale_bytes_;
+  gather_bytes_ = other.gather_bytes_;
   return *this;
 }
 
@@ -151,12 +168,13 @@ Status DeviceMatrix::Create(const MatrixSpec& spec, cudaStream_t stream, DeviceM
   UAQF_CUDA_CHECK(CheckSpec(spec));
   DeviceMatrix m;
   m.view_.spec = spec;
+  m.view_.inputs = spec.cols;
   if (spec.format == Format::kFp16) {
     m.view_.row_bytes = RoundUp(int64_t{spec.cols} * 2, 128);
     m.data_bytes_ = m.view_.row_bytes * spec.map.rows;
   } else {
     m.view_.blocks = (spec.cols + kBlockCols - 1) / kBlockCols;
-    m.data_bytes_ = int64_t{spec.map.tiles()} * m.view_.blocks * BlockBytes(spec.format, spec.group);
+    m.data_bytes_ = int64_t{spec.map.tiles()} * m.view_.blocks * BytesOf(spec);
   }
   // From the device's pool: alone, every matrix would be rounded up to 2 MB.
   UAQF_CUDA_RETURN(cudaMallocAsync(reinterpret_cast<void**>(&m.data_), static_cast<size_t>(m.data_bytes_), stream));
@@ -201,6 +219,38 @@ Status DeviceMatrix::Pack(const QuantizedRows& part, cudaStream_t stream) {
                                                                part.rows);
   }
   return FromCuda(cudaGetLastError(), "pack");
+}
+
+Status DeviceMatrix::SetGather(const int32_t* gather, int inputs, cudaStream_t stream) {
+  std::vector<int32_t> orders(static_cast<size_t>(RoundUp(cols(), kBlockCols) + (inputs > 0 ? inputs : 0)), 0);
+  int32_t* place = orders.data() + RoundUp(cols(), kBlockCols);
+  std::vector<bool> met(static_cast<size_t>(inputs > 0 ? inputs : 0));
+  bool valid = spec().format != Format::kFp16 && gather_ == nullptr && inputs > 0 && inputs <= cols();
+  for (int c = 0; valid && c < cols(); ++c) {
+    const int32_t input = gather[c];
+    if (c >= inputs) {
+      valid = input == gather[c - (cols() - inputs)];
+    } else if (valid = input >= 0 && input < inputs && !met[static_cast<size_t>(input)]; valid) {
+      met[static_cast<size_t>(input)] = true;
+      place[input] = c;
+    }
+    orders[static_cast<size_t>(c)] = input;
+  }
+  if (!valid) {
+    return MakeError(
+        cudaErrorInvalidValue,
+        "got an order of %d columns that is not each of %d inputs once and then the last of them again, or "
+        "a matrix that takes none",
+        cols(), inputs);
+  }
+  gather_bytes_ = static_cast<int64_t>(orders.size() * sizeof(int32_t));
+  UAQF_CUDA_RETURN(cudaMallocAsync(reinterpret_cast<void**>(&gather_), orders.size() * sizeof(int32_t), stream));
+  UAQF_CUDA_RETURN(
+      cudaMemcpyAsync(gather_, orders.data(), orders.size() * sizeof(int32_t), cudaMemcpyHostToDevice, stream));
+  view_.gather = gather_;
+  view_.place = gather_ + RoundUp(cols(), kBlockCols);
+  view_.inputs = inputs;
+  return {};
 }
 
 Status DeviceMatrix::FillRandom(uint64_t seed, cudaStream_t stream) {

@@ -14,7 +14,8 @@
 //     INT8  16 bytes a lane and pair: {slot g, cols 0-3}, {slot g+8, 0-3}, {g, 4-7}, {g+8, 4-7}; two's complement
 //     INT4  8 bytes a lane and pair, pairs 2i and 2i+1 of a lane side by side: word {cols 0-3}, word {cols 4-7}; byte j
 //           of a word is column {0,2,1,3}[j], low nibble slot g, high nibble slot g + 8; a nibble is code + 8
-//   scales  kPerGroup only: FP16 [group of the block][g][slot g, slot g + 8]
+//   scales  with groups: FP16 [group of the block][g][slot g, slot g + 8]
+//   zeros   with zeros: bytes [group of the block][g][slot g, slot g + 8]; a byte is zero + 8
 // so that a lane's share is exactly its mma.sync A fragment after one AND per two weights, and a run of blocks is one
 // contiguous copy.
 #pragma once
@@ -94,10 +95,14 @@ struct TileMap {
   }
 };
 
-// Bytes of the codes of a block, and of the block with its scales. `group` is 0 without group scales.
+// Bytes of the codes of a block, of the codes with their scales, and of the whole block. `group` is 0 without group
+// scales.
 UAQF_HOST_DEVICE constexpr int CodeBytes(Format format) { return format == Format::kInt8 ? 2048 : 1024; }
-UAQF_HOST_DEVICE constexpr int BlockBytes(Format format, int group) {
+UAQF_HOST_DEVICE constexpr int ZerosOffset(Format format, int group) {
   return CodeBytes(format) + (group > 0 ? kBlockCols / group * kTileRows * 2 : 0);
+}
+UAQF_HOST_DEVICE constexpr int BlockBytes(Format format, int group, bool zeros) {
+  return ZerosOffset(format, group) + (zeros ? kBlockCols / group * kTileRows : 0);
 }
 
 // Byte offset of one word among the codes of a block; see the head of this file.

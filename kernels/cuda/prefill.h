@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/rounding.h"
 #include "kernels/cuda/status.h"
 
 namespace uaqf::cuda {
@@ -37,6 +38,22 @@ Status NormInt8(const float* in, const float* weight, int tokens, int width, flo
 
 Status QuantizeRows(const __half* in, int tokens, int width, Int8Rows out, cudaStream_t stream);
 Status CopyRows(const __half* in, int tokens, int width, Fp16Rows out, cudaStream_t stream);
+
+// Which input a column of a matrix meets: MatrixView has it.
+struct RowOrdering {
+  int inputs = 0;                   // width of a row of `in`
+  int cols = 0;                     // of a row of `out`, a multiple of 8
+  const int32_t* gather = nullptr;  // [cols], each below `inputs`; null: column c meets input c
+};
+
+// out[t, c] = in[t, gather[c]], rounded as `rounding` says.
+Status OrderRows(const __half* in, int tokens, const RowOrdering& ordering, const Rounding& rounding, Fp16Rows out,
+                 cudaStream_t stream);
+
+// *scale (device memory) = max(absmax of all rows, 1e-5) / 127.
+Status ScaleOfAll(const __half* in, int tokens, int width, float* scale, cudaStream_t stream);
+// The same as QuantizeRows with one scale, *scale in device memory, for all tokens; what it does not reach is cut off.
+Status QuantizeRowsBy(const __half* in, int tokens, int width, const float* scale, Int8Rows out, cudaStream_t stream);
 
 struct RopeShape {
   int heads = 0;

@@ -1,7 +1,7 @@
 // Products of integer weights with the activations of many tokens, on the tensor cores of sm_90: weights go from their
 // packed order to registers, nothing is unpacked in memory. INT8 codes multiply INT8 activations exactly; beside FP16
-// activations codes become FP16 in registers (exact; a group's scale is multiplied in and rounded once to FP16, as
-// UnpackRows does), with FP32 sums. Sums have a fixed order: the same input gives the same bits.
+// activations codes become FP16 in registers (exact; a group's zero is taken off and its scale multiplied in, rounded
+// once to FP16, as UnpackRows does), with FP32 sums. Sums have a fixed order: the same input gives the same bits.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -44,11 +44,11 @@ struct ProductTarget {
   const float* bias = nullptr;  // FP32 [rows], or null
 };
 
-// Results are (sum over c of weights[r, c] * in[t, c]) times the scales, plus the bias; rows in logical order. The
-// matrix is INT8 or INT4 and its rows (kGated: half of them) a multiple of 8; a matrix with group scales takes FP16
-// activations only; ProductTarget::kGated takes a matrix in that row order. `scratch`, of use beside INT8
-// activations: ProductScratchBytes() of device memory, zero before its first product, for products of one stream; null
-// works as well, only slower where tiles are few. Asynchronous; may be captured.
+// Results are (sum over c of weights[r, c] * in[t, c]) times the scales, plus the bias; rows in logical order. `in` is
+// in the order of the columns already. The matrix is INT8 or INT4 and its rows (kGated: half of them) a multiple of 8;
+// a matrix with group scales takes FP16 activations only; ProductTarget::kGated takes a matrix in that row order.
+// `scratch`, of use beside INT8 activations: ProductScratchBytes() of device memory, zero before its first product, for
+// products of one stream; null works as well, only slower where tiles are few. Asynchronous; may be captured.
 Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int tokens, const ProductTarget& target,
                       void* scratch, cudaStream_t stream);
 

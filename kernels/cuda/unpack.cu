@@ -18,17 +18,17 @@ __device__ __forceinline__ int Code4(uint32_t word, int column, int high) {
 }
 
 // Eight columns of one row.
-__device__ __forceinline__ uint4 Pack(const int (&codes)[8], float scale, __half) {
+__device__ __forceinline__ uint4 Pack(const int (&codes)[8], int zero, float scale, __half) {
   __half2 pairs[4];
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    pairs[i] =
-        __floats2half2_rn(static_cast<float>(codes[2 * i]) * scale, static_cast<float>(codes[2 * i + 1]) * scale);
+    pairs[i] = __floats2half2_rn(static_cast<float>(codes[2 * i] - zero) * scale,
+                                 static_cast<float>(codes[2 * i + 1] - zero) * scale);
   }
   return *reinterpret_cast<const uint4*>(pairs);
 }
 
-__device__ __forceinline__ uint2 Pack(const int (&codes)[8], float, int8_t) {
+__device__ __forceinline__ uint2 Pack(const int (&codes)[8], int, float, int8_t) {
   uint32_t words[2];
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
@@ -66,12 +66,13 @@ __global__ void __launch_bounds__(kWarps * 32)
   const bool wanted[2] = {g < in_first && rows[0] >= begin && rows[0] < end,
                           g < in_second && rows[1] >= begin && rows[1] < end};
   const int group = m.spec.group;
-  const uint8_t* data = m.data + (int64_t{tile} * m.blocks + block) * BlockBytes(kFormat, group);
+  const uint8_t* data = m.data + (int64_t{tile} * m.blocks + block) * BlockBytes(kFormat, group, m.spec.zeros);
   constexpr int kLoads = kFormat == Format::kInt8 ? 4 : 2;
   uint4 words[kLoads];
 #pragma unroll
   for (int i = 0; i < kLoads; ++i) words[i] = __ldcs(reinterpret_cast<const uint4*>(data + i * 512 + lane * 16));
   const auto* group_scales = reinterpret_cast<const __half*>(data + CodeBytes(kFormat));
+  const uint8_t* group_zeros = data + ZerosOffset(kFormat, group);
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const float row_scale = group == 0 && sizeof(Out) == 2 && wanted[half] ? m.row_scales[rows[half]] : 1.0f;
@@ -93,11 +94,13 @@ __global__ void __launch_bounds__(kWarps * 32)
         }
       }
       float scale = row_scale;
+      int zero = 0;
       if (group > 0 && sizeof(Out) == 2) {
-        const int at = (pair * 32 + lane % 4 * 8) / group;
-        scale = __half2float(group_scales[at * kTileRows + g * 2 + half]);
+        const int at = (pair * 32 + lane % 4 * 8) / group * kTileRows + g * 2 + half;
+        scale = __half2float(group_scales[at]);
+        if (m.spec.zeros) zero = group_zeros[at] - kInt4Offset;
       }
-      eight[pair] = Pack(codes, scale, Out{});
+      eight[pair] = Pack(codes, zero, scale, Out{});
     }
     // Lanes of neighbouring rows swap, so that 8 lanes write 64 columns of one row side by side: whole cache lines.
     const bool odd = g % 2 == 1;

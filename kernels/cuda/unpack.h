@@ -13,7 +13,7 @@
 namespace uaqf::cuda {
 
 // Logical rows [begin, end) of an integer matrix whose columns are a multiple of 8, contiguous and 16-byte aligned:
-// code times scale rounded to FP16, or the codes.
+// code less zero, times scale, rounded to FP16, or the codes. Columns as they stand in the matrix, whatever its order.
 Status UnpackRows(const MatrixView& matrix, int begin, int end, __half* out, cudaStream_t stream);
 Status UnpackCodes(const MatrixView& matrix, int begin, int end, int8_t* out, cudaStream_t stream);
 

@@ -26,11 +26,21 @@ constexpr Shape kShapes[] = {
 };
 
 constexpr WeightKind kKinds[] = {
-    {"fp16", Format::kFp16, 0, false, false},       {"w8", Format::kInt8, 0, false, true},
-    {"w8-channel", Format::kInt8, 0, false, false}, {"w8a8", Format::kInt8, 0, true, true},
-    {"w4", Format::kInt4, 0, false, true},          {"w4-channel", Format::kInt4, 0, false, false},
-    {"w4-g128", Format::kInt4, 128, false, false},  {"w4-g64", Format::kInt4, 64, false, false},
-    {"w4-g32", Format::kInt4, 32, false, false},    {"w4a8", Format::kInt4, 0, true, true},
+    {"fp16", Format::kFp16, 0, false, false},
+    {"w8", Format::kInt8, 0, false, true},
+    {"w8-channel", Format::kInt8, 0, false, false},
+    {"w8a8", Format::kInt8, 0, true, true},
+    {"w4", Format::kInt4, 0, false, true},
+    {"w4-channel", Format::kInt4, 0, false, false},
+    {"w4-g128", Format::kInt4, 128, false, false},
+    {"w4-g64", Format::kInt4, 64, false, false},
+    {"w4-g32", Format::kInt4, 32, false, false},
+    {"w4a8", Format::kInt4, 0, true, true},
+    {"w4-g128z", Format::kInt4, 128, false, false, true},
+    {"w4-g64z", Format::kInt4, 64, false, false, true},
+    {"w4-g32z", Format::kInt4, 32, false, false, true},
+    {"w4a4", Format::kInt4, 128, false, false, true, true},
+    {"w4a4-g64", Format::kInt4, 64, false, false, true, true},
 };
 
 struct Options {

@@ -19,11 +19,19 @@ struct Kind {
   Format format;
   int group;
   bool int8_activations;
+  bool zeros = false;
 };
 constexpr Kind kKinds[] = {
-    {"w8a8", Format::kInt8, 0, true},       {"w8", Format::kInt8, 0, false},      {"w4", Format::kInt4, 0, false},
-    {"w4-g128", Format::kInt4, 128, false}, {"w4-g64", Format::kInt4, 64, false}, {"w4-g32", Format::kInt4, 32, false},
+    {"w8a8", Format::kInt8, 0, true},
+    {"w8", Format::kInt8, 0, false},
+    {"w4", Format::kInt4, 0, false},
+    {"w4-g128", Format::kInt4, 128, false},
+    {"w4-g64", Format::kInt4, 64, false},
+    {"w4-g32", Format::kInt4, 32, false},
     {"w4a8", Format::kInt4, 0, true},
+    {"w4-g128z", Format::kInt4, 128, false, true},
+    {"w4-g64z", Format::kInt4, 64, false, true},
+    {"w4-g32z", Format::kInt4, 32, false, true},
 };
 
 struct Shape {
@@ -46,7 +54,7 @@ constexpr int kLayers = 32;
 Status Time(const Kind& kind, const Shape& shape, int tokens, void* scratch, cudaStream_t stream, float* us) {
   std::vector<DeviceMatrix> copies(kCopies);
   for (int i = 0; i < kCopies; ++i) {
-    const MatrixSpec spec = {kind.format, kind.group, shape.cols, shape.map};
+    const MatrixSpec spec = {kind.format, kind.group, shape.cols, shape.map, kind.zeros};
     UAQF_CUDA_CHECK(DeviceMatrix::Create(spec, stream, &copies[static_cast<size_t>(i)]));
     UAQF_CUDA_CHECK(copies[static_cast<size_t>(i)].FillRandom(static_cast<uint64_t>(i), stream));
   }

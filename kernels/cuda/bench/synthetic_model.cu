@@ -8,6 +8,8 @@ namespace uaqf::cuda {
 namespace {
 
 constexpr int kThreads = 256;
+// Of neighbouring columns among the inputs, where they have an order; a prime, which no width is a multiple of.
+constexpr int kStride = 997;
 
 __device__ float Noise(uint64_t seed, int64_t index) {
   uint64_t z = seed + static_cast<uint64_t>(index + 1) * 0x9E3779B97F4A7C15ull;
@@ -63,9 +65,17 @@ Status SyntheticModel::MakeMatrix(const WeightKind& kind, int cols, const TileMa
   MatrixSpec spec;
   spec.format = kind.format;
   spec.group = kind.group;
-  spec.cols = cols;
+  // An INT8 group is two INT4 groups.
+  spec.cols = cols + (kind.rounded ? kind.group : 0);
   spec.map = map;
+  spec.zeros = kind.zeros;
   UAQF_CUDA_CHECK(DeviceMatrix::Create(spec, stream, &m));
+  if (kind.rounded) {
+    std::vector<int32_t> order(static_cast<size_t>(spec.cols));
+    for (int c = 0; c < cols; ++c) order[static_cast<size_t>(c)] = static_cast<int32_t>(int64_t{c} * kStride % cols);
+    for (int c = cols; c < spec.cols; ++c) order[static_cast<size_t>(c)] = order[static_cast<size_t>(c - kind.group)];
+    UAQF_CUDA_CHECK(m.SetGather(order.data(), cols, stream));
+  }
   UAQF_CUDA_CHECK(m.FillRandom(seed, stream));
   if (kind.per_tensor) {
     SameScaleKernel<<<Grid(map.rows), kThreads, 0, stream>>>(const_cast<float*>(m.view().row_scales), map.rows);
@@ -119,6 +129,7 @@ Status SyntheticModel::Create(const DecodeConfig& config, const WeightKind& kind
   DecodeModel& model = m->model_;
   model.config = config;
   model.config.int8_activations = kind.int8_activations;
+  if (kind.rounded) model.config.rounding = {kind.group, 0.9f / 7, kind.group};
   model.config.attention_scale = 1.0f / std::sqrt(static_cast<float>(config.head_dim));
   m->layers_.resize(static_cast<size_t>(config.layers));
   for (int i = 0; i < config.layers; ++i) {

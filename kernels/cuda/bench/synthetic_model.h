@@ -14,7 +14,9 @@ struct WeightKind {
   Format format;
   int group;
   bool int8_activations;
-  bool per_tensor;  // one scale for all rows of a linear layer
+  bool per_tensor;       // one scale for all rows of a linear layer
+  bool zeros = false;    // of groups
+  bool rounded = false;  // inputs in INT4 groups and one INT8 group, in an order of their own
 };
 
 // Owns the weights and caches of a DecodeModel. Not movable: the model points into it.

@@ -356,6 +356,7 @@ __device__ __forceinline__ void MergeParts(const TokenParams& p, const float* pa
 }
 
 // Merges the block's states. The blocks of a task hand theirs to its first, which waits for them and has the result.
+template <bool kPlaced>
 __device__ __forceinline__ void MergeBlocks(const Context& x, const Cursor& c, int first, int queries) {
   const TokenParams& p = x.p;
   const int dims = p.head_dim;
@@ -364,6 +365,8 @@ __device__ __forceinline__ void MergeBlocks(const Context& x, const Cursor& c, i
   for (int i = threadIdx.x / 2; i < queries * dims; i += kComputeThreads / 2) {
     const int j = i / dims;
     const int d = i - j * dims;
+    const int row = (first + j) * dims + d;
+    const int at = kPlaced ? PlaceOf(x.table[c.layer].place[kOutMatrix], row) : row;
     Merged m = MergeWarps(x, j, d);
     if ((x.lane & 1) != 0) continue;
     float* part = p.parts + (int64_t{c.task} * p.splits * p.task_queries + j) * (dims + 2);
@@ -377,12 +380,12 @@ __device__ __forceinline__ void MergeBlocks(const Context& x, const Cursor& c, i
       continue;
     }
     MergeParts(p, part, d, mark, m);
-    StoreMarked(p.attended + (first + j) * dims + d, __fdividef(m.out, m.sum), mark);
+    StoreMarked(p.attended + at, __fdividef(m.out, m.sum), mark);
   }
 }
 
 // The whole op for one block; `c` stands at it.
-template <int kBits>
+template <int kBits, bool kPlaced>
 __device__ __forceinline__ void Attend(const Context& x, Ring& ring, const Cursor& c) {
   const TokenParams& p = x.p;
   if (c.task >= p.tasks) return;
@@ -391,13 +394,17 @@ __device__ __forceinline__ void Attend(const Context& x, Ring& ring, const Curso
   const int first = head * group + (c.task - head * p.tasks_per_head) * kMaxQueries;
   const int last = min(first + kMaxQueries, (head + 1) * group) - 1;
   const int queries = last - first + 1;
+  if constexpr (kPlaced) {
+    const int row = min(first * p.head_dim + static_cast<int>(threadIdx.x) / 2, p.heads * p.head_dim - 1);
+    PrefetchPlace(x.table[c.layer].place[kOutMatrix], row);
+  }
   if (queries == 1) {
     AttendWarp<kBits, 1>(x, ring, c, first, last);
   } else {
     AttendWarp<kBits, 2>(x, ring, c, first, last);
   }
   ComputeSync();
-  MergeBlocks(x, c, first, queries);
+  MergeBlocks<kPlaced>(x, c, first, queries);
 }
 
 }  // namespace uaqf::cuda

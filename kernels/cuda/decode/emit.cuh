@@ -10,6 +10,8 @@ namespace uaqf::cuda {
 struct RowPair {
   bool has_first = false, has_second = false;
   int first = 0, second = 0;  // logical rows
+  int to[2] = {0, 0};         // where they go, in the order of the reader
+  int from[2] = {0, 0};       // where what they are added to is
   float scale[2] = {1, 1};
   float bias[2] = {0, 0};
 };
@@ -24,7 +26,31 @@ __device__ __forceinline__ int PartAt(int local, int warp, int row) {
 __device__ __forceinline__ int LocalTile() { return static_cast<int>(threadIdx.x) / (8 * kPairThreads); }
 __device__ __forceinline__ int PairSlot() { return static_cast<int>(threadIdx.x) / kPairThreads % 8; }
 
+// Where results of the op at `c` go, and where what they are added to is.
+__device__ __forceinline__ void PlacePair(const Context& x, const Cursor& c, RowPair& pair) {
+  const LayerTable& layer = x.table[c.layer];
+  const int32_t* to = nullptr;
+  const int32_t* from = nullptr;
+  if (c.op == kOutOp) {
+    to = layer.place[kGateUpMatrix];
+    from = layer.place[kQkvMatrix];
+  } else if (c.op == kGateUpOp) {
+    to = layer.place[kDownMatrix];
+  } else if (c.op == kDownOp) {
+    if (c.layer + 1 < x.p.layers) to = x.table[c.layer + 1].place[kQkvMatrix];
+    from = layer.place[kGateUpMatrix];
+  }
+  const bool has[2] = {pair.has_first, pair.has_second};
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    if (!has[i]) continue;
+    pair.to[i] = PlaceOf(to, pair.to[i]);
+    pair.from[i] = PlaceOf(from, pair.from[i]);
+  }
+}
+
 // Pair of this thread when the block starts at `tile`.
+template <bool kPlaced>
 __device__ __forceinline__ RowPair FindPair(const Context& x, const Cursor& c, int tile) {
   RowPair pair;
   const OpShape& s = x.p.op[MatrixOf(c.op)];
@@ -39,7 +65,10 @@ __device__ __forceinline__ RowPair FindPair(const Context& x, const Cursor& c, i
   pair.has_second = g < in_second;
   pair.first += g;
   pair.second += g;
+  pair.to[0] = pair.from[0] = pair.first;
+  pair.to[1] = pair.from[1] = pair.second;
   if (c.op == kHeadOp) return pair;
+  if constexpr (kPlaced) PlacePair(x, c, pair);
   const LayerTable& layer = x.table[c.layer];
   const int m = MatrixOf(c.op);
   if (const float* scales = layer.scales[m]; scales != nullptr) {
@@ -69,14 +98,14 @@ struct Residual {
     } else {
       return;
     }
-    if (pair.has_first) words[0] = LoadMarked(source + pair.first);
-    if (pair.has_second) words[1] = LoadMarked(source + pair.second);
+    if (pair.has_first) words[0] = LoadMarked(source + pair.from[0]);
+    if (pair.has_second) words[1] = LoadMarked(source + pair.from[1]);
   }
 
   __device__ __forceinline__ void Take(RowPair& pair) const {
     if (source == nullptr) return;
-    if (pair.has_first) pair.bias[0] += Value(source + pair.first, words[0]);
-    if (pair.has_second) pair.bias[1] += Value(source + pair.second, words[1]);
+    if (pair.has_first) pair.bias[0] += Value(source + pair.from[0], words[0]);
+    if (pair.has_second) pair.bias[1] += Value(source + pair.from[1], words[1]);
   }
 
   __device__ __forceinline__ float Value(const float* pointer, uint32_t word) const {
@@ -143,7 +172,7 @@ __device__ __forceinline__ void EmitPair(const Context& x, const Cursor& c, cons
       EmitQkv<kBits>(x, c, pair, a, b);
       break;
     case kGateUpOp:
-      StoreMarked(p.gated + pair.first, __fdividef(a, 1.0f + expf(-a)) * b, mark);
+      StoreMarked(p.gated + pair.to[0], __fdividef(a, 1.0f + expf(-a)) * b, mark);
       break;
     case kHeadOp:
       if (pair.has_first) {
@@ -157,8 +186,8 @@ __device__ __forceinline__ void EmitPair(const Context& x, const Cursor& c, cons
       break;
     default: {
       float* out = c.op == kOutOp ? p.middle : p.residual;
-      if (pair.has_first) StoreMarked(out + pair.first, a, mark);
-      if (pair.has_second) StoreMarked(out + pair.second, b, mark);
+      if (pair.has_first) StoreMarked(out + pair.to[0], a, mark);
+      if (pair.has_second) StoreMarked(out + pair.to[1], b, mark);
     }
   }
 }

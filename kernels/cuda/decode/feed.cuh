@@ -17,6 +17,17 @@ inline constexpr int kKvBits = 16;
 template <class Base, int kBits>
 inline constexpr int kKvBits<WithKv<Base, kBits>> = kBits;
 
+// Weights whose input may have an order of its own: what blocks publish is then put where the reader wants it.
+template <class W>
+inline constexpr bool kPlaced = W::kZeroGroup > 0 || W::kRoundGroup > 0;
+
+__device__ __forceinline__ int PlaceOf(const int32_t* place, int i) { return place == nullptr ? i : __ldg(place + i); }
+
+// Into L2, for a PlaceOf that something waits for.
+__device__ __forceinline__ void PrefetchPlace(const int32_t* place, int i) {
+  if (place != nullptr) asm volatile("prefetch.global.L2 [%0];" ::"l"(place + i));
+}
+
 enum Op { kQkvOp, kAttendOp, kOutOp, kGateUpOp, kDownOp, kHeadOp, kEndOp };
 
 __device__ __forceinline__ int MatrixOf(int op) { return op == kQkvOp ? kQkvMatrix : op - 1; }
@@ -193,7 +204,7 @@ struct CodeRun {
   __device__ __forceinline__ CodeRun(const Context& x, const Cursor& c) {
     const int blocks = x.p.op[MatrixOf(c.op)].blocks;
     source = x.table[c.layer].data[MatrixOf(c.op)] + (int64_t{c.tile} * blocks + c.block) * W::kBlockBytes;
-    bytes = min(W::kBlocksPerChunk, blocks - c.block) * W::kBlockBytes;
+    bytes = ChunkBlocks<W>(blocks - c.block) * W::kBlockBytes;
   }
 };
 
@@ -243,7 +254,7 @@ __device__ __forceinline__ void Advance(const Context& x, Cursor& c) {
     return;
   }
   const OpShape& s = x.p.op[MatrixOf(c.op)];
-  c.block += W::kRows || c.op == kHeadOp ? kRowSteps : W::kBlocksPerChunk;
+  c.block += W::kRows || c.op == kHeadOp ? kRowSteps : ChunkBlocks<W>(s.blocks - c.block);
   if (c.block < s.blocks) return;
   c.block = 0;
   c.tile += x.p.grid;

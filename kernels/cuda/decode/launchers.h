@@ -18,6 +18,13 @@ TokenLauncher Int4G128Token();
 TokenLauncher Int4G64Token();
 TokenLauncher Int4G32Token();
 TokenLauncher Int4Int8Token();
+// With zeros, and inputs in any order.
+TokenLauncher Int4AffineG128Token();
+TokenLauncher Int4AffineG64Token();
+TokenLauncher Int4AffineG32Token();
+// The same with rounded inputs, over a cache of 16 or 4 bits.
+TokenLauncher Int4RoundedG128Token(int kv_bits);
+TokenLauncher Int4RoundedG64Token(int kv_bits);
 
 // The same over a quantized cache of 8 or 4 bits.
 TokenLauncher Fp16KvToken(int kv_bits);

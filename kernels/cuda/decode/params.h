@@ -31,15 +31,19 @@ enum MatrixIndex { kQkvMatrix, kOutMatrix, kGateUpMatrix, kDownMatrix, kHeadMatr
 struct LayerTable {
   const uint8_t* data[4];
   const float* scales[4];
-  const float* bias[4];  // null: none
-  const float* norms[2];
-  __half* keys;  // or a quantized cache
+  const float* bias[4];     // null: none
+  const int32_t* place[4];  // of each input in the vector that the matrix reads, see MatrixView; null: its own
+  float input_scales[4];    // of INT8 activations, where fixed; 0: the largest of the vector sets it
+  const float* norms[2];    // in the order of the matrix's first `inputs` columns
+  __half* keys;             // or a quantized cache
   __half* values;
 };
 
 struct OpShape {
   TileMap map;
   int cols;
+  int inputs;     // of them; the others meet the last of these again
+  int int8_from;  // with rounded activations: inputs from here on are INT8
   int tiles;
   int tiles_mod;  // tiles % grid
   int blocks;     // along the columns: blocks of codes, or FP16 steps
@@ -75,7 +79,8 @@ struct TokenParams {
   const float* final_norm;
   const float* rope_cos;
   const float* rope_sin;
-  // What blocks tell one another, FP32 with a mark in the lowest bit (see Mark in ptx.cuh), padded to whole blocks.
+  // What blocks tell one another, FP32 with a mark in the lowest bit (see Mark in ptx.cuh), padded to whole blocks, in
+  // the order in which the columns of the matrix that reads it want it.
   float* embedded;  // before the first layer
   float* residual;  // after the layer
   float* middle;    // after its attention
@@ -101,11 +106,14 @@ struct TokenParams {
   // Shared memory.
   int slots;
   int slot_bytes;
-  // The staged vector: FP16 high and low halves; or three planes of digits, then a scale for each block of 128.
+  // The staged vector: FP16 high and low halves; or three planes of digits, a scale for each block of 128, and a sum
+  // for each group.
   int low_offset;
   int plane_bytes;
   int scales_offset;
+  int sums_offset;  // of groups of digits, where codes have zeros
   int act_bytes;
+  float round_step;  // of rounded activations: share of a group's largest value
 };
 
 }  // namespace uaqf::cuda

@@ -10,8 +10,10 @@ constexpr int kMaxSplits = 32;
 constexpr int kQueriesPerTask = 2;
 constexpr int kMaxSlots = 32;
 
-OpShape ShapeOf(const DeviceMatrix& m, int step_cols, int grid) {
+OpShape ShapeOf(const DeviceMatrix& m, const Rounding& rounding, int step_cols, int grid) {
   OpShape s;
+  s.inputs = m.view().inputs;
+  s.int8_from = m.view().inputs - rounding.int8_inputs;
   s.map = m.spec().map;
   s.cols = m.cols();
   s.tiles = s.map.tiles();
@@ -36,6 +38,7 @@ void SetSizes(const DecodeModel& model, int grid, TokenParams* p) {
   p->epsilon = c.rms_epsilon;
   p->inverse_hidden = 1.0f / static_cast<float>(c.hidden);
   p->query_scale = c.attention_scale * 1.4426950408889634f;
+  p->round_step = c.rounding.step;
   p->head = model.lm_head->view().data;
   p->embedding = model.embedding->view().data;
   p->embedding_row_bytes = model.embedding->view().row_bytes;
@@ -47,11 +50,12 @@ void SetSizes(const DecodeModel& model, int grid, TokenParams* p) {
 
 Status SetOps(const DecodeModel& model, const TokenLauncher& kernel, int grid, TokenParams* p) {
   const DecodeLayer& l = model.layers[0];
-  p->op[kQkvMatrix] = ShapeOf(*l.qkv, kernel.step_cols, grid);
-  p->op[kOutMatrix] = ShapeOf(*l.out, kernel.step_cols, grid);
-  p->op[kGateUpMatrix] = ShapeOf(*l.gate_up, kernel.step_cols, grid);
-  p->op[kDownMatrix] = ShapeOf(*l.down, kernel.step_cols, grid);
-  p->op[kHeadMatrix] = ShapeOf(*model.lm_head, kRowStepCols, grid);
+  const Rounding& rounding = model.config.rounding;
+  p->op[kQkvMatrix] = ShapeOf(*l.qkv, rounding, kernel.step_cols, grid);
+  p->op[kOutMatrix] = ShapeOf(*l.out, rounding, kernel.step_cols, grid);
+  p->op[kGateUpMatrix] = ShapeOf(*l.gate_up, rounding, kernel.step_cols, grid);
+  p->op[kDownMatrix] = ShapeOf(*l.down, rounding, kernel.step_cols, grid);
+  p->op[kHeadMatrix] = ShapeOf(*model.lm_head, {}, kRowStepCols, grid);
   const int group = p->heads / p->kv_heads;
   p->task_queries = std::min(group, kQueriesPerTask);
   p->tasks_per_head = (group + kQueriesPerTask - 1) / kQueriesPerTask;
@@ -77,8 +81,10 @@ Status SetShared(const TokenLauncher& kernel, int available, int max_slots, Toke
   // An odd multiple of 32 bytes, so that the planes are read from different banks.
   p->plane_bytes = static_cast<int>(widest + 32);
   p->scales_offset = static_cast<int>(RoundUp(int64_t{kernel.planes} * p->plane_bytes, 16));
-  const int64_t vector =
-      std::max<int64_t>(p->low_offset + halves * 2, p->scales_offset + (kernel.planes > 0 ? widest / 32 * 4 : 0));
+  // A scale of 4 bytes for each 128 columns and a sum for each 32, or one of them.
+  p->sums_offset = static_cast<int>(RoundUp(p->scales_offset + widest / kBlockCols * 4, 16));
+  const int64_t planes_end = kernel.planes > 0 ? p->sums_offset + widest / 32 * 4 : 0;
+  const int64_t vector = std::max<int64_t>(p->low_offset + halves * 2, planes_end);
   const int64_t states = int64_t{kWarps} * p->task_queries * (p->head_dim + 2) * 4;
   p->act_bytes = static_cast<int>(RoundUp(std::max(vector, states), 128));
   p->slot_bytes = static_cast<int>(RoundUp(std::max(kernel.chunk_bytes, kChunkBytes), 128));

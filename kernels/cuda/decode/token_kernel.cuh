@@ -17,10 +17,12 @@ __device__ __forceinline__ void MultiplyTile(const Context& x, Ring& ring, int b
                                              const Activations& vector) {
   typename W::Sums sums;
 #pragma unroll 1
-  for (int block = 0; block < blocks; block += W::kBlocksPerChunk) {
+  for (int block = 0; block < blocks;) {
     const uint32_t slot = ring.Take(x);
-    AccumulateShare<W>(slot, min(W::kBlocksPerChunk, blocks - block), block, x.warp, vector, x.lane, sums);
+    const int count = ChunkBlocks<W>(blocks - block);
+    AccumulateShare<W>(slot, count, block, x.warp, local, vector, x.lane, sums);
     ring.Release(x);
+    block += count;
   }
   sums.Finish();
   if ((x.lane & 3) != 0) return;
@@ -35,11 +37,11 @@ template <class W>
 __device__ __forceinline__ void Multiply(const Context& x, Ring& ring, const Cursor& c, RowPair pair, float scale,
                                          unsigned long long& best) {
   const OpShape& s = x.p.op[MatrixOf(c.op)];
-  const Activations vector(x.p, SharedAddress(x.act), x.lane, W::kPlanes);
+  const Activations vector(x.p, s, SharedAddress(x.act), x.lane, W::kPlanes);
   for (int first = c.tile; first < s.tiles; first += kMaxTiles * x.p.grid) {
     if (first != c.tile) {
       ComputeSync();  // the sums of the tiles before have been read
-      pair = FindPair(x, c, first);
+      pair = FindPair<kPlaced<W>>(x, c, first);
       Residual residual;
       residual.Ask(x, c, pair);
       residual.Take(pair);
@@ -59,9 +61,12 @@ template <class W>
 __device__ __forceinline__ Input InputOf(const Context& x, const Cursor& c) {
   const TokenParams& p = x.p;
   const OpShape& s = p.op[MatrixOf(c.op)];
-  Input in = {p.residual, nullptr, MarkOf(x, c.layer), s.cols, s.blocks * W::kStepCols};
+  const LayerTable& layer = x.table[c.layer];
+  const int padded = W::kRoundGroup > 0 ? (s.inputs + W::kStepCols - 1) / W::kStepCols : s.blocks;
+  Input in = {p.residual, nullptr, MarkOf(x, c.layer), s.inputs, padded * W::kStepCols, s.int8_from, 0};
+  if constexpr (W::kInt8Vector) in.fixed_scale = layer.input_scales[MatrixOf(c.op)];
   if (c.op == kQkvOp) {
-    in.norm = x.table[c.layer].norms[0];
+    in.norm = layer.norms[0];
     in.mark ^= 1;  // of the layer before
     if (c.layer == 0) {
       in.source = p.embedded;
@@ -71,7 +76,7 @@ __device__ __forceinline__ Input InputOf(const Context& x, const Cursor& c) {
     in.source = p.attended;
   } else if (c.op == kGateUpOp) {
     in.source = p.middle;
-    in.norm = x.table[c.layer].norms[1];
+    in.norm = layer.norms[1];
   } else if (c.op == kDownOp) {
     in.source = p.gated;
   } else {
@@ -90,7 +95,7 @@ __device__ __forceinline__ float Enter(const Context& x, Cursor& c, int layer, i
   Trace(x, c, 0);
   if (!Open(x, c)) return 1;
   const Input in = InputOf<W>(x, c);
-  pair = FindPair(x, c, c.tile);
+  pair = FindPair<kPlaced<W>>(x, c, c.tile);
   if (wait) AwaitMost(x, target);
   Trace(x, c, 1);
   Residual residual;
@@ -116,7 +121,7 @@ __device__ __forceinline__ void RunLayers(const Context& x, Ring& ring, Cursor& 
         Trace(x, c, 0);
         Trace(x, c, 1);
         Open(x, c);
-        Attend<kKvBits<W>>(x, ring, c);
+        Attend<kKvBits<W>, kPlaced<W>>(x, ring, c);
         Trace(x, c, 2);
       } else {
         RowPair pair;
@@ -221,11 +226,13 @@ __device__ __forceinline__ Context Prepare(const TokenParams& p, unsigned char* 
 }
 
 // Publishes this block's part of the token's row of the embedding.
+template <class W>
 __device__ __forceinline__ void Embed(const Context& x) {
   const TokenParams& p = x.p;
   const auto* row = reinterpret_cast<const __half*>(p.embedding + x.token * p.embedding_row_bytes);
   for (int i = x.cta * kComputeThreads + threadIdx.x; i < p.hidden; i += p.grid * kComputeThreads) {
-    StoreMarked(p.embedded + i, __half2float(row[i]), x.token_mark);
+    const int at = kPlaced<W> ? PlaceOf(x.table[0].place[kQkvMatrix], i) : i;
+    StoreMarked(p.embedded + at, __half2float(row[i]), x.token_mark);
   }
 }
 
@@ -233,7 +240,7 @@ __device__ __forceinline__ void Embed(const Context& x) {
 template <class W>
 __device__ __forceinline__ void Consume(const Context& x) {
   const TokenParams& p = x.p;
-  Embed(x);
+  Embed<W>(x);
   uint32_t target = p.state->epoch;
   Ring ring;
   Cursor c;
@@ -277,7 +284,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) TokenKernel(const __grid_co
 
 template <class W>
 TokenLauncher MakeLauncher() {
-  return {reinterpret_cast<const void*>(&TokenKernel<W>), W::kRows ? kChunkBytes : W::kBlockBytes * W::kBlocksPerChunk,
+  return {reinterpret_cast<const void*>(&TokenKernel<W>), W::kRows ? kChunkBytes : W::kBlockBytes * W::kMostBlocks,
           W::kStepCols, W::kPlanes};
 }
 

@@ -20,6 +20,21 @@ Status ProductScratchBytes(int64_t* bytes) {
   return {};
 }
 
+namespace {
+
+Status MultiplyAffine(const prefill::ProductParams& p, cudaStream_t stream) {
+  switch (p.weights.spec.group) {
+    case 32:
+      return prefill::LaunchProduct<Format::kInt4, 32, false, true>(p, stream);
+    case 64:
+      return prefill::LaunchProduct<Format::kInt4, 64, false, true>(p, stream);
+    default:
+      return prefill::LaunchProduct<Format::kInt4, 128, false, true>(p, stream);
+  }
+}
+
+}  // namespace
+
 Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int tokens, const ProductTarget& target,
                       void* scratch, cudaStream_t stream) {
   using enum Format;
@@ -46,6 +61,7 @@ Status MultiplyStaged(const MatrixView& weights, const StagedRows& in, int token
                 : prefill::LaunchProduct<kInt8, 0, false>(p, stream);
   }
   if (int8) return prefill::LaunchProduct<kInt4, 0, true>(p, stream);
+  if (spec.zeros) return MultiplyAffine(p, stream);
   switch (spec.group) {
     case 0:
       return prefill::LaunchProduct<kInt4, 0, false>(p, stream);

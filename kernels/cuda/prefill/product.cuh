@@ -21,10 +21,10 @@
 namespace uaqf::cuda::prefill {
 
 // Weights of one format beside FP16 or INT8 activations.
-template <Format kFormat, int kGroup, bool kInt8>
+template <Format kFormat, int kGroup, bool kInt8, bool kZeros>
 struct Kind {
   using Sum = std::conditional_t<kInt8, int32_t, float>;
-  static constexpr int kBlock = BlockBytes(kFormat, kGroup);
+  static constexpr int kBlock = BlockBytes(kFormat, kGroup, kZeros);
   static constexpr int kSlabs = kInt8 ? 1 : 2;  // of a block of 128 columns
   static constexpr int kInputBytes = kSlabs * kTokenTile * kSlabBytes;
   static constexpr int kWeightBytes = kPackedTiles * kBlock;
@@ -37,11 +37,23 @@ struct Kind {
 
 #if defined(UAQF_SM90)
 
-// One word of INT4 codes (columns 0-3 of slots g and g + 8) to an A fragment of FP16.
-__device__ __forceinline__ void Int4ToFp16(uint32_t word, uint32_t (&a)[4]) {
+// What is taken off nibbles once they are FP16: 1024 + zero of slot g, and -(64 + zero) of slot g + 8, zeros counted
+// like the nibbles from -kInt4Offset on.
+struct NibbleZeros {
+  uint32_t low = 0x64086408;
+  uint32_t high = 0xD480D480;
+
+  NibbleZeros() = default;
+  // The two bytes of layout.h, slot g in the lower.
+  __device__ __forceinline__ explicit NibbleZeros(uint32_t bytes)
+      : low(__byte_perm(bytes, 0x64, 0x4040)), high(((bytes & 0xFF00u) >> 4 | 0xD400u) * 0x10001u) {}
+};
+
+// One word of INT4 codes (columns 0-3 of slots g and g + 8) less their zeros to an A fragment of FP16, exactly.
+__device__ __forceinline__ void Int4ToFp16(uint32_t word, const NibbleZeros& zeros, uint32_t (&a)[4]) {
   const uint32_t next = word >> 8;
-  const __half2 low = AsHalves(0x64086408);   // 1024 + kInt4Offset
-  const __half2 high = AsHalves(0xD480D480);  // -(64 + kInt4Offset)
+  const __half2 low = AsHalves(zeros.low);
+  const __half2 high = AsHalves(zeros.high);
   const __half2 sixteenth = AsHalves(0x2C002C00);
   a[0] = AsBits(__hsub2(AsHalves((word & 0x000F000F) | 0x64006400), low));
   a[1] = AsBits(__hfma2(AsHalves((word & 0x00F000F0) | 0x64006400), sixteenth, high));
@@ -57,7 +69,7 @@ __device__ __forceinline__ void Int8ToFp16(uint32_t word, uint32_t* first, uint3
 }
 
 // A fragments of a warp's half block: kSteps of them, 4 words each. `tile` is the shared address of its 16 rows.
-template <Format kFormat, int kGroup, bool kInt8>
+template <Format kFormat, int kGroup, bool kInt8, bool kZeros>
 __device__ __forceinline__ void LoadFragments(uint32_t tile, int half, int lane, uint32_t (&a)[16]) {
   if constexpr (kFormat == Format::kInt8) {
 #pragma unroll
@@ -86,9 +98,14 @@ __device__ __forceinline__ void LoadFragments(uint32_t tile, int half, int lane,
         a[2 * i + 1] = (words[i] & 0xF0F0F0F0) ^ 0x80808080;
       } else {
         uint32_t fragment[4];
-        Int4ToFp16(words[i], fragment);
+        const int group = kGroup > 0 ? (half * 64 + i / 2 * 32) / kGroup : 0;
+        if constexpr (kZeros) {
+          const uint32_t at = tile + ZerosOffset(kFormat, kGroup) + group * 16 + lane / 4 * 2;
+          Int4ToFp16(words[i], NibbleZeros(LoadShared2(at)), fragment);
+        } else {
+          Int4ToFp16(words[i], {}, fragment);
+        }
         if constexpr (kGroup > 0) {
-          const int group = (half * 64 + i / 2 * 32) / kGroup;
           const __half2 scales = AsHalves(LoadShared4(tile + 1024 + group * 32 + lane / 4 * 4));
           const __half2 first = __low2half2(scales);
           const __half2 second = __high2half2(scales);
@@ -156,9 +173,9 @@ __device__ __forceinline__ void Produce(const ProductParams& p, Ring ring, uint3
 }
 
 // The sums of a warpgroup over the columns of `blocks` blocks.
-template <Format kFormat, int kGroup, bool kInt8, class Sum>
+template <Format kFormat, int kGroup, bool kInt8, bool kZeros, class Sum>
 __device__ __forceinline__ void Accumulate(const ProductParams& p, int blocks, Ring& ring, Sum (&sums)[64]) {
-  using K = Kind<kFormat, kGroup, kInt8>;
+  using K = Kind<kFormat, kGroup, kInt8, kZeros>;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
   uint32_t a[2][16];
@@ -172,7 +189,7 @@ __device__ __forceinline__ void Accumulate(const ProductParams& p, int blocks, R
     WaitBarrier(ring.full + ring.stage * 8, ring.phase);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      LoadFragments<kFormat, kGroup, kInt8>(base + K::kInputBytes + warp * K::kBlock, half, lane, a[half]);
+      LoadFragments<kFormat, kGroup, kInt8, kZeros>(base + K::kInputBytes + warp * K::kBlock, half, lane, a[half]);
       FenceMatrices();
       const uint64_t input = MatrixDescriptor(base + (kInt8 ? half * 64 : half * kTokenTile * kSlabBytes));
 #pragma unroll
@@ -194,10 +211,10 @@ __device__ __forceinline__ void Accumulate(const ProductParams& p, int blocks, R
 
 #endif  // UAQF_SM90
 
-template <Format kFormat, int kGroup, bool kInt8>
+template <Format kFormat, int kGroup, bool kInt8, bool kZeros>
 __global__ void __launch_bounds__(kProductThreads, 1) ProductKernel(const __grid_constant__ ProductParams p) {
 #if defined(UAQF_SM90)
-  using K = Kind<kFormat, kGroup, kInt8>;
+  using K = Kind<kFormat, kGroup, kInt8, kZeros>;
   extern __shared__ unsigned char shared[];
   Ring ring;
   ring.stages = (SharedAddress(shared) + 1023) / 1024 * 1024;
@@ -225,7 +242,7 @@ __global__ void __launch_bounds__(kProductThreads, 1) ProductKernel(const __grid
       const Place at(p, rank, task.group);
       if (kInt8) LoadTokenScales(p, at.token_tile * kTokenTile, warpgroup, scales);
       typename K::Sum sums[64];
-      Accumulate<kFormat, kGroup, kInt8>(p, task.end - task.first, ring, sums);
+      Accumulate<kFormat, kGroup, kInt8, kZeros>(p, task.end - task.first, ring, sums);
       if constexpr (kInt8) {
         if (task.split(p) && !Join(p, task, rank, sums)) continue;
       }
@@ -247,10 +264,10 @@ __global__ void __launch_bounds__(kProductThreads, 1) ProductKernel(const __grid
 }
 
 // Fills the clusters of the device that can run at once. The caller has checked the arguments.
-template <Format kFormat, int kGroup, bool kInt8>
+template <Format kFormat, int kGroup, bool kInt8, bool kZeros = false>
 Status LaunchProduct(ProductParams p, cudaStream_t stream) {
-  using K = Kind<kFormat, kGroup, kInt8>;
-  const auto kernel = ProductKernel<kFormat, kGroup, kInt8>;
+  using K = Kind<kFormat, kGroup, kInt8, kZeros>;
+  const auto kernel = ProductKernel<kFormat, kGroup, kInt8, kZeros>;
   const int token_tiles = p.padded_tokens / kTokenTile;
   p.peers = token_tiles > 1 ? 2 : 1;
   p.token_groups = (token_tiles + p.peers - 1) / p.peers;

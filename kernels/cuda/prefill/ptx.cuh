@@ -88,6 +88,11 @@ __device__ __forceinline__ uint32_t LoadShared4(uint32_t address) {
   asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
   return v;
 }
+__device__ __forceinline__ uint32_t LoadShared2(uint32_t address) {
+  uint16_t v;
+  asm volatile("ld.shared.u16 %0, [%1];" : "=h"(v) : "r"(address) : "memory");
+  return v;
+}
 
 // Four 8 x 8 matrices of halves, each transposed: lane i gives where row i % 8 of matrix i / 8 goes, 16 bytes.
 __device__ __forceinline__ void StoreTransposed(uint32_t address, const uint32_t (&m)[4]) {

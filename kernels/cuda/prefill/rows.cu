@@ -1,12 +1,13 @@
 #include "kernels/cuda/prefill.h"
 #include "kernels/cuda/prefill/launch.cuh"
-#include "kernels/cuda/prefill/staged.h"
+#include "kernels/cuda/prefill/put.cuh"
 #include "kernels/cuda/reduce.cuh"
 
 namespace uaqf::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+using namespace prefill;
+
 constexpr int kMaxNormWidth = 8192;
 // A thread of a norm keeps its part of the row in registers between the passes: 4 columns at a time, so many times.
 // The smaller number leaves room for 4 blocks on a multiprocessor, so that 512 tokens are one wave.
@@ -14,89 +15,6 @@ constexpr int kMostQuads = kMaxNormWidth / 4 / kThreads;
 constexpr int kFewQuads = kMostQuads / 2;
 // A quantizer keeps so many times 8 columns of a row in registers.
 constexpr int kHeldEights = 6;
-
-__device__ __forceinline__ __half ToHalf(float value) {
-  return __float2half_rn(fminf(fmaxf(value, -65504.0f), 65504.0f));
-}
-
-__device__ __forceinline__ uint2 Pack(float4 v) {
-  const __half2 low = __halves2half2(ToHalf(v.x), ToHalf(v.y));
-  const __half2 high = __halves2half2(ToHalf(v.z), ToHalf(v.w));
-  return {*reinterpret_cast<const uint32_t*>(&low), *reinterpret_cast<const uint32_t*>(&high)};
-}
-
-__device__ __forceinline__ float4 Unpack(uint2 bits) {
-  const float2 low = __half22float2(*reinterpret_cast<const __half2*>(&bits.x));
-  const float2 high = __half22float2(*reinterpret_cast<const __half2*>(&bits.y));
-  return {low.x, low.y, high.x, high.y};
-}
-
-__device__ __forceinline__ float AbsMax(float4 v) {
-  return fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
-}
-
-__device__ __forceinline__ float ScaleOf(float absmax) { return __fdiv_rn(fmaxf(absmax, 1e-5f), 127.0f); }
-
-// A scale beside its reciprocal, rounded to nearest: with it a product and its remainder give the rounded quotient in
-// three instructions (Markstein), the bits of __fdiv_rn but for results too small to matter to a code.
-struct Divisor {
-  float scale, inverse;
-};
-
-__device__ __forceinline__ Divisor DivideBy(float scale) { return {scale, __fdiv_rn(1.0f, scale)}; }
-
-// Halves to even: past 1.5 * 2^23 a float has no fraction left, and its low byte is the code. A value is at most 127
-// scales, so nothing is cut off.
-__device__ __forceinline__ uint32_t Code(float value, const Divisor& by) {
-  constexpr float kMagic = 12582912.0f;
-  const float near = value * by.inverse;
-  const float quotient = fmaf(fmaf(-near, by.scale, value), by.inverse, near);
-  return __float_as_uint(quotient + kMagic);
-}
-
-// Codes of a, b, c, d as bytes, the first lowest.
-__device__ __forceinline__ uint32_t Codes(float a, float b, float c, float d, const Divisor& by) {
-  const uint32_t low = __byte_perm(Code(a, by), Code(b, by), 0x0040);
-  const uint32_t high = __byte_perm(Code(c, by), Code(d, by), 0x0040);
-  return __byte_perm(low, high, 0x5410);
-}
-
-// Columns 4 i .. 4 i + 3 of a token whose rows have `quads` such.
-__device__ __forceinline__ void Put(const Int8Rows& out, int64_t token, int quads, int i, float4 v, const Divisor& by) {
-  if (out.padded_tokens == 0) {
-    reinterpret_cast<uint32_t*>(out.codes)[token * quads + i] = Codes(v.x, v.y, v.z, v.w, by);
-    return;
-  }
-  const int64_t at = StagedInt8(out.padded_tokens, static_cast<int>(token), i / 2 * 8, i % 2);
-  *reinterpret_cast<uint32_t*>(out.codes + at) = Codes(v.x, v.z, v.y, v.w, by);
-}
-
-__device__ __forceinline__ void Put(const Fp16Rows& out, int64_t token, int quads, int i, float4 v) {
-  const uint2 bits = Pack(v);
-  if (out.padded_tokens == 0) {
-    reinterpret_cast<uint2*>(out.values)[token * quads + i] = bits;
-    return;
-  }
-  auto* bytes = reinterpret_cast<uint8_t*>(out.values);
-  const auto put = [&](int word, uint32_t value) {
-    const int64_t at = StagedFp16(out.padded_tokens, static_cast<int>(token), i / 2 * 8, i % 2 * 2 + word);
-    *reinterpret_cast<uint32_t*>(bytes + at) = value;
-  };
-  put(0, bits.x);
-  put(1, bits.y);
-}
-
-// Zeros in the padding of the columns.
-__device__ __forceinline__ void PutPadding(const Int8Rows& out, int64_t token, int quads) {
-  if (out.padded_tokens == 0) return;
-  for (int i = quads + threadIdx.x; i < PaddedWidth(quads * 4) / 4; i += kThreads) {
-    Put(out, token, quads, i, {}, {1, 1});
-  }
-}
-__device__ __forceinline__ void PutPadding(const Fp16Rows& out, int64_t token, int quads) {
-  if (out.padded_tokens == 0) return;
-  for (int i = quads + threadIdx.x; i < PaddedWidth(quads * 4) / 4; i += kThreads) Put(out, token, quads, i, {});
-}
 
 __device__ __forceinline__ float4 Add(float4 v, const float* bias, int i) {
   if (bias == nullptr) return v;
@@ -121,7 +39,7 @@ __global__ void __launch_bounds__(kThreads, kNormQuads == kFewQuads ? 4 : 1)
     const int i = threadIdx.x + j * kThreads;
     w[j] = i < quads ? reinterpret_cast<const float4*>(weight)[i] : float4{};
   }
-  prefill::WaitForPrevious();
+  WaitForPrevious();
   const int64_t token = blockIdx.x;
   const auto* row = reinterpret_cast<const float4*>(in) + token * quads;
   float4 v[kNormQuads];
@@ -173,7 +91,7 @@ __device__ __forceinline__ void QuantizeRow(const Read& read, int quads, int64_t
 
 __global__ void QuantizeKernel(const __half* in, int quads, Int8Rows out) {
   __shared__ float scratch[32];
-  prefill::WaitForPrevious();
+  WaitForPrevious();
   const int64_t token = blockIdx.x;
   const auto* row = reinterpret_cast<const uint2*>(in) + token * quads;
   QuantizeRow([&](int i) { return Unpack(row[i]); }, quads, token, out, scratch);
@@ -205,7 +123,7 @@ __device__ __forceinline__ void PutEight(const Int8Rows& out, int64_t token, int
 // The same with the row in registers, read once: at most kHeldEights * 8 * kThreads columns.
 __global__ void __launch_bounds__(kThreads, 4) QuantizeHeldKernel(const __half* in, int quads, Int8Rows out) {
   __shared__ float scratch[32];
-  prefill::WaitForPrevious();
+  WaitForPrevious();
   const int64_t token = blockIdx.x;
   const int eights = quads / 2;
   const auto* row = reinterpret_cast<const uint4*>(in) + token * eights;
@@ -232,7 +150,7 @@ __global__ void __launch_bounds__(kThreads, 4) QuantizeHeldKernel(const __half* 
 }
 
 __global__ void CopyKernel(const __half* in, int quads, Fp16Rows out) {
-  prefill::WaitForPrevious();
+  WaitForPrevious();
   const int64_t token = blockIdx.x;
   const auto* row = reinterpret_cast<const uint2*>(in) + token * quads;
   for (int i = threadIdx.x; i < quads; i += kThreads) Put(out, token, quads, i, Unpack(row[i]));
@@ -302,26 +220,24 @@ Status Embed(const __half* table, int64_t stride, const int32_t* ids, int tokens
 Status NormFp16(const float* in, const float* weight, int tokens, int width, float epsilon, Fp16Rows out,
                 cudaStream_t stream) {
   const auto kernel = width <= kFewQuads * 4 * kThreads ? NormKernel<false, kFewQuads> : NormKernel<false, kMostQuads>;
-  return FromCuda(
-      prefill::LaunchAfter(kernel, dim3(tokens), kThreads, 0, stream, in, weight, width, epsilon, out, Int8Rows{}),
-      "NormFp16");
+  return FromCuda(LaunchAfter(kernel, dim3(tokens), kThreads, 0, stream, in, weight, width, epsilon, out, Int8Rows{}),
+                  "NormFp16");
 }
 
 Status NormInt8(const float* in, const float* weight, int tokens, int width, float epsilon, Int8Rows out,
                 cudaStream_t stream) {
   const auto kernel = width <= kFewQuads * 4 * kThreads ? NormKernel<true, kFewQuads> : NormKernel<true, kMostQuads>;
-  return FromCuda(
-      prefill::LaunchAfter(kernel, dim3(tokens), kThreads, 0, stream, in, weight, width, epsilon, Fp16Rows{}, out),
-      "NormInt8");
+  return FromCuda(LaunchAfter(kernel, dim3(tokens), kThreads, 0, stream, in, weight, width, epsilon, Fp16Rows{}, out),
+                  "NormInt8");
 }
 
 Status QuantizeRows(const __half* in, int tokens, int width, Int8Rows out, cudaStream_t stream) {
   const auto kernel = width <= kHeldEights * 8 * kThreads ? QuantizeHeldKernel : QuantizeKernel;
-  return FromCuda(prefill::LaunchAfter(kernel, dim3(tokens), kThreads, 0, stream, in, width / 4, out), "QuantizeRows");
+  return FromCuda(LaunchAfter(kernel, dim3(tokens), kThreads, 0, stream, in, width / 4, out), "QuantizeRows");
 }
 
 Status CopyRows(const __half* in, int tokens, int width, Fp16Rows out, cudaStream_t stream) {
-  return FromCuda(prefill::LaunchAfter(CopyKernel, dim3(tokens), kThreads, 0, stream, in, width / 4, out), "CopyRows");
+  return FromCuda(LaunchAfter(CopyKernel, dim3(tokens), kThreads, 0, stream, in, width / 4, out), "CopyRows");
 }
 
 Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int width, Fp16Rows out, cudaStream_t stream) {

@@ -107,6 +107,7 @@ void CheckDecode(Depth depth);
 void CheckKvDecode(Depth depth);
 void CheckQuantizeCache();
 void CheckPrefill();
+void CheckInputs();
 void CheckProducts();
 
 }  // namespace uaqf::cuda

@@ -40,7 +40,10 @@ int main(int argc, char** argv) {
   }
   if (asked("quick")) CheckDecode(Depth::kQuick);
   if (asked("tiny")) CheckDecode(Depth::kTiny);
-  if (all || asked("prefill")) CheckPrefill();
+  if (all || asked("prefill")) {
+    CheckPrefill();
+    CheckInputs();
+  }
   if (all || asked("products")) CheckProducts();
   const cudaError_t error = cudaDeviceSynchronize();
   if (error != cudaSuccess) {

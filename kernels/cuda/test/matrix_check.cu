@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "kernels/cuda/test/check_model.h"
 #include "kernels/cuda/unpack.h"
@@ -40,36 +42,59 @@ Status PackPart(const CheckKind& kind, int offset, int rows, Random& random, Pac
   std::vector<__half> group_scales(static_cast<size_t>(rows) * static_cast<size_t>(groups));
   for (float& s : scales) s = unit * (1.0f + 0.5f * random.Uniform()) * 3.4f / static_cast<float>(range);
   for (__half& s : group_scales) s = __float2half_rn(unit * (1.0f + 0.5f * random.Uniform()) * 0.2f);
+  std::vector<int8_t> zeros(kind.zeros ? group_scales.size() : 1);
+  for (size_t i = 0; i < zeros.size(); ++i) {
+    const int column = static_cast<int>(i % static_cast<size_t>(groups)) * group;
+    zeros[i] = static_cast<int8_t>(!kind.rounded ? (kind.zeros ? random.Below(17) - 8 : 0)
+                                                 : (column < m->host.inputs ? 0 : -kInt4Offset));
+  }
   for (size_t i = 0; i < count; ++i) {
     codes[i] = static_cast<int8_t>(random.Below(range) - range / 2);
     const size_t r = i / static_cast<size_t>(cols);
     const size_t g = i % static_cast<size_t>(cols) / static_cast<size_t>(group);
-    const float scale = kind.group > 0 ? ToFloat(group_scales[r * static_cast<size_t>(groups) + g]) : scales[r];
+    const size_t at = r * static_cast<size_t>(groups) + g;
+    const float scale = kind.group > 0 ? ToFloat(group_scales[at]) : scales[r];
     m->host.codes[begin + i] = codes[i];
-    m->host.values[begin + i] = static_cast<float>(codes[i]) * scale;
+    m->host.values[begin + i] = static_cast<float>(codes[i] - (kind.zeros ? zeros[at] : 0)) * scale;
     m->host.row_scales[static_cast<size_t>(offset) + r] = scale;
   }
   const OnDevice<int8_t> device_codes(codes);
   const OnDevice<float> device_scales(scales);
   const OnDevice<__half> device_groups(group_scales);
+  const OnDevice<int8_t> device_zeros(zeros);
   QuantizedRows part;
   part.row_offset = offset;
   part.rows = rows;
   part.codes = device_codes.get();
   part.scales = device_scales.get();
   part.group_scales = kind.group > 0 ? device_groups.get() : nullptr;
+  part.group_zeros = kind.zeros ? device_zeros.get() : nullptr;
   UAQF_CUDA_CHECK(m->device.Pack(part, nullptr));
   return FromCuda(cudaDeviceSynchronize(), "pack");
 }
 
+// All inputs in a random order, the last `repeats` of them twice.
+std::vector<int32_t> RandomOrder(int inputs, int repeats, Random& random) {
+  std::vector<int32_t> order(static_cast<size_t>(inputs));
+  std::iota(order.begin(), order.end(), 0);
+  for (size_t i = order.size() - 1; i > 0; --i)
+    std::swap(order[i], order[static_cast<size_t>(random.Below(static_cast<int>(i + 1)))]);
+  const std::vector<int32_t> again(order.end() - repeats, order.end());
+  order.insert(order.end(), again.begin(), again.end());
+  return order;
+}
+
 }  // namespace
 
-std::unique_ptr<PackedPair> MakePair(const CheckKind& kind, const TileMap& map, int cols, const std::vector<int>& parts,
-                                     uint64_t seed) {
+std::unique_ptr<PackedPair> MakePair(const CheckKind& kind, const TileMap& map, int inputs,
+                                     const std::vector<int>& parts, uint64_t seed, int repeats) {
   auto m = std::make_unique<PackedPair>();
+  const int cols = inputs + repeats;
   const size_t count = static_cast<size_t>(map.rows) * static_cast<size_t>(cols);
   m->host.rows = map.rows;
   m->host.cols = cols;
+  m->host.inputs = inputs;
+  m->host.repeats = repeats;
   m->host.values.resize(count);
   m->host.codes.resize(count);
   m->host.row_scales.resize(static_cast<size_t>(map.rows));
@@ -78,14 +103,65 @@ std::unique_ptr<PackedPair> MakePair(const CheckKind& kind, const TileMap& map, 
   spec.group = kind.group;
   spec.cols = cols;
   spec.map = map;
+  spec.zeros = kind.zeros;
   if (!ExpectOk("create", DeviceMatrix::Create(spec, nullptr, &m->device))) return nullptr;
   Random random(seed);
+  m->host.gather.resize(static_cast<size_t>(cols));
+  std::iota(m->host.gather.begin(), m->host.gather.end(), 0);
+  if (kind.zeros) {
+    m->host.gather = RandomOrder(inputs, repeats, random);
+    if (!ExpectOk("order", m->device.SetGather(m->host.gather.data(), inputs, nullptr))) return nullptr;
+  }
   int offset = 0;
   for (const int rows : parts) {
     if (!ExpectOk("pack", PackPart(kind, offset, rows, random, m.get()))) return nullptr;
     offset += rows;
   }
   return m;
+}
+
+std::vector<double> QuantizedInput(const CheckKind& kind, const HostMatrix& w, std::vector<double> x) {
+  if (kind.int8_activations) {
+    double maximum = 0;
+    for (const double v : x) maximum = std::max(maximum, std::abs(v));
+    const double scale = std::max(maximum, 1e-5) / 127;
+    for (double& v : x) v = std::clamp(std::nearbyint(v / scale), -127.0, 127.0) * scale;
+  }
+  if (!kind.rounded) return x;
+  const auto value = [&](int column) -> double& {
+    return x[static_cast<size_t>(w.gather[static_cast<size_t>(column)])];
+  };
+  const int int8_from = w.inputs - w.repeats;
+  for (int begin = 0; begin < w.inputs; begin += kind.group) {
+    const int end = std::min(w.inputs, begin + kind.group);
+    const bool int8 = begin >= int8_from;
+    float most = 0;
+    for (int c = begin; c < end; ++c) most = std::max(most, std::abs(static_cast<float>(value(c))));
+    // In FP32 like the kernels: the last bit of a quotient may decide on a code.
+    const float scale = std::max(most * (int8 ? 1 / 127.0f : kRoundStep), 1e-30f);
+    for (int c = begin; c < end; ++c) {
+      const float code = std::nearbyint(static_cast<float>(value(c)) / scale);
+      value(c) = static_cast<double>(std::clamp(code, int8 ? -127.0f : -8.0f, int8 ? 127.0f : 7.0f) * scale);
+    }
+  }
+  return x;
+}
+
+std::vector<double> HostProduct(const CheckKind& kind, const HostMatrix& w, const std::vector<float>* bias,
+                                const std::vector<double>& x, double factor) {
+  const std::vector<double> in = QuantizedInput(kind, w, x);
+  std::vector<double> out(static_cast<size_t>(w.rows));
+  ParallelFor((w.rows + 63) / 64, [&](int chunk) {
+    for (int r = chunk * 64; r < std::min(w.rows, chunk * 64 + 64); ++r) {
+      const float* row = w.values.data() + static_cast<size_t>(r) * static_cast<size_t>(w.cols);
+      double sum = 0;
+      for (int c = 0; c < w.cols; ++c) {
+        sum += static_cast<double>(row[c]) * in[static_cast<size_t>(w.gather[static_cast<size_t>(c)])];
+      }
+      out[static_cast<size_t>(r)] = sum * factor + (bias ? (*bias)[static_cast<size_t>(r)] : 0.0f);
+    }
+  });
+  return out;
 }
 
 namespace {
@@ -118,7 +194,7 @@ void CheckUnpack(const CheckKind& kind, const TileMap& map, int cols, const std:
 
 void CheckMatrices() {
   for (const CheckKind& kind : kCheckKinds) {
-    if (kind.format == Format::kFp16) continue;
+    if (kind.format == Format::kFp16 || kind.rounded) continue;
     CheckUnpack(kind, {RowOrder::kPlain, 37, 0, 0}, 136, {20, 17});
     CheckUnpack(kind, {RowOrder::kPlain, 576, 0, 0}, 1536, {576});
     CheckUnpack(kind, {RowOrder::kPlain, 1, 0, 0}, 8, {1});

@@ -10,8 +10,9 @@
 #include "worker/engine/cuda/fault.h"
 #include "worker/engine/cuda/gpu.h"
 #include "worker/engine/cuda/torch_ops.h"
-#include "worker/model/rope_table.h"
 #include "worker/engine/token_checks.h"
+#include "worker/model/rope_table.h"
+#include "worker/quantize/checkpoint_variant.h"
 
 namespace uaqf::engine {
 namespace {
@@ -111,7 +112,9 @@ CudaEngine::~CudaEngine() {
 absl::Status CudaEngine::Load(const model::Checkpoint& checkpoint, const quantize::Variant& variant,
                               quantize::BlockStore* blocks) {
   const torch_ops::StreamScope scope(stream_, ordinal_);
-  const int64_t needed = quantize::PackedBytes(variant, config_) + CacheBytes(config_, capacity_) + kOverheadBytes;
+  const int64_t packed = variant.method == quantize::Method::kCheckpoint ? quantize::PackedBytesOfRelease(checkpoint)
+                                                                         : quantize::PackedBytes(variant, config_);
+  const int64_t needed = packed + CacheBytes(config_, capacity_) + kOverheadBytes;
   UAQF_RETURN_IF_ERROR(
       CheckFreeMemory(needed, absl::StrCat("variant ", std::string(variant.name), " with ", capacity_, " tokens")));
   auto weights = LoadCudaWeights(checkpoint, variant, blocks, stream_);
@@ -119,7 +122,7 @@ absl::Status CudaEngine::Load(const model::Checkpoint& checkpoint, const quantiz
   weights_ = *std::move(weights);
   UAQF_RETURN_IF_ERROR(Allocate());
   const CudaTables tables = {rope_cos_.as<float>(), rope_sin_.as<float>(), cache_.as<__half>(), capacity_};
-  auto prefill = engine::Prefill::Create(config_, variant.activation_bits == 8, weights_, tables, stream_);
+  auto prefill = engine::Prefill::Create(config_, variant, weights_, tables, stream_);
   if (!prefill.ok()) return prefill.status();
   prefill_ = *std::move(prefill);
   UAQF_RETURN_IF_ERROR(MakeGraph(variant));
@@ -154,6 +157,7 @@ absl::Status CudaEngine::MakeGraph(const quantize::Variant& variant) {
   c.rms_epsilon = static_cast<float>(config_.rms_eps);
   c.attention_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config_.head_dim)));
   c.int8_activations = variant.activation_bits == 8;
+  c.rounding = weights_.form.rounding;
   const int64_t half = config_.kv_heads * capacity_ * config_.head_dim;
   auto* cache = cache_.as<__half>();
   for (const CudaLayer& layer : weights_.layers) {
@@ -166,6 +170,8 @@ absl::Status CudaEngine::MakeGraph(const quantize::Variant& variant) {
     out.out_bias = layer.out.bias_or_null();
     out.gate_up_bias = layer.gate_up.bias_or_null();
     out.down_bias = layer.down.bias_or_null();
+    const CudaLinear* const linears[4] = {&layer.qkv, &layer.out, &layer.gate_up, &layer.down};
+    for (int i = 0; i < 4; ++i) out.input_scales[i] = linears[i]->input_scale;
     out.attention_norm = layer.attention_norm.as<float>();
     out.mlp_norm = layer.mlp_norm.as<float>();
     out.keys = cache;

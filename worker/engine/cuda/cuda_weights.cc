@@ -30,14 +30,20 @@ struct Part {
 
 class Loader {
  public:
-  Loader(const model::Checkpoint& checkpoint, const quantize::Variant& variant, quantize::BlockStore* blocks,
-         cudaStream_t stream)
-      : checkpoint_(checkpoint), config_(checkpoint.config()), variant_(variant), blocks_(blocks), stream_(stream) {}
+  Loader(const model::Checkpoint& checkpoint, const quantize::Variant& variant, const DeviceForm& form,
+         quantize::BlockStore* blocks, cudaStream_t stream)
+      : checkpoint_(checkpoint),
+        config_(checkpoint.config()),
+        variant_(variant),
+        form_(form),
+        blocks_(blocks),
+        stream_(stream) {}
 
   absl::StatusOr<CudaWeights> Load() {
     UAQF_RETURN_IF_ERROR(ToStatus(bad_.Allocate(sizeof(int32_t)), "load"));
     UAQF_RETURN_IF_ERROR(ToStatus(cudaMemsetAsync(bad_.as<int32_t>(), 0, sizeof(int32_t), stream_), "load"));
     CudaWeights weights;
+    weights.form = form_;
     UAQF_RETURN_IF_ERROR(Table("lm_head.weight", weights.lm_head));
     if (!config_.tied_embeddings) UAQF_RETURN_IF_ERROR(Table("model.embed_tokens.weight", weights.embedding));
     UAQF_RETURN_IF_ERROR(Vector("model.norm.weight", weights.final_norm));
@@ -87,56 +93,80 @@ class Loader {
 
   absl::Status StoredLinear(const quantize::QuantizedBlock& block, const std::string& prefix,
                             std::initializer_list<quantize::Projection> parts, cuda::TileMap map, CudaLinear& out) {
-    int64_t rows = 0;
+    std::vector<Part> named;
     bool biased = false;
     for (const quantize::Projection part : parts) {
-      rows += block.matrices[static_cast<size_t>(part)].rows;
+      const quantize::QuantizedMatrix& matrix = block.matrices[static_cast<size_t>(part)];
+      named.push_back({absl::StrCat(prefix, std::string(quantize::ProjectionName(part))), matrix.rows});
       biased = biased || !block.biases[static_cast<size_t>(part)].empty();
+      if (part != *parts.begin() && matrix.input_scale != out.input_scale) {
+        return absl::InvalidArgumentError(absl::StrCat(named.back().name, ": a fixed scale of activations of its own"));
+      }
+      out.input_scale = matrix.input_scale;
     }
-    map.rows = static_cast<int>(rows);
-    const auto name = [&](quantize::Projection part) {
-      return absl::StrCat(prefix, std::string(quantize::ProjectionName(part)));
+    const auto codes = [&](size_t i) {
+      return ToDeviceCodes(form_, CodesView::Of(block.matrices[static_cast<size_t>(parts.begin()[i])]));
     };
-    const int64_t columns = block.matrices[static_cast<size_t>(*parts.begin())].columns;
-    UAQF_RETURN_IF_ERROR(Create(SpecOf(columns, map), name(*parts.begin()), out.matrix));
+    UAQF_RETURN_IF_ERROR(PackParts(named, map, codes, out.matrix));
     std::vector<float> bias;
     int64_t row = 0;
     for (const quantize::Projection part : parts) {
-      const quantize::QuantizedMatrix& matrix = block.matrices[static_cast<size_t>(part)];
-      UAQF_RETURN_IF_ERROR(PackHost(matrix, name(part), row, out.matrix));
-      row += matrix.rows;
+      row += block.matrices[static_cast<size_t>(part)].rows;
       const std::vector<float>& own = block.biases[static_cast<size_t>(part)];
       bias.insert(bias.end(), own.begin(), own.end());
       bias.resize(static_cast<size_t>(row));
     }
-    return biased ? Upload(name(*parts.begin()) + ".bias", bias, out.bias) : absl::OkStatus();
+    return biased ? Upload(named[0].name + ".bias", bias, out.bias) : absl::OkStatus();
   }
 
-  // What was quantized on the host, into logical rows from `row` on.
-  absl::Status PackHost(const quantize::QuantizedMatrix& from, const std::string& name, int64_t row,
-                        cuda::DeviceMatrix& matrix) {
-    if (!from.zeros.empty() || !from.order.empty() || from.input_scale != 0) {
-      return absl::UnimplementedError(absl::StrCat(
-          name, ": the GPU has no kernels yet for zeros, orders of columns and fixed scales of activations"));
+  // Layers that were quantized on the host, `codes(i)` those of parts[i], one under the other into a new matrix.
+  template <class Codes>
+  absl::Status PackParts(const std::vector<Part>& parts, cuda::TileMap map, const Codes& codes,
+                         cuda::DeviceMatrix& matrix) {
+    for (const Part& part : parts) map.rows += static_cast<int>(part.rows);
+    std::vector<int32_t> gather;
+    int64_t row = 0;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const std::string& name = parts[i].name;
+      const absl::StatusOr<DeviceCodes> own = codes(i);
+      if (!own.ok()) return absl::Status(own.status().code(), absl::StrCat(name, ": ", own.status().message()));
+      if (i == 0) {
+        gather = own->gather;
+        UAQF_RETURN_IF_ERROR(Create(SpecOf(own->cols, map), name, matrix));
+      }
+      if (own->rows != parts[i].rows || own->cols != matrix.cols() || own->gather != gather) {
+        return absl::UnimplementedError(absl::StrCat(
+            name, ": the GPU has no kernels for another order of columns than ", parts[0].name, " has, or got ",
+            own->rows, " x ", own->cols, " and expected ", parts[i].rows, " x ", matrix.cols()));
+      }
+      UAQF_RETURN_IF_ERROR(PackHost(*own, name, row, matrix));
+      if (i == 0 && !gather.empty()) {
+        UAQF_RETURN_IF_ERROR(ToStatus(matrix.SetGather(gather.data(), static_cast<int>(own->inputs), stream_), name));
+      }
+      row += own->rows;
     }
-    if (from.columns != matrix.cols() || from.group_size != variant_.group_size || from.bits != variant_.weight_bits) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(name, " has ", from.columns, " columns of ", from.bits, " bits in groups of ", from.group_size,
-                       ", expected ", matrix.cols(), ", ", variant_.weight_bits, " and ", variant_.group_size));
-    }
+    return absl::OkStatus();
+  }
+
+  // Into logical rows from `row` on.
+  absl::Status PackHost(const DeviceCodes& from, const std::string& name, int64_t row, cuda::DeviceMatrix& matrix) {
     UAQF_RETURN_IF_ERROR(Copy(from.codes, codes_, name));
-    if (from.group_size > 0) {
-      UAQF_RETURN_IF_ERROR(Copy(from.group_scales, group_scales_, name));
-    } else {
-      UAQF_RETURN_IF_ERROR(Copy(from.scales, scales_, name));
-    }
     cuda::QuantizedRows rows;
     rows.row_offset = static_cast<int>(row);
     rows.rows = static_cast<int>(from.rows);
     rows.codes = codes_.as<int8_t>();
-    rows.scales = from.group_size > 0 ? nullptr : scales_.as<float>();
-    rows.per_tensor = from.granularity == quantize::Granularity::kTensor;
-    rows.group_scales = from.group_size > 0 ? group_scales_.as<__half>() : nullptr;
+    rows.per_tensor = from.scales.size() == 1;
+    if (form_.group > 0) {
+      UAQF_RETURN_IF_ERROR(Copy(from.group_scales, group_scales_, name));
+      rows.group_scales = group_scales_.as<__half>();
+    } else {
+      UAQF_RETURN_IF_ERROR(Copy(from.scales, scales_, name));
+      rows.scales = scales_.as<float>();
+    }
+    if (form_.zeros) {
+      UAQF_RETURN_IF_ERROR(Copy(from.group_zeros, group_zeros_, name));
+      rows.group_zeros = group_zeros_.as<int8_t>();
+    }
     return ToStatus(matrix.Pack(rows, stream_), name);
   }
 
@@ -158,6 +188,11 @@ class Loader {
       rows += part.rows;
       biased = biased || checkpoint_.Find(part.name + ".bias").ok();
     }
+    if (variant_.method == quantize::Method::kCheckpoint) {
+      UAQF_RETURN_IF_ERROR(PackParts(
+          parts, map, [&](size_t i) { return ReleaseCodes(parts[i]); }, out.matrix));
+      return biased ? Bias(parts, rows, out.bias) : absl::OkStatus();
+    }
     map.rows = static_cast<int>(rows);
     UAQF_RETURN_IF_ERROR(Create(SpecOf(cols, map), parts[0].name, out.matrix));
     int64_t row = 0;
@@ -168,12 +203,16 @@ class Loader {
     return biased ? Bias(parts, rows, out.bias) : absl::OkStatus();
   }
 
+  absl::StatusOr<DeviceCodes> ReleaseCodes(const Part& part) const {
+    const absl::StatusOr<model::StoredMatrix> stored = checkpoint_.ReadStored(part.name + ".weight", {0, part.rows});
+    return stored.ok() ? ToDeviceCodes(form_, CodesView::Of(*stored)) : stored.status();
+  }
+
   cuda::MatrixSpec SpecOf(int64_t cols, const cuda::TileMap& map) const {
     cuda::MatrixSpec spec;
-    spec.format = variant_.weight_bits == 16  ? cuda::Format::kFp16
-                  : variant_.weight_bits == 8 ? cuda::Format::kInt8
-                                              : cuda::Format::kInt4;
-    spec.group = static_cast<int>(variant_.group_size);
+    spec.format = form_.format;
+    spec.group = form_.group;
+    spec.zeros = form_.zeros;
     spec.cols = static_cast<int>(cols);
     spec.map = map;
     return spec;
@@ -236,7 +275,10 @@ class Loader {
       const auto lanes = std::clamp<unsigned>(std::thread::hardware_concurrency(), 1, kMaxReaders);
       pool_ = kernels::ThreadPool::CreateUnpinned(static_cast<int>(lanes));
     }
-    return PackHost(quantize::QuantizeZeroQuant(variant_, host_, info.rows, info.columns, *pool_), name, row, matrix);
+    const quantize::QuantizedMatrix quantized =
+        quantize::QuantizeZeroQuant(variant_, host_, info.rows, info.columns, *pool_);
+    const absl::StatusOr<DeviceCodes> codes = ToDeviceCodes(form_, CodesView::Of(quantized));
+    return codes.ok() ? PackHost(*codes, name, row, matrix) : codes.status();
   }
 
   // A matrix that stays FP16, through a small buffer: vocabularies are large.
@@ -354,11 +396,12 @@ class Loader {
   const model::Checkpoint& checkpoint_;
   const model::ModelConfig& config_;
   const quantize::Variant& variant_;
+  const DeviceForm form_;
   quantize::BlockStore* const blocks_;
   const cudaStream_t stream_;
   std::unique_ptr<kernels::ThreadPool> pool_;  // of what is quantized on the host
   std::vector<float> host_;
-  DeviceBuffer staged_, values_, codes_, scales_, group_scales_, row_absmax_, bad_;
+  DeviceBuffer staged_, values_, codes_, scales_, group_scales_, group_zeros_, row_absmax_, bad_;
 };
 
 int64_t BytesOf(const CudaLinear& linear) { return linear.matrix.bytes() + linear.bias.bytes(); }
@@ -386,7 +429,10 @@ int64_t CudaWeights::total_bytes() const {
 
 absl::StatusOr<CudaWeights> LoadCudaWeights(const model::Checkpoint& checkpoint, const quantize::Variant& variant,
                                             quantize::BlockStore* blocks, cudaStream_t stream) {
-  return Loader(checkpoint, variant, blocks, stream).Load();
+  const absl::StatusOr<DeviceForm> form =
+      variant.method == quantize::Method::kCheckpoint ? DeviceFormOfRelease(checkpoint) : DeviceFormOf(variant);
+  if (!form.ok()) return form.status();
+  return Loader(checkpoint, variant, *form, blocks, stream).Load();
 }
 
 }  // namespace uaqf::engine

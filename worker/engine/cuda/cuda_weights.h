@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "kernels/cuda/device_matrix.h"
 #include "worker/engine/cuda/device_buffer.h"
+#include "worker/engine/cuda/device_form.h"
 #include "worker/model/checkpoint.h"
 #include "worker/quantize/block_store.h"
 #include "worker/quantize/variants.h"
@@ -18,6 +19,7 @@ namespace uaqf::engine {
 struct CudaLinear {
   cuda::DeviceMatrix matrix;
   DeviceBuffer bias;
+  float input_scale = 0;  // of INT8 activations, where calibration fixed it; else 0
   const float* bias_or_null() const { return bias.as<float>(); }
 };
 
@@ -27,6 +29,7 @@ struct CudaLayer {
 };
 
 struct CudaWeights {
+  DeviceForm form;
   cuda::DeviceMatrix embedding;  // of no rows where the LM head is the same matrix
   cuda::DeviceMatrix lm_head;
   DeviceBuffer final_norm;
@@ -39,8 +42,8 @@ struct CudaWeights {
 };
 
 // Reads (or, for a synthetic model, makes) one matrix after the other, quantizes and packs it on the device; beside
-// what is packed, one matrix is held in FP16. A variant that needs calibration takes its blocks from `blocks`, one after
-// the other. The caller has checked FitsModel. Errors name the tensor.
+// what is packed, one matrix is held in FP16. A variant that needs calibration takes its blocks from `blocks`, one
+// after the other. The caller has checked FitsModel. Errors name the tensor.
 absl::StatusOr<CudaWeights> LoadCudaWeights(const model::Checkpoint& checkpoint, const quantize::Variant& variant,
                                             quantize::BlockStore* blocks, cudaStream_t stream);
 

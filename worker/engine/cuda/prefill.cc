@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "absl/strings/str_cat.h"
 #include "kernels/cuda/logits.h"
 #include "kernels/cuda/prefill.h"
 #include "kernels/cuda/unpack.h"
@@ -19,6 +20,9 @@ constexpr int64_t kTileBytes = 192 << 20;
 constexpr int64_t kTileRows = 256;
 // libtorch's INT8 product wants more than 16 rows.
 constexpr int64_t kLeastInt8Tokens = 32;
+// Tokens that share a scale of activations at most (ActivationScope::kTensor).
+constexpr int64_t kTensorTokens = 512;
+constexpr int kProducts = 4;  // of a layer
 // Positions whose logits exist at one time.
 constexpr int64_t kScoreTokens = 64;
 
@@ -30,23 +34,32 @@ int64_t TileRows(int64_t rows, int64_t cols, int64_t element_bytes) {
 
 }  // namespace
 
-Prefill::Prefill(const model::ModelConfig& config, bool int8_activations, const CudaWeights& weights,
+Prefill::Prefill(const model::ModelConfig& config, const quantize::Variant& variant, const CudaWeights& weights,
                  const CudaTables& tables, cudaStream_t stream)
     : config_(config),
-      int8_(int8_activations),
+      int8_(variant.activation_bits == 8),
+      scope_(variant.activation_scope),
       weights_(weights),
       tables_(tables),
       stream_(stream),
-      tokens_(std::min(tables.capacity, kMostTokens)) {}
+      tokens_(std::min(tables.capacity,
+                       int8_ && scope_ == quantize::ActivationScope::kTensor ? kTensorTokens : kMostTokens)) {}
 
-absl::StatusOr<std::unique_ptr<Prefill>> Prefill::Create(const model::ModelConfig& config, bool int8_activations,
-                                                         const CudaWeights& weights, const CudaTables& tables,
-                                                         cudaStream_t stream) {
-  std::unique_ptr<Prefill> prefill(new Prefill(config, int8_activations, weights, tables, stream));
+absl::StatusOr<std::unique_ptr<Prefill>> Prefill::Create(const model::ModelConfig& config,
+                                                         const quantize::Variant& variant, const CudaWeights& weights,
+                                                         const CudaTables& tables, cudaStream_t stream) {
+  std::unique_ptr<Prefill> prefill(new Prefill(config, variant, weights, tables, stream));
   bool has = false;
   UAQF_RETURN_IF_ERROR(ToStatus(cuda::HasStagedProducts(&has), "prefill"));
   prefill->staged_ = has && prefill->CanStage();
+  if (prefill->TwoPasses() && !prefill->staged_) {
+    return absl::UnimplementedError(
+        absl::StrCat(variant.name,
+                     ": what enters its layers has kernels for compute capability 9.0 and outputs that are a multiple "
+                     "of 16 only; host it on the CPU (--device cpu)"));
+  }
   UAQF_RETURN_IF_ERROR(prefill->Allocate());
+  UAQF_RETURN_IF_ERROR(prefill->UploadScales());
   return prefill;
 }
 
@@ -60,10 +73,34 @@ bool Prefill::CanStage() const {
   return true;
 }
 
+bool Prefill::TwoPasses() const {
+  if (weights_.form.rounding.group > 0 || (int8_ && scope_ != quantize::ActivationScope::kToken)) return true;
+  return std::any_of(weights_.layers.begin(), weights_.layers.end(), [](const CudaLayer& layer) {
+    return layer.qkv.matrix.view().gather != nullptr || layer.out.matrix.view().gather != nullptr ||
+           layer.gate_up.matrix.view().gather != nullptr || layer.down.matrix.view().gather != nullptr;
+  });
+}
+
+absl::Status Prefill::UploadScales() {
+  std::vector<float> scales;
+  for (const CudaLayer& layer : weights_.layers) {
+    for (const CudaLinear* linear : {&layer.qkv, &layer.out, &layer.gate_up, &layer.down}) {
+      scales.push_back(linear->input_scale);
+    }
+  }
+  UAQF_RETURN_IF_ERROR(ToStatus(input_scales_.Allocate(static_cast<int64_t>(scales.size()) * 4), "activation scales"));
+  return ToStatus(cudaMemcpy(input_scales_.as<float>(), scales.data(), scales.size() * 4, cudaMemcpyHostToDevice),
+                  "activation scales");
+}
+
 absl::Status Prefill::Allocate() {
   const int64_t q = config_.heads * config_.head_dim;
   const int64_t kv = config_.kv_heads * config_.head_dim;
-  const int64_t most = std::max({config_.hidden, q, config_.ff});
+  int64_t most = std::max({config_.hidden, q, config_.ff});
+  for (const CudaLinear* linear :
+       {&weights_.layers[0].qkv, &weights_.layers[0].out, &weights_.layers[0].gate_up, &weights_.layers[0].down}) {
+    most = std::max<int64_t>(most, linear->matrix.cols());
+  }
   int64_t tile = 0;
   int64_t tile_rows = 0;
   for (const CudaLinear* linear :
@@ -90,7 +127,7 @@ absl::Status Prefill::Allocate() {
       {residual_, tokens_ * config_.hidden * 4},
       {narrow_, std::max(tokens_ * most * 2, int8_ ? 0 : staged_bytes)},
       {wide_, tokens_ * std::max({q + 2 * kv, 2 * config_.ff, config_.hidden}) * 2},
-      {attended_, tokens_ * q * 2},
+      {attended_, tokens_ * (TwoPasses() ? std::max(q, config_.hidden) : q) * 2},
       {tile_, std::max<int64_t>(tile, 16)},
       {codes_, int8_ ? std::max(int8_tokens * most, staged_bytes) : 16},
       {token_scales_, int8_ ? int8_tokens * 4 : 16},
@@ -100,8 +137,8 @@ absl::Status Prefill::Allocate() {
   for (const auto& [buffer, bytes] : wanted) {
     UAQF_RETURN_IF_ERROR(ToStatus(buffer.Allocate(bytes), "workspace of the prefill"));
   }
-  UAQF_RETURN_IF_ERROR(ToStatus(
-      cudaMemsetAsync(scratch_.as<void>(), 0, static_cast<size_t>(scratch_.bytes()), stream_), "prefill"));
+  UAQF_RETURN_IF_ERROR(
+      ToStatus(cudaMemsetAsync(scratch_.as<void>(), 0, static_cast<size_t>(scratch_.bytes()), stream_), "prefill"));
   // Rows beyond the tokens are multiplied as well.
   return ToStatus(cudaMemsetAsync(codes_.as<int8_t>(), 0, static_cast<size_t>(codes_.bytes()), stream_), "prefill");
 }
@@ -159,6 +196,24 @@ cuda::Status Prefill::MultiplyCodes(const cuda::DeviceMatrix& matrix, int64_t to
   return {};
 }
 
+cuda::Status Prefill::Prepare(const __half* rows, int64_t width, int64_t index, int which, int64_t count) {
+  const CudaLayer& w = weights_.layers[static_cast<size_t>(index)];
+  const auto tokens = static_cast<int>(count);
+  const int padded = cuda::PaddedTokens(tokens);
+  if (!int8_) {
+    const CudaLinear* const linears[kProducts] = {&w.qkv, &w.out, &w.gate_up, &w.down};
+    const cuda::DeviceMatrix& matrix = linears[which]->matrix;
+    return cuda::OrderRows(rows, tokens, {static_cast<int>(width), matrix.cols(), matrix.view().gather},
+                           weights_.form.rounding, {narrow_.as<__half>(), padded}, stream_);
+  }
+  float* scale = input_scales_.as<float>() + index * kProducts + which;
+  if (scope_ == quantize::ActivationScope::kTensor) {
+    UAQF_CUDA_CHECK(cuda::ScaleOfAll(rows, tokens, static_cast<int>(width), scale, stream_));
+  }
+  return cuda::QuantizeRowsBy(rows, tokens, static_cast<int>(width), scale,
+                              {codes_.as<int8_t>(), token_scales_.as<float>(), padded}, stream_);
+}
+
 absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
   const CudaLayer& w = weights_.layers[static_cast<size_t>(index)];
   const auto tokens = static_cast<int>(count);
@@ -183,17 +238,23 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
   auto* narrow = narrow_.as<__half>();
   auto* wide = wide_.as<__half>();
   auto* attended = attended_.as<__half>();
-  const auto norm = [&](const DeviceBuffer& weight) {
+  const bool two_passes = TwoPasses();
+  const auto norm = [&](const DeviceBuffer& weight, int which) {
+    if (two_passes) {
+      UAQF_CUDA_CHECK(cuda::NormFp16(residual, weight.as<float>(), tokens, hidden, epsilon, {attended}, stream_));
+      return Prepare(attended, hidden, index, which, count);
+    }
     return int8_ ? cuda::NormInt8(residual, weight.as<float>(), tokens, hidden, epsilon, int8, stream_)
                  : cuda::NormFp16(residual, weight.as<float>(), tokens, hidden, epsilon, fp16, stream_);
   };
   // FP16 rows to what the next product reads.
-  const auto stage = [&](const __half* rows, int64_t width) {
+  const auto stage = [&](const __half* rows, int64_t width, int which) {
+    if (two_passes) return Prepare(rows, width, index, which, count);
     return int8_ ? cuda::QuantizeRows(rows, tokens, static_cast<int>(width), int8, stream_)
                  : cuda::CopyRows(rows, tokens, static_cast<int>(width), fp16, stream_);
   };
   const auto layer = [&]() -> cuda::Status {
-    UAQF_CUDA_CHECK(norm(w.attention_norm));
+    UAQF_CUDA_CHECK(norm(w.attention_norm, 0));
     UAQF_CUDA_CHECK(staged_ ? MultiplyPacked(w.qkv.matrix, count, {cuda::ProductTarget::kRows, wide})
                             : Multiply(w.qkv.matrix, count, narrow, wide));
     UAQF_CUDA_CHECK(cuda::RopeAndCache(heads, static_cast<int>(position), tokens, tables_.rope_cos, tables_.rope_sin,
@@ -201,20 +262,20 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
     UAQF_CUDA_CHECK(cuda::PrefillAttention(attention, static_cast<int>(position), tokens, wide,
                                            query + 2 * config_.kv_heads * config_.head_dim, keys, keys + half_cache,
                                            attended, stream_));
-    if (int8_ || staged_) UAQF_CUDA_CHECK(stage(attended, query));
+    if (int8_ || staged_) UAQF_CUDA_CHECK(stage(attended, query, 1));
     if (staged_) {
       const float* bias = w.out.bias_or_null();
       UAQF_CUDA_CHECK(MultiplyPacked(w.out.matrix, count, {cuda::ProductTarget::kAdd, nullptr, residual, bias}));
-      UAQF_CUDA_CHECK(norm(w.mlp_norm));
+      UAQF_CUDA_CHECK(norm(w.mlp_norm, 2));
       bias = w.gate_up.bias_or_null();
       UAQF_CUDA_CHECK(MultiplyPacked(w.gate_up.matrix, count, {cuda::ProductTarget::kGated, wide, nullptr, bias}));
-      UAQF_CUDA_CHECK(stage(wide, config_.ff));
+      UAQF_CUDA_CHECK(stage(wide, config_.ff, 3));
       bias = w.down.bias_or_null();
       return MultiplyPacked(w.down.matrix, count, {cuda::ProductTarget::kAdd, nullptr, residual, bias});
     }
     UAQF_CUDA_CHECK(Multiply(w.out.matrix, count, attended, wide));
     UAQF_CUDA_CHECK(cuda::AddTo(residual, wide, w.out.bias_or_null(), tokens, hidden, stream_));
-    UAQF_CUDA_CHECK(norm(w.mlp_norm));
+    UAQF_CUDA_CHECK(norm(w.mlp_norm, 2));
     UAQF_CUDA_CHECK(Multiply(w.gate_up.matrix, count, narrow, wide));
     UAQF_CUDA_CHECK(int8_ ? cuda::GatedInt8(wide, w.gate_up.bias_or_null(), tokens, ff, int8, stream_)
                           : cuda::GatedFp16(wide, w.gate_up.bias_or_null(), tokens, ff, fp16, stream_));

@@ -1,7 +1,8 @@
 // Many tokens at once through all layers: products of FP16 weights by libtorch, the rest by our own kernels.
 // Activations are FP16, the residual stream FP32. On sm_90 integer weights are multiplied as they are packed, by our
 // own kernel; on older devices weight-only variants are brought back to FP16 tile by tile, and INT8 activations
-// multiply unpacked codes.
+// multiply unpacked codes. What a layer's input asks for beside that (another order, rounded groups, one scale for many
+// tokens) is a pass of its own before the product, on sm_90 only.
 #pragma once
 
 #include <cstdint>
@@ -31,10 +32,11 @@ class Prefill {
   // Most tokens that go through the layers together.
   static constexpr int64_t kMostTokens = 1024;
 
-  // `weights` is borrowed. Allocates the workspace.
-  static absl::StatusOr<std::unique_ptr<Prefill>> Create(const model::ModelConfig& config, bool int8_activations,
-                                                         const CudaWeights& weights, const CudaTables& tables,
-                                                         cudaStream_t stream);
+  // `weights`, of the variant, is borrowed. Allocates the workspace. UNIMPLEMENTED when the device is too old for what
+  // enters the variant's layers.
+  static absl::StatusOr<std::unique_ptr<Prefill>> Create(const model::ModelConfig& config,
+                                                         const quantize::Variant& variant, const CudaWeights& weights,
+                                                         const CudaTables& tables, cudaStream_t stream);
 
   // Tokens at [position, position + ids.size()), at most tokens() of them; their residual streams stay here.
   absl::Status Forward(std::span<const int32_t> ids, int64_t position);
@@ -47,12 +49,17 @@ class Prefill {
   int64_t bytes() const;
 
  private:
-  Prefill(const model::ModelConfig& config, bool int8_activations, const CudaWeights& weights, const CudaTables& tables,
-          cudaStream_t stream);
+  Prefill(const model::ModelConfig& config, const quantize::Variant& variant, const CudaWeights& weights,
+          const CudaTables& tables, cudaStream_t stream);
   absl::Status Allocate();
+  absl::Status UploadScales();
   // Whether every product can take the packed weights.
   bool CanStage() const;
+  // Whether the input of layers is made in two passes, see above.
+  bool TwoPasses() const;
   absl::Status Layer(int64_t index, int64_t tokens, int64_t position);
+  // The second pass: FP16 rows to what the product `which` (in the order of a layer's products) of the layer reads.
+  cuda::Status Prepare(const __half* rows, int64_t width, int64_t index, int which, int64_t tokens);
   // out [tokens, rows] FP16. The input is narrow_ (FP16) or codes_, which has been filled for this width.
   cuda::Status Multiply(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out);
   // Straight from the packed weights, with staged_: the input is narrow_ or codes_.
@@ -62,11 +69,13 @@ class Prefill {
 
   const model::ModelConfig config_;
   const bool int8_;
+  const quantize::ActivationScope scope_;
   const CudaWeights& weights_;
   const CudaTables tables_;
   const cudaStream_t stream_;
   const int64_t tokens_;
   bool staged_ = false;
+  DeviceBuffer input_scales_;  // [layer][product]: FP32, of INT8 activations with one scale
   DeviceBuffer ids_, residual_, narrow_, wide_, attended_, codes_, token_scales_, tile_, sums_, scratch_;
   DeviceBuffer score_logits_, score_targets_, score_nll_;  // made by the first Score
 };

@@ -1,0 +1,8 @@
+#include "kernels/cuda/decode/launchers.h"
+#include "kernels/cuda/decode/token_kernel.cuh"
+
+namespace uaqf::cuda {
+
+TokenLauncher Int4AffineG64Token() { return MakeLauncher<Int4Blocks<64, true>>(); }
+
+}  // namespace uaqf::cuda
