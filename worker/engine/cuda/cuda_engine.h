@@ -45,7 +45,7 @@ class CudaEngine final : public Engine {
   class Scope;
   class Stopwatch;
 
-  CudaEngine(const model::ModelConfig& config, int64_t capacity, int ordinal, cudaStream_t stream);
+  CudaEngine(const model::ModelConfig& config, const cuda::KvShape& kv, int ordinal, cudaStream_t stream);
 
   absl::Status Load(const model::Checkpoint& checkpoint, const quantize::Variant& variant,
                     quantize::BlockStore* blocks);
@@ -70,9 +70,10 @@ class CudaEngine final : public Engine {
   const cudaStream_t stream_;
   std::string kernel_build_;
 
+  const cuda::KvShape kv_;
   CudaWeights weights_;
   DeviceBuffer rope_cos_, rope_sin_;
-  DeviceBuffer cache_;   // FP16 [layer][keys, values][kv head][capacity][head_dim]
+  DeviceBuffer cache_;   // [layer][keys, values], each as kv_cache.h says
   DeviceBuffer next_;    // the token that a prefill chose
   MappedBuffer chosen_;  // [capacity + 1]: the token chosen for each position, kNone until it is
   std::unique_ptr<engine::Prefill> prefill_;

@@ -37,7 +37,7 @@ Prefill::Prefill(const model::ModelConfig& config, bool int8_activations, const 
       weights_(weights),
       tables_(tables),
       stream_(stream),
-      tokens_(std::min(tables.capacity, kMostTokens)) {}
+      tokens_(std::min<int64_t>(tables.kv.capacity, kMostTokens)) {}
 
 absl::StatusOr<std::unique_ptr<Prefill>> Prefill::Create(const model::ModelConfig& config, bool int8_activations,
                                                          const CudaWeights& weights, const CudaTables& tables,
@@ -77,6 +77,7 @@ absl::Status Prefill::Allocate() {
   if (staged_) tile = tile_rows = 0;
   int64_t scratch = 16;
   if (staged_ && int8_) {
+  const int64_t plain_cache = tables_.kv.bits == 16 ? 16 : 2 * kv * tables_.kv.capacity * 2;
     UAQF_RETURN_IF_ERROR(ToStatus(cuda::ProductScratchBytes(&scratch), "workspace of the prefill"));
   }
   const int64_t int8_tokens = std::max(tokens_, kLeastInt8Tokens);
@@ -89,6 +90,7 @@ absl::Status Prefill::Allocate() {
       {ids_, tokens_ * 4},
       {residual_, tokens_ * config_.hidden * 4},
       {narrow_, std::max(tokens_ * most * 2, int8_ ? 0 : staged_bytes)},
+      {plain_cache_, plain_cache},
       {wide_, tokens_ * std::max({q + 2 * kv, 2 * config_.ff, config_.hidden}) * 2},
       {attended_, tokens_ * q * 2},
       {tile_, std::max<int64_t>(tile, 16)},
@@ -98,18 +100,21 @@ absl::Status Prefill::Allocate() {
       {sums_, std::max<int64_t>(int8_ ? int8_tokens * tile_rows * 4 : 0, 16)},
   };
   for (const auto& [buffer, bytes] : wanted) {
+  UAQF_RETURN_IF_ERROR(
+      ToStatus(cudaMemsetAsync(scratch_.as<void>(), 0, static_cast<size_t>(scratch_.bytes()), stream_), "prefill"));
+  // Attention may read positions of a tile before the window; whatever is there must be a number.
     UAQF_RETURN_IF_ERROR(ToStatus(buffer.Allocate(bytes), "workspace of the prefill"));
   }
   UAQF_RETURN_IF_ERROR(ToStatus(
-      cudaMemsetAsync(scratch_.as<void>(), 0, static_cast<size_t>(scratch_.bytes()), stream_), "prefill"));
+      cudaMemsetAsync(plain_cache_.as<void>(), 0, static_cast<size_t>(plain_cache_.bytes()), stream_), "prefill"));
   // Rows beyond the tokens are multiplied as well.
   return ToStatus(cudaMemsetAsync(codes_.as<int8_t>(), 0, static_cast<size_t>(codes_.bytes()), stream_), "prefill");
 }
 
 int64_t Prefill::bytes() const {
   int64_t bytes = 0;
-  for (const DeviceBuffer* buffer :
-       {&ids_, &residual_, &narrow_, &wide_, &attended_, &codes_, &token_scales_, &tile_, &sums_, &scratch_}) {
+  for (const DeviceBuffer* buffer : {&ids_, &residual_, &narrow_, &wide_, &attended_, &plain_cache_, &codes_,
+                                     &token_scales_, &tile_, &sums_, &scratch_}) {
     bytes += buffer->bytes();
   }
   return bytes;
@@ -157,6 +162,38 @@ cuda::Status Prefill::MultiplyCodes(const cuda::DeviceMatrix& matrix, int64_t to
                                      static_cast<int>(tokens), static_cast<int>(end - row), out + row, rows, stream_));
   }
   return {};
+cuda::Status Prefill::Attend(int64_t index, int tokens, int position) {
+  const cuda::KvShape& kv = tables_.kv;
+  const auto window = static_cast<int>(config_.sliding_window);
+  const auto heads = static_cast<int>(config_.heads);
+  const cuda::RopeShape rope = {heads, kv.kv_heads, kv.head_dim, kv.capacity};
+  const float* bias = weights_.layers[static_cast<size_t>(index)].qkv.bias_or_null();
+  auto* wide = wide_.as<__half>();
+  const int64_t bytes = cuda::KvCacheBytes(kv);
+  uint8_t* cache = tables_.cache + index * 2 * bytes;
+  auto* keys = reinterpret_cast<__half*>(cache);
+  auto* values = reinterpret_cast<__half*>(cache + bytes);
+  if (kv.bits == 16) {
+    UAQF_CUDA_CHECK(cuda::RopeAndCache(rope, position, tokens, tables_.rope_cos, tables_.rope_sin, bias, wide, keys,
+                                       values, stream_));
+  } else {
+    keys = plain_cache_.as<__half>();
+    values = keys + int64_t{kv.kv_heads} * kv.capacity * kv.head_dim;
+    const cuda::QuantizedCache codes = {cache, cache + bytes};
+    const int seen = window > 0 ? std::max(0, position - window + 1) : 0;
+    if (seen < position) {
+      UAQF_CUDA_CHECK(cuda::ReadQuantized(rope, kv.bits, seen, position - seen, tables_.rope_cos, tables_.rope_sin,
+                                          codes, keys, values, stream_));
+    }
+    UAQF_CUDA_CHECK(cuda::RopeAndQuantize(rope, kv.bits, position, tokens, tables_.rope_cos, tables_.rope_sin, bias,
+                                          wide, codes, keys, values, stream_));
+  }
+  const cuda::PrefillAttentionShape attention = {
+      heads, kv.kv_heads, kv.head_dim, kv.capacity, window, 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
+  return cuda::PrefillAttention(attention, position, tokens, wide, int64_t{heads + 2 * kv.kv_heads} * kv.head_dim, keys,
+                                values, attended_.as<__half>(), stream_);
+}
+
 }
 
 absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
@@ -166,16 +203,6 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
   const auto ff = static_cast<int>(config_.ff);
   const auto epsilon = static_cast<float>(config_.rms_eps);
   const int64_t query = config_.heads * config_.head_dim;
-  const int64_t half_cache = config_.kv_heads * tables_.capacity * config_.head_dim;
-  __half* keys = tables_.cache + index * 2 * half_cache;
-  const cuda::RopeShape heads = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads),
-                                 static_cast<int>(config_.head_dim), static_cast<int>(tables_.capacity)};
-  const cuda::PrefillAttentionShape attention = {heads.heads,
-                                                 heads.kv_heads,
-                                                 heads.head_dim,
-                                                 heads.capacity,
-                                                 static_cast<int>(config_.sliding_window),
-                                                 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
   const int padded = staged_ ? cuda::PaddedTokens(tokens) : 0;
   const cuda::Int8Rows int8 = {codes_.as<int8_t>(), token_scales_.as<float>(), padded};
   const cuda::Fp16Rows fp16 = {narrow_.as<__half>(), padded};
@@ -196,11 +223,7 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
     UAQF_CUDA_CHECK(norm(w.attention_norm));
     UAQF_CUDA_CHECK(staged_ ? MultiplyPacked(w.qkv.matrix, count, {cuda::ProductTarget::kRows, wide})
                             : Multiply(w.qkv.matrix, count, narrow, wide));
-    UAQF_CUDA_CHECK(cuda::RopeAndCache(heads, static_cast<int>(position), tokens, tables_.rope_cos, tables_.rope_sin,
-                                       w.qkv.bias_or_null(), wide, keys, keys + half_cache, stream_));
-    UAQF_CUDA_CHECK(cuda::PrefillAttention(attention, static_cast<int>(position), tokens, wide,
-                                           query + 2 * config_.kv_heads * config_.head_dim, keys, keys + half_cache,
-                                           attended, stream_));
+    UAQF_CUDA_CHECK(Attend(index, tokens, static_cast<int>(position)));
     if (int8_ || staged_) UAQF_CUDA_CHECK(stage(attended, query));
     if (staged_) {
       const float* bias = w.out.bias_or_null();

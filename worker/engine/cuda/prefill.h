@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/cuda/kv_cache.h"
 #include "kernels/cuda/prefill_product.h"
 #include "worker/engine/cuda/cuda_weights.h"
 #include "worker/engine/cuda/device_buffer.h"
@@ -21,8 +22,8 @@ namespace uaqf::engine {
 struct CudaTables {
   const float* rope_cos = nullptr;  // [capacity][head_dim / 2]
   const float* rope_sin = nullptr;
-  __half* cache = nullptr;  // [layer][keys, values][kv_head][capacity][head_dim]
-  int64_t capacity = 0;
+  uint8_t* cache = nullptr;  // [layer][keys, values], each of KvCacheBytes(kv)
+  cuda::KvShape kv;
 };
 
 // Everything runs on `stream`, inside a StreamScope of the caller. Throws as libtorch does.
@@ -60,11 +61,14 @@ class Prefill {
   cuda::Status MultiplyTiles(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out);
   cuda::Status MultiplyCodes(const cuda::DeviceMatrix& matrix, int64_t tokens, __half* out);
 
+  // From the rows of the product in wide_ to attended_; writes the cache.
+  cuda::Status Attend(int64_t index, int tokens, int position);
   const model::ModelConfig config_;
   const bool int8_;
   const CudaWeights& weights_;
   const CudaTables tables_;
   const cudaStream_t stream_;
+  DeviceBuffer plain_cache_;  // beside a quantized cache: keys and values of the layer that is computed, FP16
   const int64_t tokens_;
   bool staged_ = false;
   DeviceBuffer ids_, residual_, narrow_, wide_, attended_, codes_, token_scales_, tile_, sums_, scratch_;
