@@ -287,32 +287,14 @@ absl::StatusOr<std::vector<double>> CpuEngine::Score(std::span<const int32_t> wi
   return nll;
 }
 
-// The pool is not kept awake: between two calls the other engine of a comparison computes on the same processors.
-class CpuEngine::Reader : public Engine::LogitsReader {
- public:
-  Reader(CpuEngine& engine, std::span<const int32_t> window) : engine_(engine), pass_{window} {}
-  ~Reader() override { engine_.position_ = 0; }
-
-  absl::StatusOr<std::span<const float>> Next() override {
-    if (row_ == rows_) {
-      rows_ = engine_.NextLogits(pass_);
-      row_ = 0;
-    }
-    if (rows_ == 0) return absl::OutOfRangeError("the window has no further position");
-    const int64_t vocab = engine_.config_.vocab;
-    return std::span(engine_.many_logits_.data<float>() + row_++ * vocab, static_cast<size_t>(vocab));
-  }
-
- private:
-  CpuEngine& engine_;
-  WindowPass pass_;
-  int64_t rows_ = 0;
-  int64_t row_ = 0;
-};
-
 absl::StatusOr<std::unique_ptr<Engine::LogitsReader>> CpuEngine::ReadLogits(std::span<const int32_t> window) {
   if (absl::Status status = CheckTokens(config_, capacity_, window, "a window", 2); !status.ok()) return status;
-  return std::make_unique<Reader>(*this, window);
+  // The pool is not kept awake: between two calls the other engine of a comparison computes on the same processors.
+  const auto fill = [this](WindowPass& pass) {
+    const int64_t count = NextLogits(pass);
+    return std::span<const float>(many_logits_.data<float>(), static_cast<size_t>(count * config_.vocab));
+  };
+  return std::make_unique<BufferedReader>(window, config_.vocab, fill, [this] { position_ = 0; });
 }
 
 std::unique_ptr<Engine::AwakeScope> CpuEngine::KeepAwake(int64_t) { return std::make_unique<CpuAwakeScope>(*pool_); }

@@ -16,6 +16,7 @@
 #include "kernels/thread_pool.h"
 #include "worker/engine/cpu_kv_cache.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/read_logits.h"
 #include "worker/engine/weights.h"
 #include "worker/model/rope_table.h"
 
@@ -62,18 +63,9 @@ class CpuEngine : public Engine {
   void RotateAndStore(int64_t layer, int64_t token);
   void Norm(const std::vector<float>& weight, int64_t tokens);
   int32_t NextToken(int64_t token_in_workspace);
-  // The logits of a window, some positions at a time: a forward pass of as many tokens as the workspace holds, then the
-  // LM head for kScoreTokens of them.
-  struct WindowPass {
-    std::span<const int32_t> window;
-    int64_t forwarded = 0;  // tokens that went through the layers
-    int64_t in_workspace = 0;
-    int64_t read = 0;  // positions whose logits were made
-    int64_t inputs() const { return static_cast<int64_t>(window.size()) - 1; }
-  };
-  // Puts the logits [count, vocab] of the next positions into many_logits_ and returns how many they are; 0 at the end.
+  // Puts the logits [count, vocab] of the next positions of a window into many_logits_ and returns how many they are; 0
+  // at the end: a forward pass of as many tokens as the workspace holds, then the LM head for kScoreTokens of them.
   int64_t NextLogits(WindowPass& pass);
-  class Reader;
 
   const model::ModelConfig config_;
   // How x enters a layer that reads it, and those beside it that do.

@@ -51,18 +51,18 @@ TEST(Engine, ReadsTheLogitsOfEveryPosition) {
   const auto expected = Float64Reference(*checkpoint).Logits(ids);
   const auto engine = MakeEngine(*checkpoint, "fp16");
   ASSERT_NE(engine, nullptr);
-  for (const bool own : {true, false}) {
-    auto reader = own ? engine->ReadLogits(ids) : engine->Engine::ReadLogits(ids);
-    ASSERT_TRUE(reader.ok()) << reader.status();
-    for (size_t position = 0; position + 1 < ids.size(); ++position) {
-      const auto logits = (*reader)->Next();
-      ASSERT_TRUE(logits.ok()) << logits.status();
-      EXPECT_LT(RelativeError(*logits, expected[position]), 5 * kTolerance) << position;
-    }
-    EXPECT_EQ((*reader)->Next().status().code(), absl::StatusCode::kOutOfRange);
-    reader->reset();
-    EXPECT_EQ(engine->position(), 0);
+  ASSERT_TRUE(engine->Prefill(std::span(ids).first(7)).ok());  // what is in the cache does not matter
+  auto reader = engine->ReadLogits(ids);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  for (size_t position = 0; position + 1 < ids.size(); ++position) {
+    const auto logits = (*reader)->Next();
+    ASSERT_TRUE(logits.ok()) << logits.status();
+    EXPECT_LT(RelativeError(*logits, expected[position]), 5 * kTolerance) << position;
   }
+  EXPECT_EQ((*reader)->Next().status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ((*reader)->Next().status().code(), absl::StatusCode::kOutOfRange);
+  reader->reset();
+  EXPECT_EQ(engine->position(), 0);
   EXPECT_EQ(engine->ReadLogits(std::span(ids).first(1)).status().code(), absl::StatusCode::kInvalidArgument);
 }
 

@@ -353,6 +353,42 @@ absl::Status CudaEngine::ScoreAll(std::span<const int32_t> window, std::vector<d
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::unique_ptr<Engine::LogitsReader>> CudaEngine::ReadLogits(std::span<const int32_t> window) {
+  UAQF_RETURN_IF_ERROR(CheckTokens(config_, capacity_, window, "a window", 2));
+  UAQF_RETURN_IF_ERROR(Drain());
+  return std::make_unique<BufferedReader>(
+      window, config_.vocab, [this](WindowPass& pass) { return NextLogits(pass); }, [this] { Reset(); });
+}
+
+absl::StatusOr<std::span<const float>> CudaEngine::NextLogits(WindowPass& pass) {
+  int64_t count = 0;
+  const absl::Status status = Guarded("logits", [&]() -> absl::Status {
+    const torch_ops::StreamScope scope(stream_, ordinal_);
+    if (pass.read == pass.inputs()) return absl::OkStatus();
+    if (many_logits_.host<float>() == nullptr) {
+      UAQF_RETURN_IF_ERROR(
+          ToStatus(many_logits_.Allocate(engine::Prefill::kLogitsTokens * config_.vocab * 4), "logits"));
+    }
+    if (pass.read == pass.forwarded) {
+      pass.in_workspace = std::min(pass.inputs() - pass.read, prefill_->tokens());
+      const auto ids = pass.window.subspan(static_cast<size_t>(pass.read), static_cast<size_t>(pass.in_workspace));
+      UAQF_RETURN_IF_ERROR(prefill_->Forward(ids, pass.read));
+      UAQF_RETURN_IF_ERROR(prefill_->NormForLogits(pass.in_workspace));
+      pass.forwarded += pass.in_workspace;
+    }
+    count = std::min(engine::Prefill::kLogitsTokens, pass.forwarded - pass.read);
+    const float* logits = prefill_->LogitsOf(pass.read - (pass.forwarded - pass.in_workspace), count);
+    UAQF_RETURN_IF_ERROR(ToStatus(
+        cudaMemcpyAsync(many_logits_.host<float>(), logits, static_cast<size_t>(count * config_.vocab) * sizeof(float),
+                        cudaMemcpyDeviceToHost, stream_),
+        "logits"));
+    pass.read += count;
+    return Drain();
+  });
+  if (!status.ok()) return status;
+  return std::span<const float>(many_logits_.host<float>(), static_cast<size_t>(count * config_.vocab));
+}
+
 std::unique_ptr<Engine::AwakeScope> CudaEngine::KeepAwake(int64_t most_steps) {
   return std::make_unique<Scope>(*this, most_steps);
 }

@@ -19,8 +19,6 @@ constexpr int64_t kTileBytes = 192 << 20;
 constexpr int64_t kTileRows = 256;
 // libtorch's INT8 product wants more than 16 rows.
 constexpr int64_t kLeastInt8Tokens = 32;
-// Positions whose logits exist at one time.
-constexpr int64_t kScoreTokens = 64;
 
 // Tiles of about equal size that fit.
 int64_t TileRows(int64_t rows, int64_t cols, int64_t element_bytes) {
@@ -77,9 +75,9 @@ absl::Status Prefill::Allocate() {
   if (staged_) tile = tile_rows = 0;
   int64_t scratch = 16;
   if (staged_ && int8_) {
-  const int64_t plain_cache = tables_.kv.bits == 16 ? 16 : 2 * kv * tables_.kv.capacity * 2;
     UAQF_RETURN_IF_ERROR(ToStatus(cuda::ProductScratchBytes(&scratch), "workspace of the prefill"));
   }
+  const int64_t plain_cache = tables_.kv.bits == 16 ? 16 : 2 * kv * tables_.kv.capacity * 2;
   const int64_t int8_tokens = std::max(tokens_, kLeastInt8Tokens);
   const int64_t staged_bytes =
       staged_ ? cuda::StagedBytes(static_cast<int>(tokens_), static_cast<int>(most), int8_) : 0;
@@ -90,9 +88,9 @@ absl::Status Prefill::Allocate() {
       {ids_, tokens_ * 4},
       {residual_, tokens_ * config_.hidden * 4},
       {narrow_, std::max(tokens_ * most * 2, int8_ ? 0 : staged_bytes)},
-      {plain_cache_, plain_cache},
       {wide_, tokens_ * std::max({q + 2 * kv, 2 * config_.ff, config_.hidden}) * 2},
       {attended_, tokens_ * q * 2},
+      {plain_cache_, plain_cache},
       {tile_, std::max<int64_t>(tile, 16)},
       {codes_, int8_ ? std::max(int8_tokens * most, staged_bytes) : 16},
       {token_scales_, int8_ ? int8_tokens * 4 : 16},
@@ -100,11 +98,11 @@ absl::Status Prefill::Allocate() {
       {sums_, std::max<int64_t>(int8_ ? int8_tokens * tile_rows * 4 : 0, 16)},
   };
   for (const auto& [buffer, bytes] : wanted) {
+    UAQF_RETURN_IF_ERROR(ToStatus(buffer.Allocate(bytes), "workspace of the prefill"));
+  }
   UAQF_RETURN_IF_ERROR(
       ToStatus(cudaMemsetAsync(scratch_.as<void>(), 0, static_cast<size_t>(scratch_.bytes()), stream_), "prefill"));
   // Attention may read positions of a tile before the window; whatever is there must be a number.
-    UAQF_RETURN_IF_ERROR(ToStatus(buffer.Allocate(bytes), "workspace of the prefill"));
-  }
   UAQF_RETURN_IF_ERROR(ToStatus(
       cudaMemsetAsync(plain_cache_.as<void>(), 0, static_cast<size_t>(plain_cache_.bytes()), stream_), "prefill"));
   // Rows beyond the tokens are multiplied as well.
@@ -162,6 +160,8 @@ cuda::Status Prefill::MultiplyCodes(const cuda::DeviceMatrix& matrix, int64_t to
                                      static_cast<int>(tokens), static_cast<int>(end - row), out + row, rows, stream_));
   }
   return {};
+}
+
 cuda::Status Prefill::Attend(int64_t index, int tokens, int position) {
   const cuda::KvShape& kv = tables_.kv;
   const auto window = static_cast<int>(config_.sliding_window);
@@ -192,8 +192,6 @@ cuda::Status Prefill::Attend(int64_t index, int tokens, int position) {
       heads, kv.kv_heads, kv.head_dim, kv.capacity, window, 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
   return cuda::PrefillAttention(attention, position, tokens, wide, int64_t{heads + 2 * kv.kv_heads} * kv.head_dim, keys,
                                 values, attended_.as<__half>(), stream_);
-}
-
 }
 
 absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
@@ -272,32 +270,41 @@ absl::Status Prefill::Logits(int64_t index, float* logits) {
   return absl::OkStatus();
 }
 
+absl::Status Prefill::NormForLogits(int64_t count) {
+  if (many_logits_.bytes() == 0) {
+    UAQF_RETURN_IF_ERROR(ToStatus(many_logits_.Allocate(kLogitsTokens * config_.vocab * 4), "logits"));
+  }
+  return ToStatus(cuda::NormFp16(residual_.as<float>(), weights_.final_norm.as<float>(), static_cast<int>(count),
+                                 static_cast<int>(config_.hidden), static_cast<float>(config_.rms_eps),
+                                 {narrow_.as<__half>()}, stream_),
+                  "logits");
+}
+
+const float* Prefill::LogitsOf(int64_t first, int64_t count) {
+  const cuda::MatrixView& head = weights_.lm_head.view();
+  torch_ops::MultiplyToFloat({narrow_.as<__half>() + first * config_.hidden, reinterpret_cast<const __half*>(head.data),
+                              head.row_bytes / 2, count, config_.vocab, config_.hidden},
+                             many_logits_.as<float>());
+  return many_logits_.as<float>();
+}
+
 absl::Status Prefill::Score(std::span<const int32_t> targets, std::vector<double>& nll) {
-  const auto vocab = static_cast<int>(config_.vocab);
-  if (score_logits_.bytes() == 0) {
-    UAQF_RETURN_IF_ERROR(ToStatus(score_logits_.Allocate(kScoreTokens * config_.vocab * 4), "score"));
+  const auto count = static_cast<int64_t>(targets.size());
+  if (score_targets_.bytes() == 0) {
     UAQF_RETURN_IF_ERROR(ToStatus(score_targets_.Allocate(tokens_ * 4), "score"));
     UAQF_RETURN_IF_ERROR(ToStatus(score_nll_.Allocate(tokens_ * 8), "score"));
   }
-  const auto count = static_cast<int64_t>(targets.size());
   UAQF_RETURN_IF_ERROR(ToStatus(cudaMemcpyAsync(score_targets_.as<int32_t>(), targets.data(), targets.size_bytes(),
                                                 cudaMemcpyHostToDevice, stream_),
                                 "score"));
-  UAQF_RETURN_IF_ERROR(ToStatus(cuda::NormFp16(residual_.as<float>(), weights_.final_norm.as<float>(),
-                                               static_cast<int>(count), static_cast<int>(config_.hidden),
-                                               static_cast<float>(config_.rms_eps), {narrow_.as<__half>()}, stream_),
-                                "score"));
-  const cuda::MatrixView& head = weights_.lm_head.view();
-  for (int64_t begin = 0; begin < count; begin += kScoreTokens) {
-    const int64_t tokens = std::min(kScoreTokens, count - begin);
-    torch_ops::MultiplyToFloat(
-        {narrow_.as<__half>() + begin * config_.hidden, reinterpret_cast<const __half*>(head.data), head.row_bytes / 2,
-         tokens, config_.vocab, config_.hidden},
-        score_logits_.as<float>());
-    UAQF_RETURN_IF_ERROR(ToStatus(
-        cuda::NegativeLogLikelihoods(score_logits_.as<float>(), score_targets_.as<int32_t>() + begin,
-                                     static_cast<int>(tokens), vocab, score_nll_.as<double>() + begin, stream_),
-        "score"));
+  UAQF_RETURN_IF_ERROR(NormForLogits(count));
+  for (int64_t begin = 0; begin < count; begin += kLogitsTokens) {
+    const int64_t tokens = std::min(kLogitsTokens, count - begin);
+    UAQF_RETURN_IF_ERROR(
+        ToStatus(cuda::NegativeLogLikelihoods(LogitsOf(begin, tokens), score_targets_.as<int32_t>() + begin,
+                                              static_cast<int>(tokens), static_cast<int>(config_.vocab),
+                                              score_nll_.as<double>() + begin, stream_),
+                 "score"));
   }
   const size_t first = nll.size();
   nll.resize(first + targets.size());

@@ -43,6 +43,13 @@ class Prefill {
   absl::Status Logits(int64_t index, float* logits);
   // Appends -log p(targets[i] | tokens up to i of the last Forward), and waits for it.
   absl::Status Score(std::span<const int32_t> targets, std::vector<double>& nll);
+  // Positions whose logits exist at one time: 64 x 128k vocabulary entries are 33 MB.
+  static constexpr int64_t kLogitsTokens = 64;
+  // Prepares the first `count` tokens of the last Forward for LogitsOf.
+  absl::Status NormForLogits(int64_t count);
+  // FP32 logits [count][vocab] of tokens first .. first + count - 1, at most kLogitsTokens, in device memory; valid
+  // until the next call.
+  const float* LogitsOf(int64_t first, int64_t count);
 
   int64_t tokens() const { return tokens_; }
   int64_t bytes() const;
@@ -54,6 +61,8 @@ class Prefill {
   // Whether every product can take the packed weights.
   bool CanStage() const;
   absl::Status Layer(int64_t index, int64_t tokens, int64_t position);
+  // From the rows of the product in wide_ to attended_; writes the cache.
+  cuda::Status Attend(int64_t index, int tokens, int position);
   // out [tokens, rows] FP16. The input is narrow_ (FP16) or codes_, which has been filled for this width.
   cuda::Status Multiply(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out);
   // Straight from the packed weights, with staged_: the input is narrow_ or codes_.
@@ -61,18 +70,17 @@ class Prefill {
   cuda::Status MultiplyTiles(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out);
   cuda::Status MultiplyCodes(const cuda::DeviceMatrix& matrix, int64_t tokens, __half* out);
 
-  // From the rows of the product in wide_ to attended_; writes the cache.
-  cuda::Status Attend(int64_t index, int tokens, int position);
   const model::ModelConfig config_;
   const bool int8_;
   const CudaWeights& weights_;
   const CudaTables tables_;
   const cudaStream_t stream_;
-  DeviceBuffer plain_cache_;  // beside a quantized cache: keys and values of the layer that is computed, FP16
   const int64_t tokens_;
   bool staged_ = false;
   DeviceBuffer ids_, residual_, narrow_, wide_, attended_, codes_, token_scales_, tile_, sums_, scratch_;
-  DeviceBuffer score_logits_, score_targets_, score_nll_;  // made by the first Score
+  DeviceBuffer plain_cache_;  // beside a quantized cache: keys and values of the layer that is computed, FP16
+  DeviceBuffer many_logits_;  // made when first asked for
+  DeviceBuffer score_targets_, score_nll_;
 };
 
 }  // namespace uaqf::engine
