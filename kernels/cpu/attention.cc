@@ -22,7 +22,8 @@ constexpr int64_t kTokensPerUnit = 96;
 
 int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
-float* GrownTo(std::vector<float>& buffer, int64_t size) {
+template <typename T>
+T* GrownTo(std::vector<T>& buffer, int64_t size) {
   if (static_cast<int64_t>(buffer.size()) < size) buffer.resize(std::max<size_t>(size, 2 * buffer.size()));
   return buffer.data();
 }
@@ -63,10 +64,40 @@ void MergeRuns(const Parts& parts, int64_t runs, int64_t heads, int64_t head_dim
   }
 }
 
-}  // namespace
+// Positions of a KV head in FP16, [count][head_dim].
+struct Rows {
+  const uint16_t* keys;
+  const uint16_t* values;
+};
 
-void DecodeAttention(const AttentionShape& shape, const KvView& cache, int64_t position, const float* query, float* out,
-                     ThreadPool& pool, Isa isa) {
+Rows RowsOf(const AttentionShape& shape, const KvView& cache, int64_t kv_head, int64_t first, int64_t, Isa) {
+  const int64_t offset = (kv_head * cache.capacity + first) * shape.head_dim;
+  return {cache.keys + offset, cache.values + offset};
+}
+
+// Valid until this thread asks again.
+Rows RowsOf(const AttentionShape& shape, const Int4KvView& cache, int64_t kv_head, int64_t first, int64_t count,
+            Isa isa) {
+  static thread_local std::vector<uint16_t> buffer;
+  uint16_t* keys = GrownTo(buffer, 2 * count * shape.head_dim);
+  uint16_t* values = keys + count * shape.head_dim;
+  const int64_t half = shape.head_dim / 2;
+  const int64_t row = kv_head * cache.capacity + first;
+  const int64_t codes = shape.kv_heads * cache.capacity * 4;
+  const auto read = [&](const uint8_t* from, bool turned, uint16_t* out) {
+    UAQF_KERNELS_PICK(isa, ReadInt4Rows)
+    ({reinterpret_cast<const uint16_t*>(from) + row * 2, from + codes + row * half,
+      turned ? cache.cos + first * half : nullptr, turned ? cache.sin + first * half : nullptr, count, shape.head_dim,
+      out});
+  };
+  read(cache.keys, true, keys);
+  read(cache.values, false, values);
+  return {keys, values};
+}
+
+template <typename View>
+void Decode(const AttentionShape& shape, const View& cache, int64_t position, const float* query, float* out,
+            ThreadPool& pool, Isa isa) {
   const int64_t first = shape.window > 0 ? std::max<int64_t>(0, position - shape.window + 1) : 0;
   const int64_t count = position - first + 1;
   const int64_t run_length = std::max(kShortestRun, RoundUp((count + kMostRuns - 1) / kMostRuns, 16));
@@ -79,18 +110,19 @@ void DecodeAttention(const AttentionShape& shape, const KvView& cache, int64_t p
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t kv_head = unit / runs;
       const int64_t run = unit % runs;
-      const int64_t offset = (kv_head * cache.capacity + first + run * run_length) * shape.head_dim;
+      const int64_t length = std::min(run_length, count - run * run_length);
+      const Rows rows = RowsOf(shape, cache, kv_head, first + run * run_length, length, isa);
       const int64_t part = run * shape.heads + kv_head * group;
-      attend({query + kv_head * group * shape.head_dim, cache.keys + offset, cache.values + offset, group,
-              std::min(run_length, count - run * run_length), shape.head_dim, shape.scale, scores,
-              parts.values + part * shape.head_dim, parts.largest + part, parts.sum + part});
+      attend({query + kv_head * group * shape.head_dim, rows.keys, rows.values, group, length, shape.head_dim,
+              shape.scale, scores, parts.values + part * shape.head_dim, parts.largest + part, parts.sum + part});
     }
   });
   MergeRuns(parts, runs, shape.heads, shape.head_dim, out);
 }
 
-void PrefillAttention(const AttentionShape& shape, const KvView& cache, int64_t first, int64_t tokens,
-                      const float* query, float* out, ThreadPool& pool, Isa isa) {
+template <typename View>
+void Prefill(const AttentionShape& shape, const View& cache, int64_t first, int64_t tokens, const float* query,
+             float* out, ThreadPool& pool, Isa isa) {
   if (tokens == 0) return;
   // Positions before the first token's window are seen by none.
   const int64_t start = shape.window > 0 ? std::max<int64_t>(0, first - shape.window + 1) : 0;
@@ -106,8 +138,8 @@ void PrefillAttention(const AttentionShape& shape, const KvView& cache, int64_t 
   };
   pool.ParallelFor(shape.kv_heads, [&](int64_t begin, int64_t end, int) {
     for (int64_t kv_head = begin; kv_head < end; ++kv_head) {
-      const int64_t offset = (kv_head * cache.capacity + start) * shape.head_dim;
-      UAQF_KERNELS_PICK(isa, DecodeKv)(panels_of(kv_head), cache.keys + offset, cache.values + offset);
+      const Rows rows = RowsOf(shape, cache, kv_head, start, used, isa);
+      UAQF_KERNELS_PICK(isa, DecodeKv)(panels_of(kv_head), rows.keys, rows.values);
     }
   });
   const int64_t units = (tokens + kTokensPerUnit - 1) / kTokensPerUnit;
@@ -124,6 +156,28 @@ void PrefillAttention(const AttentionShape& shape, const KvView& cache, int64_t 
                                  first - start + token, shape.window, shape.scale, scores});
     }
   });
+}
+
+}  // namespace
+
+void DecodeAttention(const AttentionShape& shape, const KvView& cache, int64_t position, const float* query, float* out,
+                     ThreadPool& pool, Isa isa) {
+  Decode(shape, cache, position, query, out, pool, isa);
+}
+
+void DecodeAttention(const AttentionShape& shape, const Int4KvView& cache, int64_t position, const float* query,
+                     float* out, ThreadPool& pool, Isa isa) {
+  Decode(shape, cache, position, query, out, pool, isa);
+}
+
+void PrefillAttention(const AttentionShape& shape, const KvView& cache, int64_t first, int64_t tokens,
+                      const float* query, float* out, ThreadPool& pool, Isa isa) {
+  Prefill(shape, cache, first, tokens, query, out, pool, isa);
+}
+
+void PrefillAttention(const AttentionShape& shape, const Int4KvView& cache, int64_t first, int64_t tokens,
+                      const float* query, float* out, ThreadPool& pool, Isa isa) {
+  Prefill(shape, cache, first, tokens, query, out, pool, isa);
 }
 
 }  // namespace uaqf::kernels

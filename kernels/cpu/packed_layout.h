@@ -120,6 +120,17 @@ struct AttentionRun {
   float* sum;      // [heads]
 };
 
+// Rows of an INT4 cache (kernels/int4_kv.h) of one KV head, to FP16.
+struct Int4Rows {
+  const uint16_t* pairs;  // [count][2]
+  const uint8_t* codes;   // [count][head_dim / 2]
+  const float* cos;       // [count][head_dim / 2] of the rows' positions; null: not turned
+  const float* sin;
+  int64_t count;
+  int64_t head_dim;
+  uint16_t* out;  // [count][head_dim]
+};
+
 // One KV head in FP32, in the order the instruction set likes.
 struct KvPanels {
   float* keys;    // count * head_dim

@@ -57,7 +57,7 @@ struct DecodeLayer {
   __half* values = nullptr;
   // In their place with kv_bits of 8 or 4, each in the layout of kv_cache.h and of KvCacheBytes: codes
   // [kv_heads][capacity][row bytes], then FP16 scale and zero [kv_heads][capacity, rounded up to 4][2]. Keys are
-  // quantized after RoPE, both from what FP16 rounds them to. A step attends to its own position as quantized, so that
+  // quantized before RoPE, both from what FP16 rounds them to. A step attends to its own position as quantized, so that
   // it counts the same in later steps.
   uint8_t* quantized_keys = nullptr;
   uint8_t* quantized_values = nullptr;
@@ -114,9 +114,10 @@ class DecodeGraph {
   // With config.trace: waits, and prints for each op of a layer the mean microseconds (at `ghz`) that a block spends
   // waiting, staging and multiplying in the last step.
   Status PrintTrace(double ghz);
-  // For tests: FP32 activations of the last layer of the last step. query [heads * head_dim] after RoPE, own
-  // [2][kv_heads * head_dim] key and value of the position before quantization, attended [heads * head_dim] and gated
-  // [ff] in the order of the columns that meet them, residual [hidden] after the last layer.
+  // For tests: FP32 activations of the last layer of the last step. query [heads * head_dim] and own
+  // [2][kv_heads * head_dim], key and value of the position, after RoPE, but before it and before quantization over a
+  // quantized cache; attended [heads * head_dim] and gated [ff] in the order of the columns that meet them, residual
+  // [hidden] after the last layer.
   const float* query() const;
   const float* own() const;
   const float* attended() const;

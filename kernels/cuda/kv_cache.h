@@ -5,16 +5,16 @@
 // FP32, zero = rint(-min / scale), code = rint(value / scale) + zero, both clamped to 0 .. 2^bits - 1; the value is
 // then (code - zero) * scale. The scale is rounded before it is used. Where it would be zero, min and max take in 0
 // first, so that a constant row is kept; a scale that is still zero makes zero and all codes 0.
-//   8 bits: byte d is dimension d.
-//   4 bits: byte b holds dimensions 2 b (low half) and 2 b + 1. Rows are padded to a multiple of 16 bytes.
+//
+// Keys are quantized before RoPE and turned when they are read. So the two dimensions that RoPE turns together are
+// neighbours, in values too: code 2 i is dimension i, code 2 i + 1 is dimension i + head_dim / 2.
+//   8 bits: byte c is code c.
+//   4 bits: byte b holds codes 2 b (low half) and 2 b + 1. Rows are padded to a multiple of 16 bytes.
 #pragma once
 
-#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 #include <cstdint>
-
-#include "kernels/cuda/status.h"
 
 namespace uaqf::cuda {
 
@@ -49,10 +49,5 @@ inline int64_t KvCacheBytes(const KvShape& s) {
 inline int64_t KvPositionBytes(const KvShape& s) {
   return 2 * int64_t{s.kv_heads} * (KvRowBytes(s.bits, s.head_dim) + (s.bits == 16 ? 0 : kKvScaleBytes));
 }
-
-// Quantizes positions first .. first + count - 1 of an FP16 cache [kv_heads][capacity][head_dim], what a prefill
-// leaves, into the same positions of a quantized one of 8 or 4 bits. Both 16-byte aligned device memory, borrowed;
-// asynchronous on the stream. cudaErrorInvalidValue for a shape or range outside the limits.
-Status QuantizeCache(const KvShape& shape, int first, int count, const __half* from, uint8_t* to, cudaStream_t stream);
 
 }  // namespace uaqf::cuda

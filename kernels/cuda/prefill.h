@@ -68,6 +68,20 @@ struct RopeShape {
 Status RopeAndCache(const RopeShape& shape, int first, int tokens, const float* cosine, const float* sine,
                     const float* bias, __half* qkv, __half* keys, __half* values, cudaStream_t stream);
 
+// The same beside a quantized cache (kv_cache.h) of kv_bits, 8 or 4: keys and values are written as codes. `keys` and
+// `values` are then FP16 caches of this layer for PrefillAttention to read: they take what the codes stand for, keys
+// turned.
+struct QuantizedCache {
+  uint8_t* keys = nullptr;
+  uint8_t* values = nullptr;
+};
+Status RopeAndQuantize(const RopeShape& shape, int kv_bits, int first, int tokens, const float* cosine,
+                       const float* sine, const float* bias, __half* qkv, const QuantizedCache& cache, __half* keys,
+                       __half* values, cudaStream_t stream);
+// Brings positions first .. first + count - 1 of a quantized cache into such FP16 caches.
+Status ReadQuantized(const RopeShape& shape, int kv_bits, int first, int count, const float* cosine, const float* sine,
+                     const QuantizedCache& cache, __half* keys, __half* values, cudaStream_t stream);
+
 // gate_up [tokens, 2 width]: silu(gate) * up. `bias` [2 width] or null.
 Status GatedFp16(const __half* gate_up, const float* bias, int tokens, int width, Fp16Rows out, cudaStream_t stream);
 Status GatedInt8(const __half* gate_up, const float* bias, int tokens, int width, Int8Rows out, cudaStream_t stream);

@@ -23,7 +23,7 @@ std::int64_t WorkerEntry::NeedBytes(const std::string& of_model, const std::stri
                                     std::int32_t sequence_tokens) const {
   const VariantInfo* info = FindVariant(of_model, name);
   if (info == nullptr || info->resident_bytes <= 0) return 0;
-  return info->resident_bytes + FindModel(of_model)->kv_bytes_per_token * sequence_tokens;
+  return info->resident_bytes + info->kv_bytes_per_token * sequence_tokens;
 }
 
 HostingRoom Scheduler::Impl::RoomFor(const ActiveJob& job) const {

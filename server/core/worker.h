@@ -26,8 +26,9 @@ struct VariantInfo {
   std::string variant;
   std::string description;
   bool fits = false;
-  std::string reason;               // why it does not fit
-  std::int64_t resident_bytes = 0;  // that hosting it takes beside the KV cache, estimated; 0: not known
+  std::string reason;                   // why it does not fit
+  std::int64_t resident_bytes = 0;      // that hosting it takes beside the KV cache, estimated; 0: not known
+  std::int64_t kv_bytes_per_token = 0;  // 0: not known
 };
 
 // Whether a job's `variant` is that variant, by its very name or with options: "gptq-w4" is "gptq-w4:act-order=1" too.
@@ -45,7 +46,6 @@ struct ModelInfo {
   std::int32_t context_tokens = 0;
   std::string release_format;
   std::vector<VariantInfo> variants;
-  std::int64_t kv_bytes_per_token = 0;  // 0: not known
 };
 
 // What a worker hosts; an empty model is nothing.

@@ -102,10 +102,10 @@ static core::ModelInfo FromProto(const v1::ModelInfo& message) {
   model.parameters = message.parameters();
   model.context_tokens = message.context_tokens();
   model.release_format = message.release_format();
-  model.kv_bytes_per_token = message.kv_bytes_per_token();
   for (const v1::VariantInfo& variant : message.variants()) {
     model.variants.push_back(
         {variant.variant(), variant.description(), variant.fits(), variant.reason(), variant.resident_bytes()});
+    model.variants.back().kv_bytes_per_token = variant.kv_bytes_per_token();
   }
   return model;
 }
@@ -118,7 +118,6 @@ static v1::ModelInfo ToProto(const core::ModelInfo& model) {
   message.set_parameters(model.parameters);
   message.set_context_tokens(model.context_tokens);
   message.set_release_format(model.release_format);
-  message.set_kv_bytes_per_token(model.kv_bytes_per_token);
   for (const core::VariantInfo& variant : model.variants) *message.add_variants() = ToProto(variant);
   return message;
 }
@@ -328,6 +327,7 @@ v1::VariantInfo ToProto(const core::VariantInfo& info) {
   message.set_fits(info.fits);
   message.set_reason(info.reason);
   message.set_resident_bytes(info.resident_bytes);
+  message.set_kv_bytes_per_token(info.kv_bytes_per_token);
   return message;
 }
 

@@ -289,8 +289,13 @@ absl::Status ValidateModel(const v1::ModelInfo& model) {
         !bytes.ok()) {
       return bytes;
     }
+    if (absl::Status bytes = InRange("models.variants.kv_bytes_per_token", variant.kv_bytes_per_token(),
+                                     std::int64_t{0}, kMostKvBytesPerToken);
+        !bytes.ok()) {
+      return bytes;
+    }
   }
-  return InRange("models.kv_bytes_per_token", model.kv_bytes_per_token(), std::int64_t{0}, kMostKvBytesPerToken);
+  return absl::OkStatus();
 }
 
 bool IsFinite(const v1::Profile& p) {

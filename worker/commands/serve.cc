@@ -54,7 +54,6 @@ constexpr int64_t kBesideWeightsBytes = 700'000'000;
 
 v1::ModelInfo ToProto(const evaluate::CatalogEntry& entry) {
   v1::ModelInfo model;
-  model.set_kv_bytes_per_token(entry.kv_bytes_per_token);
   model.set_model(entry.id);
   model.set_digest(entry.digest);
   model.set_architecture(entry.architecture);
@@ -69,6 +68,7 @@ v1::ModelInfo ToProto(const evaluate::CatalogEntry& entry) {
     variant.set_reason(fit.reason);
     variant.set_resident_bytes(static_cast<int64_t>((1 + kBesideWeights) * static_cast<double>(fit.weights_bytes)) +
                                kBesideWeightsBytes);
+    variant.set_kv_bytes_per_token(fit.kv_bytes_per_token);
   }
   return model;
 }

@@ -3,7 +3,6 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -11,11 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/argmax.h"
 #include "kernels/isa.h"
-#include "kernels/kv_write.h"
 #include "kernels/log_softmax.h"
 #include "kernels/matmul.h"
 #include "kernels/rms_norm.h"
-#include "kernels/rope.h"
 #include "kernels/silu_mul.h"
 #include "worker/engine/token_checks.h"
 
@@ -60,16 +57,6 @@ absl::StatusOr<std::unique_ptr<ThreadPool>> MakePool(const EngineOptions& option
   return ThreadPool::Create(cpus);
 }
 
-kernels::AttentionShape ShapeOf(const model::ModelConfig& config) {
-  kernels::AttentionShape shape;
-  shape.heads = config.heads;
-  shape.kv_heads = config.kv_heads;
-  shape.head_dim = config.head_dim;
-  shape.window = config.sliding_window;
-  shape.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim)));
-  return shape;
-}
-
 kernels::Activations ActivationsOfVariant(const quantize::Variant& variant) {
   if (variant.method == quantize::Method::kAtom) {
     kernels::Activations groups = {.kind = kernels::Activations::Kind::kGroups};
@@ -80,21 +67,6 @@ kernels::Activations ActivationsOfVariant(const quantize::Variant& variant) {
   if (variant.activation_bits != 8) return kernels::Activations::kFloat;
   return variant.activation_scope == quantize::ActivationScope::kTensor ? kernels::Activations::kInt8Tensor
                                                                         : kernels::Activations::kInt8;
-}
-
-// Atom's keys (before RoPE) and values: each head's to asymmetric INT4 and back. The cache stays FP16 here, so this is
-// the variant's quality, not its memory.
-void RoundToInt4(float* values, int64_t size, int64_t head_dim) {
-  for (float* head = values; head < values + size; head += head_dim) {
-    const auto [low, high] = std::minmax_element(head, head + head_dim);
-    const float least = *low;
-    const float scale = std::max(*high - least, 1e-5F) / 15.0F;
-    const float zero = std::clamp(std::nearbyint(-least / scale), 0.0F, 15.0F);
-    for (int64_t i = 0; i < head_dim; ++i) {
-      const float code = std::clamp(std::nearbyint(head[i] / scale) + zero, 0.0F, 15.0F);
-      head[i] = (code - zero) * scale;
-    }
-  }
 }
 
 kernels::Product ProductOf(const Linear& linear, float* out) {
@@ -147,29 +119,16 @@ CpuEngine::CpuEngine(const model::ModelConfig& config, const quantize::Variant& 
                      std::unique_ptr<ThreadPool> pool, Weights weights)
     : config_(config),
       activations_(ActivationsOfVariant(variant)),
-      four_bit_kv_(variant.method == quantize::Method::kAtom),
-      attention_(ShapeOf(config)),
       capacity_(capacity),
       pool_(std::move(pool)),
       weights_(std::move(weights)),
       rope_(config.rope, config.head_dim, capacity),
-      cache_(config.layers * 2 * config.kv_heads * capacity * config.head_dim * 2),
+      cache_(config, quantize::KvBits(variant), capacity, rope_),
       workspace_(config, std::min(capacity, kPrefillTokens)),
       logits_(static_cast<size_t>(config.vocab)) {}
 
 kernels::Activations CpuEngine::ActivationsOf(const Linear& linear) const {
   return linear.input_scale > 0 ? kernels::Activations::Int8Fixed(linear.input_scale) : activations_;
-}
-
-kernels::KvView CpuEngine::Cache(int64_t layer) const {
-  const int64_t half = config_.kv_heads * capacity_ * config_.head_dim;
-  const uint16_t* keys = cache_.data<uint16_t>() + layer * 2 * half;
-  return {keys, keys + half, capacity_};
-}
-
-uint16_t* CpuEngine::CacheAt(int64_t layer, bool values) {
-  const int64_t half = config_.kv_heads * capacity_ * config_.head_dim;
-  return cache_.data<uint16_t>() + (layer * 2 + (values ? 1 : 0)) * half;
 }
 
 void CpuEngine::Norm(const std::vector<float>& weight, int64_t tokens) {
@@ -186,21 +145,10 @@ void CpuEngine::Norm(const std::vector<float>& weight, int64_t tokens) {
 }
 
 // Of the token at this index of the workspace: turns query and key, and moves key and value into the cache.
-void CpuEngine::RotateAndStore(int64_t index, int64_t token) {
-  const int64_t position = position_ + token;
+void CpuEngine::RotateAndStore(int64_t layer, int64_t token) {
   const int64_t kv_width = config_.kv_heads * config_.head_dim;
-  float* q = workspace_.q.data<float>() + token * config_.heads * config_.head_dim;
-  float* k = workspace_.k.data<float>() + token * kv_width;
-  float* v = workspace_.v.data<float>() + token * kv_width;
-  const int64_t dim = config_.head_dim;
-  if (four_bit_kv_) {
-    RoundToInt4(k, kv_width, dim);
-    RoundToInt4(v, kv_width, dim);
-  }
-  kernels::ApplyRope(q, config_.heads, dim, dim, rope_.cos(position), rope_.sin(position));
-  kernels::ApplyRope(k, config_.kv_heads, dim, dim, rope_.cos(position), rope_.sin(position));
-  kernels::WriteKv(k, config_.kv_heads, dim, capacity_, position, CacheAt(index, false));
-  kernels::WriteKv(v, config_.kv_heads, dim, capacity_, position, CacheAt(index, true));
+  cache_.Write(layer, position_ + token, workspace_.q.data<float>() + token * config_.heads * config_.head_dim,
+               workspace_.k.data<float>() + token * kv_width, workspace_.v.data<float>() + token * kv_width);
 }
 
 void CpuEngine::ForwardOne(const LayerWeights& layer, int64_t index) {
@@ -210,7 +158,7 @@ void CpuEngine::ForwardOne(const LayerWeights& layer, int64_t index) {
                                   ProductOf(layer.v, w.v.data<float>())};
   kernels::MatVec(qkv, w.normed.data<float>(), ActivationsOf(layer.q), *pool_);
   RotateAndStore(index, 0);
-  kernels::DecodeAttention(attention_, Cache(index), position_, w.q.data<float>(), w.attended.data<float>(), *pool_);
+  cache_.Attend(index, position_, w.q.data<float>(), w.attended.data<float>(), *pool_);
   const kernels::Product out[] = {AddTo(w.residual.data<float>(), layer.o)};
   kernels::MatVec(out, w.attended.data<float>(), ActivationsOf(layer.o), *pool_);
 
@@ -237,8 +185,7 @@ void CpuEngine::ForwardMany(const LayerWeights& layer, int64_t index, int64_t to
   pool_->ParallelFor(tokens, [&](int64_t begin, int64_t end, int) {
     for (int64_t t = begin; t < end; ++t) RotateAndStore(index, t);
   });
-  kernels::PrefillAttention(attention_, Cache(index), position_, tokens, w.q.data<float>(), w.attended.data<float>(),
-                            *pool_);
+  cache_.AttendMany(index, position_, tokens, w.q.data<float>(), w.attended.data<float>(), *pool_);
   const kernels::Product out[] = {AddTo(w.residual.data<float>(), layer.o)};
   kernels::MatMul(out, w.attended.data<float>(), tokens, ActivationsOf(layer.o), *pool_);
 
@@ -340,32 +287,14 @@ absl::StatusOr<std::vector<double>> CpuEngine::Score(std::span<const int32_t> wi
   return nll;
 }
 
-// The pool is not kept awake: between two calls the other engine of a comparison computes on the same processors.
-class CpuEngine::Reader : public Engine::LogitsReader {
- public:
-  Reader(CpuEngine& engine, std::span<const int32_t> window) : engine_(engine), pass_{window} {}
-  ~Reader() override { engine_.position_ = 0; }
-
-  absl::StatusOr<std::span<const float>> Next() override {
-    if (row_ == rows_) {
-      rows_ = engine_.NextLogits(pass_);
-      row_ = 0;
-    }
-    if (rows_ == 0) return absl::OutOfRangeError("the window has no further position");
-    const int64_t vocab = engine_.config_.vocab;
-    return std::span(engine_.many_logits_.data<float>() + row_++ * vocab, static_cast<size_t>(vocab));
-  }
-
- private:
-  CpuEngine& engine_;
-  WindowPass pass_;
-  int64_t rows_ = 0;
-  int64_t row_ = 0;
-};
-
 absl::StatusOr<std::unique_ptr<Engine::LogitsReader>> CpuEngine::ReadLogits(std::span<const int32_t> window) {
   if (absl::Status status = CheckTokens(config_, capacity_, window, "a window", 2); !status.ok()) return status;
-  return std::make_unique<Reader>(*this, window);
+  // The pool is not kept awake: between two calls the other engine of a comparison computes on the same processors.
+  const auto fill = [this](WindowPass& pass) {
+    const int64_t count = NextLogits(pass);
+    return std::span<const float>(many_logits_.data<float>(), static_cast<size_t>(count * config_.vocab));
+  };
+  return std::make_unique<BufferedReader>(window, config_.vocab, fill, [this] { position_ = 0; });
 }
 
 std::unique_ptr<Engine::AwakeScope> CpuEngine::KeepAwake(int64_t) { return std::make_unique<CpuAwakeScope>(*pool_); }
@@ -374,16 +303,15 @@ EngineMemory CpuEngine::memory() const {
   EngineMemory memory;
   memory.weights_bytes = weights_.total_bytes();
   memory.block_weights_bytes = weights_.block_bytes();
-  memory.kv_cache_bytes = cache_.size();
+  memory.kv_cache_bytes = cache_.bytes();
   memory.workspace_bytes = workspace_.bytes() + rope_.bytes() + static_cast<int64_t>(logits_.size() * sizeof(float));
   return memory;
 }
 
 int64_t CpuEngine::bytes_per_token(int64_t context) const {
   const int64_t seen = config_.sliding_window > 0 ? std::min(context, config_.sliding_window) : context;
-  const int64_t cache = config_.layers * 2 * config_.kv_heads * config_.head_dim * 2 * seen;
   // An embedding that is a matrix of its own is read for one row only.
-  return weights_.total_bytes() - weights_.embedding.bytes() + 2 * config_.hidden + cache;
+  return weights_.total_bytes() - weights_.embedding.bytes() + 2 * config_.hidden + cache_.position_bytes() * seen;
 }
 
 std::string CpuEngine::kernel_build() const { return std::string(kernels::IsaName(kernels::ActiveIsa())); }

@@ -12,10 +12,11 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/aligned_buffer.h"
-#include "kernels/attention.h"
 #include "kernels/matvec.h"
 #include "kernels/thread_pool.h"
+#include "worker/engine/cpu_kv_cache.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/read_logits.h"
 #include "worker/engine/weights.h"
 #include "worker/model/rope_table.h"
 
@@ -54,42 +55,28 @@ class CpuEngine : public Engine {
   CpuEngine(const model::ModelConfig& config, const quantize::Variant& variant, int64_t capacity,
             std::unique_ptr<kernels::ThreadPool> pool, Weights weights);
 
-  kernels::KvView Cache(int64_t layer) const;
-  uint16_t* CacheAt(int64_t layer, bool values);
-
   // Runs tokens [position_, position_ + ids.size()) through all layers, at most workspace_.tokens of them; leaves the
   // residual stream after the last layer in the workspace.
   void Forward(std::span<const int32_t> ids);
   void ForwardMany(const LayerWeights& layer, int64_t index, int64_t tokens);
   void ForwardOne(const LayerWeights& layer, int64_t index);
-  void RotateAndStore(int64_t index, int64_t token);
+  void RotateAndStore(int64_t layer, int64_t token);
   void Norm(const std::vector<float>& weight, int64_t tokens);
   int32_t NextToken(int64_t token_in_workspace);
-  // The logits of a window, some positions at a time: a forward pass of as many tokens as the workspace holds, then the
-  // LM head for kScoreTokens of them.
-  struct WindowPass {
-    std::span<const int32_t> window;
-    int64_t forwarded = 0;  // tokens that went through the layers
-    int64_t in_workspace = 0;
-    int64_t read = 0;  // positions whose logits were made
-    int64_t inputs() const { return static_cast<int64_t>(window.size()) - 1; }
-  };
-  // Puts the logits [count, vocab] of the next positions into many_logits_ and returns how many they are; 0 at the end.
+  // Puts the logits [count, vocab] of the next positions of a window into many_logits_ and returns how many they are; 0
+  // at the end: a forward pass of as many tokens as the workspace holds, then the LM head for kScoreTokens of them.
   int64_t NextLogits(WindowPass& pass);
-  class Reader;
 
   const model::ModelConfig config_;
   // How x enters a layer that reads it, and those beside it that do.
   kernels::Activations ActivationsOf(const Linear& linear) const;
 
   const kernels::Activations activations_;  // unless the layer has a fixed scale
-  const bool four_bit_kv_;                  // keys and values are rounded to INT4 before they are stored
-  const kernels::AttentionShape attention_;
-  const int64_t capacity_;  // positions of the KV cache
+  const int64_t capacity_;                  // positions of the KV cache
   const std::unique_ptr<kernels::ThreadPool> pool_;
   const Weights weights_;
   const model::RopeTable rope_;
-  kernels::AlignedBuffer cache_;  // FP16 [layer][keys, values][kv head][capacity][head_dim]
+  CpuKvCache cache_;
   Workspace workspace_;
   std::vector<float> logits_;
   kernels::AlignedBuffer many_logits_;  // FP32 [kScoreTokens, vocab]; made by the first Score

@@ -34,7 +34,7 @@ struct EngineMemory {
   int64_t weights_bytes = 0;        // all weights as packed, scales included
   int64_t block_weights_bytes = 0;  // of these, the linear layers of the blocks: what quantization shrinks
   int64_t kv_cache_bytes = 0;
-  // Activations and scratch of generation; the logits that Score holds for a moment are not counted.
+  // Activations and scratch of generation; the logits that Score and ReadLogits hold for a moment are not counted.
   int64_t workspace_bytes = 0;
   int64_t total() const { return weights_bytes + kv_cache_bytes + workspace_bytes; }
 };
@@ -93,9 +93,8 @@ class Engine {
     [[nodiscard]] virtual absl::StatusOr<std::span<const float>> Next() = 0;
   };
   // Teacher-forced, the positions that Score scores; the same conditions. The engine serves no other call until the
-  // reader, which must end first, is gone; the KV cache is empty then. `window` is borrowed as long. Unless an engine
-  // has a faster way, token by token through Decode.
-  [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<LogitsReader>> ReadLogits(std::span<const int32_t> window);
+  // reader, which must end first, is gone; the KV cache is empty then. `window` is borrowed as long.
+  [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<LogitsReader>> ReadLogits(std::span<const int32_t> window) = 0;
 
   // While the returned scope lives, the engine stays awake between calls: compute threads spin, which saves waking them
   // for every token. `most_steps` promises that at most so many Decode calls follow in the scope; above 0 a GPU begins

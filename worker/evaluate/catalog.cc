@@ -44,13 +44,12 @@ absl::StatusOr<CatalogEntry> DescribeModel(const std::string& id, const std::str
                      static_cast<int32_t>(config.context),
                      config.release_format,
                      {},
-                     config.layers * 2 * config.kv_heads * config.head_dim * 2,
                      config,
                      config.release_format.empty() ? 0 : quantize::PackedBytesOfRelease((*model)->checkpoint())};
   for (const quantize::Variant& variant : quantize::Variants()) {
     const absl::Status fits = quantize::FitsModel(variant, config);
     entry.variants.push_back({std::string(variant.name), std::string(variant.description), std::string(fits.message()),
-                              quantize::PackedBytes(variant, config)});
+                              quantize::PackedBytes(variant, config), quantize::KvBytesPerToken(variant, config)});
   }
   auto digest = (*model)->checkpoint().Digest();
   if (!digest.ok()) return digest.status();

@@ -21,6 +21,8 @@ struct VariantFit {
   std::string reason;
   // Of its packed weights, estimated.
   int64_t weights_bytes = 0;
+  // Of its KV cache.
+  int64_t kv_bytes_per_token = 0;
 };
 
 // One model of the catalog, as ModelInfo of the wire.
@@ -33,8 +35,6 @@ struct CatalogEntry {
   int32_t context_tokens = 0;
   std::string release_format;
   std::vector<VariantFit> variants;
-  // Of an FP16 KV cache.
-  int64_t kv_bytes_per_token = 0;
   model::ModelConfig config;
   // Of a quantized release's packed weights in its own form; 0 for another model.
   int64_t release_bytes = 0;

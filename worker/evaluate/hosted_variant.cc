@@ -35,7 +35,7 @@ VariantFit FitOf(const std::string& id, const model::ModelConfig& release, int64
           absl::StrCat(release.release_format, own ? ", the model's own release as it is; fp16 is its weights "
                                                      "dequantized, so that its loss is relative to them"
                                                    : ", a release in its own form"),
-          "", bytes};
+          "", bytes, quantize::KvBytesPerToken(quantize::Variants().front(), release)};
 }
 
 }  // namespace

@@ -267,6 +267,14 @@ absl::Status FitsModel(const Variant& variant, const model::ModelConfig& config)
   return absl::OkStatus();
 }
 
+int KvBits(const Variant& variant) { return variant.method == Method::kAtom ? 4 : 16; }
+
+int64_t KvBytesPerToken(const Variant& variant, const model::ModelConfig& c) {
+  constexpr int64_t kScaleAndZero = 4;
+  const int64_t row = KvBits(variant) == 4 ? c.head_dim / 2 + kScaleAndZero : c.head_dim * 2;
+  return c.layers * 2 * c.kv_heads * row;
+}
+
 int64_t PackedBytes(const Variant& variant, const model::ModelConfig& c) {
   const int64_t query = c.heads * c.head_dim;
   const int64_t kv = c.kv_heads * c.head_dim;

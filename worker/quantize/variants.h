@@ -70,12 +70,18 @@ bool NeedsCalibration(const Variant& variant);
 // dimension of a linear layer; the message names both and the layer.
 absl::Status FitsModel(const Variant& variant, const model::ModelConfig& config);
 
+// Bits of a cached key or value: 16 (FP16), or 4 (INT4 codes, keys before RoPE; kernels/int4_kv.h).
+int KvBits(const Variant& variant);
+
+// Bytes of the KV cache for each position, in all layers: what an engine's cache takes, but for its padding.
+int64_t KvBytesPerToken(const Variant& variant, const model::ModelConfig& config);
+
 // Bytes of the model's packed weights under the variant, estimated from its dimensions; embedding and LM head in FP16.
 int64_t PackedBytes(const Variant& variant, const model::ModelConfig& config);
 
 // The variant's whole configuration and the quantizer's version as JSON with sorted keys. `calibration` is the digest
-// of the samples it was calibrated on, which stands for all of CalibrationSpec, and " on cuda" where a GPU did it, whose
-// sums round differently; empty where it needs none.
+// of the samples it was calibrated on, which stands for all of CalibrationSpec, and " on cuda" where a GPU did it,
+// whose sums round differently; empty where it needs none.
 std::string ConfigText(const Variant& variant, std::string_view calibration = {});
 
 // SHA-256 (lower-case hex) of ConfigText: equal digests, and equal model digests, mean equal weights.

@@ -39,9 +39,7 @@ static inline F32 LoadHalf(const uint16_t* p) {
 static inline F32 LoadHalfFirst(const uint16_t* p, int64_t n) {
   return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(FirstLanes(n), p))};
 }
-static inline F32 LoadSigned(const int8_t* p) {
-  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
-}
+static inline F32 FromSignedBytes(__m128i bytes) { return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))}; }
 static inline void StoreHalf(uint16_t* p, F32 a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                       _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
@@ -128,9 +126,9 @@ static inline F32 LoadHalfFirst(const uint16_t* p, int64_t n) {
   for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
   return LoadHalf(lanes);
 }
-static inline F32 LoadSigned(const int8_t* p) {
-  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))),
-          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8))))};
+static inline F32 FromSignedBytes(__m128i bytes) {
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(bytes, bytes)))};
 }
 static inline void StoreHalf(uint16_t* p, F32 a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(a.lo, _MM_FROUND_TO_NEAREST_INT));
@@ -218,6 +216,10 @@ static inline void StoreBytes(int8_t* p, I32 a) {
 }
 
 #endif
+
+static inline F32 LoadSigned(const int8_t* p) {
+  return FromSignedBytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
 
 // The sums of the lanes of each of four registers.
 static inline __m128 SumLanesOfFour(F32 a, F32 b, F32 c, F32 d) {

@@ -28,6 +28,16 @@ __global__ void FillHalfKernel(__half* out, int64_t count, float spread, uint64_
   if (i < count) out[i] = __float2half_rn(spread * Noise(seed, i));
 }
 
+// Random codes, then pairs of scale and zero for values from -1 to 1.
+__global__ void FillQuantizedKernel(uint32_t* out, int64_t code_words, int64_t words, int bits, uint64_t seed) {
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i >= words) return;
+  const auto most = static_cast<float>((1 << bits) - 1);
+  const __half2 pair = __floats2half2_rn(2 / most, static_cast<float>(1 << (bits - 1)));
+  const auto codes = static_cast<uint32_t>(static_cast<int64_t>(static_cast<double>(Noise(seed, i)) * 2147483647.0));
+  out[i] = i < code_words ? codes : *reinterpret_cast<const uint32_t*>(&pair);
+}
+
 __global__ void RopeKernel(float* cosine, float* sine, int positions, int half) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= int64_t{positions} * half) return;
@@ -113,13 +123,12 @@ Status SyntheticModel::MakeCache(uint64_t seed, cudaStream_t stream, __half** pl
     FillHalfKernel<<<Grid(values), kThreads, 0, stream>>>(*plain, values, 1.0f, seed);
     return {};
   }
-  UAQF_CUDA_CHECK(Reserve(quantized, KvCacheBytes(shape)));
-  __half* from = nullptr;
-  UAQF_CUDA_RETURN(cudaMalloc(&from, static_cast<size_t>(values) * sizeof(__half)));
-  FillHalfKernel<<<Grid(values), kThreads, 0, stream>>>(from, values, 1.0f, seed);
-  const Status status = QuantizeCache(shape, 0, c.capacity, from, *quantized, stream);
-  UAQF_CUDA_RETURN(cudaFree(from));
-  return status;
+  const int64_t words = KvCacheBytes(shape) / 4;
+  const int64_t code_words = KvScalesOffset(c.kv_bits, c.kv_heads, c.head_dim, c.capacity) / 4;
+  UAQF_CUDA_CHECK(Reserve(quantized, words * 4));
+  FillQuantizedKernel<<<Grid(words), kThreads, 0, stream>>>(reinterpret_cast<uint32_t*>(*quantized), code_words, words,
+                                                            c.kv_bits, seed);
+  return {};
 }
 
 Status SyntheticModel::Create(const DecodeConfig& config, const WeightKind& kind, uint64_t seed, cudaStream_t stream,

@@ -34,7 +34,7 @@ class SyntheticModel {
   Status MakeLayer(const WeightKind& kind, uint64_t seed, cudaStream_t stream, DecodeLayer* layer);
   Status MakeMatrix(const WeightKind& kind, int cols, const TileMap& map, uint64_t seed, cudaStream_t stream,
                     const DeviceMatrix** out);
-  // An FP16 cache or, of the same values, a quantized one.
+  // An FP16 cache or a quantized one.
   Status MakeCache(uint64_t seed, cudaStream_t stream, __half** plain, uint8_t** quantized);
   template <typename T>
   Status Reserve(T** pointer, int64_t count);

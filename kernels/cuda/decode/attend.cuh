@@ -2,6 +2,10 @@
 // the ring brings the keys and values of its positions in chunks, of which each warp takes its part; lanes of a warp
 // share out the dimensions of a position, 8 each, and as many positions at once as there are lanes left.
 // States (maximum, sum, output) are merged lanes -> warps -> blocks, always in the same order.
+//
+// Keys of a quantized cache are as they were before RoPE. A score depends on the distance only, so the query is turned,
+// by RoPE's angles for the distance to the key: from the table for a lane's first position, then by the same step from
+// each of its positions to its next. A thousand steps are off by some 1e-5.
 #pragma once
 
 #include "kernels/cuda/decode/kv_rows.cuh"
@@ -19,17 +23,49 @@ struct LaneSplit {
   int lanes;      // of one position, a power of two
   int positions;  // at once
   int sub;        // which of them this lane works on
-  int dim;        // first of its 8 dimensions
+  int dim;        // first of its 8 dimensions, or of its codes
   bool on;        // dim < head_dim
 
   __device__ __forceinline__ LaneSplit(int head_dim, int lane) {
-    lanes = head_dim > 128 ? 32 : head_dim > 64 ? 16 : head_dim > 32 ? 8 : 4;
+    lanes = LanesOf(head_dim);
     positions = 32 / lanes;
     sub = lane / lanes;
     dim = lane % lanes * 8;
     on = dim < head_dim;
   }
+
+  // The dimension of the i-th of a lane's values.
+  template <int kBits>
+  __device__ __forceinline__ int DimensionOf(int i, int head_dim) const {
+    return kBits == 16 ? dim + i : dim / 2 + i / 2 + i % 2 * (head_dim / 2);
+  }
+
+  // Positions that all warps score at once.
+  __device__ __forceinline__ int step() const { return kWarps * positions; }
 };
+
+// Cosines and sines of a lane's four pairs of dimensions.
+struct Angles {
+  float4 cosine = {};
+  float4 sine = {};
+
+  __device__ __forceinline__ Angles() = default;
+  // From shared memory: cosines, then sines, [head_dim / 2] each.
+  __device__ __forceinline__ Angles(const Context& x, const LaneSplit& split, uint32_t table) {
+    const uint32_t at = table + split.dim / 2 * 4;
+    cosine = LoadWhere<float4>(split.on, at);
+    sine = LoadWhere<float4>(split.on, at + x.p.head_dim / 2 * 4);
+  }
+};
+
+// By what a quantized cache's query turns: from a lane's position to its next in the chunk, and from behind its last
+// one to its first in the next chunk.
+__device__ __forceinline__ Angles StepAngles(const Context& x, const LaneSplit& split) {
+  return Angles(x, split, SharedAddress(x.rope));
+}
+__device__ __forceinline__ Angles ChunkAngles(const Context& x, const LaneSplit& split) {
+  return Angles(x, split, SharedAddress(x.rope) + x.p.head_dim * 4);
+}
 
 template <int kQueries>
 struct AttendState {
@@ -38,24 +74,52 @@ struct AttendState {
   float sum[kQueries];
   float out[kQueries][8];
 
+  template <int kBits>
   __device__ __forceinline__ void Load(const Context& x, const LaneSplit& split, int first, int last, uint32_t mark) {
 #pragma unroll
     for (int j = 0; j < kQueries; ++j) {
-      const float* source = x.p.query + min(first + j, last) * x.p.head_dim + split.dim;
+      const float* source = x.p.query + min(first + j, last) * x.p.head_dim + split.DimensionOf<kBits>(0, x.p.head_dim);
       maximum[j] = kNothing;
       sum[j] = 0;
       float4 halves[2] = {};
       if (split.on) {
-        AwaitEight(source, mark, halves);
+        const float* second = source + (kBits == 16 ? 4 : x.p.head_dim / 2);
+        AwaitEight(source, second, mark, halves);
       }
       const float values[8] = {halves[0].x, halves[0].y, halves[0].z, halves[0].w,
                                halves[1].x, halves[1].y, halves[1].z, halves[1].w};
 #pragma unroll
       for (int d = 0; d < 8; ++d) {
-        query[j][d] = values[d] * x.p.query_scale;
+        query[j][d] = values[kBits == 16 ? d : d / 2 + d % 2 * 4] * x.p.query_scale;
         out[j][d] = 0;
       }
     }
+  }
+
+  // As RoPE turns, by these angles.
+  __device__ __forceinline__ void Turn(const Angles& by) {
+    const float c[4] = {by.cosine.x, by.cosine.y, by.cosine.z, by.cosine.w};
+    const float s[4] = {by.sine.x, by.sine.y, by.sine.z, by.sine.w};
+#pragma unroll
+    for (int j = 0; j < kQueries; ++j) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float a = query[j][2 * i];
+        const float b = query[j][2 * i + 1];
+        query[j][2 * i] = fmaf(a, c[i], -b * s[i]);
+        query[j][2 * i + 1] = fmaf(b, c[i], a * s[i]);
+      }
+    }
+  }
+  // The same for a whole distance.
+  __device__ __forceinline__ void TurnBy(const Context& x, const LaneSplit& split, int distance) {
+    Angles by;
+    if (split.on) {
+      const int64_t at = int64_t{distance} * (x.p.head_dim / 2) + split.dim / 2;
+      by.cosine = __ldg(reinterpret_cast<const float4*>(x.p.rope_cos + at));
+      by.sine = __ldg(reinterpret_cast<const float4*>(x.p.rope_sin + at));
+    }
+    Turn(by);
   }
 
   // Scores of one position, in all its lanes.
@@ -126,10 +190,10 @@ __device__ __forceinline__ Unpacked LoadRow(bool on, uint32_t row, uint32_t scal
 // This warp's positions of `count`: rows of as many as it works on at once, a row of each warp and again.
 template <int kBits, int kQueries>
 __device__ __forceinline__ void AttendPositions(const Context& x, const LaneSplit& split, int count,
-                                                const Positions& at, AttendState<kQueries>& state) {
+                                                const Positions& at, const Angles& turn, AttendState<kQueries>& state) {
   float weight[kScores][kQueries];
   const int mine = x.warp * split.positions + split.sub;
-  const int step = kWarps * split.positions;
+  const int step = split.step();
   const int row_bytes = KvRowBytes(kBits, x.p.head_dim);
   const uint32_t offset = mine * row_bytes + split.dim * kBits / 8;
   const uint32_t scale_offset = mine * kKvScaleBytes;
@@ -139,6 +203,7 @@ __device__ __forceinline__ void AttendPositions(const Context& x, const LaneSpli
                 LoadRow<kBits>(split.on, at.keys + offset + i * step * row_bytes,
                                at.key_scales + scale_offset + i * step * kKvScaleBytes),
                 weight[i]);
+    if (kBits != 16) state.Turn(turn);
   }
 #pragma unroll
   for (int j = 0; j < kQueries; ++j) {
@@ -171,33 +236,49 @@ __device__ __forceinline__ void AttendChunk(const Context& x, const LaneSplit& s
                                             int count, AttendState<kQueries>& state) {
   const int row_bytes = KvRowBytes(kBits, x.p.head_dim);
   if constexpr (kBits == 16) {
-    AttendPositions<kBits>(x, split, count, {slot, slot + x.unit_positions * row_bytes}, state);
+    AttendPositions<kBits>(x, split, count, {slot, slot + x.unit_positions * row_bytes}, {}, state);
   } else {
     const QuantizedChunk chunk(slot, x.unit_positions, row_bytes);
     const int skipped = from % kKvScaleRows * kKvScaleBytes;
     Positions at = {chunk.keys, chunk.values, chunk.key_scales + skipped, chunk.value_scales + skipped};
     const int positions = split.positions * kScores * kWarps;
+    const Angles turn = StepAngles(x, split);
 #pragma unroll 1
     for (; count > 0; count -= positions) {
-      AttendPositions<kBits>(x, split, count, at, state);
+      AttendPositions<kBits>(x, split, count, at, turn, state);
       at.keys += positions * row_bytes;
       at.values += positions * row_bytes;
       at.key_scales += positions * kKvScaleBytes;
       at.value_scales += positions * kKvScaleBytes;
     }
+    state.Turn(ChunkAngles(x, split));
   }
 }
 
-// Key and value of the token's own position, which the stream cannot have brought: used last.
+// Key and value of the token's own position, which the stream cannot have brought.
 struct OwnPosition {
   uint32_t words[2][8];
 
+  template <int kBits>
   __device__ __forceinline__ void Ask(const Context& x, const Cursor& c, const LaneSplit& split) {
-    const float* source = x.p.own + c.task / x.p.tasks_per_head * x.p.head_dim + split.dim;
+    const float* source =
+        x.p.own + c.task / x.p.tasks_per_head * x.p.head_dim + split.DimensionOf<kBits>(0, x.p.head_dim);
+    const int values = x.p.kv_heads * x.p.head_dim;
+    if constexpr (kBits == 16) {
 #pragma unroll
-    for (int d = 0; d < 8; ++d) {
-      words[0][d] = split.on ? LoadMarked(source + d) : 0;
-      words[1][d] = split.on ? LoadMarked(source + x.p.kv_heads * x.p.head_dim + d) : 0;
+      for (int d = 0; d < 8; ++d) {
+        words[0][d] = split.on ? LoadMarked(source + d) : 0;
+        words[1][d] = split.on ? LoadMarked(source + values + d) : 0;
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const uint4 four = split.on ? LoadMarked4(source + i / 2 * values + i % 2 * (x.p.head_dim / 2)) : uint4{};
+        words[i / 2][i % 2] = four.x;
+        words[i / 2][i % 2 + 2] = four.y;
+        words[i / 2][i % 2 + 4] = four.z;
+        words[i / 2][i % 2 + 6] = four.w;
+      }
     }
   }
 
@@ -238,7 +319,7 @@ struct OwnPosition {
       for (int d = 0; d < 8; ++d) wrong |= (words[0][d] ^ mark) | (words[1][d] ^ mark);
       if ((wrong & 1) == 0) break;
       if (polls == kMaxPolls) __trap();
-      Ask(x, c, split);
+      Ask<kBits>(x, c, split);
     }
     __syncwarp();
     float score[kQueries];
@@ -265,17 +346,25 @@ __device__ __forceinline__ void AttendWarp(const Context& x, Ring& ring, const C
   // The warp with the fewest positions.
   const bool owns = c.split == x.p.splits - 1 && x.warp == kWarps - 1;
   const uint32_t mark = MarkOf(x, c.layer);
-  // Registers are short otherwise: then it is asked for when it is needed.
+  // Asked for when it is needed where registers are short.
   constexpr bool kAskEarly = kQueries == 1 && kBits == 16;
   OwnPosition own;
-  if (owns && kAskEarly) own.Ask(x, c, split);
-  state.Load(x, split, first, last, mark);
+  if (owns && kAskEarly) own.Ask<kBits>(x, c, split);
+  state.template Load<kBits>(x, split, first, last, mark);
+  if (kBits != 16) {
+    if (owns) {
+      // First, while the query is as it came: at no distance.
+      own.Ask<kBits>(x, c, split);
+      own.Attend<kBits>(x, c, split, mark, state);
+    }
+    state.TurnBy(x, split, max(0, x.position - (c.from + x.warp * split.positions + split.sub)));
+  }
   for (int from = c.from; from < c.past_end; from += x.unit_positions) {
     AttendChunk<kBits>(x, split, ring.Take(x), from, min(x.unit_positions, c.past_end - from), state);
     ring.Release(x);
   }
-  if (owns) {
-    if (!kAskEarly) own.Ask(x, c, split);
+  if (owns && kBits == 16) {
+    if (!kAskEarly) own.Ask<kBits>(x, c, split);
     own.Attend<kBits>(x, c, split, mark, state);
   }
   state.MergeLanes(split);
@@ -290,7 +379,7 @@ __device__ __forceinline__ void AttendWarp(const Context& x, Ring& ring, const C
     }
     if (!split.on) continue;
 #pragma unroll
-    for (int d = 0; d < 8; ++d) out[2 + split.dim + d] = state.out[j][d];
+    for (int i = 0; i < 8; ++i) out[2 + split.DimensionOf<kBits>(i, x.p.head_dim)] = state.out[j][i];
   }
 }
 

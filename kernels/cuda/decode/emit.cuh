@@ -113,8 +113,24 @@ struct Residual {
   }
 };
 
-// A quantized cache is written by attention, which has all dimensions of a row together.
-template <int kBits>
+// Over a quantized cache: attention turns the query, and writes the cache, since it has all dimensions of a row
+// together.
+__device__ __forceinline__ void EmitUnturned(const Context& x, const Cursor& c, const RowPair& pair, float a, float b) {
+  const TokenParams& p = x.p;
+  const uint32_t mark = MarkOf(x, c.layer);
+  const int query_rows = p.heads * p.head_dim;
+  for (int i = 0; i < 2; ++i) {
+    if (!(i == 0 ? pair.has_first : pair.has_second)) continue;
+    const int row = i == 0 ? pair.first : pair.second;
+    const float value = i == 0 ? a : b;
+    if (row < query_rows) {
+      StoreMarked(p.query + row, value, mark);
+    } else {
+      StoreMarked(p.own + row - query_rows, __half2float(__float2half_rn(value)), mark);
+    }
+  }
+}
+
 __device__ __forceinline__ void EmitQkv(const Context& x, const Cursor& c, const RowPair& pair, float a, float b) {
   const TokenParams& p = x.p;
   const LayerTable& layer = x.table[c.layer];
@@ -128,7 +144,7 @@ __device__ __forceinline__ void EmitQkv(const Context& x, const Cursor& c, const
       const int row = (i == 0 ? pair.first : pair.second) - rotated;
       const int64_t head = row / p.head_dim;
       const __half value = __float2half_rn(i == 0 ? a : b);
-      if (kBits == 16) layer.values[(head * p.capacity + x.position) * p.head_dim + row % p.head_dim] = value;
+      layer.values[(head * p.capacity + x.position) * p.head_dim + row % p.head_dim] = value;
       StoreMarked(p.own + p.kv_heads * p.head_dim + row, __half2float(value), mark);
     }
     return;
@@ -145,10 +161,8 @@ __device__ __forceinline__ void EmitQkv(const Context& x, const Cursor& c, const
   const int64_t head = (pair.first - query_rows) / p.head_dim;
   __half* key = layer.keys + (head * p.capacity + x.position) * p.head_dim + dim;
   const __half rounded[2] = {__float2half_rn(turned_a), __float2half_rn(turned_b)};
-  if (kBits == 16) {
-    key[0] = rounded[0];
-    key[p.head_dim / 2] = rounded[1];
-  }
+  key[0] = rounded[0];
+  key[p.head_dim / 2] = rounded[1];
   StoreMarked(p.own + pair.first - query_rows, __half2float(rounded[0]), mark);
   StoreMarked(p.own + pair.second - query_rows, __half2float(rounded[1]), mark);
 }
@@ -169,7 +183,11 @@ __device__ __forceinline__ void EmitPair(const Context& x, const Cursor& c, cons
   const uint32_t mark = MarkOf(x, c.layer);
   switch (c.op) {
     case kQkvOp:
-      EmitQkv<kBits>(x, c, pair, a, b);
+      if constexpr (kBits == 16) {
+        EmitQkv(x, c, pair, a, b);
+      } else {
+        EmitUnturned(x, c, pair, a, b);
+      }
       break;
     case kGateUpOp:
       StoreMarked(p.gated + pair.to[0], __fdividef(a, 1.0f + expf(-a)) * b, mark);

@@ -38,7 +38,7 @@ struct Context {
   const LayerTable* table;  // in shared memory
   unsigned char* act;       // staged vector, or the states of attention
   uint32_t* part;           // sums of warps, see PartAt
-  float* rope;              // cos, then sin, of this position
+  float* rope;              // cos, then sin, of this position; over a quantized cache, Turns of attention
   float* scratch;           // [64] reductions
   uint32_t slots;           // the ring
   uint32_t full, empty;     // and its barriers, one a slot

@@ -1,5 +1,7 @@
-// Rows of a quantized cache (kv_cache.h), eight dimensions of one in a lane.
+// Rows of a quantized cache (kv_cache.h), eight codes of one in a lane.
 #pragma once
+
+#include <cuda_fp16.h>
 
 #include "kernels/cuda/kv_cache.h"
 
@@ -30,18 +32,25 @@ struct alignas(kBits) PackedCodes {
   uint32_t words[kBits / 4];
 };
 
+// Lanes of a row, eight codes or dimensions each, a power of two; the last may have none.
+__host__ __device__ constexpr int LanesOf(int head_dim) {
+  return head_dim > 128 ? 32 : head_dim > 64 ? 16 : head_dim > 32 ? 8 : 4;
+}
+
 // `pair`: the row's scale and zero.
 template <int kBits>
 __device__ __forceinline__ Unpacked UnpackCodes(const PackedCodes<kBits>& packed, uint32_t pair) {
   const float2 scale_zero = __half22float2(*reinterpret_cast<const __half2*>(&pair));
   // A float of 2^23 and more holds an integer in its lowest bits; the difference of two such is exact.
   const float base = 8388608.0f + scale_zero.y;
+  // Codes to bytes: of INT4 the even ones, then the odd ones.
+  const uint32_t bytes[2] = {kBits == 8 ? packed.words[0] : packed.words[0] & 0x0F0F0F0Fu,
+                             kBits == 8 ? packed.words[kBits / 4 - 1] : packed.words[0] >> 4 & 0x0F0F0F0Fu};
   Unpacked out;
 #pragma unroll
-  for (int d = 0; d < 8; ++d) {
-    const uint32_t bits = kBits == 8 ? __byte_perm(packed.words[d / (32 / kBits)], 0x4B000000u, 0x7650 + d % 4)
-                                     : ((packed.words[0] >> (4 * d)) & 0xFu) | 0x4B000000u;
-    out.v[d] = __uint_as_float(bits) - base;
+  for (int c = 0; c < 8; ++c) {
+    const uint32_t from = bytes[kBits == 8 ? c / 4 : c % 2];
+    out.v[c] = __uint_as_float(__byte_perm(from, 0x4B000000u, 0x7650 + (kBits == 8 ? c % 4 : c / 2))) - base;
   }
   out.scale = scale_zero.x;
   return out;
@@ -100,10 +109,10 @@ __device__ __forceinline__ uint32_t QuantizeRow(const float (&values)[8], int la
   return pair;
 }
 
-// The row's codes from its `dim`th dimension on, a multiple of 8.
+// The row's codes from its `first`th on, a multiple of 8.
 template <int kBits>
-__device__ __forceinline__ void StoreCodes(uint8_t* row, int dim, const PackedCodes<kBits>& packed) {
-  uint8_t* at = row + dim * kBits / 8;
+__device__ __forceinline__ void StoreCodes(uint8_t* row, int first, const PackedCodes<kBits>& packed) {
+  uint8_t* at = row + first * kBits / 8;
   if constexpr (kBits == 8) {
     *reinterpret_cast<uint2*>(at) = {packed.words[0], packed.words[1]};
   } else {

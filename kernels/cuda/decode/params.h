@@ -50,6 +50,11 @@ struct OpShape {
   int64_t row_bytes;
 };
 
+// Of the angles in shared memory, see Context::rope.
+__host__ __device__ constexpr int RopeBytes(int kv_bits, int head_dim) {
+  return (kv_bits == 16 ? 1 : 2) * head_dim * 4;
+}
+
 __host__ __device__ inline int TableBytes(int layers) { return layers * static_cast<int>(sizeof(LayerTable)); }
 
 // Lives in device memory between tokens.

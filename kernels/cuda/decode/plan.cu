@@ -69,7 +69,7 @@ Status SetOps(const DecodeModel& model, const TokenLauncher& kernel, int grid, T
 }
 
 // Cuts shared memory: what the activations need first, the rest is the ring.
-Status SetShared(const TokenLauncher& kernel, int available, int max_slots, TokenParams* p, int* bytes) {
+Status SetShared(const TokenLauncher& kernel, const DecodeConfig& config, int available, TokenParams* p, int* bytes) {
   // Of block matrices, in whole blocks, and of all that may be read as FP16.
   int64_t widest = 0;
   for (int i = 0; i < kHeadMatrix; ++i) {
@@ -88,8 +88,7 @@ Status SetShared(const TokenLauncher& kernel, int available, int max_slots, Toke
   const int64_t states = int64_t{kWarps} * p->task_queries * (p->head_dim + 2) * 4;
   p->act_bytes = static_cast<int>(RoundUp(std::max(vector, states), 128));
   p->slot_bytes = static_cast<int>(RoundUp(std::max(kernel.chunk_bytes, kChunkBytes), 128));
-  const int fixed =
-      p->act_bytes + kPartBytes + TableBytes(p->layers) + 64 * 4 + static_cast<int>(RoundUp(p->head_dim * 4, 16));
+  const int fixed = p->act_bytes + kPartBytes + TableBytes(p->layers) + 64 * 4 + RopeBytes(config.kv_bits, p->head_dim);
   const int slot_total = p->slot_bytes + 16;
   p->slots = (available - fixed) / slot_total;
   if (p->slots < 2) {
@@ -98,7 +97,7 @@ Status SetShared(const TokenLauncher& kernel, int available, int max_slots, Toke
                      "room for two chunks",
                      static_cast<long long>(widest), p->layers, available - fixed, available);
   }
-  p->slots = std::min(p->slots, max_slots > 0 ? max_slots : kMaxSlots);
+  p->slots = std::min(p->slots, config.max_slots > 0 ? config.max_slots : kMaxSlots);
   *bytes = fixed + p->slots * slot_total;
   return {};
 }
@@ -109,7 +108,7 @@ Status PlanToken(const DecodeModel& model, const TokenLauncher& kernel, int mult
                  TokenParams* params, int* shared_bytes) {
   SetSizes(model, multiprocessors, params);
   UAQF_CUDA_CHECK(SetOps(model, kernel, multiprocessors, params));
-  return SetShared(kernel, available, model.config.max_slots, params, shared_bytes);
+  return SetShared(kernel, model.config, available, params, shared_bytes);
 }
 
 }  // namespace uaqf::cuda

@@ -57,7 +57,7 @@ __device__ __forceinline__ void AwaitMost(const Context& x, uint32_t target) {
   ComputeSync();
 }
 
-// A value that another block publishes, and eight.
+// A value that another block publishes, and twice four.
 __device__ __forceinline__ float Await(const float* pointer, uint32_t mark) {
   uint32_t word = LoadMarked(pointer);
   for (int polls = 0; ((word ^ mark) & 1) != 0; ++polls) {
@@ -66,10 +66,10 @@ __device__ __forceinline__ float Await(const float* pointer, uint32_t mark) {
   }
   return Unmarked(word);
 }
-__device__ __forceinline__ void AwaitEight(const float* pointer, uint32_t mark, float4 (&out)[2]) {
+__device__ __forceinline__ void AwaitEight(const float* first, const float* second, uint32_t mark, float4 (&out)[2]) {
   for (int polls = 0;; ++polls) {
-    const uint4 a = LoadMarked4(pointer);
-    const uint4 b = LoadMarked4(pointer + 4);
+    const uint4 a = LoadMarked4(first);
+    const uint4 b = LoadMarked4(second);
     out[0] = {Unmarked(a.x), Unmarked(a.y), Unmarked(a.z), Unmarked(a.w)};
     out[1] = {Unmarked(b.x), Unmarked(b.y), Unmarked(b.z), Unmarked(b.w)};
     const uint32_t wrong = (a.x ^ mark) | (a.y ^ mark) | (a.z ^ mark) | (a.w ^ mark) | (b.x ^ mark) | (b.y ^ mark) |

@@ -200,7 +200,7 @@ __device__ __forceinline__ Context Prepare(const TokenParams& p, unsigned char* 
   auto* scratch = reinterpret_cast<float*>(at);
   at += 64 * 4;
   auto* rope = reinterpret_cast<float*>(at);
-  at += (p.head_dim * 4 + 15) / 16 * 16;
+  at += RopeBytes(kKvBits<W>, p.head_dim);
   const int warp = threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
   const LaneSplit split(p.head_dim, lane);
@@ -223,6 +223,22 @@ __device__ __forceinline__ Context Prepare(const TokenParams& p, unsigned char* 
     reinterpret_cast<uint4*>(table)[i] = reinterpret_cast<const uint4*>(p.table)[i];
   }
   return x;
+}
+
+// Fills x.rope: the angles of the position, or those by which a query turns over a quantized cache.
+template <int kBits>
+__device__ __forceinline__ void LoadAngles(const Context& x) {
+  const TokenParams& p = x.p;
+  const int half = p.head_dim / 2;
+  const int step = LaneSplit(p.head_dim, x.lane).step();
+  const int passed = (x.unit_positions + step * kScores - 1) / (step * kScores) * step * kScores;
+  for (int i = threadIdx.x; i < RopeBytes(kBits, p.head_dim) / 4; i += kDecodeThreads) {
+    const int distance = kBits == 16 ? x.position : i < p.head_dim ? step : passed - x.unit_positions;
+    const float* table = i / half % 2 == 0 ? p.rope_cos : p.rope_sin;
+    // A distance beyond the table is never turned by.
+    const float angle = distance < p.capacity ? table[int64_t{distance} * half + i % half] : 0;
+    x.rope[i] = kBits != 16 && i >= half && i < p.head_dim ? -angle : angle;
+  }
 }
 
 // Publishes this block's part of the token's row of the embedding.
@@ -262,11 +278,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) TokenKernel(const __grid_co
     if (x.cta == 0 && threadIdx.x == 0) p.state->refused = 1;
     return;
   }
-  for (int i = threadIdx.x; i < p.head_dim; i += kDecodeThreads) {
-    const int half = p.head_dim / 2;
-    x.rope[i] =
-        i < half ? p.rope_cos[int64_t{x.position} * half + i] : p.rope_sin[int64_t{x.position} * half + i - half];
-  }
+  LoadAngles<kKvBits<W>>(x);
   if (threadIdx.x == 0) {
     for (int i = 0; i < p.slots; ++i) {
       BarrierInit(x.full + i * 8, 1);

@@ -1,5 +1,7 @@
 // Flash attention for any device and any head: products of a warp, queries in registers, keys and values through two
 // buffers of each team.
+#include <atomic>
+
 #include "kernels/cuda/decode/ptx.cuh"
 #include "kernels/cuda/prefill/attention.cuh"
 
@@ -176,17 +178,33 @@ Status RunTeams(const AttentionLaunch& l, cudaStream_t stream) {
   return FromCuda(LaunchAfter(kernel, grid, kTeams * kTeam, kBytes, stream, l), "prefill attention");
 }
 
+struct Limits {
+  int major;         // of the compute capability
+  int shared_bytes;  // of a block
+};
+
+// Of the current device, asked once for each. Threads that ask together agree.
+Status LimitsOfDevice(Limits* out) {
+  static std::atomic<Limits> known[kMostDevices];
+  int device = 0;
+  UAQF_CUDA_RETURN(cudaGetDevice(&device));
+  if (device >= kMostDevices) return MakeError(cudaErrorInvalidDevice, "got device %d of %d", device, kMostDevices);
+  *out = known[device];
+  if (out->major > 0) return {};
+  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&out->major, cudaDevAttrComputeCapabilityMajor, device));
+  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&out->shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  known[device] = *out;
+  return {};
+}
+
 template <int kDims>
 Status Run(const AttentionLaunch& l, cudaStream_t stream) {
-  int device = 0;
-  int major = 0;
-  int most = 0;
-  UAQF_CUDA_RETURN(cudaGetDevice(&device));
-  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-  if (kDims <= 128 && major == 9) return RunGroupAttention(l, stream);
+  Limits limits;
+  UAQF_CUDA_CHECK(LimitsOfDevice(&limits));
+  if (kDims <= 128 && limits.major == 9) return RunGroupAttention(l, stream);
   // One team where shared memory has no room for two (8.6 and 8.9).
-  return most >= 2 * Tiling<kDims>::kTeamBytes ? RunTeams<kDims, 2>(l, stream) : RunTeams<kDims, 1>(l, stream);
+  return limits.shared_bytes >= 2 * Tiling<kDims>::kTeamBytes ? RunTeams<kDims, 2>(l, stream)
+                                                              : RunTeams<kDims, 1>(l, stream);
 }
 
 }  // namespace

@@ -8,6 +8,9 @@
 
 namespace uaqf::cuda::prefill {
 
+// Devices whose properties are kept once asked for.
+constexpr int kMostDevices = 64;
+
 // In every kernel that LaunchAfter() starts, before it touches what another kernel of a prefill reads or writes
 // (weights may be read earlier): all before it on the stream has ended and can be seen. Every thread must call it,
 // since the kernel after this one relies on it.

@@ -17,7 +17,6 @@ constexpr int kOutTokens = 64;
 constexpr int kOutBytes = kOutTokens * kOutPitch;
 constexpr int kScaleBytes = kTokenTile * 4;  // of the tokens, for each warpgroup
 constexpr int kMostShared = 232448;
-constexpr int kMostDevices = 64;
 
 struct ProductParams {
   MatrixView weights;

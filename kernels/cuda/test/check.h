@@ -105,7 +105,8 @@ enum class Depth { kTiny, kQuick, kWhole };
 void CheckDecode(Depth depth);
 // Steps over quantized caches.
 void CheckKvDecode(Depth depth);
-void CheckQuantizeCache();
+// What a prefill writes into quantized caches, and reads of them.
+void CheckKvPrefill();
 void CheckPrefill();
 void CheckInputs();
 void CheckProducts();

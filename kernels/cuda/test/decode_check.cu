@@ -207,11 +207,15 @@ void Rotate(const HostModel& m, int position, double* head) {
   }
 }
 
-// q, k, v rows of the position, rotated.
-Vector Qkv(const HostModel& m, const HostLayer& l, const Vector& residual, int position) {
-  Vector out = NormedProduct(m, *l.qkv, &l.biases[0], residual, l.norms[0]);
-  for (int h = 0; h < m.config.heads + m.config.kv_heads; ++h) Rotate(m, position, out.data() + h * m.config.head_dim);
-  return out;
+// q, k, v rows of a token.
+Vector Qkv(const HostModel& m, const HostLayer& l, const Vector& residual) {
+  return NormedProduct(m, *l.qkv, &l.biases[0], residual, l.norms[0]);
+}
+
+// The first `heads` of x rotated.
+Vector Rotated(const HostModel& m, int position, int heads, Vector x) {
+  for (int h = 0; h < heads; ++h) Rotate(m, position, x.data() + h * m.config.head_dim);
+  return x;
 }
 
 // Attention over caches [kv_heads][capacity][head_dim].
@@ -281,7 +285,7 @@ std::vector<float> FromDevice(const float* data, int count) {
   return OnDevice<float>::ReadDevice(data, static_cast<size_t>(count));
 }
 
-// Keys (0) or values (1) that the device has, [kv_heads][capacity][head_dim].
+// Keys (0, rotated) or values (1) that the device has, [kv_heads][capacity][head_dim].
 std::vector<float> CacheValues(const HostModel& m, const HostLayer& l, int which) {
   std::vector<float> out;
   if (m.config.kv_bits == 16) {
@@ -293,7 +297,10 @@ std::vector<float> CacheValues(const HostModel& m, const HostLayer& l, int which
   for (int h = 0; h < shape.kv_heads; ++h) {
     for (int p = 0; p < shape.capacity; ++p) {
       const HostRow row = GetRow(shape, h, p, bytes);
-      for (int d = 0; d < shape.head_dim; ++d) out.push_back(row.Value(d));
+      Vector values;
+      for (int d = 0; d < shape.head_dim; ++d) values.push_back(static_cast<double>(row.Value(d)));
+      if (which == 0) Rotate(m, p, values.data());
+      for (const double v : values) out.push_back(static_cast<float>(v));
     }
   }
   return out;
@@ -337,13 +344,15 @@ void CheckOps(const HostModel& m, const DecodeGraph& graph, int token, int posit
   const double limit = m.kind.int8_activations || m.kind.rounded ? 1e-3 : 2e-5;
   const int q = c.heads * c.head_dim;
   const Vector embedding = EmbeddingOf(m, token);
-  const Vector qkv = Qkv(m, l, embedding, position);
+  const bool quantized = c.kv_bits != 16;  // then attention turns what it reads
+  Vector qkv = Qkv(m, l, embedding);
+  if (!quantized) qkv = Rotated(m, position, c.heads + c.kv_heads, qkv);
   const std::vector<float> query = FromDevice(graph.query(), q);
   const std::vector<float> keys = CacheValues(m, l, 0);
   const std::vector<float> values = CacheValues(m, l, 1);
   const auto at = [&](int i) { return qkv.begin() + i; };
   ExpectNear(name + " query", query, Vector(at(0), at(q)), limit);
-  if (c.kv_bits == 16) {
+  if (!quantized) {
     const int kv = c.kv_heads * c.head_dim;
     ExpectNear(name + " key", CacheRow(keys, c, position), Vector(at(q), at(q + kv)), 1e-3);
     ExpectNear(name + " value", CacheRow(values, c, position), Vector(at(q + kv), qkv.end()), 1e-3);
@@ -351,7 +360,8 @@ void CheckOps(const HostModel& m, const DecodeGraph& graph, int token, int posit
     CheckOwn(m, graph, position, Vector(at(q), qkv.end()), name);
   }
   const std::vector<float> attended = Ordered(*l.out, FromDevice(graph.attended(), q));
-  ExpectNear(name + " attention", attended, Attention(m, Widen(query), keys, values, position), 2e-5);
+  const Vector turned = quantized ? Rotated(m, position, c.heads, Widen(query)) : Widen(query);
+  ExpectNear(name + " attention", attended, Attention(m, turned, keys, values, position), 2e-5);
   const Vector middle = Sum(embedding, Product(m, *l.out, &l.biases[1], Widen(attended)));
   const std::vector<float> gated = Ordered(*l.down, FromDevice(graph.gated(), c.ff));
   ExpectNear(name + " gated", gated, Gated(m, l, middle),
@@ -370,7 +380,7 @@ Vector WholeModel(const HostModel& m, int token, int position) {
   const DecodeConfig& c = m.config;
   Vector residual = EmbeddingOf(m, token);
   for (const HostLayer& l : m.layers) {
-    const Vector qkv = Qkv(m, l, residual, position);
+    const Vector qkv = Rotated(m, position, c.heads + c.kv_heads, Qkv(m, l, residual));
     std::vector<float> caches[2] = {CacheValues(m, l, 0), CacheValues(m, l, 1)};
     const int q = c.heads * c.head_dim;
     for (int i = 0; c.kv_bits == 16 && i < 2 * c.kv_heads * c.head_dim; ++i) {

@@ -35,7 +35,7 @@ int main(int argc, char** argv) {
   if (all || asked("matrices")) CheckMatrices();
   if (all || asked("decode")) CheckDecode(Depth::kWhole);
   if (all || asked("kv")) {
-    CheckQuantizeCache();
+    CheckKvPrefill();
     CheckKvDecode(Depth::kWhole);
   }
   if (asked("quick")) CheckDecode(Depth::kQuick);

@@ -59,6 +59,7 @@ class Rig {
     model.context_tokens = 4096;
     for (const char* name : {"fp16", "rtn-w8", "rtn-w4"}) {
       model.variants.push_back({name, "", true, "", resident_bytes_});
+      model.variants.back().kv_bytes_per_token = kv_bytes_per_token_;
     }
     report.models = {model};
     const DesiredState desired = scheduler_->Desired(id, now());
@@ -195,9 +196,10 @@ class Rig {
   const Effects& effects() const { return effects_; }
   void SetWall(std::int64_t wall_ns) { wall_ns_ = wall_ns; }
   // What devices hold, and what each hosted variant takes of it.
-  void SetMemory(std::int64_t device_bytes, std::int64_t variant_bytes) {
+  void SetMemory(std::int64_t device_bytes, std::int64_t variant_bytes, std::int64_t kv_bytes_per_token = 0) {
     memory_bytes_ = device_bytes;
     resident_bytes_ = variant_bytes;
+    kv_bytes_per_token_ = kv_bytes_per_token;
   }
   // Without a tick.
   void SetNow(std::int64_t now_ns) { now_ns_ = now_ns; }
@@ -211,6 +213,7 @@ class Rig {
   std::map<WorkerId, std::int64_t> sequences_;
   std::int64_t memory_bytes_ = 0;
   std::int64_t resident_bytes_ = 0;
+  std::int64_t kv_bytes_per_token_ = 0;
   std::int64_t now_ns_ = kSecond;
   std::int64_t wall_ns_ = 1'700'000'000 * kSecond;
 };

@@ -108,10 +108,10 @@ TEST(Scheduler, MeasuresInGroupsWithTheBaselineInEachWhatWorkersCannotHostTogeth
   }
 }
 
-// Situation: three workers, and a GPU whose memory holds fp16 and one more.
-TEST(Scheduler, HostsNoMoreThanTheMemoryOfTheDeviceHolds) {
+// Runs a job of three variants on three workers of a device whose memory holds fp16 and one more.
+void ExpectAtMostTwoHosted(std::int64_t device, std::int64_t each, std::int64_t kv_bytes_per_token) {
   Rig rig;
-  rig.SetMemory(/*device=*/13, /*each variant=*/6);
+  rig.SetMemory(device, each, kv_bytes_per_token);
   rig.Submit("j", Rig::Spec({"fp16", "rtn-w8", "rtn-w4"}), 4);
   ConnectTogether(&rig, {"a", "b", "c"});
   for (int i = 0; i < 200 && rig.State("j") != JobState::kSucceeded; ++i) {
@@ -124,6 +124,18 @@ TEST(Scheduler, HostsNoMoreThanTheMemoryOfTheDeviceHolds) {
     }
   }
   EXPECT_EQ(rig.State("j"), JobState::kSucceeded);
+}
+
+TEST(Scheduler, HostsNoMoreThanTheMemoryOfTheDeviceHolds) { ExpectAtMostTwoHosted(13, 6, 0); }
+
+// Nearly all that a variant takes is its cache of the longest sequence.
+TEST(Scheduler, CountsTheCachesOfVariants) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16"}), 4);
+  rig.Connect("w");
+  const std::int64_t tokens = rig.scheduler().Desired("w", rig.now()).max_sequence_tokens;
+  ASSERT_GT(tokens, 0);
+  ExpectAtMostTwoHosted(tokens * 25, 1, 10);
 }
 
 TEST(Scheduler, LeasesInPlanOrderSoThatVariantsTakeTurns) {

@@ -104,6 +104,60 @@ TEST_F(Gpu, AgreesWithTheProcessorOnASyntheticModelInEveryVariant) {
   }
 }
 
+// Mean over the positions of a window, by ReadLogits.
+double MeanDivergenceOfWindow(Engine& cpu, Engine& gpu, std::span<const int32_t> window) {
+  const auto expected = cpu.ReadLogits(window);
+  const auto got = gpu.ReadLogits(window);
+  EXPECT_TRUE(expected.ok() && got.ok()) << expected.status() << got.status();
+  if (!expected.ok() || !got.ok()) return 1e9;
+  double sum = 0;
+  for (size_t i = 0; i + 1 < window.size(); ++i) {
+    const auto p = (*expected)->Next();
+    const auto q = (*got)->Next();
+    EXPECT_TRUE(p.ok() && q.ok()) << i << p.status() << q.status();
+    if (!p.ok() || !q.ok()) return 1e9;
+    sum += Divergence(*p, *q);
+  }
+  EXPECT_EQ((*got)->Next().status().code(), absl::StatusCode::kOutOfRange);
+  return sum / static_cast<double>(window.size() - 1);
+}
+
+// A window of more tokens than go through the layers together, and of no multiple of the positions whose logits exist
+// at one time; then a prompt, as if nothing had been.
+TEST_F(Gpu, ReadsTheLogitsOfEveryPosition) {
+  const auto checkpoint = *model::OpenSynthetic("synthetic:tiny");
+  const auto cpu = OnDevice(*checkpoint, "fp16", "cpu", 1200);
+  const auto gpu = OnDevice(*checkpoint, "fp16", "cuda:0", 1200);
+  ASSERT_NE(gpu, nullptr);
+  const std::vector<int32_t> window = test::RandomIds(1101, 512, 6);
+  ASSERT_TRUE(gpu->Prefill(std::span(window).first(9)).ok());
+  EXPECT_LT(MeanDivergenceOfWindow(*cpu, *gpu, window), 1e-4);
+  EXPECT_EQ(gpu->position(), 0);
+  EXPECT_LT(MeanDivergence(*cpu, *gpu, std::span(window).first(20), 5), 1e-4);
+}
+
+// INT4 activations, keys and values: what is half-way between two codes becomes either.
+TEST_F(Gpu, AgreesWithTheProcessorOnAtom) {
+  const absl::Status can = Engine::CheckVariant(quantize::FindVariant("atom-w4a4-g64").value(), "cuda:0");
+  if (!can.ok()) GTEST_SKIP() << can.message();
+  model::ModelConfig config = (*model::OpenSynthetic("synthetic:tiny"))->config();
+  config.hidden = 256;
+  config.heads = 4;
+  config.kv_heads = 2;
+  config.head_dim = 64;
+  config.ff = 512;
+  config.context = std::max<int64_t>(config.context, 1200);
+  const auto checkpoint = model::MakeSynthetic(config, 3);
+  const auto cpu = test::MakeAtomEngine(*checkpoint, {.max_sequence_tokens = 1200});
+  const auto gpu = test::MakeAtomEngine(*checkpoint, {.device = "cuda:0", .max_sequence_tokens = 1200});
+  ASSERT_NE(cpu, nullptr);
+  ASSERT_NE(gpu, nullptr);
+  EXPECT_EQ(gpu->memory().kv_cache_bytes, cpu->memory().kv_cache_bytes);
+  const std::vector<int32_t> window = test::RandomIds(1101, config.vocab, 6);
+  EXPECT_LT(MeanDivergenceOfWindow(*cpu, *gpu, window), 1e-3);
+  EXPECT_LT(MeanDivergence(*cpu, *gpu, std::span(window).first(70), 40), 1e-3);
+}
+
 class Smollm2OnGpu : public Gpu {
  protected:
   void SetUp() override {

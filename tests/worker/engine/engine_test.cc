@@ -44,25 +44,25 @@ TEST(Engine, ComputesALlama) {
   ExpectForwardEqualsReference(*RandomCheckpoint(TinyConfig(), 3), RandomIds(60, 128, 4));
 }
 
-// By the engine's own way and token by token. Some positions have small logits only, which widens the relative error.
+// Some positions have small logits only, which widens the relative error.
 TEST(Engine, ReadsTheLogitsOfEveryPosition) {
   const auto checkpoint = RandomCheckpoint(TinyConfig(), 3);
   const std::vector<int32_t> ids = RandomIds(120, 128, 4);
   const auto expected = Float64Reference(*checkpoint).Logits(ids);
   const auto engine = MakeEngine(*checkpoint, "fp16");
   ASSERT_NE(engine, nullptr);
-  for (const bool own : {true, false}) {
-    auto reader = own ? engine->ReadLogits(ids) : engine->Engine::ReadLogits(ids);
-    ASSERT_TRUE(reader.ok()) << reader.status();
-    for (size_t position = 0; position + 1 < ids.size(); ++position) {
-      const auto logits = (*reader)->Next();
-      ASSERT_TRUE(logits.ok()) << logits.status();
-      EXPECT_LT(RelativeError(*logits, expected[position]), 5 * kTolerance) << position;
-    }
-    EXPECT_EQ((*reader)->Next().status().code(), absl::StatusCode::kOutOfRange);
-    reader->reset();
-    EXPECT_EQ(engine->position(), 0);
+  ASSERT_TRUE(engine->Prefill(std::span(ids).first(7)).ok());  // what is in the cache does not matter
+  auto reader = engine->ReadLogits(ids);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  for (size_t position = 0; position + 1 < ids.size(); ++position) {
+    const auto logits = (*reader)->Next();
+    ASSERT_TRUE(logits.ok()) << logits.status();
+    EXPECT_LT(RelativeError(*logits, expected[position]), 5 * kTolerance) << position;
   }
+  EXPECT_EQ((*reader)->Next().status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ((*reader)->Next().status().code(), absl::StatusCode::kOutOfRange);
+  reader->reset();
+  EXPECT_EQ(engine->position(), 0);
   EXPECT_EQ(engine->ReadLogits(std::span(ids).first(1)).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
@@ -289,6 +289,24 @@ TEST(Engine, MemoryShrinksWithTheVariant) {
     EXPECT_LT(ratio(variant), 0.32) << variant;
   }
   EXPECT_EQ(memory("rtn-w4").kv_cache_bytes, fp16.kv_cache_bytes);
+}
+
+// Keys and values of INT4, each row with an FP16 scale and zero.
+TEST(Engine, AtomsCacheIsAQuarterOfFp16s) {
+  if (const absl::Status can = Engine::CheckVariant(quantize::FindVariant("atom-w4a4-g64").value(), test::TestDevice());
+      !can.ok()) {
+    GTEST_SKIP() << can.message();
+  }
+  model::ModelConfig config = TinyConfig();
+  config.hidden = 256;
+  config.head_dim = 64;
+  config.ff = 512;
+  const auto checkpoint = RandomCheckpoint(config, 3);
+  const auto engine = test::MakeAtomEngine(*checkpoint);
+  ASSERT_NE(engine, nullptr);
+  const int64_t one_position = 2 * 2 * 2 * (64 / 2 + 4);  // layers, keys and values, KV heads
+  EXPECT_EQ(engine->memory().kv_cache_bytes, one_position * 128);
+  EXPECT_EQ(engine->bytes_per_token(11) - engine->bytes_per_token(10), one_position);
 }
 
 TEST(Engine, BytesPerTokenAreWeightsOneEmbeddingRowAndTheCache) {

@@ -9,6 +9,8 @@
 
 #include "tests/support/test_data.h"
 #include "tests/worker/model/model_files.h"
+#include "tests/worker/quantize/memory_store.h"
+#include "worker/quantize/calibrate.h"
 
 namespace uaqf::test {
 
@@ -24,6 +26,22 @@ std::unique_ptr<engine::Engine> MakeEngine(const model::Checkpoint& checkpoint, 
   engine::EngineOptions placed = options;
   if (placed.device == "cpu") placed.device = TestDevice();
   auto engine = engine::Engine::Create(checkpoint, quantize::FindVariant(variant).value(), placed);
+  EXPECT_TRUE(engine.ok()) << engine.status();
+  return engine.ok() ? *std::move(engine) : nullptr;
+}
+
+std::unique_ptr<engine::Engine> MakeAtomEngine(const model::Checkpoint& checkpoint,
+                                               const engine::EngineOptions& options) {
+  const quantize::Variant variant = quantize::FindVariant("atom-w4a4-g64").value();
+  const auto set = quantize::ChooseSamples(RandomIds(256, checkpoint.config().vocab, 11), {.samples = 4, .length = 64});
+  MemoryStore store;
+  const absl::Status made =
+      set.ok() ? quantize::Calibrate(checkpoint, variant, *set, {.threads = 1}, store) : set.status();
+  EXPECT_TRUE(made.ok()) << made;
+  engine::EngineOptions placed = options;
+  placed.blocks = &store;
+  if (placed.device == "cpu") placed.device = TestDevice();
+  auto engine = engine::Engine::Create(checkpoint, variant, placed);
   EXPECT_TRUE(engine.ok()) << engine.status();
   return engine.ok() ? *std::move(engine) : nullptr;
 }

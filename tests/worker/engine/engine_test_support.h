@@ -25,6 +25,11 @@ std::unique_ptr<model::Checkpoint> RandomCheckpoint(const model::ModelConfig& co
 std::unique_ptr<model::Checkpoint> RandomCheckpoint(const model::ModelConfig& config, uint64_t seed,
                                                     const std::string& config_json);
 
+// An engine of atom-w4a4-g64, calibrated on random ids. The configuration must have inputs of more than 64 channels and
+// multiples of them.
+std::unique_ptr<engine::Engine> MakeAtomEngine(const model::Checkpoint& checkpoint,
+                                               const engine::EngineOptions& options = {});
+
 // Seeded token ids below `vocab`.
 std::vector<int32_t> RandomIds(size_t count, int64_t vocab, uint64_t seed);
 

@@ -3,9 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <map>
-
 #include "tests/worker/model/model_files.h"
+#include "tests/worker/quantize/memory_store.h"
 #include "worker/engine/engine.h"
 #include "worker/model/synthetic.h"
 #include "worker/quantize/prose.h"
@@ -14,22 +13,7 @@ namespace uaqf::quantize {
 namespace {
 
 using ::testing::HasSubstr;
-
-class MemoryStore final : public BlockStore {
- public:
-  absl::StatusOr<QuantizedBlock> Get(int64_t index) override {
-    const auto found = blocks.find(index);
-    if (found == blocks.end()) return absl::NotFoundError("none");
-    return found->second;
-  }
-  absl::Status Put(int64_t index, const QuantizedBlock& block) override {
-    blocks[index] = block;
-    ++puts;
-    return absl::OkStatus();
-  }
-  std::map<int64_t, QuantizedBlock> blocks;
-  int puts = 0;
-};
+using test::MemoryStore;
 
 std::vector<int32_t> Ids(int count, int vocab) {
   std::vector<int32_t> ids;

@@ -65,6 +65,19 @@ TEST(Variants, HaveConsistentRows) {
   }
 }
 
+TEST(Variants, OnlyAtomsCacheIsSmaller) {
+  model::ModelConfig config;
+  config.layers = 3;
+  config.kv_heads = 2;
+  config.head_dim = 64;
+  for (const Variant& variant : Variants()) {
+    const bool atom = variant.method == Method::kAtom;
+    EXPECT_EQ(KvBits(variant), atom ? 4 : 16) << variant.name;
+    // Of INT4, a scale and a zero of FP16 each to a row.
+    EXPECT_EQ(KvBytesPerToken(variant, config), 3 * 2 * 2 * (atom ? 64 / 2 + 4 : 64 * 2)) << variant.name;
+  }
+}
+
 TEST(Variants, UnknownNameListsTheKnown) {
   const absl::Status status = FindVariant("rtn-w3\n").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);

@@ -25,8 +25,14 @@ constexpr int kPolls = 1 << 14;
 // What libtorch, cuBLAS and the driver take beside what we count, when asking whether a variant fits.
 constexpr int64_t kOverheadBytes = 600 << 20;
 
-int64_t CacheBytes(const model::ModelConfig& c, int64_t capacity) {
-  return c.layers * 2 * c.kv_heads * capacity * c.head_dim * 2;
+cuda::KvShape KvShapeOf(const model::ModelConfig& c, const quantize::Variant& variant, int64_t capacity) {
+  return {quantize::KvBits(variant), static_cast<int>(c.kv_heads), static_cast<int>(c.head_dim),
+          static_cast<int>(capacity)};
+}
+
+// Of all layers.
+int64_t CacheBytes(const model::ModelConfig& c, const cuda::KvShape& kv) {
+  return c.layers * 2 * cuda::KvCacheBytes(kv);
 }
 
 absl::Status UploadTable(const float* values, int64_t count, DeviceBuffer& out) {
@@ -91,7 +97,7 @@ absl::StatusOr<std::unique_ptr<Engine>> CudaEngine::Create(const model::Checkpoi
   std::unique_ptr<CudaEngine> engine;
   const absl::Status made = Guarded(absl::StrCat("cuda:", ordinal), [&]() -> absl::Status {
     UAQF_RETURN_IF_ERROR(ToStatus(cudaSetDevice(ordinal), absl::StrCat("cuda:", ordinal)));
-    engine.reset(new CudaEngine(config, *capacity, ordinal, torch_ops::NewStream(ordinal)));
+    engine.reset(new CudaEngine(config, KvShapeOf(config, variant, *capacity), ordinal, torch_ops::NewStream(ordinal)));
     engine->kernel_build_ = absl::StrCat("sm_", gpu->compute_capability);
     engine->kernel_build_.erase(std::remove(engine->kernel_build_.begin(), engine->kernel_build_.end(), '.'),
                                 engine->kernel_build_.end());
@@ -101,8 +107,8 @@ absl::StatusOr<std::unique_ptr<Engine>> CudaEngine::Create(const model::Checkpoi
   return engine;
 }
 
-CudaEngine::CudaEngine(const model::ModelConfig& config, int64_t capacity, int ordinal, cudaStream_t stream)
-    : config_(config), capacity_(capacity), ordinal_(ordinal), stream_(stream) {}
+CudaEngine::CudaEngine(const model::ModelConfig& config, const cuda::KvShape& kv, int ordinal, cudaStream_t stream)
+    : config_(config), capacity_(kv.capacity), kv_(kv), ordinal_(ordinal), stream_(stream) {}
 
 CudaEngine::~CudaEngine() {
   // Nothing may read what is about to be freed.
@@ -114,14 +120,14 @@ absl::Status CudaEngine::Load(const model::Checkpoint& checkpoint, const quantiz
   const torch_ops::StreamScope scope(stream_, ordinal_);
   const int64_t packed = variant.method == quantize::Method::kCheckpoint ? quantize::PackedBytesOfRelease(checkpoint)
                                                                          : quantize::PackedBytes(variant, config_);
-  const int64_t needed = packed + CacheBytes(config_, capacity_) + kOverheadBytes;
+  const int64_t needed = packed + CacheBytes(config_, kv_) + kOverheadBytes;
   UAQF_RETURN_IF_ERROR(
       CheckFreeMemory(needed, absl::StrCat("variant ", std::string(variant.name), " with ", capacity_, " tokens")));
   auto weights = LoadCudaWeights(checkpoint, variant, blocks, stream_);
   if (!weights.ok()) return weights.status();
   weights_ = *std::move(weights);
   UAQF_RETURN_IF_ERROR(Allocate());
-  const CudaTables tables = {rope_cos_.as<float>(), rope_sin_.as<float>(), cache_.as<__half>(), capacity_};
+  const CudaTables tables = {rope_cos_.as<float>(), rope_sin_.as<float>(), cache_.as<uint8_t>(), kv_};
   auto prefill = engine::Prefill::Create(config_, variant, weights_, tables, stream_);
   if (!prefill.ok()) return prefill.status();
   prefill_ = *std::move(prefill);
@@ -134,7 +140,7 @@ absl::Status CudaEngine::Allocate() {
   const int64_t angles = capacity_ * (config_.head_dim / 2);
   UAQF_RETURN_IF_ERROR(UploadTable(rope.cos(0), angles, rope_cos_));
   UAQF_RETURN_IF_ERROR(UploadTable(rope.sin(0), angles, rope_sin_));
-  UAQF_RETURN_IF_ERROR(ToStatus(cache_.Allocate(CacheBytes(config_, capacity_)), "KV cache"));
+  UAQF_RETURN_IF_ERROR(ToStatus(cache_.Allocate(CacheBytes(config_, kv_)), "KV cache"));
   UAQF_RETURN_IF_ERROR(ToStatus(next_.Allocate(sizeof(int32_t)), "token"));
   UAQF_RETURN_IF_ERROR(ToStatus(chosen_.Allocate((capacity_ + 1) * static_cast<int64_t>(sizeof(int32_t))), "tokens"));
   logits_.resize(static_cast<size_t>(config_.vocab));
@@ -158,8 +164,9 @@ absl::Status CudaEngine::MakeGraph(const quantize::Variant& variant) {
   c.attention_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config_.head_dim)));
   c.int8_activations = variant.activation_bits == 8;
   c.rounding = weights_.form.rounding;
-  const int64_t half = config_.kv_heads * capacity_ * config_.head_dim;
-  auto* cache = cache_.as<__half>();
+  c.kv_bits = kv_.bits;
+  const int64_t cache_bytes = cuda::KvCacheBytes(kv_);
+  auto* cache = cache_.as<uint8_t>();
   for (const CudaLayer& layer : weights_.layers) {
     cuda::DecodeLayer& out = layers_.emplace_back();
     out.qkv = &layer.qkv.matrix;
@@ -174,9 +181,14 @@ absl::Status CudaEngine::MakeGraph(const quantize::Variant& variant) {
     for (int i = 0; i < 4; ++i) out.input_scales[i] = linears[i]->input_scale;
     out.attention_norm = layer.attention_norm.as<float>();
     out.mlp_norm = layer.mlp_norm.as<float>();
-    out.keys = cache;
-    out.values = cache + half;
-    cache += 2 * half;
+    if (kv_.bits == 16) {
+      out.keys = reinterpret_cast<__half*>(cache);
+      out.values = reinterpret_cast<__half*>(cache + cache_bytes);
+    } else {
+      out.quantized_keys = cache;
+      out.quantized_values = cache + cache_bytes;
+    }
+    cache += 2 * cache_bytes;
   }
   model_.layers = layers_.data();
   model_.embedding = &weights_.embedding_or_tied();
@@ -345,6 +357,42 @@ absl::Status CudaEngine::ScoreAll(std::span<const int32_t> window, std::vector<d
     UAQF_RETURN_IF_ERROR(prefill_->Score(window.subspan(done + 1, count), nll));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Engine::LogitsReader>> CudaEngine::ReadLogits(std::span<const int32_t> window) {
+  UAQF_RETURN_IF_ERROR(CheckTokens(config_, capacity_, window, "a window", 2));
+  UAQF_RETURN_IF_ERROR(Drain());
+  return std::make_unique<BufferedReader>(
+      window, config_.vocab, [this](WindowPass& pass) { return NextLogits(pass); }, [this] { Reset(); });
+}
+
+absl::StatusOr<std::span<const float>> CudaEngine::NextLogits(WindowPass& pass) {
+  int64_t count = 0;
+  const absl::Status status = Guarded("logits", [&]() -> absl::Status {
+    const torch_ops::StreamScope scope(stream_, ordinal_);
+    if (pass.read == pass.inputs()) return absl::OkStatus();
+    if (many_logits_.host<float>() == nullptr) {
+      UAQF_RETURN_IF_ERROR(
+          ToStatus(many_logits_.Allocate(engine::Prefill::kLogitsTokens * config_.vocab * 4), "logits"));
+    }
+    if (pass.read == pass.forwarded) {
+      pass.in_workspace = std::min(pass.inputs() - pass.read, prefill_->tokens());
+      const auto ids = pass.window.subspan(static_cast<size_t>(pass.read), static_cast<size_t>(pass.in_workspace));
+      UAQF_RETURN_IF_ERROR(prefill_->Forward(ids, pass.read));
+      UAQF_RETURN_IF_ERROR(prefill_->NormForLogits(pass.in_workspace));
+      pass.forwarded += pass.in_workspace;
+    }
+    count = std::min(engine::Prefill::kLogitsTokens, pass.forwarded - pass.read);
+    const float* logits = prefill_->LogitsOf(pass.read - (pass.forwarded - pass.in_workspace), count);
+    UAQF_RETURN_IF_ERROR(ToStatus(
+        cudaMemcpyAsync(many_logits_.host<float>(), logits, static_cast<size_t>(count * config_.vocab) * sizeof(float),
+                        cudaMemcpyDeviceToHost, stream_),
+        "logits"));
+    pass.read += count;
+    return Drain();
+  });
+  if (!status.ok()) return status;
+  return std::span<const float>(many_logits_.host<float>(), static_cast<size_t>(count * config_.vocab));
 }
 
 std::unique_ptr<Engine::AwakeScope> CudaEngine::KeepAwake(int64_t most_steps) {

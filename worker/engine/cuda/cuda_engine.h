@@ -13,6 +13,7 @@
 #include "worker/engine/cuda/device_buffer.h"
 #include "worker/engine/cuda/prefill.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/read_logits.h"
 
 namespace uaqf::engine {
 
@@ -28,6 +29,7 @@ class CudaEngine final : public Engine {
   absl::StatusOr<int32_t> Decode(int32_t token) override;
   std::span<const float> logits() const override;
   absl::StatusOr<std::vector<double>> Score(std::span<const int32_t> window) override;
+  absl::StatusOr<std::unique_ptr<LogitsReader>> ReadLogits(std::span<const int32_t> window) override;
   using Engine::KeepAwake;
   std::unique_ptr<AwakeScope> KeepAwake(int64_t most_steps) override;
   void TimeDevice(bool on) override { time_device_ = on; }
@@ -45,7 +47,7 @@ class CudaEngine final : public Engine {
   class Scope;
   class Stopwatch;
 
-  CudaEngine(const model::ModelConfig& config, int64_t capacity, int ordinal, cudaStream_t stream);
+  CudaEngine(const model::ModelConfig& config, const cuda::KvShape& kv, int ordinal, cudaStream_t stream);
 
   absl::Status Load(const model::Checkpoint& checkpoint, const quantize::Variant& variant,
                     quantize::BlockStore* blocks);
@@ -56,6 +58,8 @@ class CudaEngine final : public Engine {
   absl::StatusOr<int32_t> PrefillAll(std::span<const int32_t> ids);
   absl::StatusOr<int32_t> DecodeOne(int32_t token);
   absl::Status ScoreAll(std::span<const int32_t> window, std::vector<double>& nll);
+  // Puts the logits of the next positions of a window into many_logits_.
+  absl::StatusOr<std::span<const float>> NextLogits(WindowPass& pass);
   // Launches the step at position_ + in_flight_.
   absl::Status Launch();
   // Waits until the token chosen at `position` is known.
@@ -66,13 +70,14 @@ class CudaEngine final : public Engine {
 
   const model::ModelConfig config_;
   const int64_t capacity_;
+  const cuda::KvShape kv_;
   const int ordinal_;
   const cudaStream_t stream_;
   std::string kernel_build_;
 
   CudaWeights weights_;
   DeviceBuffer rope_cos_, rope_sin_;
-  DeviceBuffer cache_;   // FP16 [layer][keys, values][kv head][capacity][head_dim]
+  DeviceBuffer cache_;   // [layer][keys, values], each as kv_cache.h says
   DeviceBuffer next_;    // the token that a prefill chose
   MappedBuffer chosen_;  // [capacity + 1]: the token chosen for each position, kNone until it is
   std::unique_ptr<engine::Prefill> prefill_;
@@ -89,6 +94,7 @@ class CudaEngine final : public Engine {
   bool armed_ = false;
   mutable std::vector<float> logits_;
   mutable bool logits_current_ = false;
+  MappedBuffer many_logits_;  // of ReadLogits, FP32 [Prefill::kLogitsTokens][vocab]; made by the first
 
   bool time_device_ = false;
   std::unique_ptr<Stopwatch> prefill_watch_;

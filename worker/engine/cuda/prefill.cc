@@ -23,8 +23,6 @@ constexpr int64_t kLeastInt8Tokens = 32;
 // Tokens that share a scale of activations at most (ActivationScope::kTensor).
 constexpr int64_t kTensorTokens = 512;
 constexpr int kProducts = 4;  // of a layer
-// Positions whose logits exist at one time.
-constexpr int64_t kScoreTokens = 64;
 
 // Tiles of about equal size that fit.
 int64_t TileRows(int64_t rows, int64_t cols, int64_t element_bytes) {
@@ -42,8 +40,8 @@ Prefill::Prefill(const model::ModelConfig& config, const quantize::Variant& vari
       weights_(weights),
       tables_(tables),
       stream_(stream),
-      tokens_(std::min(tables.capacity,
-                       int8_ && scope_ == quantize::ActivationScope::kTensor ? kTensorTokens : kMostTokens)) {}
+      tokens_(std::min<int64_t>(tables.kv.capacity,
+                                int8_ && scope_ == quantize::ActivationScope::kTensor ? kTensorTokens : kMostTokens)) {}
 
 absl::StatusOr<std::unique_ptr<Prefill>> Prefill::Create(const model::ModelConfig& config,
                                                          const quantize::Variant& variant, const CudaWeights& weights,
@@ -116,6 +114,7 @@ absl::Status Prefill::Allocate() {
   if (staged_ && int8_) {
     UAQF_RETURN_IF_ERROR(ToStatus(cuda::ProductScratchBytes(&scratch), "workspace of the prefill"));
   }
+  const int64_t plain_cache = tables_.kv.bits == 16 ? 16 : 2 * kv * tables_.kv.capacity * 2;
   const int64_t int8_tokens = std::max(tokens_, kLeastInt8Tokens);
   const int64_t staged_bytes =
       staged_ ? cuda::StagedBytes(static_cast<int>(tokens_), static_cast<int>(most), int8_) : 0;
@@ -128,6 +127,7 @@ absl::Status Prefill::Allocate() {
       {narrow_, std::max(tokens_ * most * 2, int8_ ? 0 : staged_bytes)},
       {wide_, tokens_ * std::max({q + 2 * kv, 2 * config_.ff, config_.hidden}) * 2},
       {attended_, tokens_ * (TwoPasses() ? std::max(q, config_.hidden) : q) * 2},
+      {plain_cache_, plain_cache},
       {tile_, std::max<int64_t>(tile, 16)},
       {codes_, int8_ ? std::max(int8_tokens * most, staged_bytes) : 16},
       {token_scales_, int8_ ? int8_tokens * 4 : 16},
@@ -139,14 +139,17 @@ absl::Status Prefill::Allocate() {
   }
   UAQF_RETURN_IF_ERROR(
       ToStatus(cudaMemsetAsync(scratch_.as<void>(), 0, static_cast<size_t>(scratch_.bytes()), stream_), "prefill"));
+  // Attention may read positions of a tile before the window; whatever is there must be a number.
+  UAQF_RETURN_IF_ERROR(ToStatus(
+      cudaMemsetAsync(plain_cache_.as<void>(), 0, static_cast<size_t>(plain_cache_.bytes()), stream_), "prefill"));
   // Rows beyond the tokens are multiplied as well.
   return ToStatus(cudaMemsetAsync(codes_.as<int8_t>(), 0, static_cast<size_t>(codes_.bytes()), stream_), "prefill");
 }
 
 int64_t Prefill::bytes() const {
   int64_t bytes = 0;
-  for (const DeviceBuffer* buffer :
-       {&ids_, &residual_, &narrow_, &wide_, &attended_, &codes_, &token_scales_, &tile_, &sums_, &scratch_}) {
+  for (const DeviceBuffer* buffer : {&ids_, &residual_, &narrow_, &wide_, &attended_, &plain_cache_, &codes_,
+                                     &token_scales_, &tile_, &sums_, &scratch_}) {
     bytes += buffer->bytes();
   }
   return bytes;
@@ -214,6 +217,38 @@ cuda::Status Prefill::Prepare(const __half* rows, int64_t width, int64_t index, 
                               {codes_.as<int8_t>(), token_scales_.as<float>(), padded}, stream_);
 }
 
+cuda::Status Prefill::Attend(int64_t index, int tokens, int position) {
+  const cuda::KvShape& kv = tables_.kv;
+  const auto window = static_cast<int>(config_.sliding_window);
+  const auto heads = static_cast<int>(config_.heads);
+  const cuda::RopeShape rope = {heads, kv.kv_heads, kv.head_dim, kv.capacity};
+  const float* bias = weights_.layers[static_cast<size_t>(index)].qkv.bias_or_null();
+  auto* wide = wide_.as<__half>();
+  const int64_t bytes = cuda::KvCacheBytes(kv);
+  uint8_t* cache = tables_.cache + index * 2 * bytes;
+  auto* keys = reinterpret_cast<__half*>(cache);
+  auto* values = reinterpret_cast<__half*>(cache + bytes);
+  if (kv.bits == 16) {
+    UAQF_CUDA_CHECK(cuda::RopeAndCache(rope, position, tokens, tables_.rope_cos, tables_.rope_sin, bias, wide, keys,
+                                       values, stream_));
+  } else {
+    keys = plain_cache_.as<__half>();
+    values = keys + int64_t{kv.kv_heads} * kv.capacity * kv.head_dim;
+    const cuda::QuantizedCache codes = {cache, cache + bytes};
+    const int seen = window > 0 ? std::max(0, position - window + 1) : 0;
+    if (seen < position) {
+      UAQF_CUDA_CHECK(cuda::ReadQuantized(rope, kv.bits, seen, position - seen, tables_.rope_cos, tables_.rope_sin,
+                                          codes, keys, values, stream_));
+    }
+    UAQF_CUDA_CHECK(cuda::RopeAndQuantize(rope, kv.bits, position, tokens, tables_.rope_cos, tables_.rope_sin, bias,
+                                          wide, codes, keys, values, stream_));
+  }
+  const cuda::PrefillAttentionShape attention = {
+      heads, kv.kv_heads, kv.head_dim, kv.capacity, window, 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
+  return cuda::PrefillAttention(attention, position, tokens, wide, int64_t{heads + 2 * kv.kv_heads} * kv.head_dim, keys,
+                                values, attended_.as<__half>(), stream_);
+}
+
 absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
   const CudaLayer& w = weights_.layers[static_cast<size_t>(index)];
   const auto tokens = static_cast<int>(count);
@@ -221,16 +256,6 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
   const auto ff = static_cast<int>(config_.ff);
   const auto epsilon = static_cast<float>(config_.rms_eps);
   const int64_t query = config_.heads * config_.head_dim;
-  const int64_t half_cache = config_.kv_heads * tables_.capacity * config_.head_dim;
-  __half* keys = tables_.cache + index * 2 * half_cache;
-  const cuda::RopeShape heads = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads),
-                                 static_cast<int>(config_.head_dim), static_cast<int>(tables_.capacity)};
-  const cuda::PrefillAttentionShape attention = {heads.heads,
-                                                 heads.kv_heads,
-                                                 heads.head_dim,
-                                                 heads.capacity,
-                                                 static_cast<int>(config_.sliding_window),
-                                                 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
   const int padded = staged_ ? cuda::PaddedTokens(tokens) : 0;
   const cuda::Int8Rows int8 = {codes_.as<int8_t>(), token_scales_.as<float>(), padded};
   const cuda::Fp16Rows fp16 = {narrow_.as<__half>(), padded};
@@ -257,11 +282,7 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
     UAQF_CUDA_CHECK(norm(w.attention_norm, 0));
     UAQF_CUDA_CHECK(staged_ ? MultiplyPacked(w.qkv.matrix, count, {cuda::ProductTarget::kRows, wide})
                             : Multiply(w.qkv.matrix, count, narrow, wide));
-    UAQF_CUDA_CHECK(cuda::RopeAndCache(heads, static_cast<int>(position), tokens, tables_.rope_cos, tables_.rope_sin,
-                                       w.qkv.bias_or_null(), wide, keys, keys + half_cache, stream_));
-    UAQF_CUDA_CHECK(cuda::PrefillAttention(attention, static_cast<int>(position), tokens, wide,
-                                           query + 2 * config_.kv_heads * config_.head_dim, keys, keys + half_cache,
-                                           attended, stream_));
+    UAQF_CUDA_CHECK(Attend(index, tokens, static_cast<int>(position)));
     if (int8_ || staged_) UAQF_CUDA_CHECK(stage(attended, query, 1));
     if (staged_) {
       const float* bias = w.out.bias_or_null();
@@ -310,32 +331,41 @@ absl::Status Prefill::Logits(int64_t index, float* logits) {
   return absl::OkStatus();
 }
 
+absl::Status Prefill::NormForLogits(int64_t count) {
+  if (many_logits_.bytes() == 0) {
+    UAQF_RETURN_IF_ERROR(ToStatus(many_logits_.Allocate(kLogitsTokens * config_.vocab * 4), "logits"));
+  }
+  return ToStatus(cuda::NormFp16(residual_.as<float>(), weights_.final_norm.as<float>(), static_cast<int>(count),
+                                 static_cast<int>(config_.hidden), static_cast<float>(config_.rms_eps),
+                                 {narrow_.as<__half>()}, stream_),
+                  "logits");
+}
+
+const float* Prefill::LogitsOf(int64_t first, int64_t count) {
+  const cuda::MatrixView& head = weights_.lm_head.view();
+  torch_ops::MultiplyToFloat({narrow_.as<__half>() + first * config_.hidden, reinterpret_cast<const __half*>(head.data),
+                              head.row_bytes / 2, count, config_.vocab, config_.hidden},
+                             many_logits_.as<float>());
+  return many_logits_.as<float>();
+}
+
 absl::Status Prefill::Score(std::span<const int32_t> targets, std::vector<double>& nll) {
-  const auto vocab = static_cast<int>(config_.vocab);
-  if (score_logits_.bytes() == 0) {
-    UAQF_RETURN_IF_ERROR(ToStatus(score_logits_.Allocate(kScoreTokens * config_.vocab * 4), "score"));
+  const auto count = static_cast<int64_t>(targets.size());
+  if (score_targets_.bytes() == 0) {
     UAQF_RETURN_IF_ERROR(ToStatus(score_targets_.Allocate(tokens_ * 4), "score"));
     UAQF_RETURN_IF_ERROR(ToStatus(score_nll_.Allocate(tokens_ * 8), "score"));
   }
-  const auto count = static_cast<int64_t>(targets.size());
   UAQF_RETURN_IF_ERROR(ToStatus(cudaMemcpyAsync(score_targets_.as<int32_t>(), targets.data(), targets.size_bytes(),
                                                 cudaMemcpyHostToDevice, stream_),
                                 "score"));
-  UAQF_RETURN_IF_ERROR(ToStatus(cuda::NormFp16(residual_.as<float>(), weights_.final_norm.as<float>(),
-                                               static_cast<int>(count), static_cast<int>(config_.hidden),
-                                               static_cast<float>(config_.rms_eps), {narrow_.as<__half>()}, stream_),
-                                "score"));
-  const cuda::MatrixView& head = weights_.lm_head.view();
-  for (int64_t begin = 0; begin < count; begin += kScoreTokens) {
-    const int64_t tokens = std::min(kScoreTokens, count - begin);
-    torch_ops::MultiplyToFloat(
-        {narrow_.as<__half>() + begin * config_.hidden, reinterpret_cast<const __half*>(head.data), head.row_bytes / 2,
-         tokens, config_.vocab, config_.hidden},
-        score_logits_.as<float>());
-    UAQF_RETURN_IF_ERROR(ToStatus(
-        cuda::NegativeLogLikelihoods(score_logits_.as<float>(), score_targets_.as<int32_t>() + begin,
-                                     static_cast<int>(tokens), vocab, score_nll_.as<double>() + begin, stream_),
-        "score"));
+  UAQF_RETURN_IF_ERROR(NormForLogits(count));
+  for (int64_t begin = 0; begin < count; begin += kLogitsTokens) {
+    const int64_t tokens = std::min(kLogitsTokens, count - begin);
+    UAQF_RETURN_IF_ERROR(
+        ToStatus(cuda::NegativeLogLikelihoods(LogitsOf(begin, tokens), score_targets_.as<int32_t>() + begin,
+                                              static_cast<int>(tokens), static_cast<int>(config_.vocab),
+                                              score_nll_.as<double>() + begin, stream_),
+                 "score"));
   }
   const size_t first = nll.size();
   nll.resize(first + targets.size());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/cuda/kv_cache.h"
 #include "kernels/cuda/prefill_product.h"
 #include "worker/engine/cuda/cuda_weights.h"
 #include "worker/engine/cuda/device_buffer.h"
@@ -22,8 +23,8 @@ namespace uaqf::engine {
 struct CudaTables {
   const float* rope_cos = nullptr;  // [capacity][head_dim / 2]
   const float* rope_sin = nullptr;
-  __half* cache = nullptr;  // [layer][keys, values][kv_head][capacity][head_dim]
-  int64_t capacity = 0;
+  uint8_t* cache = nullptr;  // [layer][keys, values], each of KvCacheBytes(kv)
+  cuda::KvShape kv;
 };
 
 // Everything runs on `stream`, inside a StreamScope of the caller. Throws as libtorch does.
@@ -44,6 +45,13 @@ class Prefill {
   absl::Status Logits(int64_t index, float* logits);
   // Appends -log p(targets[i] | tokens up to i of the last Forward), and waits for it.
   absl::Status Score(std::span<const int32_t> targets, std::vector<double>& nll);
+  // Positions whose logits exist at one time: 64 x 128k vocabulary entries are 33 MB.
+  static constexpr int64_t kLogitsTokens = 64;
+  // Prepares the first `count` tokens of the last Forward for LogitsOf.
+  absl::Status NormForLogits(int64_t count);
+  // FP32 logits [count][vocab] of tokens first .. first + count - 1, at most kLogitsTokens, in device memory; valid
+  // until the next call.
+  const float* LogitsOf(int64_t first, int64_t count);
 
   int64_t tokens() const { return tokens_; }
   int64_t bytes() const;
@@ -60,6 +68,8 @@ class Prefill {
   absl::Status Layer(int64_t index, int64_t tokens, int64_t position);
   // The second pass: FP16 rows to what the product `which` (in the order of a layer's products) of the layer reads.
   cuda::Status Prepare(const __half* rows, int64_t width, int64_t index, int which, int64_t tokens);
+  // From the rows of the product in wide_ to attended_; writes the cache.
+  cuda::Status Attend(int64_t index, int tokens, int position);
   // out [tokens, rows] FP16. The input is narrow_ (FP16) or codes_, which has been filled for this width.
   cuda::Status Multiply(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out);
   // Straight from the packed weights, with staged_: the input is narrow_ or codes_.
@@ -77,7 +87,9 @@ class Prefill {
   bool staged_ = false;
   DeviceBuffer input_scales_;  // [layer][product]: FP32, of INT8 activations with one scale
   DeviceBuffer ids_, residual_, narrow_, wide_, attended_, codes_, token_scales_, tile_, sums_, scratch_;
-  DeviceBuffer score_logits_, score_targets_, score_nll_;  // made by the first Score
+  DeviceBuffer plain_cache_;  // beside a quantized cache: keys and values of the layer that is computed, FP16
+  DeviceBuffer many_logits_;  // made when first asked for
+  DeviceBuffer score_targets_, score_nll_;
 };
 
 }  // namespace uaqf::engine
