@@ -78,15 +78,18 @@ QuantizedMatrix AtomWeights(const at::Tensor& weight, const at::Tensor& spread, 
   const int64_t kept = columns - options.keepers;
   std::vector<at::Tensor> scales;
   Grid current = {{}, {}, 0, 0};
+  Grid of_column = current;
   const auto grid_of = [&](int64_t column, const Later& later) -> const Grid& {
     if (column < kept && column % options.group_size == 0) {
       current = FourBitGrid(later(options.group_size), options);
+      of_column = current.OfColumn();
       scales.push_back(current.scale);
     } else if (column == kept) {
       current = KeeperGrid(later(options.keepers));
+      of_column = current.OfColumn();
       for (int64_t i = 0; i < options.keepers; i += options.group_size) scales.push_back(current.scale);
     }
-    return current;
+    return of_column;
   };
   at::Tensor codes;
   if (options.gptq) {
@@ -94,9 +97,9 @@ QuantizedMatrix AtomWeights(const at::Tensor& weight, const at::Tensor& spread, 
   } else {
     codes = at::empty_like(weight);
     for (int64_t column = 0; column < columns; column += options.group_size) {
-      const Grid grid = grid_of(column, [&](int64_t size) { return weight.slice(1, column, column + size); });
+      grid_of(column, [&](int64_t size) { return weight.slice(1, column, column + size); });
       const int64_t end = column < kept ? column + options.group_size : columns;
-      codes.slice(1, column, end).copy_(grid.Encode(weight.slice(1, column, end)));
+      codes.slice(1, column, end).copy_(current.Encode(weight.slice(1, column, end)));
       if (column >= kept) break;
     }
   }

@@ -13,8 +13,21 @@
 namespace uaqf::quantize {
 namespace {
 
-// Rows that a thread reads at a time: enough to be worth it, few enough for all threads to have some.
+// Values that a thread reads at a time: enough to be worth it, few enough for all threads to have some.
 constexpr int64_t kValuesAtOnce = 1 << 20;
+
+// Calls body(begin, end) for parts of [0, count); the first of its errors, if any.
+template <typename Body>
+absl::Status InParallel(int64_t count, int64_t grain, const Body& body) {
+  std::mutex mutex;
+  absl::Status status;
+  at::parallel_for(0, count, std::max<int64_t>(1, grain), [&](int64_t begin, int64_t end) {
+    absl::Status part = body(begin, end);
+    const std::lock_guard<std::mutex> lock(mutex);
+    status.Update(part);
+  });
+  return status;
+}
 
 // The tensor's rows in FP32, rounded to FP16 where `rounded`.
 absl::StatusOr<at::Tensor> ReadTensor(const model::Checkpoint& checkpoint, const std::string& name, bool rounded,
@@ -24,14 +37,11 @@ absl::StatusOr<at::Tensor> ReadTensor(const model::Checkpoint& checkpoint, const
   const int64_t columns = info->columns;
   at::Tensor values = at::empty({info->rows, columns}, at::kFloat);
   float* all = values.mutable_data_ptr<float>();
-  std::mutex mutex;
-  absl::Status status;
-  at::parallel_for(0, info->rows, std::max<int64_t>(1, kValuesAtOnce / columns), [&](int64_t begin, int64_t end) {
+  const absl::Status status = InParallel(info->rows, kValuesAtOnce / columns, [&](int64_t begin, int64_t end) {
     const std::span<float> own(all + begin * columns, static_cast<size_t>((end - begin) * columns));
     absl::Status read = checkpoint.ReadRows(name, begin, end - begin, own);
     if (read.ok() && rounded) read = RoundToFp16(own, *kernels::ThreadPool::CreateUnpinned(1));
-    const std::lock_guard<std::mutex> lock(mutex);
-    status.Update(read);
+    return read;
   });
   if (!status.ok()) return absl::Status(status.code(), absl::StrCat(name, ": ", status.message()));
   return values.to(device);
@@ -83,12 +93,16 @@ absl::StatusOr<Block> LoadBlock(const model::Checkpoint& checkpoint, int64_t ind
 absl::StatusOr<at::Tensor> Embed(const model::Checkpoint& checkpoint, std::span<const int32_t> ids, at::Device device) {
   const int64_t hidden = checkpoint.config().hidden;
   at::Tensor rows = at::empty({static_cast<int64_t>(ids.size()), hidden}, at::kFloat);
-  const std::span<float> all(rows.mutable_data_ptr<float>(), ids.size() * static_cast<size_t>(hidden));
-  for (size_t i = 0; i < ids.size(); ++i) {
-    const auto row = all.subspan(i * static_cast<size_t>(hidden), static_cast<size_t>(hidden));
-    absl::Status status = checkpoint.ReadRows("model.embed_tokens.weight", ids[i], 1, row);
-    if (!status.ok()) return status;
-  }
+  float* all = rows.mutable_data_ptr<float>();
+  absl::Status status = InParallel(rows.size(0), kValuesAtOnce / 16 / hidden, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const std::span<float> row(all + i * hidden, static_cast<size_t>(hidden));
+      absl::Status read = checkpoint.ReadRows("model.embed_tokens.weight", ids[static_cast<size_t>(i)], 1, row);
+      if (!read.ok()) return read;
+    }
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return status;
   return rows.to(at::kHalf).to(device, at::kFloat);
 }
 

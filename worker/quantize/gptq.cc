@@ -37,8 +37,8 @@ class Grids {
     } else if (options.static_groups) {
       const Grid grid = FindGrid(rule_, options.bits, GroupView(weight, Granularity::kGroup, size_), half_scales_);
       for (int64_t group = 0; group < weight.size(1) / size_; ++group) {
-        const auto of_group = [group](const at::Tensor& t) { return t.select(1, group).contiguous(); };
-        Keep({of_group(grid.scale), grid.zero.defined() ? of_group(grid.zero) : grid.zero, grid.low, grid.high});
+        const auto of_group = [group](const at::Tensor& t) { return t.defined() ? t.select(1, group) : t; };
+        Keep({of_group(grid.scale), of_group(grid.zero), grid.low, grid.high});
       }
     }
     if (order.defined()) order_ = ToIndices(order);
@@ -59,12 +59,12 @@ class Grids {
   at::Tensor zeros() const { return grids_[0].zero.defined() ? Joined(&Grid::zero) : at::Tensor(); }
 
  private:
-  void Keep(const Grid& grid) { grids_.push_back(grid); }
+  void Keep(const Grid& grid) { grids_.push_back(grid.OfColumn()); }
 
   at::Tensor Joined(at::Tensor Grid::*part) const {
     std::vector<at::Tensor> parts;
     for (const Grid& grid : grids_) parts.push_back(grid.*part);
-    return at::cat(parts, 1);
+    return at::stack(parts, 1);
   }
 
   const GptqOptions& options_;
@@ -72,7 +72,7 @@ class Grids {
   const int64_t size_;
   bool half_scales_;
   std::vector<int32_t> order_;
-  std::vector<Grid> grids_;  // of groups, tensors [rows, 1]
+  std::vector<Grid> grids_;  // of groups
 };
 
 // On the processor one column's operations are too small to share: threads would only wait for each other.
@@ -140,6 +140,9 @@ at::Tensor SolveColumns(const at::Tensor& weight, const at::Tensor& spread, cons
   at::Tensor own = weight.t().clone(at::MemoryFormat::Contiguous);
   at::Tensor codes = at::empty_like(own);
   at::Tensor errors = at::empty({std::min(columns, kColumnsAtOnce), rows}, own.options());
+  const std::vector<at::Tensor> own_columns = own.unbind(0);
+  std::vector<at::Tensor> code_columns = codes.unbind(0);
+  std::vector<at::Tensor> error_columns = errors.unbind(0);
   for (int64_t begin = 0; begin < columns; begin += kColumnsAtOnce) {
     const int64_t end = std::min(columns, begin + kColumnsAtOnce);
     const at::Tensor within = spread.slice(0, begin, end).slice(1, begin, end);
@@ -147,9 +150,9 @@ at::Tensor SolveColumns(const at::Tensor& weight, const at::Tensor& spread, cons
       const OneThread alone(weight);
       for (int64_t i = begin; i < end; ++i) {
         const Grid& grid = grid_of(i, [&](int64_t size) { return own.slice(0, i, i + size).t(); });
-        const at::Tensor column = own.select(0, i);
-        at::Tensor code = codes.select(0, i);
-        at::Tensor error = errors.select(0, i - begin);
+        const at::Tensor& column = own_columns[static_cast<size_t>(i)];
+        at::Tensor& code = code_columns[static_cast<size_t>(i)];
+        at::Tensor& error = error_columns[static_cast<size_t>(i - begin)];
         grid.EncodeColumn(column, code);
         grid.ErrorOfColumn(column, code, error);
         own.slice(0, i + 1, end).addr_(within.select(0, i - begin).slice(0, i - begin + 1), error, 1, -1);

@@ -36,7 +36,7 @@ struct GptqFactor {
 // FAILED_PRECONDITION: not positive definite even with the damping.
 absl::StatusOr<GptqFactor> FactorMoments(const at::Tensor& moments, const GptqOptions& options);
 
-// The grid of a column ([rows, 1] tensors, which live until the next is asked for), asked for in turn; `later(n)` are
+// The grid of a column ([rows] tensors, which live until the next is asked for), asked for in turn; `later(n)` are
 // the next n columns as they are by then, the column itself the first.
 using Later = std::function<at::Tensor(int64_t)>;
 using GridOfColumn = std::function<const Grid&(int64_t column, const Later& later)>;

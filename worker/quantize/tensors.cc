@@ -33,16 +33,17 @@ at::Tensor Grid::Encode(const at::Tensor& weights) const {
 
 at::Tensor Grid::Decode(const at::Tensor& codes) const { return (zero.defined() ? codes - zero : codes) * scale; }
 
+Grid Grid::OfColumn() const { return {scale.reshape(-1), zero.defined() ? zero.reshape(-1) : zero, low, high}; }
+
 void Grid::EncodeColumn(const at::Tensor& column, at::Tensor& code) const {
-  at::div_out(code, column, scale.view(-1));
+  at::div_out(code, column, scale);
   code.round_();
-  if (zero.defined()) code.add_(zero.view(-1));
+  if (zero.defined()) code.add_(zero);
   code.clamp_(low, high);
 }
 
 void Grid::ErrorOfColumn(const at::Tensor& column, const at::Tensor& code, at::Tensor& error) const {
-  const at::Tensor steps = zero.defined() ? code - zero.view(-1) : code;
-  at::addcmul_out(error, column, steps, scale.view(-1), -1);
+  at::addcmul_out(error, column, zero.defined() ? code - zero : code, scale, -1);
 }
 
 Grid FindGrid(GridRule rule, int bits, const at::Tensor& weights, bool half_scales) {

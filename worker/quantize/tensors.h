@@ -23,7 +23,7 @@ enum class GridRule {
   kAwqSpan,        // of min w to max w: s = max(span, 1e-5) / (2^bits - 1), z = -rint(min / s) within the grid
 };
 
-// For weights [rows, groups, size]; `scale` and `zero` are [rows, groups, 1].
+// For weights [rows, groups, size]; `scale` and `zero` are [rows, groups, 1], or [rows] for a column of weights.
 struct Grid {
   at::Tensor scale;
   at::Tensor zero;  // undefined: 0
@@ -33,8 +33,10 @@ struct Grid {
   at::Tensor Encode(const at::Tensor& weights) const;  // codes, as floats
   at::Tensor Decode(const at::Tensor& codes) const;
   at::Tensor Round(const at::Tensor& weights) const { return Decode(Encode(weights)); }
+  // Of weights [rows, size] for a column of them.
+  Grid OfColumn() const;
 
-  // For one column [rows] and a grid of [rows, 1], into tensors that are there: codes, and what is lost with them.
+  // For a column, into tensors that are there: codes, and what is lost with them.
   void EncodeColumn(const at::Tensor& column, at::Tensor& code) const;
   void ErrorOfColumn(const at::Tensor& column, const at::Tensor& code, at::Tensor& error) const;
 };
