@@ -36,29 +36,23 @@ struct Prepared {
 absl::StatusOr<Prepared> Prepare(const OpenModel& model, const quantize::Variant& variant,
                                  const CalibrationRequest& request) {
   if (absl::Status quality = CheckHasQuality(model); !quality.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(model.config().name, " has random weights, on which ", variant.name,
-                                                   " cannot be calibrated; use a real model"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(model.config().name, " has random weights, on which ", variant.name,
+                     " cannot be calibrated; use a real model, or measure only what it takes"));
   }
   const std::string& device = request.options.device;
   if (absl::Status can = engine::Engine::CheckVariant(variant, device); !can.ok()) return can;
-  const bool cpu = device == "cpu";
-  // Before libtorch is asked for tensors there.
-  if (!cpu) {
-    if (auto module = engine::LoadCudaModule(); !module.ok()) return module.status();
-  }
-  auto ids = model.EncodeText(request.text.empty() ? quantize::CalibrationProse() : std::string_view(request.text));
-  if (!ids.ok()) return ids.status();
-  Prepared prepared;
-  quantize::CalibrationSpec spec = variant.calibration;
-  if (spec.length == 0) spec.length = static_cast<int32_t>(std::min<int64_t>(kDefaultLength, model.config().context));
-  auto set = quantize::ChooseSamples(*ids, spec);
+  if (absl::Status ready = ReadyDevice(device); !ready.ok()) return ready;
+  auto set = SamplesOfText(model, variant, request.text);
   if (!set.ok()) return set.status();
+  Prepared prepared;
   prepared.set = *std::move(set);
   auto digest = model.checkpoint().Digest();
   if (!digest.ok()) return digest.status();
-  prepared.identity = {model.config().name, *std::move(digest), variant.name,
-                       quantize::ConfigText(variant, absl::StrCat(prepared.set.digest, cpu ? "" : " on cuda")),
-                       model.config().layers};
+  prepared.identity = {
+      model.config().name, *std::move(digest), variant.name,
+      quantize::ConfigText(variant, absl::StrCat(prepared.set.digest, device == "cpu" ? "" : " on cuda")),
+      model.config().layers};
   return prepared;
 }
 
@@ -66,14 +60,31 @@ absl::StatusOr<CalibratedVariant> Complete(std::unique_ptr<quantize::Artifact> a
                                            const quantize::Variant& variant, const Prepared& prepared,
                                            const CalibrationRequest& request) {
   if (!artifact->Complete()) {
-    absl::Status made = quantize::Calibrate(model.checkpoint(), variant, prepared.set, request.options, *artifact);
-    made.Update(made.ok() ? artifact->Finish() : absl::OkStatus());
-    if (!made.ok()) return made;
+    auto made = quantize::Calibrate(model.checkpoint(), variant, prepared.set, request.options, *artifact);
+    if (!made.ok()) return made.status();
+    if (absl::Status finished = artifact->Finish(); !finished.ok()) return finished;
   }
   return CalibratedVariant{std::move(artifact), prepared.identity.config};
 }
 
 }  // namespace
+
+absl::Status ReadyDevice(const std::string& device) {
+  return device == "cpu" ? absl::OkStatus() : engine::LoadCudaModule().status();
+}
+
+quantize::CalibrationSpec SpecOf(const OpenModel& model, const quantize::Variant& variant) {
+  quantize::CalibrationSpec spec = variant.calibration;
+  if (spec.length == 0) spec.length = static_cast<int32_t>(std::min<int64_t>(kDefaultLength, model.config().context));
+  return spec;
+}
+
+absl::StatusOr<quantize::CalibrationSet> SamplesOfText(const OpenModel& model, const quantize::Variant& variant,
+                                                       const std::string& text) {
+  auto ids = model.EncodeText(text.empty() ? quantize::CalibrationProse() : std::string_view(text));
+  if (!ids.ok()) return ids.status();
+  return quantize::ChooseSamples(*ids, SpecOf(model, variant));
+}
 
 absl::StatusOr<CalibratedVariant> PrepareCalibrated(const OpenModel& model, const quantize::Variant& variant,
                                                     const CalibrationRequest& request,

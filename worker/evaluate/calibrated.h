@@ -32,13 +32,22 @@ struct CalibratedVariant {
   std::string config;  // quantize::ConfigText with the calibration's digest
 };
 
-// UNIMPLEMENTED where the device has no kernels for the result (Engine::CheckVariant). From the cache where they are whole; else calibrates,
-// going on from what is there. The cache is kept within its limit. Errors are those of the tokenizer,
-// quantize::ChooseSamples, quantize::Calibrate and the disk.
+// UNIMPLEMENTED where the device has no kernels for the result (Engine::CheckVariant). From the cache where they are
+// whole; else calibrates, going on from what is there. The cache is kept within its limit. Errors are those of the
+// tokenizer, quantize::ChooseSamples, quantize::Calibrate and the disk.
 [[nodiscard]] absl::StatusOr<CalibratedVariant> PrepareCalibrated(const OpenModel& model,
                                                                   const quantize::Variant& variant,
                                                                   const CalibrationRequest& request,
                                                                   const ArtifactOptions& artifacts);
+
+// Opens the CUDA module where `device` needs it, before libtorch is asked for tensors there.
+[[nodiscard]] absl::Status ReadyDevice(const std::string& device);
+// The variant's calibration with the model's length of samples where it names none.
+quantize::CalibrationSpec SpecOf(const OpenModel& model, const quantize::Variant& variant);
+// Cut from `text`; empty: the prose that is part of this program.
+[[nodiscard]] absl::StatusOr<quantize::CalibrationSet> SamplesOfText(const OpenModel& model,
+                                                                     const quantize::Variant& variant,
+                                                                     const std::string& text);
 
 // The same into a folder of the caller's, outside any cache.
 [[nodiscard]] absl::StatusOr<CalibratedVariant> CalibrateInto(const std::string& folder, const OpenModel& model,

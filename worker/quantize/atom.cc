@@ -40,17 +40,12 @@ Block WithRowsOrdered(const Block& block, const at::Tensor& down_order) {
   return ordered;
 }
 
-absl::StatusOr<QuantizedMatrix> QuantizeOne(const at::Tensor& weight, const at::Tensor& moments,
-                                            const at::Tensor& order, const AtomOptions& options) {
-  const at::Tensor columns = weight.index_select(1, order);
-  at::Tensor upper;
-  if (options.gptq) {
-    const at::Tensor own = moments.index_select(0, order).index_select(1, order);
-    auto factor = FactorMoments(own, {.damp = options.damp});
-    if (!factor.ok()) return factor.status();
-    upper = factor->upper;
-  }
-  return AtomWeights(columns, upper, options);
+// How errors spread over the columns in `order`; undefined without GPTQ.
+absl::StatusOr<at::Tensor> SpreadOf(const at::Tensor& moments, const at::Tensor& order, const AtomOptions& options) {
+  if (!options.gptq) return at::Tensor();
+  const auto factor = FactorMoments(moments.index_select(0, order).index_select(1, order), {.damp = options.damp});
+  if (!factor.ok()) return factor.status();
+  return factor->spread;
 }
 
 }  // namespace
@@ -78,30 +73,33 @@ at::Tensor AtomActivations(const at::Tensor& x, const AtomOptions& options) {
   return at::cat({four, at::round((keepers / keeper_scale).clamp(-127, 127)) * keeper_scale}, 1);
 }
 
-QuantizedMatrix AtomWeights(const at::Tensor& weight, const at::Tensor& factor_upper, const AtomOptions& options) {
+QuantizedMatrix AtomWeights(const at::Tensor& weight, const at::Tensor& spread, const AtomOptions& options) {
   const int64_t columns = weight.size(1);
   const int64_t kept = columns - options.keepers;
   std::vector<at::Tensor> scales;
   Grid current = {{}, {}, 0, 0};
-  const auto grid_of = [&](int64_t column, const Later& later) {
+  Grid of_column = current;
+  const auto grid_of = [&](int64_t column, const Later& later) -> const Grid& {
     if (column < kept && column % options.group_size == 0) {
       current = FourBitGrid(later(options.group_size), options);
+      of_column = current.OfColumn();
       scales.push_back(current.scale);
     } else if (column == kept) {
       current = KeeperGrid(later(options.keepers));
+      of_column = current.OfColumn();
       for (int64_t i = 0; i < options.keepers; i += options.group_size) scales.push_back(current.scale);
     }
-    return current;
+    return of_column;
   };
   at::Tensor codes;
   if (options.gptq) {
-    codes = SolveColumns(weight.clone(), factor_upper, grid_of);
+    codes = SolveColumns(weight, spread, grid_of);
   } else {
     codes = at::empty_like(weight);
     for (int64_t column = 0; column < columns; column += options.group_size) {
-      const Grid grid = grid_of(column, [&](int64_t size) { return weight.slice(1, column, column + size); });
+      grid_of(column, [&](int64_t size) { return weight.slice(1, column, column + size); });
       const int64_t end = column < kept ? column + options.group_size : columns;
-      codes.slice(1, column, end).copy_(grid.Encode(weight.slice(1, column, end)));
+      codes.slice(1, column, end).copy_(current.Encode(weight.slice(1, column, end)));
       if (column >= kept) break;
     }
   }
@@ -110,27 +108,32 @@ QuantizedMatrix AtomWeights(const at::Tensor& weight, const at::Tensor& factor_u
 
 absl::StatusOr<QuantizedBlock> QuantizeAtom(const Variant& variant, BlockRun& run) {
   const AtomOptions options = AtomOptionsOf(variant);
+  run.Enter(CalibrationStage::kRun);
   const std::array<at::Tensor, kSites> moments = run.Moments(run.block(), {true, true, true, true});
   std::array<at::Tensor, kSites> orders;
+  std::array<at::Tensor, kSites> spreads;
+  run.Enter(CalibrationStage::kFactor);
   for (size_t site = 0; site < kSites; ++site) {
     absl::Status finite = CheckStatistics(moments[site], run.index(), static_cast<Site>(site));
     if (!finite.ok()) return finite;
     orders[site] = AtomOrder(moments[site]);
+    auto spread = SpreadOf(moments[site], orders[site], options);
+    if (!spread.ok()) {
+      return absl::Status(spread.status().code(),
+                          absl::StrCat("layer ", run.index(), " ", std::string(SiteName(static_cast<Site>(site))), ": ",
+                                       spread.status().message()));
+    }
+    spreads[site] = *std::move(spread);
   }
+  run.Enter(CalibrationStage::kSolve);
   const Block block = WithRowsOrdered(run.block(), orders[static_cast<size_t>(Site::kDown)]);
   QuantizedBlock result = run.Unquantized();
   for (size_t i = 0; i < kProjections; ++i) {
     const auto projection = static_cast<Projection>(i);
     const auto site = static_cast<size_t>(SiteOf(projection));
-    auto matrix = QuantizeOne(block.layers[i].weight, moments[site], orders[site], options);
-    if (!matrix.ok()) {
-      return absl::Status(matrix.status().code(),
-                          absl::StrCat("layer ", run.index(), " ", std::string(ProjectionName(projection)), ": ",
-                                       matrix.status().message()));
-    }
+    result.matrices[i] = AtomWeights(block.layers[i].weight.index_select(1, orders[site]), spreads[site], options);
     // The rows before down_proj bring its inputs in order.
-    if (projection != Projection::kDown) matrix->order = ToIndices(orders[site]);
-    result.matrices[i] = *std::move(matrix);
+    if (projection != Projection::kDown) result.matrices[i].order = ToIndices(orders[site]);
     if (block.layers[i].bias.defined()) result.biases[i] = ToFloats(block.layers[i].bias);
   }
   return result;

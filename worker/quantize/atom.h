@@ -27,8 +27,8 @@ at::Tensor AtomOrder(const at::Tensor& moments);
 // What the kernels make of `x` [tokens, columns], whose last `keepers` columns stay INT8.
 at::Tensor AtomActivations(const at::Tensor& x, const AtomOptions& options);
 
-// `weight` and `moments` with their columns in the final order.
-QuantizedMatrix AtomWeights(const at::Tensor& weight, const at::Tensor& factor_upper, const AtomOptions& options);
+// `weight` and `spread` (GptqFactor) with their columns in the final order; without GPTQ `spread` is not looked at.
+QuantizedMatrix AtomWeights(const at::Tensor& weight, const at::Tensor& spread, const AtomOptions& options);
 
 // The method on a whole block. Its inputs are those that the quantized blocks before it make.
 absl::StatusOr<QuantizedBlock> QuantizeAtom(const Variant& variant, BlockRun& run);

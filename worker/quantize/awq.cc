@@ -6,10 +6,12 @@ namespace {
 constexpr int kSteps = 20;
 constexpr int kClipSteps = 10;  // of a twentieth: down to 0.55 of the range
 
-// What calibration knows of a block's inputs.
-struct Statistics {
+// What one run of the samples through the FP16 block leaves.
+struct Observed {
   std::array<at::Tensor, kSites> mean_abs;  // [width]
   std::array<at::Tensor, kSites> moments;   // [width, width], mean over tokens
+  std::vector<at::Tensor> attention;        // what each sample's attention and MLP add to the stream
+  std::vector<at::Tensor> mlp;
 
   const at::Tensor& mean_abs_of(Site site) const { return mean_abs[static_cast<size_t>(site)]; }
   at::Tensor& moments_of(Site site) { return moments[static_cast<size_t>(site)]; }
@@ -23,95 +25,94 @@ struct Fold {
   Projection before;  // whose rows take the inverse
 };
 
-Statistics Collect(BlockRun& run) {
-  Statistics statistics;
-  int64_t tokens = 0;
-  for (const at::Tensor& input : run.inputs()) tokens += input.size(0);
-  const double share = 1.0 / static_cast<double>(tokens);
-  run.Observe(run.block(), [&](Site site, const at::Tensor& x) {
-    at::Tensor& mean = statistics.mean_abs[static_cast<size_t>(site)];
-    at::Tensor& moments = statistics.moments[static_cast<size_t>(site)];
+Observed Observe(const BlockRun& run) {
+  const FastProducts fast;
+  Observed observed;
+  const double share = 1.0 / static_cast<double>(run.tokens());
+  const auto note = [&](Site site, const at::Tensor& x) {
+    at::Tensor& mean = observed.mean_abs[static_cast<size_t>(site)];
+    at::Tensor& moments = observed.moments[static_cast<size_t>(site)];
     if (!mean.defined()) {
       mean = at::zeros({x.size(1)}, x.options());
       moments = at::zeros({x.size(1), x.size(1)}, x.options());
     }
     mean.add_(x.abs().sum(0), share);
     moments.addmm_(x.t(), x, 1, share);
-  });
-  return statistics;
+    return x;
+  };
+  const BlockFunction& function = run.function();
+  const Block& block = run.block();
+  for (const at::Tensor& input : run.inputs()) {
+    observed.attention.push_back(function.Attention(block, function.Norm(block.attention_norm, input), note));
+    const at::Tensor middle = input + observed.attention.back();
+    observed.mlp.push_back(function.Mlp(block, function.Norm(block.mlp_norm, middle), note));
+  }
+  return observed;
 }
 
-// Mean squared error of outputs whose weights differ by `difference`, but for a factor that is the same for all.
-double OutputLoss(const at::Tensor& difference, const at::Tensor& moments) {
-  return (at::matmul(difference, moments) * difference).sum().item<double>();
+// Squared error of outputs whose weights differ by `difference`, but for a factor that is the same for all.
+at::Tensor OutputLoss(const at::Tensor& difference, const at::Tensor& moments) {
+  return (at::matmul(difference, moments) * difference).sum().to(at::kDouble);
 }
 
 at::Tensor RoundScaled(const at::Tensor& weight, const at::Tensor& scales, const AwqOptions& options) {
   return AwqRound(weight * scales, options) / scales;
 }
 
-// Loss of the whole attention or MLP, over all samples, with the layers of `fold` rounded under `scales`.
-double ModuleLoss(const BlockRun& run, const Fold& fold, const std::vector<at::Tensor>& normed,
-                  const std::vector<at::Tensor>& expected, const at::Tensor& scales, const AwqOptions& options) {
+// Squared error of the whole attention or MLP, over all samples, with the layers of `fold` rounded under `scales`.
+at::Tensor ModuleLoss(const BlockRun& run, const Fold& fold, const Observed& observed, const at::Tensor& scales,
+                      const AwqOptions& options) {
   Block rounded = run.block();
   for (const Projection projection : fold.scaled) {
     rounded.at(projection).weight = RoundScaled(rounded.at(projection).weight, scales, options);
   }
-  double loss = 0;
-  for (size_t i = 0; i < normed.size(); ++i) {
-    const at::Tensor out = fold.site == Site::kQkv ? run.function().Attention(rounded, normed[i], Untouched)
-                                                   : run.function().Mlp(rounded, normed[i], Untouched);
-    loss += (out - expected[i]).square().sum().item<double>();
+  const BlockFunction& function = run.function();
+  at::Tensor loss = at::zeros({}, scales.options().dtype(at::kDouble));
+  for (size_t i = 0; i < run.inputs().size(); ++i) {
+    const at::Tensor& input = run.inputs()[i];
+    at::Tensor out;
+    if (fold.site == Site::kQkv) {
+      out = function.Attention(rounded, function.Norm(rounded.attention_norm, input), Untouched);
+      out.sub_(observed.attention[i]);
+    } else {
+      out = function.Mlp(rounded, function.Norm(rounded.mlp_norm, input + observed.attention[i]), Untouched);
+      out.sub_(observed.mlp[i]);
+    }
+    loss.add_(out.square_().sum());
   }
   return loss;
 }
 
-// The best of the twenty scales by `loss_of(scales)`; ones where none beats rounding to the nearest.
+// The best of the twenty scales by `loss_of(scales)`, a tensor of one number; ones where none beats rounding to the
+// nearest.
 template <typename LossOf>
 at::Tensor SearchScales(const at::Tensor& mean_abs, const std::vector<at::Tensor>& weights, const AwqOptions& options,
                         LossOf loss_of) {
-  at::Tensor best;
-  double least = 0;
+  const FastProducts fast;
+  std::vector<at::Tensor> scales;
+  std::vector<at::Tensor> losses;
   for (int step = 0; step < kSteps; ++step) {
-    const at::Tensor scales = AwqScales(mean_abs, weights, options, step);
-    const double loss = loss_of(scales);
-    if (best.defined() && !(loss < least)) continue;
-    best = scales;
-    least = loss;
+    scales.push_back(AwqScales(mean_abs, weights, options, step));
+    losses.push_back(loss_of(scales.back()));
   }
-  return best;
+  const std::vector<float> all = ToFloats(at::stack(losses) / losses[0]);  // read once: a GPU is not waited for
+  size_t best = 0;
+  for (size_t step = 1; step < all.size(); ++step) {
+    if (all[step] < all[best]) best = step;
+  }
+  return scales[best];
 }
 
-at::Tensor ScalesOf(const BlockRun& run, const Fold& fold, Statistics& statistics, const AwqOptions& options) {
+at::Tensor ScalesOf(const BlockRun& run, const Fold& fold, Observed& observed, const AwqOptions& options) {
   std::vector<at::Tensor> weights;
   for (const Projection projection : fold.scaled) weights.push_back(run.block().at(projection).weight);
-  const at::Tensor& mean_abs = statistics.mean_abs_of(fold.site);
-  if (fold.norm == nullptr) {
-    return SearchScales(mean_abs, weights, options, [&](const at::Tensor& scales) {
-      return OutputLoss(RoundScaled(weights[0], scales, options) - weights[0], statistics.moments_of(fold.site));
-    });
-  }
-  std::vector<at::Tensor> normed;
-  std::vector<at::Tensor> expected;
-  for (const at::Tensor& input : run.inputs()) {
-    const BlockFunction& function = run.function();
-    const Block& block = run.block();
-    if (fold.site == Site::kQkv) {
-      normed.push_back(function.Norm(block.attention_norm, input));
-      expected.push_back(function.Attention(block, normed.back(), Untouched));
-    } else {
-      const at::Tensor middle =
-          input + function.Attention(block, function.Norm(block.attention_norm, input), Untouched);
-      normed.push_back(function.Norm(block.mlp_norm, middle));
-      expected.push_back(function.Mlp(block, normed.back(), Untouched));
-    }
-  }
-  return SearchScales(mean_abs, weights, options, [&](const at::Tensor& scales) {
-    return ModuleLoss(run, fold, normed, expected, scales, options);
+  return SearchScales(observed.mean_abs_of(fold.site), weights, options, [&](const at::Tensor& scales) {
+    if (fold.norm != nullptr) return ModuleLoss(run, fold, observed, scales, options);
+    return OutputLoss(RoundScaled(weights[0], scales, options) - weights[0], observed.moments_of(fold.site));
   });
 }
 
-void Apply(const Fold& fold, const at::Tensor& scales, Block& block, Statistics& statistics) {
+void Apply(const Fold& fold, const at::Tensor& scales, Block& block, Observed& observed) {
   if (fold.norm != nullptr) {
     *fold.norm = *fold.norm / scales;
   } else {
@@ -123,7 +124,7 @@ void Apply(const Fold& fold, const at::Tensor& scales, Block& block, Statistics&
     block.at(projection).weight = block.at(projection).weight * scales.unsqueeze(0);
   }
   // Inputs are x / s from here on.
-  at::Tensor& moments = statistics.moments_of(fold.site);
+  at::Tensor& moments = observed.moments_of(fold.site);
   moments = moments / scales.unsqueeze(0) / scales.unsqueeze(1);
 }
 
@@ -196,17 +197,24 @@ at::Tensor AwqClipped(const at::Tensor& weight, const at::Tensor& moments, const
 
 absl::StatusOr<QuantizedBlock> QuantizeAwq(const Variant& variant, BlockRun& run) {
   const AwqOptions options = AwqOptionsOf(variant);
-  Statistics statistics = Collect(run);
+  run.Enter(CalibrationStage::kRun);
+  Observed observed = Observe(run);
   for (size_t site = 0; site < kSites; ++site) {
-    absl::Status finite = CheckStatistics(statistics.moments[site], run.index(), static_cast<Site>(site));
+    absl::Status finite = CheckStatistics(observed.moments[site], run.index(), static_cast<Site>(site));
     if (!finite.ok()) return finite;
   }
+  run.Enter(CalibrationStage::kSearch);
   Block block = run.block();
   // All scales are searched on the block as it was, then folded.
   const std::vector<Fold> folds = FoldsOf(block);
   std::vector<at::Tensor> scales;
-  for (const Fold& fold : folds) scales.push_back(ScalesOf(run, fold, statistics, options));
-  for (size_t i = 0; i < folds.size(); ++i) Apply(folds[i], scales[i], block, statistics);
+  for (const Fold& fold : folds) scales.push_back(ScalesOf(run, fold, observed, options));
+  for (size_t i = 0; i < folds.size(); ++i) Apply(folds[i], scales[i], block, observed);
+  for (size_t i = 0; i < observed.mlp.size(); ++i) {
+    observed.attention[i].add_(run.inputs()[i]).add_(observed.mlp[i]);
+    observed.mlp[i].reset();
+  }
+  run.Keep(std::move(observed.attention));
   QuantizedBlock result = run.Unquantized();
   result.attention_norm = ToFloats(block.attention_norm);
   result.mlp_norm = ToFloats(block.mlp_norm);
@@ -214,7 +222,7 @@ absl::StatusOr<QuantizedBlock> QuantizeAwq(const Variant& variant, BlockRun& run
     const auto projection = static_cast<Projection>(i);
     at::Tensor weight = block.layers[i].weight;
     if (options.clip && IsClipped(projection)) {
-      weight = AwqClipped(weight, statistics.moments_of(SiteOf(projection)), options);
+      weight = AwqClipped(weight, observed.moments_of(SiteOf(projection)), options);
     }
     result.matrices[i] = RoundToGrid(GridRule::kAwqSpan, options.bits, weight, Granularity::kGroup, options.group_size);
     if (block.layers[i].bias.defined()) result.biases[i] = ToFloats(block.layers[i].bias);

@@ -37,7 +37,8 @@ absl::StatusOr<at::Tensor> Embed(const model::Checkpoint& checkpoint, std::span<
 // The block that a quantized one computes with, activations aside.
 Block Dequantized(const QuantizedBlock& quantized, at::Device device);
 
-// The model's block as a function. Tensors are [tokens, width] of one sample that begins at position 0.
+// The model's block as a function. Tensors are [tokens, width]: of one sample that begins at position 0, or of several
+// that have as many tokens as the constructor was told, one after the other.
 class BlockFunction {
  public:
   // Sees what enters linear layers; returns what they are to read instead.
@@ -51,15 +52,22 @@ class BlockFunction {
   at::Tensor Attention(const Block& block, const at::Tensor& normed, const Hook& hook) const;
   at::Tensor Mlp(const Block& block, const at::Tensor& normed, const Hook& hook) const;
   at::Tensor Norm(const at::Tensor& weight, const at::Tensor& hidden) const;
+  // Parts of those: what o_proj reads, from what q, k and v read; what down_proj reads, from what gate and up read.
+  at::Tensor Attend(const Block& block, const at::Tensor& x) const;
+  at::Tensor Gated(const Block& block, const at::Tensor& x) const;
 
  private:
   at::Tensor Rotate(const at::Tensor& heads) const;
 
   const model::ModelConfig config_;
+  const int64_t tokens_;
   at::Tensor cos_;  // [tokens, head_dim / 2]
   at::Tensor sin_;
   at::Tensor mask_;  // [tokens, tokens], true where a token sees another; undefined without a sliding window
 };
+
+// What a linear layer makes of x.
+at::Tensor Product(const Layer& layer, const at::Tensor& x);
 
 // The hook that changes nothing.
 inline at::Tensor Untouched(Site, const at::Tensor& x) { return x; }

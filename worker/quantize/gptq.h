@@ -26,7 +26,9 @@ GptqOptions GptqOptionsOf(const Variant& variant);
 // The factor that GPTQ needs of the inputs' second moments sum x x^T (any multiple of it, [columns, columns]), shared
 // by all layers that read the same inputs.
 struct GptqFactor {
-  at::Tensor upper;  // upper Cholesky factor of the damped inverse, columns in `order`
+  // The upper Cholesky factor of the damped inverse, columns in `order`, each row over its diagonal: how the error of a
+  // column spreads to those after it.
+  at::Tensor spread;
   at::Tensor dead;   // [columns], true where no input was ever other than zero
   at::Tensor order;  // [columns], undefined without act-order
 };
@@ -34,14 +36,15 @@ struct GptqFactor {
 // FAILED_PRECONDITION: not positive definite even with the damping.
 absl::StatusOr<GptqFactor> FactorMoments(const at::Tensor& moments, const GptqOptions& options);
 
-// The grid of a column ([rows, 1] tensors), asked for in turn; `later(n)` are the next n columns as they are by then,
-// the column itself the first.
+// The grid of a column ([rows] tensors, which live until the next is asked for), asked for in turn; `later(n)` are
+// the next n columns as they are by then, the column itself the first.
 using Later = std::function<at::Tensor(int64_t)>;
-using GridOfColumn = std::function<Grid(int64_t column, const Later& later)>;
-// The sweep: codes [rows, columns] of `weight`, which is used up, in the order that it and `upper` have.
-at::Tensor SolveColumns(at::Tensor weight, const at::Tensor& upper, const GridOfColumn& grid_of);
+using GridOfColumn = std::function<const Grid&(int64_t column, const Later& later)>;
+// The sweep: codes [rows, columns] of `weight`, in the order that it and `spread` have.
+at::Tensor SolveColumns(const at::Tensor& weight, const at::Tensor& spread, const GridOfColumn& grid_of);
 
-// Quantizes `weight` [rows, columns]. Dead columns become 0.
+// Quantizes `weight` [rows, columns]. Dead columns become 0. Rows do not see each other: layers that read the same
+// inputs are solved as one, below each other, and cost little more than the widest of them.
 QuantizedMatrix SolveGptq(const at::Tensor& weight, const GptqFactor& factor, const GptqOptions& options);
 
 // What the layer's outputs lose: trace((W - Q) M (W - Q)^T) for the moments M.

@@ -63,17 +63,30 @@ absl::Status CheckMatrix(const QuantizedMatrix& m) {
   return absl::OkStatus();
 }
 
-void Dequantize(const QuantizedMatrix& m, float* out) {
-  for (int64_t r = 0; r < m.rows; ++r) {
-    for (int64_t c = 0; c < m.columns; ++c) {
-      const auto group = static_cast<size_t>(m.group_size > 0 ? r * m.groups() + c / m.group_size : 0);
-      const float scale = m.group_size > 0 ? kernels::Fp16ToFloat(m.group_scales[group])
-                                           : m.scales[m.scales.size() == 1 ? 0 : static_cast<size_t>(r)];
-      const int zero = m.zeros.empty() ? 0 : m.zeros[group];
-      const int64_t column = m.order.empty() ? c : m.order[static_cast<size_t>(c)];
-      out[r * m.columns + column] = static_cast<float>(m.codes[static_cast<size_t>(r * m.columns + c)] - zero) * scale;
-    }
+std::vector<QuantizedMatrix> SplitRows(const QuantizedMatrix& matrix, std::span<const int64_t> rows) {
+  std::vector<QuantizedMatrix> parts;
+  int64_t begin = 0;
+  for (const int64_t count : rows) {
+    QuantizedMatrix part;
+    part.bits = matrix.bits;
+    part.granularity = matrix.granularity;
+    part.rows = count;
+    part.columns = matrix.columns;
+    part.group_size = matrix.group_size;
+    part.order = matrix.order;
+    part.input_scale = matrix.input_scale;
+    const auto take = [&](const auto& all, auto& own) {
+      const auto width = static_cast<int64_t>(all.size()) / matrix.rows;
+      own.assign(all.begin() + begin * width, all.begin() + (begin + count) * width);
+    };
+    take(matrix.codes, part.codes);
+    take(matrix.scales, part.scales);
+    take(matrix.group_scales, part.group_scales);
+    take(matrix.zeros, part.zeros);
+    parts.push_back(std::move(part));
+    begin += count;
   }
+  return parts;
 }
 
 std::string_view ProjectionName(Projection projection) {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -34,8 +35,8 @@ struct QuantizedMatrix {
 // order is no permutation: what comes from a file is checked with it.
 absl::Status CheckMatrix(const QuantizedMatrix& matrix);
 
-// FP32 values in the order of the inputs: out holds rows * columns.
-void Dequantize(const QuantizedMatrix& matrix, float* out);
+// The matrices below each other that a kChannel or kGroup matrix is, `rows` being theirs.
+std::vector<QuantizedMatrix> SplitRows(const QuantizedMatrix& matrix, std::span<const int64_t> rows);
 
 // The linear layers of a block, in the order of its arrays.
 enum class Projection { kQ, kK, kV, kO, kGate, kUp, kDown };

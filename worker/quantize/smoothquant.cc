@@ -39,7 +39,8 @@ Block Smoothed(const Block& block, const std::array<at::Tensor, kSites>& input_a
 
 absl::StatusOr<QuantizedBlock> QuantizeSmoothQuant(const Variant& variant, BlockRun& run) {
   std::array<at::Tensor, kSites> absmax;
-  run.Observe(run.block(), [&](Site site, const at::Tensor& x) {
+  run.Enter(CalibrationStage::kRun);
+  run.ObserveAndKeep(run.block(), [&](Site site, const at::Tensor& x) {
     at::Tensor& most = absmax[static_cast<size_t>(site)];
     const at::Tensor here = x.abs().amax(0);
     most = most.defined() ? at::maximum(most, here) : here;
@@ -48,6 +49,7 @@ absl::StatusOr<QuantizedBlock> QuantizeSmoothQuant(const Variant& variant, Block
     absl::Status finite = CheckStatistics(absmax[site], run.index(), static_cast<Site>(site));
     if (!finite.ok()) return finite;
   }
+  run.Enter(CalibrationStage::kStore);
   const Block smoothed = Smoothed(run.block(), absmax, variant.option("alpha"));
   QuantizedBlock result = run.Unquantized();
   result.attention_norm = ToFloats(smoothed.attention_norm);

@@ -9,10 +9,18 @@ namespace {
 
 template <typename T>
 std::vector<T> ToHost(const at::Tensor& tensor, at::ScalarType type) {
-  const at::Tensor host = tensor.to(at::kCPU, type).contiguous();
+  // Converted first, so that the device does it and less is copied.
+  const at::Tensor host = tensor.to(type).to(at::kCPU).contiguous();
   std::vector<T> values(static_cast<size_t>(host.numel()));
   std::memcpy(values.data(), host.const_data_ptr(), values.size() * sizeof(T));
   return values;
+}
+
+// FP32 on `device`, converted there.
+template <typename T>
+at::Tensor OnDevice(const std::vector<T>& values, at::ScalarType type, at::IntArrayRef sizes, at::Device device) {
+  const at::Tensor own = at::from_blob(const_cast<T*>(values.data()), {static_cast<int64_t>(values.size())}, type);
+  return own.to(device).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).view(sizes);
 }
 
 }  // namespace
@@ -24,6 +32,19 @@ at::Tensor Grid::Encode(const at::Tensor& weights) const {
 }
 
 at::Tensor Grid::Decode(const at::Tensor& codes) const { return (zero.defined() ? codes - zero : codes) * scale; }
+
+Grid Grid::OfColumn() const { return {scale.reshape(-1), zero.defined() ? zero.reshape(-1) : zero, low, high}; }
+
+void Grid::EncodeColumn(const at::Tensor& column, at::Tensor& code) const {
+  at::div_out(code, column, scale);
+  code.round_();
+  if (zero.defined()) code.add_(zero);
+  code.clamp_(low, high);
+}
+
+void Grid::ErrorOfColumn(const at::Tensor& column, const at::Tensor& code, at::Tensor& error) const {
+  at::addcmul_out(error, column, zero.defined() ? code - zero : code, scale, -1);
+}
 
 Grid FindGrid(GridRule rule, int bits, const at::Tensor& weights, bool half_scales) {
   const double half = 1 << (bits - 1);
@@ -93,9 +114,14 @@ QuantizedMatrix MakeMatrix(int bits, Granularity granularity, int64_t group_size
 }
 
 at::Tensor Dequantized(const QuantizedMatrix& matrix, at::Device device) {
-  at::Tensor values = at::empty({matrix.rows, matrix.columns}, at::kFloat);
-  Dequantize(matrix, values.mutable_data_ptr<float>());
-  return values.to(device);
+  const int64_t groups = matrix.group_size > 0 ? matrix.groups() : 1;
+  at::Tensor values = OnDevice(matrix.codes, at::kChar, {matrix.rows, groups, -1}, device);
+  if (!matrix.zeros.empty()) values.sub_(OnDevice(matrix.zeros, at::kChar, {matrix.rows, groups, 1}, device));
+  values.mul_(matrix.group_size > 0 ? OnDevice(matrix.group_scales, at::kHalf, {matrix.rows, groups, 1}, device)
+                                    : OnDevice(matrix.scales, at::kFloat, {-1, 1, 1}, device));
+  values = values.view({matrix.rows, matrix.columns});
+  if (matrix.order.empty()) return values;
+  return values.index_select(1, at::argsort(FromIndices(matrix.order, device)));
 }
 
 at::Tensor FromFloats(std::span<const float> values, at::IntArrayRef sizes, at::Device device) {
@@ -113,6 +139,12 @@ at::Tensor FromIndices(std::span<const int32_t> values, at::Device device) {
   std::memcpy(tensor.mutable_data_ptr<int32_t>(), values.data(), values.size_bytes());
   return tensor.to(device);
 }
+
+FastProducts::FastProducts() : before_(at::globalContext().allowTF32CuBLAS()) {
+  at::globalContext().setAllowTF32CuBLAS(true);
+}
+
+FastProducts::~FastProducts() { at::globalContext().setAllowTF32CuBLAS(before_); }
 
 bool AllFinite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
 

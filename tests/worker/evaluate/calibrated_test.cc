@@ -153,6 +153,36 @@ TEST_F(TinyStories, QuantizeWritesAnArtifactThatAPersonCanNameAndResume) {
   EXPECT_THAT(none.err, HasSubstr("needs no calibration"));
 }
 
+// What a synthetic shape takes; nothing of it is kept, and it makes no artifact.
+TEST(Measuring, TakesSyntheticShapesAndKeepsNothing) {
+  const test::Outcome made =
+      test::RunWorker({"quantize", "synthetic:tiny", "--variant", "gptq-w4-g64:samples=3:length=64", "--measure",
+                       "--threads", "1", "--output", "json"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_EQ(made.json()["blocks"], 2);
+  EXPECT_EQ(made.json()["samples"], 3);
+  EXPECT_EQ(made.json()["sample_tokens"], 64);
+  EXPECT_GT(made.json()["stage_seconds"]["solve"], 0);
+  EXPECT_GE(made.json()["seconds"], made.json()["stage_seconds"]["solve"]);
+  EXPECT_GT(made.json()["host_peak_bytes"], 1 << 20);
+  EXPECT_EQ(made.json()["device_peak_bytes"], 0);
+  // 589,824 weights a block at four bits and a scale for 64 of them.
+  EXPECT_GT(made.json()["artifact_bytes"], 2 * (589824 / 2 + 589824 / 64 * 2));
+
+  const test::Outcome table = test::RunWorker(
+      {"quantize", "synthetic:tiny", "--variant", "awq-w4-g64:samples=2:length=32", "--measure", "--blocks", "1"});
+  EXPECT_THAT(table.out, HasSubstr("1 of 2 blocks, 2 samples of 32 tokens"));
+  EXPECT_THAT(table.out, HasSubstr("search"));
+  EXPECT_THAT(table.out, HasSubstr("not kept"));
+
+  const std::string out = test::ScratchFolder() + "/made";
+  const test::Outcome kept = test::RunWorker({"quantize", "synthetic:tiny", "--variant", "gptq-w4-g64", "--out", out});
+  EXPECT_EQ(kept.code, 1);
+  EXPECT_THAT(kept.err, HasSubstr("has random weights"));
+  EXPECT_FALSE(fs::exists(out));
+  EXPECT_EQ(test::RunWorker({"quantize", "synthetic:tiny", "--variant", "gptq-w4-g64"}).code, 2);
+}
+
 // The default model. What GPTQ and AWQ lose takes more text than a test has: tests/bench/perplexity_table.py.
 class Smollm2 : public testing::Test {
  protected:

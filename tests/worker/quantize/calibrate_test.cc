@@ -31,7 +31,7 @@ class CalibrateTest : public ::testing::Test {
   }
 
   absl::Status Run(const char* variant, BlockStore& store, const CalibrationOptions& options = {.threads = 1}) {
-    return Calibrate(*checkpoint_, FindVariant(variant).value(), set_, options, store);
+    return Calibrate(*checkpoint_, FindVariant(variant).value(), set_, options, store).status();
   }
 
   model::ModelConfig config_;
@@ -48,8 +48,8 @@ TEST_F(CalibrateTest, EveryMethodGivesWhatTheEngineRuns) {
     if (!NeedsCalibration(variant) || !FitsModel(variant, config_).ok()) continue;
     SCOPED_TRACE(variant.name);
     MemoryStore store;
-    const absl::Status status = Calibrate(*checkpoint_, variant, set_, {.threads = 1}, store);
-    ASSERT_TRUE(status.ok()) << status;
+    const auto cost = Calibrate(*checkpoint_, variant, set_, {.threads = 1}, store);
+    ASSERT_TRUE(cost.ok()) << cost.status();
     EXPECT_EQ(store.puts, 2);
     engine::EngineOptions options = {.threads = 1};
     options.blocks = &store;
@@ -92,6 +92,50 @@ TEST_F(CalibrateTest, ReportsProgress) {
   };
   ASSERT_TRUE(Run("smoothquant-channel", store, {.threads = 1, .progress = note}).ok());
   EXPECT_EQ(seen, (std::vector<int64_t>{0, 1, 2}));
+}
+
+// The stages that a method has are those that take time.
+TEST_F(CalibrateTest, SaysWhereTheTimeWent) {
+  const auto seconds = [&](const char* variant, bool timed) {
+    MemoryStore store;
+    const auto cost =
+        Calibrate(*checkpoint_, FindVariant(variant).value(), set_, {.threads = 1, .timed = timed}, store);
+    EXPECT_TRUE(cost.ok()) << cost.status();
+    EXPECT_EQ(cost->device_bytes, 0);
+    return cost->stage_seconds;
+  };
+  const auto of = [](const auto& stages, CalibrationStage stage) { return stages[static_cast<size_t>(stage)]; };
+  const auto gptq = seconds("gptq-w4-g64", true);
+  EXPECT_GT(of(gptq, CalibrationStage::kFactor), 0);
+  EXPECT_GT(of(gptq, CalibrationStage::kSolve), 0);
+  EXPECT_EQ(of(gptq, CalibrationStage::kSearch), 0);
+  const auto awq = seconds("awq-w4-g64", true);
+  EXPECT_GT(of(awq, CalibrationStage::kSearch), of(awq, CalibrationStage::kRun));
+  EXPECT_EQ(of(awq, CalibrationStage::kSolve), 0);
+  EXPECT_EQ(seconds("smoothquant-o1", false), (std::array<double, kCalibrationStages>{}));
+}
+
+TEST_F(CalibrateTest, TheFirstBlocksAloneAreThoseOfTheWhole) {
+  MemoryStore whole, first;
+  ASSERT_TRUE(Run("gptq-w4-g64", whole).ok());
+  ASSERT_TRUE(Run("gptq-w4-g64", first, {.threads = 1, .blocks = 1}).ok());
+  EXPECT_EQ(first.puts, 1);
+  EXPECT_EQ(first.blocks[0].matrices[6].codes, whole.blocks[0].matrices[6].codes);
+}
+
+TEST(StageTimes, GivesEachStageTheTimeUntilTheNext) {
+  double now = 10;
+  StageTimes times([&now] { return now; });
+  times.Enter(CalibrationStage::kRun);
+  now = 12;
+  times.Enter(CalibrationStage::kStore);
+  now = 15;
+  times.Leave();
+  now = 100;
+  times.Enter(CalibrationStage::kRun);
+  now = 101;
+  times.Leave();
+  EXPECT_EQ(times.seconds(), (std::array<double, kCalibrationStages>{0, 3, 0, 0, 0, 3}));
 }
 
 TEST_F(CalibrateTest, RefusesTokensAndSamplesThatTheModelDoesNotTake) {

@@ -394,6 +394,85 @@ TEST_F(BlockTest, GptqLosesLessThanRoundToNearest) {
   }
 }
 
+// Layers are replaced while the samples stand at their inputs.
+TEST_F(BlockTest, GoingSiteBySiteGivesWhatRunningEachTimeGives) {
+  const BlockRun run = Run();
+  SequentialRun sequential(run);
+  Block block = block_;
+  for (const Site site : {Site::kQkv, Site::kOutput, Site::kMlp, Site::kDown}) {
+    std::array<bool, kSites> wanted = {};
+    wanted[static_cast<size_t>(site)] = true;
+    EXPECT_TRUE(at::equal(sequential.Moments(site, block), run.Moments(block, wanted)[static_cast<size_t>(site)]));
+    for (size_t i = 0; i < kProjections; ++i) {
+      if (SiteOf(static_cast<Projection>(i)) == site) block.layers[i].weight = block.layers[i].weight * 0.9;
+    }
+  }
+  const std::vector<at::Tensor> outputs = sequential.Finish(block);
+  ASSERT_EQ(outputs.size(), samples_.size());
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    EXPECT_TRUE(at::equal(outputs[i], function_->Run(block, samples_[i], Untouched)));
+  }
+}
+
+TEST_F(BlockTest, SamplesTogetherDoNotSeeEachOther) {
+  const at::Tensor together = function_->Run(block_, at::cat(samples_, 0), Untouched);
+  for (size_t i = 0; i < samples_.size(); ++i) {
+    const at::Tensor alone = function_->Run(block_, samples_[i], Untouched);
+    const auto begin = static_cast<int64_t>(i) * 24;
+    EXPECT_LT((together.slice(0, begin, begin + 24) - alone).abs().max().item<float>(), 1e-4F);
+  }
+}
+
+// Layers that read the same inputs are solved below each other.
+TEST(Gptq, LayersSolvedTogetherAreThoseSolvedAlone) {
+  const at::Tensor first = Random(8, 128, 20);
+  const at::Tensor second = Random(12, 128, 21);
+  for (GptqOptions options : {kChannelOptions, kGroupOptions}) {
+    options.act_order = true;
+    for (const bool symmetric : {false, true}) {
+      options.symmetric = symmetric;
+      const auto factor = FactorMoments(Correlated(128, 22), options);
+      ASSERT_TRUE(factor.ok());
+      const int64_t rows[] = {8, 12};
+      const auto parts = SplitRows(SolveGptq(at::cat({first, second}, 0), *factor, options), rows);
+      ASSERT_EQ(parts.size(), 2U);
+      for (size_t i = 0; i < 2; ++i) {
+        EXPECT_TRUE(CheckMatrix(parts[i]).ok()) << CheckMatrix(parts[i]);
+        const QuantizedMatrix alone = SolveGptq(i == 0 ? first : second, *factor, options);
+        EXPECT_EQ(parts[i].codes, alone.codes);
+        EXPECT_EQ(parts[i].scales, alone.scales);
+        EXPECT_EQ(parts[i].group_scales, alone.group_scales);
+        EXPECT_EQ(parts[i].zeros, alone.zeros);
+        EXPECT_EQ(parts[i].order, alone.order);
+      }
+    }
+  }
+}
+
+// By hand.
+TEST(Dequantized, IsScaleTimesCodeMinusZeroInTheInputsOrder) {
+  QuantizedMatrix matrix;
+  matrix.bits = 4;
+  matrix.granularity = Granularity::kGroup;
+  matrix.rows = 2;
+  matrix.columns = 3;
+  matrix.group_size = 3;
+  matrix.codes = {1, 2, 3, -8, 7, 0};
+  matrix.group_scales = {0x3c00, 0x4000};  // 1 and 2
+  matrix.zeros = {1, -1};
+  matrix.order = {2, 0, 1};
+  const std::vector<float> expected = {1, 2, 0, 16, 2, -14};
+  EXPECT_EQ(ToFloats(Dequantized(matrix, at::kCPU)), expected);
+  matrix.order.clear();
+  matrix.zeros.clear();
+  EXPECT_EQ(ToFloats(Dequantized(matrix, at::kCPU)), (std::vector<float>{1, 2, 3, -16, 14, 0}));
+  matrix.granularity = Granularity::kChannel;
+  matrix.group_size = 0;
+  matrix.group_scales.clear();
+  matrix.scales = {0.5F, 3};
+  EXPECT_EQ(ToFloats(Dequantized(matrix, at::kCPU)), (std::vector<float>{0.5F, 1, 1.5F, -24, 21, 0}));
+}
+
 TEST(Atom, PutsTheLargestChannelsLast) {
   const at::Tensor moments = at::diag(at::tensor({3.0F, 9.0F, 1.0F, 1.0F, 5.0F}));
   EXPECT_EQ(ToIndices(AtomOrder(moments)), (std::vector<int32_t>{2, 3, 0, 4, 1}));
@@ -406,7 +485,7 @@ TEST(Atom, KernelsComputeWhatIsRounded) {
     const at::Tensor weight = Random(20, 160, 60);
     const auto factor = FactorMoments(Correlated(160, 61), kChannelOptions);
     ASSERT_TRUE(factor.ok());
-    const QuantizedMatrix matrix = AtomWeights(weight, factor->upper, options);
+    const QuantizedMatrix matrix = AtomWeights(weight, factor->spread, options);
     ASSERT_TRUE(CheckMatrix(matrix).ok()) << CheckMatrix(matrix);
     for (int64_t i = 0; i < 20 * 160; ++i) {
       const bool kept = i % 160 >= 128;
