@@ -55,7 +55,7 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenM
   if (!request.ok()) return request.status();
   auto calibrated = evaluate::PrepareCalibrated(model, found->variant, *request, {.folder = calibration.artifacts});
   if (!calibrated.ok()) return calibrated.status();
-  options.blocks = calibrated->artifact.get();
+  options.blocks = calibrated->blocks();
   return engine::Engine::Create(model.checkpoint(), found->variant, options);
 }
 

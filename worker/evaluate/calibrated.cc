@@ -64,7 +64,7 @@ absl::StatusOr<CalibratedVariant> Complete(std::unique_ptr<quantize::Artifact> a
     if (!made.ok()) return made.status();
     if (absl::Status finished = artifact->Finish(); !finished.ok()) return finished;
   }
-  return CalibratedVariant{std::move(artifact), prepared.identity.config};
+  return CalibratedVariant{std::move(artifact), nullptr, prepared.identity.config};
 }
 
 }  // namespace
@@ -89,6 +89,11 @@ absl::StatusOr<quantize::CalibrationSet> SamplesOfText(const OpenModel& model, c
 absl::StatusOr<CalibratedVariant> PrepareCalibrated(const OpenModel& model, const quantize::Variant& variant,
                                                     const CalibrationRequest& request,
                                                     const ArtifactOptions& artifacts) {
+  if (model.checkpoint().synthetic()) {
+    if (absl::Status can = engine::Engine::CheckVariant(variant, request.options.device); !can.ok()) return can;
+    return CalibratedVariant{nullptr, std::make_unique<quantize::SyntheticBlocks>(model.config(), variant),
+                             quantize::ConfigText(variant, "random codes")};
+  }
   auto prepared = Prepare(model, variant, request);
   if (!prepared.ok()) return prepared.status();
   quantize::ArtifactCache cache(FolderOf(artifacts), artifacts.max_bytes);

@@ -10,6 +10,7 @@
 #include "worker/evaluate/open_model.h"
 #include "worker/quantize/artifact.h"
 #include "worker/quantize/calibrate.h"
+#include "worker/quantize/synthetic_blocks.h"
 
 namespace uaqf::evaluate {
 
@@ -28,13 +29,19 @@ struct ArtifactOptions {
 
 // A variant's blocks, and the configuration that they are the result of.
 struct CalibratedVariant {
-  std::unique_ptr<quantize::Artifact> artifact;
-  std::string config;  // quantize::ConfigText with the calibration's digest
+  std::unique_ptr<quantize::Artifact> artifact;       // null for a synthetic model
+  std::unique_ptr<quantize::SyntheticBlocks> random;  // of a synthetic model only
+  std::string config;                                 // quantize::ConfigText with the calibration's digest
+
+  quantize::BlockStore* blocks() const {
+    return artifact != nullptr ? static_cast<quantize::BlockStore*>(artifact.get()) : random.get();
+  }
 };
 
-// UNIMPLEMENTED where the device has no kernels for the result (Engine::CheckVariant). From the cache where they are
-// whole; else calibrates, going on from what is there. The cache is kept within its limit. Errors are those of the
-// tokenizer, quantize::ChooseSamples, quantize::Calibrate and the disk.
+// A synthetic model has no activations worth calibrating on: it gets random codes in the variant's form, of which time
+// and memory can be measured. UNIMPLEMENTED where the device has no kernels for the result (Engine::CheckVariant). From
+// the cache where they are whole; else calibrates, going on from what is there. The cache is kept within its limit.
+// Errors are those of the tokenizer, quantize::ChooseSamples, quantize::Calibrate and the disk.
 [[nodiscard]] absl::StatusOr<CalibratedVariant> PrepareCalibrated(const OpenModel& model,
                                                                   const quantize::Variant& variant,
                                                                   const CalibrationRequest& request,

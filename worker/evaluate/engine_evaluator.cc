@@ -75,7 +75,7 @@ absl::Status EngineEvaluator::Load(const measure::HostRequest& request) {
     auto prepared = Calibrated(**model, variant->variant, request);
     if (!prepared.ok()) return prepared.status();
     calibrated = *std::move(prepared);
-    options.blocks = calibrated.artifact.get();
+    options.blocks = calibrated.blocks();
     variant->config_digest = model::Sha256(calibrated.config);
   }
   auto engine = engine::Engine::Create(variant->weights(**model), variant->variant, options);

@@ -208,7 +208,7 @@ class Smollm2 : public testing::Test {
       auto prepared = PrepareCalibrated(*model_, variant, request, {.folder = test::ScratchFolder()});
       EXPECT_TRUE(prepared.ok()) << prepared.status();
       calibrated = *std::move(prepared);
-      options.blocks = calibrated.artifact.get();
+      options.blocks = calibrated.blocks();
     }
     auto engine = engine::Engine::Create(model_->checkpoint(), variant, options);
     EXPECT_TRUE(engine.ok()) << engine.status();
