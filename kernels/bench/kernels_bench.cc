@@ -13,6 +13,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/bandwidth.h"
+#include "kernels/int4_kv.h"
 #include "kernels/matmul.h"
 #include "kernels/packed_matrix.h"
 #include "kernels/thread_pool.h"
@@ -189,31 +190,87 @@ BENCHMARK(BM_MatMul)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
+// One layer's keys and values of so many positions, FP16 or INT4.
+struct KvCaches {
+  static constexpr AttentionShape kShape = {9, 3, 64, 0, 0.125f};
+  std::vector<uint16_t> fp16;
+  std::vector<uint8_t> int4;
+  std::vector<float> angles;
+  int64_t capacity;
+
+  explicit KvCaches(int64_t positions)
+      : fp16(kShape.kv_heads * positions * kShape.head_dim, 0x3800),
+        int4(Int4KvBytes(kShape.kv_heads, kShape.head_dim, positions)),
+        angles(positions * kShape.head_dim / 2, 0.6f),
+        capacity(positions) {
+    const std::vector<float> row = [] {
+      std::vector<float> values;
+      for (int64_t i = 0; i < kShape.kv_heads * kShape.head_dim; ++i) values.push_back(static_cast<float>(i % 17) - 8);
+      return values;
+    }();
+    for (int64_t p = 0; p < positions; ++p) {
+      WriteInt4Kv(row.data(), kShape.kv_heads, kShape.head_dim, positions, p, int4.data());
+    }
+  }
+  KvView Fp16() const { return {fp16.data(), fp16.data(), capacity}; }
+  Int4KvView Int4() const { return {int4.data(), int4.data(), capacity, angles.data(), angles.data()}; }
+};
+
 // One layer's attention of a token with state.range(0) positions before it.
-void BM_DecodeAttention(benchmark::State& state) {
-  const AttentionShape shape = {9, 3, 64, 0, 0.125f};
+void BM_DecodeAttention(benchmark::State& state, bool int4) {
   const int64_t position = state.range(0);
-  const std::vector<uint16_t> cache(3 * (position + 1) * 64, 0x3000);
-  const KvView view = {cache.data(), cache.data(), position + 1};
+  const KvCaches caches(position + 1);
   const std::vector<float> query(kHidden, 0.1f);
   std::vector<float> out(kHidden);
   const ThreadPool::ActiveRegion region(Pool());
-  for (auto _ : state) DecodeAttention(shape, view, position, query.data(), out.data(), Pool());
+  for (auto _ : state) {
+    if (int4) {
+      DecodeAttention(KvCaches::kShape, caches.Int4(), position, query.data(), out.data(), Pool());
+    } else {
+      DecodeAttention(KvCaches::kShape, caches.Fp16(), position, query.data(), out.data(), Pool());
+    }
+  }
 }
-BENCHMARK(BM_DecodeAttention)->Arg(100)->Arg(500)->Arg(2000)->UseRealTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(BM_DecodeAttention, fp16, false)
+    ->Arg(100)
+    ->Arg(500)
+    ->Arg(2000)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(BM_DecodeAttention, int4, true)
+    ->Arg(100)
+    ->Arg(500)
+    ->Arg(2000)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
 
 // One layer's attention of a whole prompt.
-void BM_PrefillAttention(benchmark::State& state) {
-  const AttentionShape shape = {9, 3, 64, 0, 0.125f};
+void BM_PrefillAttention(benchmark::State& state, bool int4) {
   const int64_t tokens = state.range(0);
-  const std::vector<uint16_t> cache(3 * tokens * 64, 0x3000);
-  const KvView view = {cache.data(), cache.data(), tokens};
+  const KvCaches caches(tokens);
   const std::vector<float> query(tokens * kHidden, 0.1f);
   std::vector<float> out(tokens * kHidden);
   const ThreadPool::ActiveRegion region(Pool());
-  for (auto _ : state) PrefillAttention(shape, view, 0, tokens, query.data(), out.data(), Pool());
+  for (auto _ : state) {
+    if (int4) {
+      PrefillAttention(KvCaches::kShape, caches.Int4(), 0, tokens, query.data(), out.data(), Pool());
+    } else {
+      PrefillAttention(KvCaches::kShape, caches.Fp16(), 0, tokens, query.data(), out.data(), Pool());
+    }
+  }
 }
-BENCHMARK(BM_PrefillAttention)->Arg(100)->Arg(512)->Arg(2048)->UseRealTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(BM_PrefillAttention, fp16, false)
+    ->Arg(100)
+    ->Arg(512)
+    ->Arg(2048)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(BM_PrefillAttention, int4, true)
+    ->Arg(100)
+    ->Arg(512)
+    ->Arg(2048)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
 
 void BM_Read(benchmark::State& state) {
   double best = 0;

@@ -58,6 +58,17 @@ struct Angles {
   }
 };
 
+// Of a distance, from the table in device memory.
+__device__ __forceinline__ Angles DistanceAngles(const Context& x, const LaneSplit& split, int distance) {
+  Angles by;
+  if (split.on) {
+    const int64_t at = int64_t{distance} * (x.p.head_dim / 2) + split.dim / 2;
+    by.cosine = __ldg(reinterpret_cast<const float4*>(x.p.rope_cos + at));
+    by.sine = __ldg(reinterpret_cast<const float4*>(x.p.rope_sin + at));
+  }
+  return by;
+}
+
 // By what a quantized cache's query turns: from a lane's position to its next in the chunk, and from behind its last
 // one to its first in the next chunk.
 __device__ __forceinline__ Angles StepAngles(const Context& x, const LaneSplit& split) {
@@ -110,16 +121,6 @@ struct AttendState {
         query[j][2 * i + 1] = fmaf(b, c[i], a * s[i]);
       }
     }
-  }
-  // The same for a whole distance.
-  __device__ __forceinline__ void TurnBy(const Context& x, const LaneSplit& split, int distance) {
-    Angles by;
-    if (split.on) {
-      const int64_t at = int64_t{distance} * (x.p.head_dim / 2) + split.dim / 2;
-      by.cosine = __ldg(reinterpret_cast<const float4*>(x.p.rope_cos + at));
-      by.sine = __ldg(reinterpret_cast<const float4*>(x.p.rope_sin + at));
-    }
-    Turn(by);
   }
 
   // Scores of one position, in all its lanes.
@@ -203,7 +204,7 @@ __device__ __forceinline__ void AttendPositions(const Context& x, const LaneSpli
                 LoadRow<kBits>(split.on, at.keys + offset + i * step * row_bytes,
                                at.key_scales + scale_offset + i * step * kKvScaleBytes),
                 weight[i]);
-    if (kBits != 16) state.Turn(turn);
+    if (kBits != 16) state.Turn(kQueries == 1 ? turn : StepAngles(x, split));
   }
 #pragma unroll
   for (int j = 0; j < kQueries; ++j) {
@@ -242,7 +243,7 @@ __device__ __forceinline__ void AttendChunk(const Context& x, const LaneSplit& s
     const int skipped = from % kKvScaleRows * kKvScaleBytes;
     Positions at = {chunk.keys, chunk.values, chunk.key_scales + skipped, chunk.value_scales + skipped};
     const int positions = split.positions * kScores * kWarps;
-    const Angles turn = StepAngles(x, split);
+    const Angles turn = kQueries == 1 ? StepAngles(x, split) : Angles();
 #pragma unroll 1
     for (; count > 0; count -= positions) {
       AttendPositions<kBits>(x, split, count, at, turn, state);
@@ -350,6 +351,12 @@ __device__ __forceinline__ void AttendWarp(const Context& x, Ring& ring, const C
   constexpr bool kAskEarly = kQueries == 1 && kBits == 16;
   OwnPosition own;
   if (owns && kAskEarly) own.Ask<kBits>(x, c, split);
+  Angles distance;
+  if (kBits != 16) {
+    // To the first of this lane's positions.
+    const int from = c.from + x.warp * split.positions + split.sub;
+    distance = DistanceAngles(x, split, max(0, x.position - from));
+  }
   state.template Load<kBits>(x, split, first, last, mark);
   if (kBits != 16) {
     if (owns) {
@@ -357,7 +364,7 @@ __device__ __forceinline__ void AttendWarp(const Context& x, Ring& ring, const C
       own.Ask<kBits>(x, c, split);
       own.Attend<kBits>(x, c, split, mark, state);
     }
-    state.TurnBy(x, split, max(0, x.position - (c.from + x.warp * split.positions + split.sub)));
+    state.Turn(distance);
   }
   for (int from = c.from; from < c.past_end; from += x.unit_positions) {
     AttendChunk<kBits>(x, split, ring.Take(x), from, min(x.unit_positions, c.past_end - from), state);

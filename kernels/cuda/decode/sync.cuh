@@ -45,12 +45,12 @@ __device__ __forceinline__ void Trace(const Context& x, const Cursor& c, int eve
   x.p.trace[(place * x.p.grid + x.cta) * 4 + event] = clock64();
 }
 
-// Returns when nearly `target` blocks have said that they have published: only then is asking for values worth the
-// traffic. Whether a value has come, its mark tells. The difference is signed, so that the counter may wrap.
-__device__ __forceinline__ void AwaitMost(const Context& x, uint32_t target) {
+// Returns when all but `missing` of `target` blocks have said that they have published. The difference is signed, so
+// that the counter may wrap.
+__device__ __forceinline__ void AwaitArrivals(const Context& x, uint32_t target, int missing) {
   if (threadIdx.x == 0) {
     int polls = 0;
-    while (static_cast<int32_t>(LoadRelaxed(&x.p.state->arrivals) - target) < -x.p.early) {
+    while (static_cast<int32_t>(LoadRelaxed(&x.p.state->arrivals) - target) < -missing) {
       if (++polls == kMaxPolls) __trap();
     }
   }

@@ -93,10 +93,15 @@ __device__ __forceinline__ float Enter(const Context& x, Cursor& c, int layer, i
   c.layer = layer;
   c.op = op;
   Trace(x, c, 0);
-  if (!Open(x, c)) return 1;
+  if (!Open(x, c)) {
+    // Marks repeat every other layer. Where a block may have no tile of a whole layer, it must not run so far ahead.
+    if (op == kDownOp && x.p.op[kGateUpMatrix].tiles < x.p.grid) AwaitArrivals(x, target, 0);
+    return 1;
+  }
   const Input in = InputOf<W>(x, c);
   pair = FindPair<kPlaced<W>>(x, c, c.tile);
-  if (wait) AwaitMost(x, target);
+  // Only then is asking for values worth the traffic; whether a value has come, its mark tells.
+  if (wait) AwaitArrivals(x, target, x.p.early);
   Trace(x, c, 1);
   Residual residual;
   residual.Ask(x, c, pair);
