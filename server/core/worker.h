@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "server/core/chunk.h"
+#include "server/core/progress.h"
 #include "server/core/types.h"
 
 namespace uaqf::core {
@@ -55,6 +56,7 @@ struct HostedVariant {
   VariantState state = VariantState::kPending;  // kLoading, kReady or kFailed
   std::string error;
   std::int32_t max_sequence_tokens = 0;
+  CalibrationProgress calibration = {};
 };
 
 struct AttemptProgress {

@@ -47,6 +47,13 @@ static v1::TimingSpec ToProto(const core::TimingSpec& timing) {
   return message;
 }
 
+static v1::CalibrationProgress ToProto(const core::CalibrationProgress& progress) {
+  v1::CalibrationProgress message;
+  message.set_layers_done(progress.layers_done);
+  message.set_layers_total(progress.layers_total);
+  return message;
+}
+
 static v1::VariantProgress ToProto(const core::VariantProgress& progress) {
   v1::VariantProgress message;
   message.set_variant(progress.variant);
@@ -58,6 +65,7 @@ static v1::VariantProgress ToProto(const core::VariantProgress& progress) {
   if (progress.tokens_per_s.has_value()) message.set_tokens_per_s(*progress.tokens_per_s);
   if (progress.nll.has_value()) message.set_nll(*progress.nll);
   message.set_error(progress.error);
+  if (progress.calibration.layers_total > 0) *message.mutable_calibration() = ToProto(progress.calibration);
   return message;
 }
 
@@ -274,8 +282,12 @@ core::WorkerReport FromProto(const v1::WorkerState& message) {
   report.build = message.build();
   for (const v1::ModelInfo& model : message.models()) report.models.push_back(FromProto(model));
   const v1::HostedVariant& hosted = message.hosted();
-  report.hosted = {hosted.model(), hosted.variant(), static_cast<core::VariantState>(hosted.state()), hosted.error(),
-                   hosted.max_sequence_tokens()};
+  report.hosted = {hosted.model(),
+                   hosted.variant(),
+                   static_cast<core::VariantState>(hosted.state()),
+                   hosted.error(),
+                   hosted.max_sequence_tokens(),
+                   {hosted.calibration().layers_done(), hosted.calibration().layers_total()}};
   for (const v1::AttemptProgress& attempt : message.attempts()) {
     report.attempts.push_back({FromProto(attempt.attempt()), attempt.records_made(), attempt.error()});
   }
@@ -312,6 +324,9 @@ v1::Worker ToProto(const core::WorkerView& view) {
   if (!view.hosted.model.empty()) {
     message.set_hosting(view.hosted.model + "/" + view.hosted.variant);
     message.set_variant_state(static_cast<v1::VariantState>(view.hosted.state));
+    if (view.hosted.calibration.layers_total > 0) {
+      *message.mutable_calibration() = ToProto(view.hosted.calibration);
+    }
   }
   if (!view.job.empty()) message.set_job(wire::JobName(view.job));
   for (const core::ModelInfo& model : view.models) *message.add_models() = ToProto(model);

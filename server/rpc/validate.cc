@@ -388,6 +388,9 @@ absl::Status Validate(const v1::WorkerState& state) {
   absl::Status status =
       FirstOf({wire::ParseWorkerName(state.worker()).status(), Text("device.name", state.device().name(), 256),
                Text("build", state.build(), 256), Text("hosted.error", state.hosted().error(), 16'384),
+               InRange("hosted.calibration.layers_total", state.hosted().calibration().layers_total(), 0, 1 << 20),
+               InRange("hosted.calibration.layers_done", state.hosted().calibration().layers_done(), 0,
+                       state.hosted().calibration().layers_total()),
                InRange("device.memory_bytes", state.device().memory_bytes(), std::int64_t{0}, kMostMemoryBytes)});
   if (!status.ok()) return status;
   if (state.session().empty() || state.session().size() > kMaxIdChars) {

@@ -134,11 +134,6 @@ absl::Status Work(const Options& options, link::StopSignal& stop, const measure:
   return absl::OkStatus();
 }
 
-bool LogCalibration(int64_t done, int64_t all) {
-  spdlog::info("calibrating: {} of {} blocks", done, all);
-  return true;
-}
-
 absl::Status Serve(const Options& options) {
   const std::string folder = options.models.empty() ? evaluate::DefaultModelsFolder() : options.models;
   auto models = evaluate::FindModels(folder);
@@ -157,8 +152,7 @@ absl::Status Serve(const Options& options) {
                                        *cpus,
                                        options.synthetic,
                                        device->peak_memory_bytes,
-                                       {.folder = options.artifacts},
-                                       LogCalibration},
+                                       {.folder = options.artifacts}},
                                       &clock);
   auto lock = measure::DeviceLock::Open(measure::RunFolder(), monitor.device().id);
   if (!lock.ok()) return lock.status();

@@ -92,7 +92,11 @@ absl::StatusOr<CalibratedVariant> EngineEvaluator::Calibrated(const OpenModel& m
   CalibrationRequest calibration;
   calibration.options.device = options_.device;
   calibration.options.threads = options_.threads;
-  calibration.options.progress = options_.calibration_progress;
+  if (request.calibrated) {
+    calibration.options.progress = [&request](int64_t done, int64_t all) {
+      return request.calibrated(static_cast<int32_t>(done), static_cast<int32_t>(all));
+    };
+  }
   if (!variant.calibration.text.empty()) {
     if (request.calibration_text == nullptr) {
       return absl::InvalidArgumentError(absl::StrCat(variant.name, " names a text set that was not handed over"));

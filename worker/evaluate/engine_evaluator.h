@@ -31,8 +31,6 @@ class EngineEvaluator final : public measure::Evaluator {
     std::function<int64_t()> peak_memory_bytes = {};
     // Where quantized weights of variants that need calibration are kept.
     ArtifactOptions artifacts = {};
-    // As quantize::CalibrationOptions.
-    std::function<bool(int64_t done, int64_t all)> calibration_progress = {};
   };
 
   // `clock` is borrowed.

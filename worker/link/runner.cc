@@ -127,15 +127,28 @@ void Runner::Do(const v1::VariantAssignment& assignment) {
   hosted.set_state(v1::VARIANT_STATE_LOADING);
   parts_.board->SetHosted(hosted);
   spdlog::info("loading {} {}", assignment.model(), assignment.variant());
-  const absl::Status loaded = Load(assignment);
+  const absl::Status loaded = Load(assignment, hosted);
+  if (absl::IsCancelled(loaded)) {
+    spdlog::info("{} {} is not wanted any more", assignment.model(), assignment.variant());
+    parts_.board->SetHosted({});
+    return;
+  }
   hosted.set_state(loaded.ok() ? v1::VARIANT_STATE_READY : v1::VARIANT_STATE_FAILED);
   hosted.set_error(std::string(loaded.message()));
   spdlog::info("{} {}: {}", assignment.model(), assignment.variant(), loaded.ok() ? "ready" : hosted.error());
   parts_.board->SetHosted(hosted);
 }
 
-absl::Status Runner::Load(const v1::VariantAssignment& assignment) {
+absl::Status Runner::Load(const v1::VariantAssignment& assignment, const v1::HostedVariant& loading) {
   measure::HostRequest request = {assignment.model(), assignment.variant(), assignment.max_sequence_tokens()};
+  request.calibrated = [&](int32_t done, int32_t all) {
+    v1::HostedVariant hosted = loading;
+    hosted.mutable_calibration()->set_layers_done(done);
+    hosted.mutable_calibration()->set_layers_total(all);
+    spdlog::info("calibrating {} {}: {} of {} layers", assignment.model(), assignment.variant(), done, all);
+    parts_.board->SetHosted(std::move(hosted));
+    return parts_.board->Wants(assignment);
+  };
   const std::string text = measure::CalibrationTextOf(assignment.variant());
   if (text.empty()) return parts_.device.evaluator->Load(request);
   const auto set = Fetch(text, nullptr);

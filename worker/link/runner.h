@@ -36,7 +36,8 @@ class Runner {
 
  private:
   void Do(const v1::Survey& survey);
-  absl::Status Load(const v1::VariantAssignment& assignment);
+  // Tells the board how far it is, as `loading` with the calibration's progress. CANCELLED: not wanted any more.
+  absl::Status Load(const v1::VariantAssignment& assignment, const v1::HostedVariant& loading);
   void Do(const v1::VariantAssignment& assignment);
   void Do(const DropHosted&);
   void Do(const v1::Lease& lease);

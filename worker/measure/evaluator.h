@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,9 @@ struct HostRequest {
   int32_t max_sequence_tokens = 0;
   // The text that the variant names to be calibrated on (CalibrationTextOf); borrowed for the call, null without.
   const PromptSet* calibration_text = nullptr;
+  // Told before each layer that is calibrated, and once at the end: layers done and in all. False ends the call with
+  // CANCELLED; what is done is kept for another one.
+  std::function<bool(int32_t done, int32_t all)> calibrated = {};
 };
 
 // "promptSets/{digest}" of the text set that a variant's name asks to be calibrated on ("...:text=DIGEST"); empty where
@@ -56,7 +60,7 @@ class Evaluator {
 
   // Hosts a variant in place of what was hosted before, which is released first.
   // NOT_FOUND: no such model or variant. INVALID_ARGUMENT: the variant does not fit the model, or the sequence
-  // exceeds its context. DATA_LOSS: a broken checkpoint. After an error nothing is hosted.
+  // exceeds its context. DATA_LOSS: a broken checkpoint. CANCELLED: by `calibrated`. After an error nothing is hosted.
   [[nodiscard]] virtual absl::Status Load(const HostRequest& request) = 0;
   // Releases what is hosted.
   virtual void Unload() = 0;

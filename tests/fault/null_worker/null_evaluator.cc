@@ -49,6 +49,7 @@ absl::Status NothingHosted() { return absl::FailedPreconditionError("no variant 
 
 absl::Status NullEvaluator::Load(const measure::HostRequest& request) {
   hosted_ = request;
+  hosted_.calibrated = nullptr;
   return absl::OkStatus();
 }
 

@@ -29,7 +29,16 @@ constexpr char kPrompts[] = "promptSets/0000000000000000000000000000000000000000
 // Stops before the item it is told, until it is let go.
 class GatedEvaluator final : public measure::Evaluator {
  public:
-  absl::Status Load(const measure::HostRequest& request) override { return null_.Load(request); }
+  absl::Status Load(const measure::HostRequest& request) override {
+    if (request.variant != "fp16") return null_.Load(request);
+    for (int layer = 0; layer <= layers; ++layer) {
+      if (layers > 0 && !request.calibrated(layer, layers)) return absl::CancelledError("calibration was stopped");
+      if (layer != gate_at_layer) continue;
+      reached.Notify();
+      opened.WaitForNotification();
+    }
+    return null_.Load(request);
+  }
   void Unload() override { null_.Unload(); }
   absl::StatusOr<measure::SurveyReport> Survey(const measure::SurveyRequest& request) override {
     return null_.Survey(request);
@@ -62,6 +71,9 @@ class GatedEvaluator final : public measure::Evaluator {
   absl::StatusOr<measure::Memory> MemoryUsed() override { return null_.MemoryUsed(); }
 
   std::string gate_at;
+  // Layers that are calibrated before fp16 is hosted, and the one it stops in.
+  int layers = 0;
+  int gate_at_layer = -1;
   absl::Notification reached;
   absl::Notification opened;
 
@@ -155,6 +167,59 @@ TEST_F(LinkTest, TellsWhatItIsAndHostsWhatItIsAssigned) {
   EXPECT_EQ(state.worker(), "workers/w1");
   EXPECT_EQ(state.device().id(), "null");
   EXPECT_EQ(state.hosted().variant(), "fp16");
+}
+
+// Situation: one layer takes longer than everything else that the coordinator knows of.
+TEST_F(LinkTest, GoesOnReportingWhileItCalibrates) {
+  evaluator_.layers = 30;
+  evaluator_.gate_at_layer = 6;
+  v1::DesiredState desired = Wanting({});
+  desired.mutable_next_report_in()->set_nanos(10'000'000);
+  coordinator_.Want(desired);
+  StartHost();
+  evaluator_.reached.WaitForNotification();
+  ASSERT_TRUE(
+      coordinator_.Await([this] { return coordinator_.last_state().hosted().calibration().layers_done() == 6; }));
+  EXPECT_EQ(coordinator_.last_state().hosted().calibration().layers_total(), 30);
+  EXPECT_EQ(coordinator_.last_state().hosted().state(), v1::VARIANT_STATE_LOADING);
+  const int64_t sequence = coordinator_.last_state().sequence();
+  EXPECT_TRUE(coordinator_.Await([&] { return coordinator_.last_state().sequence() > sequence + 20; }))
+      << "a worker in the middle of a layer was silent";
+  evaluator_.opened.Notify();
+  ASSERT_TRUE(
+      coordinator_.Await([this] { return coordinator_.last_state().hosted().state() == v1::VARIANT_STATE_READY; }));
+  EXPECT_FALSE(coordinator_.last_state().hosted().has_calibration());
+}
+
+TEST_F(LinkTest, StopsACalibrationThatIsNotWantedAnyMoreAndHostsWhatIs) {
+  evaluator_.layers = 1'000'000'000;
+  evaluator_.gate_at_layer = 3;
+  coordinator_.Want(Wanting({}));
+  StartHost();
+  evaluator_.reached.WaitForNotification();
+  v1::DesiredState other = Wanting({});
+  other.mutable_assignment()->set_variant("rtn-w8");
+  coordinator_.Want(other);
+  const int64_t sequence = coordinator_.last_state().sequence();
+  ASSERT_TRUE(coordinator_.Await([&] { return coordinator_.last_state().sequence() > sequence + 1; }));
+  evaluator_.opened.Notify();
+  ASSERT_TRUE(
+      coordinator_.Await([this] { return coordinator_.last_state().hosted().state() == v1::VARIANT_STATE_READY; }));
+  EXPECT_EQ(coordinator_.last_state().hosted().variant(), "rtn-w8");
+  for (const v1::WorkerState& state : coordinator_.states()) {
+    EXPECT_NE(state.hosted().state(), v1::VARIANT_STATE_FAILED) << state.hosted().error();
+  }
+}
+
+TEST_F(LinkTest, StopsACalibrationWhenItsProcessStops) {
+  evaluator_.layers = 1'000'000'000;
+  evaluator_.gate_at_layer = 3;
+  coordinator_.Want(Wanting({}));
+  StartHost();
+  evaluator_.reached.WaitForNotification();
+  evaluator_.opened.Notify();
+  EXPECT_TRUE(host_->Drain(absl::Seconds(20)));
+  host_.reset();  // waits for the runner
 }
 
 TEST_F(LinkTest, RunsALeaseAndEndsItWithCountAndEvidence) {
