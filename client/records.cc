@@ -93,12 +93,13 @@ std::string RecordTableLine(const v1::StoredRecord& stored, int variant_width) {
 }
 
 std::string RecordCsvHeader() {
-  return CsvLine({"job",        "variant",       "kind",          "chunk",           "epoch",
-                  "item",       "repeat",        "prompt_id",     "category",        "worker",
-                  "tainted",    "input_tokens",  "output_tokens", "latency_ns",      "tokenize_ns",
-                  "prefill_ns", "decode_ns",     "detokenize_ns", "start_offset_ns", "output_digest",
-                  "stopped",    "scored_tokens", "nll_sum",       "failure",         "kl_sum",
-                  "same_top",   "top_k",         "shared_top",    "checks",          "answer"});
+  return CsvLine({"job",           "variant",       "kind",          "chunk",           "epoch",
+                  "item",          "repeat",        "prompt_id",     "category",        "worker",
+                  "tainted",       "input_tokens",  "output_tokens", "latency_ns",      "tokenize_ns",
+                  "prefill_ns",    "decode_ns",     "detokenize_ns", "start_offset_ns", "output_digest",
+                  "stopped",       "scored_tokens", "nll_sum",       "failure",         "kl_sum",
+                  "same_top",      "top_k",         "shared_top",    "checks",          "answer",
+                  "variant_digest"});
 }
 
 std::string RecordCsvLine(const v1::StoredRecord& stored) {
@@ -114,7 +115,8 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
                                     stored.category(),
                                     stored.worker(),
                                     stored.tainted() ? "true" : "false"};
-  cells.resize(30);
+  cells.resize(31);
+  cells[30] = stored.variant_digest();
   if (record.has_timing()) {
     const v1::TimingRecord& t = record.timing();
     cells[11] = absl::StrCat(t.input_tokens());

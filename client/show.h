@@ -18,6 +18,10 @@ std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Term
 // Columns are the fields of VariantMeasures; "" is not measured. Stable: columns are only ever added at the end.
 std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures);
 
+// What each variant is in full, as JSON, under the digest that its records carry.
+Table ConfigurationsTable(const v1::MeasureVariantsResponse& measures);
+Table ConfigurationsCsv(const v1::MeasureVariantsResponse& measures);
+
 // Formula, conditions, ranks with utility and terms, reasons of what is not ranked, warnings.
 std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& terminal);
 std::string RankCsv(const v1::RankVariantsResponse& answer);

@@ -222,4 +222,20 @@ std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures) {
   return csv;
 }
 
+Table ConfigurationsTable(const v1::MeasureVariantsResponse& measures) {
+  Table table({{"variant"}, {"digest"}, {"configuration"}});
+  for (const v1::VariantConfiguration& configuration : measures.configurations()) {
+    table.AddRow({configuration.variant(), configuration.digest().substr(0, 12), configuration.configuration()});
+  }
+  return table;
+}
+
+Table ConfigurationsCsv(const v1::MeasureVariantsResponse& measures) {
+  Table table({{"variant"}, {"digest"}, {"configuration"}});
+  for (const v1::VariantConfiguration& configuration : measures.configurations()) {
+    table.AddRow({configuration.variant(), configuration.digest(), configuration.configuration()});
+  }
+  return table;
+}
+
 }  // namespace uaqf::client

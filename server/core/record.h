@@ -66,7 +66,9 @@ struct MemoryUse {
 struct Evidence {
   MemoryUse memory;
   std::vector<std::string> taints;
-  std::string blob;  // the serialized uaqf.v1.ChunkEvidence
+  std::string blob;                   // the serialized uaqf.v1.ChunkEvidence
+  std::string variant_digest;         // of the variant's configuration
+  std::string variant_configuration;  // JSON with that digest; empty: not known
 };
 
 // The end of an attempt.

@@ -217,6 +217,7 @@ static core::Evidence FromProto(const v1::ChunkEvidence& message) {
                      memory.workspace_bytes(), memory.measured_peak_bytes()};
   evidence.taints.assign(message.taints().begin(), message.taints().end());
   evidence.blob = message.SerializeAsString();
+  evidence.variant_digest = message.variant_digest();
   return evidence;
 }
 
@@ -357,6 +358,7 @@ core::RecordBatch FromProto(const v1::RecordBatch& message) {
   if (batch.has_end) {
     batch.end.record_count = message.end().record_count();
     batch.end.evidence = FromProto(message.end().evidence());
+    batch.end.evidence.variant_configuration = message.end().variant_configuration();
   }
   return batch;
 }
@@ -411,6 +413,7 @@ v1::StoredRecord ToProto(const store::StoredRecord& record, const core::JobId& j
   message.set_worker(wire::WorkerName(record.worker));
   message.set_tainted(record.tainted);
   message.set_group(record.group);
+  message.set_variant_digest(record.variant_digest);
   // Bytes that another version cannot read are no reason to hide the record.
   if (!record.evidence.empty() && !message.mutable_evidence()->ParseFromString(record.evidence)) {
     message.clear_evidence();

@@ -10,6 +10,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "proto/wire/digest.h"
 #include "proto/wire/names.h"
 #include "proto/wire/status.h"
 #include "server/core/record.h"
@@ -28,6 +29,7 @@ constexpr std::int64_t kMostMemoryBytes = std::int64_t{1} << 50;
 constexpr std::int64_t kMostKvBytesPerToken = std::int64_t{1} << 24;
 constexpr std::size_t kMostAnswerBytes = 16 << 10;
 constexpr int kMostChoices = 64;
+constexpr std::size_t kMostConfigurationBytes = 16 << 10;
 // As server/ranking has it.
 constexpr double kLeastNllPerToken = -1e-3;
 
@@ -205,7 +207,10 @@ std::string Contradiction(const v1::AttemptEnd& end) {
   for (const auto& [name, value] : figures) {
     if (value < 0) return absl::StrCat("the evidence's ", name, " is ", value, ", expected 0 or more");
   }
-  return "";
+  if (end.variant_configuration().empty()) return "";
+  if (wire::Sha256Hex(end.variant_configuration()) == evidence.variant_digest()) return "";
+  return absl::StrCat("a variant configuration of another digest than the evidence's, which is ",
+                      Shown(evidence.variant_digest()));
 }
 
 absl::Status ValidateTaskRecord(const v1::TaskRecord& task) {
@@ -269,7 +274,8 @@ absl::Status ValidateEvidence(const v1::ChunkEvidence& evidence) {
     return Invalid("OUT_OF_RANGE", absl::StrCat("got ", evidence.taints_size(), " taints, expected at most 64"));
   }
   const v1::MemoryUse& m = evidence.memory();
-  return FirstOf({InRange("memory.weights_bytes", m.weights_bytes(), std::int64_t{0}, INT64_MAX / 4),
+  return FirstOf({Text("variant_digest", evidence.variant_digest(), kDigestChars),
+                  InRange("memory.weights_bytes", m.weights_bytes(), std::int64_t{0}, INT64_MAX / 4),
                   InRange("memory.kv_cache_bytes", m.kv_cache_bytes(), std::int64_t{0}, INT64_MAX / 4),
                   InRange("memory.workspace_bytes", m.workspace_bytes(), std::int64_t{0}, INT64_MAX / 4),
                   InRange("memory.block_weights_bytes", m.block_weights_bytes(), std::int64_t{0}, INT64_MAX / 4),
@@ -440,8 +446,10 @@ std::string Contradiction(const v1::RecordBatch& batch) {
     if (!why.empty()) return absl::StrCat("item ", record.item(), ": ", why);
   }
   if (!batch.has_end()) return "";
-  const absl::Status end = FirstOf({InRange("end.record_count", batch.end().record_count(), 0, INT32_MAX),
-                                    ValidateEvidence(batch.end().evidence())});
+  const absl::Status end =
+      FirstOf({InRange("end.record_count", batch.end().record_count(), 0, INT32_MAX),
+               Text("end.variant_configuration", batch.end().variant_configuration(), kMostConfigurationBytes),
+               ValidateEvidence(batch.end().evidence())});
   return end.ok() ? Contradiction(batch.end()) : std::string(end.message());
 }
 

@@ -74,6 +74,7 @@ TEST_F(Cli, HelpsWithAnExampleForEveryCommand) {
                                              {"jobs", "show"},
                                              {"jobs", "watch"},
                                              {"jobs", "records"},
+                                             {"jobs", "configurations"},
                                              {"jobs", "cancel"},
                                              {"rank"},
                                              {"profiles"},
@@ -319,6 +320,22 @@ TEST_F(Cli, PrintsRecordsAsTheyAreAskedFor) {
   EXPECT_EQ(nlohmann::json::parse(line)["record"]["timing"]["output_tokens"], 5);
   EXPECT_EQ(Uaqf({"jobs", "records", "a", "--kind", "perplexity", "--output", "json"}).out, "");
   EXPECT_EQ(Uaqf({"jobs", "records", "a", "--variant", "gptq"}).code, 2);
+}
+
+TEST_F(Cli, ShowsWhatEachVariantIsInFull) {
+  coordinator_.Add(SampleJob("jobs/a", 2));
+  coordinator_.With([](FakeState& state) {
+    v1::VariantConfiguration& configuration = *state.measures.add_configurations();
+    configuration.set_variant("gptq-w4");
+    configuration.set_digest(std::string(64, 'd'));
+    configuration.set_configuration("{\"damp\":0.01}");
+  });
+  EXPECT_THAT(Uaqf({"jobs", "configurations", "a"}).out, HasSubstr("gptq-w4  dddddddddddd  {\"damp\":0.01}\n"));
+  EXPECT_EQ(Uaqf({"jobs", "configurations", "a", "--output", "csv"}).out,
+            "variant,digest,configuration\ngptq-w4," + std::string(64, 'd') + ",\"{\"\"damp\"\":0.01}\"\n");
+  const auto json = nlohmann::json::parse(Uaqf({"jobs", "configurations", "a", "--output", "json"}).out);
+  EXPECT_EQ(json["configurations"][0]["configuration"], "{\"damp\":0.01}");
+  EXPECT_EQ(json["configurations"][0]["digest"], std::string(64, 'd'));
 }
 
 TEST_F(Cli, CancelsAndSaysWhatStays) {

@@ -198,6 +198,7 @@ v1::StoredRecord Timing() {
   timing->set_latency_ns(1'000'000'000);
   timing->set_prefill_ns(84'000'000);
   timing->set_output_digest("\x01\xff");
+  stored.set_variant_digest("abc");
   return stored;
 }
 
@@ -212,9 +213,9 @@ TEST(Records, KeepTheirCsvColumns) {
   EXPECT_EQ(RecordCsvHeader() + RecordCsvLine(Timing()),
             "job,variant,kind,chunk,epoch,item,repeat,prompt_id,category,worker,tainted,input_tokens,output_tokens,"
             "latency_ns,tokenize_ns,prefill_ns,decode_ns,detokenize_ns,start_offset_ns,output_digest,stopped,"
-            "scored_tokens,nll_sum,failure,kl_sum,same_top,top_k,shared_top,checks,answer\n"
-            "jobs/a,fp16,timing,0,0,4,0,math-1,\"math, hard\",,false,100,32,1000000000,0,84000000,0,0,0,01ff,,,,,,,,,,"
-            "\n");
+            "scored_tokens,nll_sum,failure,kl_sum,same_top,top_k,shared_top,checks,answer,variant_digest\n"
+            "jobs/a,fp16,timing,0,0,4,0,math-1,\"math, hard\",,false,100,32,1000000000,0,84000000,0,0,0,01ff,,,,,,,,,,,"
+            "abc\n");
 }
 
 TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
@@ -227,14 +228,14 @@ TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
   task.add_checks()->set_metric(v1::TASK_METRIC_NUMERIC_FLEXIBLE);
   task.mutable_checks(0)->set_made(1);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("numeric flexible 0/1"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",numeric flexible 0/1,#### 7\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",numeric flexible 0/1,#### 7,abc\n"));
   stored.set_kind(v1::CHUNK_KIND_DIVERGENCE);
   v1::DivergenceRecord& divergence = *stored.mutable_record()->mutable_divergence();
   divergence.set_positions(100);
   divergence.set_kl_sum(2);
   divergence.set_same_top(95);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("KL 0.02000 per token, same top-1 95.0 %"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc\n"));
 }
 
 TEST(Failures, HaveTheExitCodesThatScriptsKnow) {

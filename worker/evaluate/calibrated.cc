@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "worker/engine/cuda/loader.h"
 #include "worker/engine/engine.h"
+#include "worker/model/digest.h"
 #include "worker/quantize/artifact_cache.h"
 #include "worker/quantize/prose.h"
 #include "worker/quantize/variants.h"
@@ -46,7 +47,8 @@ absl::StatusOr<Prepared> Prepare(const OpenModel& model, const quantize::Variant
   if (!cpu) {
     if (auto module = engine::LoadCudaModule(); !module.ok()) return module.status();
   }
-  auto ids = model.EncodeText(request.text.empty() ? quantize::CalibrationProse() : std::string_view(request.text));
+  const std::string_view text = request.text.empty() ? quantize::CalibrationProse() : std::string_view(request.text);
+  auto ids = model.EncodeText(text);
   if (!ids.ok()) return ids.status();
   Prepared prepared;
   quantize::CalibrationSpec spec = variant.calibration;
@@ -56,8 +58,13 @@ absl::StatusOr<Prepared> Prepare(const OpenModel& model, const quantize::Variant
   prepared.set = *std::move(set);
   auto digest = model.checkpoint().Digest();
   if (!digest.ok()) return digest.status();
-  prepared.identity = {model.config().name, *std::move(digest), variant.name,
-                       quantize::ConfigText(variant, absl::StrCat(prepared.set.digest, cpu ? "" : " on cuda")),
+  const quantize::CalibrationFacts facts = {static_cast<int32_t>(prepared.set.samples.size()),
+                                            spec.length,
+                                            spec.seed,
+                                            model::Sha256(text),
+                                            prepared.set.digest,
+                                            cpu ? "cpu" : "cuda"};
+  prepared.identity = {model.config().name, *std::move(digest), variant.name, quantize::ConfigText(variant, facts),
                        model.config().layers};
   return prepared;
 }

@@ -29,12 +29,12 @@ struct ArtifactOptions {
 // A variant's blocks, and the configuration that they are the result of.
 struct CalibratedVariant {
   std::unique_ptr<quantize::Artifact> artifact;
-  std::string config;  // quantize::ConfigText with the calibration's digest
+  std::string config;  // quantize::ConfigText
 };
 
-// UNIMPLEMENTED where the device has no kernels for the result (Engine::CheckVariant). From the cache where they are whole; else calibrates,
-// going on from what is there. The cache is kept within its limit. Errors are those of the tokenizer,
-// quantize::ChooseSamples, quantize::Calibrate and the disk.
+// UNIMPLEMENTED where the device has no kernels for the result (Engine::CheckVariant). From the cache where they are
+// whole; else calibrates, going on from what is there. The cache is kept within its limit. Errors are those of the
+// tokenizer, quantize::ChooseSamples, quantize::Calibrate and the disk.
 [[nodiscard]] absl::StatusOr<CalibratedVariant> PrepareCalibrated(const OpenModel& model,
                                                                   const quantize::Variant& variant,
                                                                   const CalibrationRequest& request,

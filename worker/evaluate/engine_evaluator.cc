@@ -76,14 +76,14 @@ absl::Status EngineEvaluator::Load(const measure::HostRequest& request) {
     if (!prepared.ok()) return prepared.status();
     calibrated = *std::move(prepared);
     options.blocks = calibrated.artifact.get();
-    variant->config_digest = model::Sha256(calibrated.config);
+    variant->config = calibrated.config;
   }
   auto engine = engine::Engine::Create(variant->weights(**model), variant->variant, options);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
   hosted_ = *std::move(model);
   text_model_ = std::make_unique<EngineTextModel>(*hosted_, *engine_);
-  identity_ = {*std::move(digest), variant->config_digest};
+  identity_ = {*std::move(digest), model::Sha256(variant->config), std::move(variant->config)};
   return absl::OkStatus();
 }
 

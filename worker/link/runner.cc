@@ -203,19 +203,17 @@ absl::StatusOr<v1::AttemptEnd> Runner::Measure(const v1::Lease& lease) {
   Sink sink(parts_, attempt);
   auto use = measure::RunChunk(*chunk, parts_.device, sink);
   if (!use.ok()) return use.status();
-  auto evidence = Evidence(*use);
-  if (!evidence.ok()) return evidence.status();
-  v1::AttemptEnd end;
-  *end.mutable_evidence() = *std::move(evidence);
-  return end;
+  return End(*use);
 }
 
-absl::StatusOr<v1::ChunkEvidence> Runner::Evidence(const measure::DeviceUse& use) {
+absl::StatusOr<v1::AttemptEnd> Runner::End(const measure::DeviceUse& use) {
   auto identity = parts_.device.evaluator->Identify();
   if (!identity.ok()) return identity.status();
   auto memory = parts_.device.evaluator->MemoryUsed();
   if (!memory.ok()) return memory.status();
-  v1::ChunkEvidence evidence;
+  v1::AttemptEnd end;
+  end.set_variant_configuration(identity->variant_config);
+  v1::ChunkEvidence& evidence = *end.mutable_evidence();
   *evidence.mutable_device() = ToProto(parts_.device.monitor->device());
   evidence.set_build(parts_.build);
   evidence.set_model_digest(identity->model_digest);
@@ -227,7 +225,7 @@ absl::StatusOr<v1::ChunkEvidence> Runner::Evidence(const measure::DeviceUse& use
   evidence.set_wall_ns(use.wall_ns);
   if (use.gpu.has_value()) *evidence.mutable_gpu() = ToProto(*use.gpu, use.wall_ns);
   for (const std::string& taint : use.taints) evidence.add_taints(taint);
-  return evidence;
+  return end;
 }
 
 }  // namespace uaqf::link

@@ -45,7 +45,8 @@ class Runner {
 
   absl::StatusOr<measure::SurveyReport> Look(const v1::Survey& survey);
   absl::StatusOr<v1::AttemptEnd> Measure(const v1::Lease& lease);
-  absl::StatusOr<v1::ChunkEvidence> Evidence(const measure::DeviceUse& use);
+  // All but the count of records.
+  absl::StatusOr<v1::AttemptEnd> End(const measure::DeviceUse& use);
   // The set, retried while the coordinator is away, until `attempt` (if any) is not wanted any more.
   absl::StatusOr<std::shared_ptr<const measure::PromptSet>> Fetch(const std::string& name, const Attempt* attempt);
 

@@ -109,10 +109,13 @@ struct Memory {
   int64_t measured_peak_bytes = 0;
 };
 
-// What is hosted, in digests that do not change while it is.
+// What is hosted; does not change while it is.
 struct Identity {
   std::string model_digest;
+  // SHA-256 of `variant_config`.
   std::string variant_digest;
+  // VariantConfiguration.configuration of the wire.
+  std::string variant_config;
 };
 
 // GpuEvidence of the wire: the GPU while a chunk ran.

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "proto/wire/digest.h"
 #include "worker/measure/digest.h"
 
 namespace uaqf::test {
@@ -144,8 +145,8 @@ absl::StatusOr<measure::WindowDivergence> NullEvaluator::CompareWindow(const mea
 
 absl::StatusOr<measure::Identity> NullEvaluator::Identify() {
   if (hosted_.variant.empty()) return NothingHosted();
-  return measure::Identity{std::string(64, '0'),
-                           absl::StrCat(std::string(48, '0'), Hash(hosted_.variant) % 10000000000000000ull)};
+  const std::string config = absl::StrCat("{\"variant\":\"", hosted_.variant, "\"}");
+  return measure::Identity{std::string(64, '0'), wire::Sha256Hex(config), config};
 }
 
 absl::StatusOr<measure::Memory> NullEvaluator::MemoryUsed() {

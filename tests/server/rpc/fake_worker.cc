@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <chrono>
 
+#include "absl/strings/str_cat.h"
+#include "proto/wire/digest.h"
+
 namespace uaqf::test {
 namespace {
 
@@ -171,6 +174,8 @@ v1::RecordBatch FakeWorker::Batch(const v1::Lease& lease, int sequence, int firs
     *evidence.mutable_device() = state.device();
     evidence.mutable_memory()->set_weights_bytes(lease.variant() == "fp16" ? 200 : 80);
     evidence.set_wall_ns(1'000'000);
+    batch.mutable_end()->set_variant_configuration(absl::StrCat("{\"method\":\"", lease.variant(), "\"}"));
+    evidence.set_variant_digest(wire::Sha256Hex(batch.end().variant_configuration()));
   }
   return batch;
 }

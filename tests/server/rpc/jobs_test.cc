@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
 #include <set>
 #include <thread>
 #include <tuple>
@@ -98,6 +99,35 @@ TEST(Jobs, ScoreTasksAndCompareWithFp16) {
     EXPECT_EQ(m.tasks(0).flips_to_right(), 1);
     EXPECT_EQ(m.tasks(0).flips_to_wrong(), 1);
     EXPECT_NEAR(m.divergence().kl().value(), 0.02, 1e-9);
+  }
+}
+
+TEST(Jobs, SayWhatEachVariantIsUnderTheDigestThatItsRecordsCarry) {
+  TestServer server;
+  FakeWorker worker(server.worker_channel(), "w");
+  ASSERT_TRUE(worker.Report().has_value());
+  const auto job = server.Create(server.Request("r1"));
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_GT(worker.RunUntilIdle(), 0);
+  v1::MeasureVariantsRequest measure;
+  measure.set_job(job->name());
+  v1::MeasureVariantsResponse measures;
+  ASSERT_TRUE(server.ranking().MeasureVariants(Within30s().get(), measure, &measures).ok());
+  std::map<std::string, v1::VariantConfiguration> by_digest;
+  for (const v1::VariantConfiguration& c : measures.configurations()) by_digest[c.digest()] = c;
+  ASSERT_EQ(by_digest.size(), 2u);
+  for (const v1::StoredRecord& record : server.Records(job->name())) {
+    const v1::VariantConfiguration& configuration = by_digest[record.variant_digest()];
+    EXPECT_EQ(configuration.variant(), record.variant());
+    EXPECT_EQ(configuration.configuration(), absl::StrCat("{\"method\":\"", record.variant(), "\"}"));
+  }
+  v1::RankVariantsRequest rank;
+  rank.set_job(job->name());
+  rank.set_profile("profiles/latency");
+  rank.set_ignore_sanity(true);
+  v1::RankVariantsResponse ranked;
+  if (server.ranking().RankVariants(Within30s().get(), rank, &ranked).ok()) {
+    EXPECT_EQ(ranked.configurations_size(), 2);
   }
 }
 

@@ -254,6 +254,12 @@ TEST(Contradiction, IsWhateverNoDeviceCanHaveMeasured) {
          *b.mutable_records(0) = TaskOf({1, 2, 3, 4, 5, 6}, 1);
        }},
       {"no evidence", LastBatch(), [&](auto& b) { b.mutable_end()->clear_evidence(); }},
+      {"configuration of another digest", LastBatch(),
+       [&](auto& b) { b.mutable_end()->set_variant_configuration("{}"); }},
+      {"end.variant_configuration of 16385 bytes", LastBatch(),
+       [&](auto& b) { b.mutable_end()->set_variant_configuration(std::string(16385, ' ')); }},
+      {"variant_digest of 65 bytes", LastBatch(),
+       [&](auto& b) { evidence(b)->set_variant_digest(std::string(65, 'a')); }},
       {"no memory", LastBatch(), [&](auto& b) { evidence(b)->mutable_memory()->set_weights_bytes(0); }},
       {"foreign_load is -1", LastBatch(), [&](auto& b) { evidence(b)->set_foreign_load(-1); }},
       {"involuntary_switches is -1", LastBatch(), [&](auto& b) { evidence(b)->set_involuntary_switches(-1); }},

@@ -147,6 +147,9 @@ TEST_F(EvaluatorTest, TakesLessMemoryWithFewerBits) {
   ASSERT_TRUE(Load("rtn-w8-channel").ok());
   EXPECT_LT(evaluator_->MemoryUsed()->block_weights_bytes, fp16.block_weights_bytes);
   EXPECT_NE(evaluator_->Identify()->variant_digest, digest);
+  EXPECT_EQ(evaluator_->Identify()->variant_config,
+            R"({"activation_bits":16,"granularity":"channel","group_size":0,"method":"rtn","quantizer_version":1,)"
+            R"("weight_bits":8})");
 }
 
 TEST_F(EvaluatorTest, NamesTheCheckpointsThereAreAndWhyOneIsNone) {

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "proto/wire/digest.h"
 #include "tests/fault/null_worker/null_evaluator.h"
 #include "tests/support/test_data.h"
 #include "tests/worker/link/fake_worker_port.h"
@@ -241,6 +242,8 @@ TEST_F(LinkTest, RunsALeaseAndEndsItWithCountAndEvidence) {
   EXPECT_EQ(end.evidence().device().id(), "null");
   EXPECT_GT(end.evidence().memory().weights_bytes(), 0);
   EXPECT_EQ(end.evidence().model_digest().size(), 64u);
+  EXPECT_EQ(end.variant_configuration(), "{\"variant\":\"fp16\"}");
+  EXPECT_EQ(wire::Sha256Hex(end.variant_configuration()), end.evidence().variant_digest());
 }
 
 TEST_F(LinkTest, CutsALongAttemptIntoBatchesWithoutGaps) {
