@@ -64,7 +64,7 @@ DesiredState Scheduler::Impl::Desired(const WorkerId& id, Instant now) const {
     if (job->planned || job->survey_worker != id) continue;
     desired.surveys.push_back({job->id, job->spec.model, job->spec.prompt_set, job->spec.quality.text_set,
                                job->spec.quality.context_tokens, job->spec.timing, job->spec.quality.task_set,
-                               job->spec.quality.max_task_items});
+                               job->spec.quality.max_task_items, job->spec.variants});
   }
   return desired;
 }

@@ -55,6 +55,18 @@ absl::Status CheckRanges(const JobSpec& spec) {
   return absl::OkStatus();
 }
 
+absl::Status CheckCalibration(const JobSpec& spec) {
+  for (const std::string& variant : spec.variants) {
+    const std::string text = CalibrationText(variant);
+    if (text.empty() || text != spec.quality.text_set) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(variant, " is to be calibrated on promptSets/", text,
+                     ", which is the text that is scored (quality.text_set), expected another one, or its loss is made "
+                     "to look small: name another set behind text=, or leave it out for the workers' own prose"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckNames(const JobSpec& spec, const Limits& limits) {
   if (spec.model.empty() || spec.model.size() > 256) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -109,8 +121,17 @@ std::vector<std::string> VariantNames(const std::vector<const ModelInfo*>& model
 
 }  // namespace
 
+std::string CalibrationText(const std::string& variant) {
+  constexpr char kOption[] = ":text=";
+  const std::size_t at = variant.find(kOption);
+  if (at == std::string::npos) return "";
+  const std::size_t begin = at + sizeof(kOption) - 1;
+  return variant.substr(begin, variant.find(':', begin) - begin);
+}
+
 absl::Status ValidateSpec(const JobSpec& spec, std::int32_t prompt_count, const Limits& limits) {
   if (absl::Status status = CheckNames(spec, limits); !status.ok()) return status;
+  if (absl::Status status = CheckCalibration(spec); !status.ok()) return status;
   if (absl::Status status = CheckRanges(spec); !status.ok()) return status;
   if (prompt_count < 1) {
     return absl::InvalidArgumentError("the prompt set has no prompts, expected at least 1: import some");

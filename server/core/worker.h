@@ -29,6 +29,7 @@ struct VariantInfo {
   bool fits = false;
   std::string reason;               // why it does not fit
   std::int64_t resident_bytes = 0;  // that hosting it takes beside the KV cache, estimated; 0: not known
+  bool calibrated = false;
 };
 
 // Whether a job's `variant` is that variant, by its very name or with options: "gptq-w4" is "gptq-w4:act-order=1" too.
@@ -110,6 +111,7 @@ struct SurveyRequest {
   TimingSpec timing;
   std::string task_set = {};
   std::int32_t max_task_items = 0;
+  std::vector<std::string> variants = {};
 };
 
 // Everything the coordinator wants of one worker; replaces what it wanted before.

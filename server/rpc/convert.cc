@@ -112,8 +112,8 @@ static core::ModelInfo FromProto(const v1::ModelInfo& message) {
   model.release_format = message.release_format();
   model.kv_bytes_per_token = message.kv_bytes_per_token();
   for (const v1::VariantInfo& variant : message.variants()) {
-    model.variants.push_back(
-        {variant.variant(), variant.description(), variant.fits(), variant.reason(), variant.resident_bytes()});
+    model.variants.push_back({variant.variant(), variant.description(), variant.fits(), variant.reason(),
+                              variant.resident_bytes(), variant.calibrated()});
   }
   return model;
 }
@@ -162,6 +162,7 @@ static v1::Survey ToProto(const core::SurveyRequest& survey) {
   *message.mutable_timing() = ToProto(survey.timing);
   if (!survey.task_set.empty()) message.set_task_set(wire::PromptSetName(survey.task_set));
   message.set_max_task_items(survey.max_task_items);
+  message.mutable_variants()->Add(survey.variants.begin(), survey.variants.end());
   return message;
 }
 
@@ -344,6 +345,7 @@ v1::VariantInfo ToProto(const core::VariantInfo& info) {
   message.set_fits(info.fits);
   message.set_reason(info.reason);
   message.set_resident_bytes(info.resident_bytes);
+  message.set_calibrated(info.calibrated);
   return message;
 }
 

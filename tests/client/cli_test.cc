@@ -178,6 +178,42 @@ TEST_F(Cli, SubmitsTheSpecItPrints) {
   EXPECT_EQ(spec["variants"].size(), 2u);
 }
 
+TEST_F(Cli, SubmitsOnWhatCalibratedVariantsAreCalibrated) {
+  coordinator_.With([](FakeState& state) {
+    for (const char* name : {"fp16", "rtn-w4", "gptq-w4", "awq-w4-g64"}) {
+      v1::VariantInfo& variant = *state.variants.add_variants();
+      variant.set_variant(name);
+      variant.set_calibrated(name[0] == 'g' || name[0] == 'a');
+    }
+  });
+  const std::string text = File("calibration.txt", "Words to calibrate on.\n");
+  std::vector<std::string> submit = {"jobs", "submit", "--model", "m", "--prompts", TwoPrompts(), "--output", "json"};
+  const auto with = [&submit](std::vector<std::string> more) {
+    more.insert(more.begin(), submit.begin(), submit.end());
+    return more;
+  };
+  const Outcome sent = Uaqf(with({"--variants", "fp16,rtn-w4,gptq-w4,awq-w4-g64:samples=2", "--calibration-text", text,
+                                  "--calibration-samples", "16", "--calibration-length", "512"}));
+  ASSERT_EQ(sent.code, 0) << sent.err;
+  const auto variants = nlohmann::json::parse(sent.out)["spec"]["variants"];
+  EXPECT_EQ(variants[1], "rtn-w4");
+  const std::string gptq = variants[2];
+  EXPECT_THAT(gptq, StartsWith("gptq-w4:samples=16:length=512:text="));
+  const std::string digest = gptq.substr(gptq.size() - 64);
+  EXPECT_EQ(digest.find_first_not_of("0123456789abcdef"), std::string::npos);
+  EXPECT_EQ(variants[3], "awq-w4-g64:samples=2:length=512:text=" + digest);
+  // A label behind the variant itself.
+  const Outcome labelled = Uaqf(with({"--variants", "gptq-w4:text=calibration:seed=3"}));
+  EXPECT_EQ(nlohmann::json::parse(labelled.out)["spec"]["variants"][0], "gptq-w4:text=" + digest + ":seed=3");
+
+  const Outcome none = Uaqf(with({"--variants", "fp16,rtn-w4", "--calibration-samples", "16"}));
+  EXPECT_EQ(none.code, 2);
+  EXPECT_THAT(none.err, HasSubstr("none of the variants is calibrated, expected one of awq-w4-g64, gptq-w4"));
+  const Outcome dry = Uaqf(with({"--variants", "gptq-w4", "--calibration-samples", "16", "--dry-run"}));
+  EXPECT_EQ(dry.code, 2);
+  EXPECT_THAT(dry.err, HasSubstr("gptq-w4:samples=16:text=SET"));
+}
+
 TEST_F(Cli, SubmitsOnceForOneRequestId) {
   const std::vector<std::string> submit = {"jobs",      "submit",     "--model",  "m",    "--variants",   "fp16",
                                            "--prompts", TwoPrompts(), "--output", "json", "--request-id", "r1"};

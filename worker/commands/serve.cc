@@ -67,6 +67,7 @@ v1::ModelInfo ToProto(const evaluate::CatalogEntry& entry) {
     variant.set_description(fit.description);
     variant.set_fits(fit.reason.empty());
     variant.set_reason(fit.reason);
+    variant.set_calibrated(fit.calibrated);
     variant.set_resident_bytes(static_cast<int64_t>((1 + kBesideWeights) * static_cast<double>(fit.weights_bytes)) +
                                kBesideWeightsBytes);
   }

@@ -21,6 +21,7 @@ struct VariantFit {
   std::string reason;
   // Of its packed weights, estimated.
   int64_t weights_bytes = 0;
+  bool calibrated = false;
 };
 
 // One model of the catalog, as ModelInfo of the wire.

@@ -1,6 +1,7 @@
 #include "worker/evaluate/engine_evaluator.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,10 +10,12 @@
 #include "worker/evaluate/compare_window.h"
 #include "worker/evaluate/hosted_variant.h"
 #include "worker/evaluate/perplexity.h"
+#include "worker/evaluate/shared_passage.h"
 #include "worker/measure/cpu_monitor.h"
 #include "worker/measure/generation.h"
 #include "worker/measure/input_length.h"
 #include "worker/model/digest.h"
+#include "worker/quantize/prose.h"
 
 namespace uaqf::evaluate {
 namespace {
@@ -36,6 +39,26 @@ class EncoderOnly final : public measure::TextModel {
   static absl::Status NoWeights() { return absl::FailedPreconditionError("a survey has no weights"); }
   const OpenModel& model_;
 };
+
+// INVALID_ARGUMENT when a variant would be calibrated on what is scored. A variant that there is not is refused when it
+// is to be hosted, so that the others go on.
+absl::Status CheckCalibrationTexts(const std::vector<measure::SurveyedVariant>& variants, const char* scored_name,
+                                   const std::string& scored) {
+  std::set<std::string> checked;
+  for (const measure::SurveyedVariant& surveyed : variants) {
+    const auto variant = quantize::FindVariant(surveyed.name);
+    if (!variant.ok() || !quantize::NeedsCalibration(*variant)) continue;
+    const measure::PromptSet* text = surveyed.calibration_text;
+    if (!checked.insert(text == nullptr ? "" : text->name).second) continue;
+    absl::Status other =
+        text == nullptr ? CheckNotScored(absl::StrCat("the prose that ", surveyed.name, " is calibrated on by default"),
+                                         quantize::CalibrationProse(), scored_name, scored)
+                        : CheckNotScored(absl::StrCat(text->name, ", the calibration text of ", surveyed.name, ","),
+                                         JoinPieces(*text), scored_name, scored);
+    if (!other.ok()) return other;
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -131,7 +154,9 @@ absl::StatusOr<measure::SurveyReport> EngineEvaluator::Survey(const measure::Sur
   }
   if (request.text != nullptr) {
     if (absl::Status quality = CheckHasQuality(**model); !quality.ok()) return quality;
-    auto ids = (*model)->EncodeText(JoinPieces(*request.text));
+    const std::string text = JoinPieces(*request.text);
+    if (absl::Status other = CheckCalibrationTexts(request.variants, "the text", text); !other.ok()) return other;
+    auto ids = (*model)->EncodeText(text);
     if (!ids.ok()) return ids.status();
     report.text_tokens = static_cast<int64_t>(ids->size());
     report.text_windows = WindowCount(report.text_tokens, std::max(1, request.context_tokens));

@@ -116,6 +116,17 @@ absl::StatusOr<measure::SurveyReport> Runner::Look(const v1::Survey& survey) {
   }
   request.text = text.get();
   request.tasks = tasks.get();
+  // Held until the survey is made.
+  std::vector<std::shared_ptr<const measure::PromptSet>> calibration_texts;
+  for (const std::string& variant : survey.variants()) {
+    const std::string name = measure::CalibrationTextOf(variant);
+    request.variants.push_back({variant});
+    if (name.empty()) continue;
+    auto fetched = Fetch(name, nullptr);
+    if (!fetched.ok()) return fetched.status();
+    request.variants.back().calibration_text = fetched->get();
+    calibration_texts.push_back(*std::move(fetched));
+  }
   return parts_.device.evaluator->Survey(request);
 }
 

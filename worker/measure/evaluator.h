@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -29,6 +30,12 @@ struct HostRequest {
 // it asks for none.
 std::string CalibrationTextOf(std::string_view variant);
 
+// A variant of a job, with the text that its name asks to be calibrated on (null without); borrowed for the call.
+struct SurveyedVariant {
+  std::string name;
+  const PromptSet* calibration_text = nullptr;
+};
+
 // What to look at ahead of a plan.
 struct SurveyRequest {
   std::string model;
@@ -41,6 +48,7 @@ struct SurveyRequest {
   int32_t context_tokens = 0;
   // How inputs are built: only `input_tokens`, `prose_seed` and `chat` matter.
   GenerationRequest input;
+  std::vector<SurveyedVariant> variants = {};
 };
 
 // What a survey found.
@@ -65,7 +73,7 @@ class Evaluator {
   // Releases what is hosted.
   virtual void Unload() = 0;
   // Counts tokens with the model's tokenizer; needs no weights and leaves what is hosted alone.
-  // INVALID_ARGUMENT: an input that the model cannot take.
+  // INVALID_ARGUMENT: an input that the model cannot take, or a variant that would be calibrated on what is scored.
   [[nodiscard]] virtual absl::StatusOr<SurveyReport> Survey(const SurveyRequest& request) = 0;
 
   // The rest needs a hosted variant; FAILED_PRECONDITION without one.

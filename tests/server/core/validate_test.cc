@@ -135,6 +135,22 @@ TEST_F(ValidateAgainstModelsTest, AcceptsWhatFitsOnAnyWorker) {
   EXPECT_TRUE(ValidateAgainstModels(spec, {&model_, &other}).ok());
 }
 
+TEST(ValidateSpec, RefusesACalibrationOnTheTextThatIsScored) {
+  JobSpec spec = Good();
+  spec.quality.text_set = std::string(64, 'a');
+  spec.variants = {"fp16", "gptq-w4:samples=2:text=" + std::string(64, 'a') + ":seed=1"};
+  EXPECT_EQ(CalibrationText(spec.variants[1]), std::string(64, 'a'));
+  const absl::Status status = ValidateSpec(spec, 10, Limits{});
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_THAT(Refusal(status), HasSubstr("which is the text that is scored (quality.text_set), expected another one"));
+  EXPECT_THAT(Refusal(status), HasSubstr(spec.variants[1]));
+  spec.variants[1] = "gptq-w4:text=" + std::string(64, 'b');
+  EXPECT_TRUE(ValidateSpec(spec, 10, Limits{}).ok());
+  spec.variants[1] = "gptq-w4";
+  EXPECT_EQ(CalibrationText(spec.variants[1]), "");
+  EXPECT_TRUE(ValidateSpec(spec, 10, Limits{}).ok());
+}
+
 TEST(ValidateSurvey, ChecksInputsAndTextAgainstTheContext) {
   JobSpec spec = Good();
   Survey survey;

@@ -131,6 +131,34 @@ TEST(Jobs, SayWhatEachVariantIsUnderTheDigestThatItsRecordsCarry) {
   }
 }
 
+TEST(Jobs, AreCalibratedOnATextThatIsStoredAndNotScored) {
+  TestServer server;
+  FakeWorker worker(server.worker_channel(), "w");
+  ASSERT_TRUE(worker.Report().has_value());
+  v1::CreateJobRequest request = server.Request("r1");
+  const std::string text = server.Upload(3, v1::PROMPT_SET_KIND_TEXT);
+  const std::string digest = text.substr(text.find('/') + 1);
+  const std::string prompts = request.spec().prompt_set();
+  std::string& variant = *request.mutable_spec()->mutable_variants(1);
+  const std::string plain = variant;
+  variant = plain + ":text=" + std::string(64, 'f');
+  EXPECT_TRUE(absl::IsNotFound(server.Create(request).status())) << server.Create(request).status();
+  variant = plain + ":text=" + prompts.substr(prompts.find('/') + 1);
+  EXPECT_THAT(Text(server.Create(request).status()), HasSubstr("expected a TEXT set"));
+  variant = plain + ":text=" + digest;
+  request.mutable_spec()->mutable_quality()->set_text_set(text);
+  request.mutable_spec()->mutable_quality()->set_context_tokens(16);
+  EXPECT_THAT(Text(server.Create(request).status()), HasSubstr("which is the text that is scored"));
+  request.mutable_spec()->clear_quality();
+  const auto job = server.Create(request);
+  ASSERT_TRUE(job.ok()) << job.status();
+  // The worker hears which variants there are before anything is measured.
+  const auto desired = worker.Report();
+  ASSERT_TRUE(desired.has_value());
+  ASSERT_EQ(desired->surveys_size(), 1);
+  EXPECT_EQ(desired->surveys(0).variants(1), variant);
+}
+
 TEST(Jobs, CompareWithFp16OnATextOnly) {
   TestServer server;
   v1::CreateJobRequest request = server.Request("r1");

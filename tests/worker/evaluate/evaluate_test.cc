@@ -12,6 +12,7 @@
 #include "worker/evaluate/hosted_variant.h"
 #include "worker/evaluate/perplexity.h"
 #include "worker/measure/clock.h"
+#include "worker/quantize/prose.h"
 
 namespace uaqf::evaluate {
 namespace {
@@ -138,6 +139,33 @@ TEST_F(EvaluatorTest, NeedsAHostedVariant) {
 
 TEST_F(EvaluatorTest, RefusesASequenceBeyondTheContext) {
   EXPECT_THAT(std::string(evaluator_->Load({"stories260k", "fp16", 513}).message()), HasSubstr("expected at most 512"));
+}
+
+// Situation: the text that is scored is the one a variant is calibrated on, in other pieces and by another name.
+TEST_F(EvaluatorTest, RefusesAJobThatCalibratesOnWhatItScores) {
+  const std::string prose(quantize::CalibrationProse());
+  const measure::PromptSet prompts{"promptSets/p", {prompt_}};
+  const measure::PromptSet scored{"promptSets/s",
+                                  {{"0", prose.substr(5000, 3000), {}}, {"1", prose.substr(8000, 3000), {}}}};
+  const measure::PromptSet other{"promptSets/o", {{"0", "A text that is about something else.", {}}}};
+  measure::SurveyRequest request;
+  request.model = "stories260k";
+  request.prompts = &prompts;
+  request.text = &scored;
+  request.context_tokens = 64;
+  const auto refusal = [&] { return std::string(evaluator_->Survey(request).status().message()); };
+  EXPECT_EQ(refusal(), "");
+  request.variants = {{"fp16"}, {"rtn-w4"}, {"nonsense"}, {"checkpoint:x"}};
+  EXPECT_EQ(refusal(), "");
+  request.variants.push_back({"gptq-w4"});
+  EXPECT_THAT(refusal(),
+              HasSubstr("the prose that gptq-w4 is calibrated on by default shares a passage of 50 words with "
+                        "the text, which is scored"));
+  request.variants.back() = {"gptq-w4:text=" + std::string(64, 'a'), &other};
+  EXPECT_EQ(refusal(), "");
+  request.variants.back().calibration_text = &scored;
+  EXPECT_THAT(refusal(), HasSubstr("promptSets/s, the calibration text of gptq-w4:text=aaa"));
+  EXPECT_THAT(refusal(), HasSubstr("calibrate on one that is not scored"));
 }
 
 TEST_F(EvaluatorTest, TakesLessMemoryWithFewerBits) {

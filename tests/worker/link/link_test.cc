@@ -42,6 +42,10 @@ class GatedEvaluator final : public measure::Evaluator {
   }
   void Unload() override { null_.Unload(); }
   absl::StatusOr<measure::SurveyReport> Survey(const measure::SurveyRequest& request) override {
+    for (const measure::SurveyedVariant& variant : request.variants) {
+      const measure::PromptSet* text = variant.calibration_text;
+      surveyed.push_back(absl::StrCat(variant.name, " ", text == nullptr ? "" : text->prompts.at(0).text));
+    }
     return null_.Survey(request);
   }
   absl::StatusOr<measure::Timing> TimePrompt(const measure::Prompt& prompt,
@@ -75,6 +79,8 @@ class GatedEvaluator final : public measure::Evaluator {
   // Layers that are calibrated before fp16 is hosted, and the one it stops in.
   int layers = 0;
   int gate_at_layer = -1;
+  // Variants of the surveys, each with the first piece of its calibration text.
+  std::vector<std::string> surveyed;
   absl::Notification reached;
   absl::Notification opened;
 
@@ -423,6 +429,27 @@ TEST_F(LinkTest, SurveysAJobWithoutHostingAnything) {
   EXPECT_EQ(result.error(), "");
   EXPECT_GT(result.longest_input_tokens(), 0);
   EXPECT_FALSE(coordinator_.last_state().has_hosted());
+}
+
+TEST_F(LinkTest, SurveysWithTheTextsThatVariantsAreCalibratedOn) {
+  const std::string digest(64, 'c');
+  v1::Prompt piece;
+  piece.set_id("piece-000000");
+  piece.set_text("A text to calibrate on.");
+  coordinator_.AddPrompts("promptSets/" + digest, {piece});
+  v1::DesiredState desired;
+  v1::Survey& survey = *desired.add_surveys();
+  survey.set_job("jobs/b");
+  survey.set_model("null");
+  survey.set_prompt_set(kPrompts);
+  survey.add_variants("gptq-w4");
+  survey.add_variants("gptq-w4:text=" + digest);
+  coordinator_.Want(desired);
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return coordinator_.last_state().surveys_size() == 1; }));
+  EXPECT_EQ(coordinator_.last_state().surveys(0).error(), "");
+  EXPECT_EQ(evaluator_.surveyed,
+            (std::vector<std::string>{"gptq-w4 ", "gptq-w4:text=" + digest + " A text to calibrate on."}));
 }
 
 TEST_F(LinkTest, SaysThatASetIsMissing) {
