@@ -125,6 +125,11 @@ std::string JobLine(Client& client, const v1::Job& job, int prompts) {
     absl::StrAppend(&text, ", ",
                     spec.quality().max_task_items() > 0 ? Count(spec.quality().max_task_items(), "task") : "all tasks");
   }
+  if (!spec.quality().article_set().empty()) {
+    absl::StrAppend(
+        &text, ", ",
+        spec.quality().max_articles() > 0 ? Count(spec.quality().max_articles(), "article") : "all articles");
+  }
   return absl::StrCat(text, DevicesFor(client, spec.model()), "\n");
 }
 
@@ -162,6 +167,11 @@ absl::Status Submit(Context& context, const SubmitFlags& flags) {
     const auto text = Resolve(context, **client, spec->quality().text_set(), v1::PROMPT_SET_KIND_TEXT);
     if (!text.ok()) return text.status();
     spec->mutable_quality()->set_text_set(text->name());
+  }
+  if (!spec->quality().article_set().empty()) {
+    const auto articles = Resolve(context, **client, spec->quality().article_set(), v1::PROMPT_SET_KIND_TEXT);
+    if (!articles.ok()) return articles.status();
+    spec->mutable_quality()->set_article_set(articles->name());
   }
   if (absl::Status calibration = ResolveCalibration(context, **client, flags.calibration, &*spec); !calibration.ok()) {
     return calibration;
@@ -201,6 +211,9 @@ void AddFlags(CLI::App* submit, SubmitFlags& flags) {
   submit->add_option("--context", job.context, "Tokens in a window of the text [2048]");
   submit->add_option("--windows", job.windows, "Windows scored; 0: all [0]");
   submit->add_flag("--divergence", job.divergence, "Compare with FP16, hosted beside the variant, on the same windows");
+  submit->add_option("--wikitext", job.wikitext,
+                     "Raw WikiText whose articles are scored whole, by lm-eval's recipe: label, digest or file");
+  submit->add_option("--articles", job.articles, "Articles scored, from the start [all]");
   submit->add_option("--tasks", job.tasks, "Set with tasks (see `uaqf prompts import`): label, digest or file");
   submit->add_option("--task-items", job.task_items, "Items scored, from the start of the set [all]");
   CalibrationFlags& calibration = flags.calibration;

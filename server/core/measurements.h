@@ -54,6 +54,15 @@ struct DivergenceColumns {
   std::vector<std::int64_t> shared_top;
 };
 
+struct ArticleColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> article;
+  std::vector<std::int32_t> tokens;
+  std::vector<double> nll_sum;
+  std::vector<std::int32_t> words;
+  std::vector<std::int32_t> bytes;
+};
+
 // What a variant is in full: JSON, and its digest.
 struct Configuration {
   std::string digest;
@@ -77,6 +86,7 @@ struct Measurements {
   GenerationColumns generations;
   TaskColumns tasks;
   DivergenceColumns divergences;
+  ArticleColumns articles;
 };
 
 }  // namespace uaqf::core

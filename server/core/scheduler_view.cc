@@ -25,6 +25,9 @@ Lease ToLease(const LeaseState& state, std::int64_t now_ns) {
   if (OverWindows(chunk.kind)) {
     lease.prompt_set = spec.quality.text_set;
     lease.context_tokens = spec.quality.context_tokens;
+  } else if (chunk.kind == ChunkKind::kArticle) {
+    lease.prompt_set = spec.quality.article_set;
+    lease.context_tokens = spec.quality.context_tokens;
   } else {
     lease.prompt_set = chunk.kind == ChunkKind::kTask ? spec.quality.task_set : spec.prompt_set;
     lease.timing = spec.timing;
@@ -64,7 +67,7 @@ DesiredState Scheduler::Impl::Desired(const WorkerId& id, Instant now) const {
     if (job->planned || job->survey_worker != id) continue;
     desired.surveys.push_back({job->id, job->spec.model, job->spec.prompt_set, job->spec.quality.text_set,
                                job->spec.quality.context_tokens, job->spec.timing, job->spec.quality.task_set,
-                               job->spec.quality.max_task_items, job->spec.variants});
+                               job->spec.quality.max_task_items, job->spec.variants, job->spec.quality.article_set});
   }
   return desired;
 }

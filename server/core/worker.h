@@ -95,10 +95,11 @@ struct Lease {
   std::int32_t repeat = 0;
   std::int32_t first_item = 0;
   std::int32_t item_count = 0;
-  std::string prompt_set;  // digest of the prompts, of the tasks for kTask, of the text where OverWindows(kind)
+  // Digest of the prompts, of the tasks for kTask, of the articles for kArticle, of the text where OverWindows(kind).
+  std::string prompt_set;
   TimingSpec timing;
   std::vector<std::int32_t> output_tokens;  // one per item for MATCHED and FIXED timing; empty: stop naturally
-  std::int32_t context_tokens = 0;          // where OverWindows(kind)
+  std::int32_t context_tokens = 0;          // unless OverPrompts(kind)
   std::uint64_t seed = 0;
 };
 
@@ -112,6 +113,7 @@ struct SurveyRequest {
   std::string task_set = {};
   std::int32_t max_task_items = 0;
   std::vector<std::string> variants = {};
+  std::string article_set = {};
 };
 
 // Everything the coordinator wants of one worker; replaces what it wanted before.

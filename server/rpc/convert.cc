@@ -163,6 +163,7 @@ static v1::Survey ToProto(const core::SurveyRequest& survey) {
   if (!survey.task_set.empty()) message.set_task_set(wire::PromptSetName(survey.task_set));
   message.set_max_task_items(survey.max_task_items);
   message.mutable_variants()->Add(survey.variants.begin(), survey.variants.end());
+  if (!survey.article_set.empty()) message.set_article_set(wire::PromptSetName(survey.article_set));
   return message;
 }
 
@@ -203,6 +204,12 @@ static core::RecordRow FromProto(const v1::Record& message) {
     row.same_top = divergence.same_top();
     row.top_k = divergence.top_k();
     row.shared_top = divergence.shared_top();
+  } else if (message.has_article()) {
+    row.body = core::RecordBody::kArticle;
+    row.scored_tokens = message.article().scored_tokens();
+    row.nll_sum = message.article().nll_sum();
+    row.words = message.article().words();
+    row.bytes = message.article().bytes();
   } else {
     row.body = core::RecordBody::kFailure;
     row.failure = message.failure();
@@ -234,6 +241,8 @@ core::JobSpec FromProto(const v1::JobSpec& message) {
   if (!message.quality().task_set().empty()) spec.quality.task_set = Id(message.quality().task_set());
   spec.quality.max_task_items = message.quality().max_task_items();
   spec.quality.divergence = message.quality().divergence();
+  if (!message.quality().article_set().empty()) spec.quality.article_set = Id(message.quality().article_set());
+  spec.quality.max_articles = message.quality().max_articles();
   spec.seed = message.seed();
   spec.lease_ns = message.lease_duration().seconds() * kNsPerSecond + message.lease_duration().nanos();
   spec.attempt_limit = message.attempt_limit();
@@ -256,6 +265,10 @@ v1::JobSpec ToProto(const core::JobSpec& spec) {
   }
   message.mutable_quality()->set_max_task_items(spec.quality.max_task_items);
   message.mutable_quality()->set_divergence(spec.quality.divergence);
+  if (!spec.quality.article_set.empty()) {
+    message.mutable_quality()->set_article_set(wire::PromptSetName(spec.quality.article_set));
+  }
+  message.mutable_quality()->set_max_articles(spec.quality.max_articles);
   message.set_seed(spec.seed);
   SetNs(spec.lease_ns, *message.mutable_lease_duration());
   message.set_attempt_limit(spec.attempt_limit);
@@ -297,7 +310,7 @@ core::WorkerReport FromProto(const v1::WorkerState& message) {
     report.surveys.push_back(
         {Id(survey.job()),
          {survey.longest_input_tokens(), survey.text_tokens(), survey.text_windows(), survey.error(),
-          /*release_format=*/"", survey.task_items(), survey.longest_task_tokens()}});
+          /*release_format=*/"", survey.task_items(), survey.longest_task_tokens(), survey.articles()}});
   }
   report.draining = message.draining();
   return report;

@@ -123,6 +123,11 @@ absl::StatusOr<std::int32_t> EvaluationService::CheckPromptSets(const core::JobS
   if (!spec.quality.text_set.empty()) {
     if (absl::Status text = CheckText(spec.quality.text_set, "quality.text_set"); !text.ok()) return text;
   }
+  if (!spec.quality.article_set.empty()) {
+    if (absl::Status articles = CheckText(spec.quality.article_set, "quality.article_set"); !articles.ok()) {
+      return articles;
+    }
+  }
   for (const std::string& variant : spec.variants) {
     const std::string digest = core::CalibrationText(variant);
     if (digest.empty()) continue;
@@ -236,9 +241,9 @@ grpc::ServerUnaryReactor* EvaluationService::ListRecords(Context* context, const
         auto cursor = DecodeCursor(message.page_token());
         if (!cursor.ok()) return call->Finish(cursor.status());
         if (!v1::ChunkKind_IsValid(message.kind())) {
-          return call->Finish(wire::Error(
-              absl::StatusCode::kInvalidArgument, "UNKNOWN_ENUM",
-              absl::StrCat("got kind = ", message.kind(), ", expected TIMING, GENERATION, PERPLEXITY or none")));
+          return call->Finish(
+              wire::Error(absl::StatusCode::kInvalidArgument, "UNKNOWN_ENUM",
+                          absl::StrCat("got kind = ", message.kind(), ", expected one of ChunkKind, or none")));
         }
         OnExecutor(context_.executor, call, [this, call, message, id = *id, cursor = *cursor] {
           auto view = context_.store->GetJob(id);

@@ -53,6 +53,9 @@ ranking::Measurements Move(core::Measurements from) {
   core::DivergenceColumns& d = from.divergences;
   to.divergences = {std::move(d.variant),  std::move(d.window), std::move(d.positions), std::move(d.kl_sum),
                     std::move(d.same_top), std::move(d.top_k),  std::move(d.shared_top)};
+  core::ArticleColumns& a = from.articles;
+  to.articles = {std::move(a.variant), std::move(a.article), std::move(a.tokens),
+                 std::move(a.nll_sum), std::move(a.words),   std::move(a.bytes)};
   return to;
 }
 

@@ -123,8 +123,9 @@ absl::Status ValidateSpec(const v1::JobSpec& spec) {
                InRange("attempt_limit", spec.attempt_limit(), 1, 1000),
                InRange("quality.context_tokens", quality.context_tokens(), 2, 1 << 20),
                InRange("quality.max_windows", quality.max_windows(), 0, 10'000'000),
-               InRange("quality.max_task_items", quality.max_task_items(), 0, 10'000'000)});
-  for (const std::string& set : {quality.text_set(), quality.task_set()}) {
+               InRange("quality.max_task_items", quality.max_task_items(), 0, 10'000'000),
+               InRange("quality.max_articles", quality.max_articles(), 0, 10'000'000)});
+  for (const std::string& set : {quality.text_set(), quality.task_set(), quality.article_set()}) {
     if (status.ok() && !set.empty()) status = wire::ParsePromptSetName(set).status();
   }
   if (!status.ok() || !quality.divergence() || !quality.text_set().empty()) return status;
@@ -176,7 +177,8 @@ std::string Contradiction(const v1::TimingRecord& t) {
 
 // A collapsed variant's likelihood may be infinite or no number; any other is a sum of FP32 log-probabilities. A
 // certain token rounds to a hair below 0.
-std::string Contradiction(const v1::WindowRecord& w) {
+template <typename Scored>
+std::string LikelihoodContradiction(const Scored& w) {
   const double tokens = w.scored_tokens();
   const double most = 2.0 * std::numeric_limits<float>::max() * tokens;
   const bool possible =
@@ -258,6 +260,10 @@ absl::Status ValidateRecord(const v1::Record& record) {
       return ValidateTaskRecord(record.task());
     case v1::Record::kDivergence:
       return ValidateDivergence(record.divergence());
+    case v1::Record::kArticle:
+      return FirstOf({InRange("scored_tokens", record.article().scored_tokens(), 1, INT32_MAX),
+                      InRange("words", record.article().words(), 1, INT32_MAX),
+                      InRange("bytes", record.article().bytes(), 1, INT32_MAX)});
     case v1::Record::kFailure:
       return Text("failure", record.failure(), 4096);
     case v1::Record::BODY_NOT_SET:
@@ -420,6 +426,7 @@ absl::Status Validate(const v1::WorkerState& state) {
     if (absl::Status ok = FirstOf({wire::ParseJobName(survey.job()).status(),
                                    InRange("surveys.longest_input_tokens", survey.longest_input_tokens(), 0, INT32_MAX),
                                    InRange("surveys.text_windows", survey.text_windows(), 0, INT32_MAX),
+                                   InRange("surveys.articles", survey.articles(), 0, INT32_MAX),
                                    InRange("surveys.task_items", survey.task_items(), 0, INT32_MAX),
                                    InRange("surveys.longest_task_tokens", survey.longest_task_tokens(), 0, INT32_MAX)});
         !ok.ok()) {
@@ -441,7 +448,8 @@ std::string Contradiction(const v1::RecordBatch& batch) {
   for (const v1::Record& record : batch.records()) {
     std::string why(ValidateRecord(record).message());
     if (why.empty() && record.has_timing()) why = Contradiction(record.timing());
-    if (why.empty() && record.has_window()) why = Contradiction(record.window());
+    if (why.empty() && record.has_window()) why = LikelihoodContradiction(record.window());
+    if (why.empty() && record.has_article()) why = LikelihoodContradiction(record.article());
     if (why.empty() && record.has_divergence()) why = Contradiction(record.divergence());
     if (!why.empty()) return absl::StrCat("item ", record.item(), ": ", why);
   }

@@ -112,6 +112,14 @@ void AddRow(std::int32_t variant, std::int32_t group, const core::RecordRow& row
       out->divergences.top_k.push_back(row.top_k);
       out->divergences.shared_top.push_back(row.shared_top);
       return;
+    case core::RecordBody::kArticle:
+      out->articles.variant.push_back(variant);
+      out->articles.article.push_back(row.item);
+      out->articles.tokens.push_back(row.scored_tokens);
+      out->articles.nll_sum.push_back(row.nll_sum);
+      out->articles.words.push_back(row.words);
+      out->articles.bytes.push_back(row.bytes);
+      return;
     case core::RecordBody::kFailure:
       return;
   }

@@ -166,6 +166,8 @@ CREATE TABLE configuration(
   body TEXT NOT NULL,
   PRIMARY KEY(job, variant, digest)) WITHOUT ROWID;
 )sql",
+    // 7: what the survey found of the articles.
+    "ALTER TABLE job ADD COLUMN articles INTEGER NOT NULL DEFAULT 0",
 };
 
 constexpr int kVersion = static_cast<int>(std::size(kMigrations));

@@ -6,11 +6,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "worker/evaluate/answer_task.h"
+#include "worker/evaluate/article.h"
 #include "worker/evaluate/catalog.h"
 #include "worker/evaluate/compare_window.h"
 #include "worker/evaluate/hosted_variant.h"
 #include "worker/evaluate/perplexity.h"
 #include "worker/evaluate/shared_passage.h"
+#include "worker/evaluate/tasks/wikitext.h"
 #include "worker/measure/cpu_monitor.h"
 #include "worker/measure/generation.h"
 #include "worker/measure/input_length.h"
@@ -161,6 +163,12 @@ absl::StatusOr<measure::SurveyReport> EngineEvaluator::Survey(const measure::Sur
     report.text_tokens = static_cast<int64_t>(ids->size());
     report.text_windows = WindowCount(report.text_tokens, std::max(1, request.context_tokens));
   }
+  if (request.articles != nullptr) {
+    if (absl::Status quality = CheckHasQuality(**model); !quality.ok()) return quality;
+    const std::string text = JoinPieces(*request.articles);
+    if (absl::Status other = CheckCalibrationTexts(request.variants, "the articles", text); !other.ok()) return other;
+    report.articles = static_cast<int32_t>(SplitArticles(text).size());
+  }
   if (request.tasks == nullptr) return report;
   if (absl::Status quality = CheckHasQuality(**model); !quality.ok()) return quality;
   report.task_items = static_cast<int32_t>(request.tasks->prompts.size());
@@ -251,6 +259,23 @@ absl::StatusOr<measure::WindowDivergence> EngineEvaluator::CompareWindow(const m
   if (!window.ok()) return window.status();
   if (absl::Status reference = HostReference(context_tokens); !reference.ok()) return reference;
   return evaluate::CompareWindow(*reference_, *engine_, *window);
+}
+
+absl::StatusOr<measure::ArticleScore> EngineEvaluator::ScoreArticle(const measure::PromptSet& articles,
+                                                                    int32_t context_tokens, int32_t index) {
+  if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  if (absl::Status quality = CheckHasQuality(*hosted_); !quality.ok()) return quality;
+  DropReference();
+  if (articles.name.empty() || articles.name != articles_name_) {
+    articles_ = SplitArticles(JoinPieces(articles));
+    articles_name_ = articles.name;
+  }
+  if (index < 0 || index >= static_cast<int32_t>(articles_.size())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("article ", index, ": expected one of the ", articles_.size(), " articles of ", articles.name));
+  }
+  // The last token of a window is scored, not read.
+  return ScoreRawArticle(*hosted_, *engine_, articles_[static_cast<size_t>(index)], context_tokens - 1);
 }
 
 absl::StatusOr<measure::Identity> EngineEvaluator::Identify() {

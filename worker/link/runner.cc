@@ -94,6 +94,7 @@ void Runner::Do(const v1::Survey& survey) {
     result.set_text_windows(report->text_windows);
     result.set_task_items(report->task_items);
     result.set_longest_task_tokens(report->longest_task_tokens);
+    result.set_articles(report->articles);
   } else {
     result.set_error(std::string(report.status().message()));
   }
@@ -108,7 +109,9 @@ absl::StatusOr<measure::SurveyReport> Runner::Look(const v1::Survey& survey) {
   request.prompts = prompts->get();
   std::shared_ptr<const measure::PromptSet> text;
   std::shared_ptr<const measure::PromptSet> tasks;
-  for (auto [name, set] : {std::pair(&survey.text_set(), &text), std::pair(&survey.task_set(), &tasks)}) {
+  std::shared_ptr<const measure::PromptSet> articles;
+  for (auto [name, set] : {std::pair(&survey.text_set(), &text), std::pair(&survey.task_set(), &tasks),
+                           std::pair(&survey.article_set(), &articles)}) {
     if (name->empty()) continue;
     auto fetched = Fetch(*name, nullptr);
     if (!fetched.ok()) return fetched.status();
@@ -116,6 +119,7 @@ absl::StatusOr<measure::SurveyReport> Runner::Look(const v1::Survey& survey) {
   }
   request.text = text.get();
   request.tasks = tasks.get();
+  request.articles = articles.get();
   // Held until the survey is made.
   std::vector<std::shared_ptr<const measure::PromptSet>> calibration_texts;
   for (const std::string& variant : survey.variants()) {

@@ -45,6 +45,8 @@ struct SurveyRequest {
   // Null when the job has no tasks; of more than `max_task_items` (0: all) only the first are looked at.
   const PromptSet* tasks = nullptr;
   int32_t max_task_items = 0;
+  // Null when the job scores no articles.
+  const PromptSet* articles = nullptr;
   int32_t context_tokens = 0;
   // How inputs are built: only `input_tokens`, `prose_seed` and `chat` matter.
   GenerationRequest input;
@@ -59,6 +61,7 @@ struct SurveyReport {
   int32_t task_items = 0;
   // Input and output together.
   int32_t longest_task_tokens = 0;
+  int32_t articles = 0;
 };
 
 // Used from one thread at a time. Errors say what was got, what was expected and what to do.
@@ -92,6 +95,9 @@ class Evaluator {
   // call of another kind. RESOURCE_EXHAUSTED: there is no room for both.
   [[nodiscard]] virtual absl::StatusOr<WindowDivergence> CompareWindow(const PromptSet& text, int32_t context_tokens,
                                                                        int32_t index) = 0;
+  // Scores article `index` (from 0) of the raw WikiText that the set's pieces make, in windows of `context_tokens`.
+  [[nodiscard]] virtual absl::StatusOr<ArticleScore> ScoreArticle(const PromptSet& articles, int32_t context_tokens,
+                                                                  int32_t index) = 0;
   [[nodiscard]] virtual absl::StatusOr<Identity> Identify() = 0;
   [[nodiscard]] virtual absl::StatusOr<Memory> MemoryUsed() = 0;
 };

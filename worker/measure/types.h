@@ -80,11 +80,19 @@ struct WindowScore {
   double nll_sum = 0;
 };
 
+// ArticleRecord of the wire.
+struct ArticleScore {
+  int32_t scored_tokens = 0;
+  double nll_sum = 0;
+  int32_t words = 0;
+  int32_t bytes = 0;
+};
+
 // One measurement with its place.
 struct ItemResult {
   int32_t item = 0;
   int32_t repeat = 0;
-  std::variant<Timing, Generation, WindowScore, TaskResult, WindowDivergence> body;
+  std::variant<Timing, Generation, WindowScore, TaskResult, WindowDivergence, ArticleScore> body;
 };
 
 // Device of the wire.

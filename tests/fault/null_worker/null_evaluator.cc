@@ -64,6 +64,7 @@ absl::StatusOr<measure::SurveyReport> NullEvaluator::Survey(const measure::Surve
     report.text_tokens = TextTokens(*request.text);
     report.text_windows = static_cast<int32_t>(report.text_tokens / std::max(1, request.context_tokens));
   }
+  if (request.articles != nullptr) report.articles = static_cast<int32_t>(request.articles->prompts.size());
   if (request.tasks != nullptr) {
     report.task_items = static_cast<int32_t>(request.tasks->prompts.size());
     for (const measure::Prompt& prompt : request.tasks->prompts) {
@@ -141,6 +142,13 @@ absl::StatusOr<measure::WindowDivergence> NullEvaluator::CompareWindow(const mea
   const int32_t positions = context_tokens - 1;
   const double kl = (1 + Fraction(absl::StrCat("window ", index))) / Bits(hosted_.variant);
   return measure::WindowDivergence{positions, kl * positions, positions * 9 / 10, 10, int64_t{9} * positions};
+}
+
+absl::StatusOr<measure::ArticleScore> NullEvaluator::ScoreArticle(const measure::PromptSet&, int32_t, int32_t index) {
+  if (hosted_.variant.empty()) return NothingHosted();
+  Work(absl::StrCat("article ", index));
+  const int32_t words = 100 + index;
+  return measure::ArticleScore{words * 3 / 2, words * (3.0 + 1.0 / Bits(hosted_.variant)), words, words * 5};
 }
 
 absl::StatusOr<measure::Identity> NullEvaluator::Identify() {

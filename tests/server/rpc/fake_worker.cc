@@ -85,6 +85,7 @@ std::optional<v1::DesiredState> FakeWorker::Await(const std::function<bool(const
       }
       if (!survey.task_set().empty()) {
         result.set_task_items(4);
+        result.set_articles(3);
         result.set_longest_task_tokens(12);
       }
     }
@@ -144,6 +145,12 @@ std::vector<v1::Record> FakeWorker::Measure(const v1::Lease& lease) {
         record.mutable_task()->set_answer("A");
         break;
       }
+      case v1::CHUNK_KIND_ARTICLE:
+        record.mutable_article()->set_scored_tokens(150);
+        record.mutable_article()->set_words(100);
+        record.mutable_article()->set_bytes(500);
+        record.mutable_article()->set_nll_sum(fp16 ? 300 : 310);
+        break;
       case v1::CHUNK_KIND_DIVERGENCE: {
         v1::DivergenceRecord& divergence = *record.mutable_divergence();
         divergence.set_positions(lease.context_tokens() - 1);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cmath>
 #include <map>
 #include <set>
 #include <thread>
@@ -128,6 +129,42 @@ TEST(Jobs, SayWhatEachVariantIsUnderTheDigestThatItsRecordsCarry) {
   v1::RankVariantsResponse ranked;
   if (server.ranking().RankVariants(Within30s().get(), rank, &ranked).ok()) {
     EXPECT_EQ(ranked.configurations_size(), 2);
+  }
+}
+
+TEST(Jobs, ScoreWholeArticlesBesideWindows) {
+  TestServer server;
+  FakeWorker worker(server.worker_channel(), "w");
+  ASSERT_TRUE(worker.Report().has_value());
+  v1::CreateJobRequest request = server.Request("r1");
+  v1::QualitySpec& quality = *request.mutable_spec()->mutable_quality();
+  quality.set_article_set(request.spec().prompt_set());
+  EXPECT_THAT(Text(server.Create(request).status()), HasSubstr("quality.article_set, expected a TEXT set"));
+  quality.set_article_set(server.Upload(3, v1::PROMPT_SET_KIND_TEXT));
+  quality.set_max_articles(2);
+  const auto job = server.Create(request);
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_GT(worker.RunUntilIdle(), 0);
+  const auto ended = server.Get(job->name());
+  EXPECT_EQ(ended->state(), v1::JOB_STATE_SUCCEEDED) << ended->error();
+  EXPECT_EQ(ended->spec().quality().article_set(), quality.article_set());
+  int articles = 0;
+  for (const v1::StoredRecord& record : server.Records(job->name())) {
+    if (record.kind() != v1::CHUNK_KIND_ARTICLE) continue;
+    EXPECT_EQ(record.record().item(), articles++ % 2);
+    EXPECT_EQ(record.record().article().words(), 100);
+    EXPECT_EQ(record.prompt_id(), "");
+  }
+  EXPECT_EQ(articles, 4) << "2 of each variant";
+  v1::MeasureVariantsRequest measure;
+  measure.set_job(job->name());
+  v1::MeasureVariantsResponse measures;
+  ASSERT_TRUE(server.ranking().MeasureVariants(Within30s().get(), measure, &measures).ok());
+  for (const v1::VariantMeasures& m : measures.variants()) {
+    EXPECT_EQ(m.articles().articles(), 2);
+    EXPECT_NEAR(m.articles().word_perplexity(), std::exp(m.variant() == "fp16" ? 3.0 : 3.1), 1e-9);
+    EXPECT_NEAR(m.articles().delta_word_perplexity(), m.variant() == "fp16" ? 0 : std::exp(3.1) - std::exp(3.0), 1e-9);
+    EXPECT_FALSE(m.has_perplexity());
   }
 }
 

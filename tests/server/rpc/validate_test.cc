@@ -241,6 +241,15 @@ TEST(Contradiction, IsWhateverNoDeviceCanHaveMeasured) {
       {"likelihood of -1 nats", LastBatch(), [&](auto& b) { window(b)->set_nll_sum(-1); }},
       {"likelihood of 1e+300 nats", LastBatch(), [&](auto& b) { window(b)->set_nll_sum(1e300); }},
       {"divergence of -1 nats", LastBatch(), [&](auto& b) { *b.mutable_records(0) = DivergenceOf(-1, 15, 150); }},
+      {"got words = 0", LastBatch(), [&](auto& b) { b.mutable_records(0)->mutable_article()->set_scored_tokens(1); }},
+      {"likelihood of -1 nats", LastBatch(),
+       [&](auto& b) {
+         v1::ArticleRecord& article = *b.mutable_records(0)->mutable_article();
+         article.set_scored_tokens(1);
+         article.set_words(1);
+         article.set_bytes(1);
+         article.set_nll_sum(-1);
+       }},
       {"got same_top = 16", LastBatch(), [&](auto& b) { *b.mutable_records(0) = DivergenceOf(1, 16, 150); }},
       {"got shared_top = 151", LastBatch(), [&](auto& b) { *b.mutable_records(0) = DivergenceOf(1, 15, 151); }},
       {"got checks.passed = 2, expected 0 to 1", LastBatch(), [&](auto& b) { *b.mutable_records(0) = TaskOf({1}, 2); }},

@@ -156,7 +156,7 @@ TEST_F(SqliteStoreTest, RefusesANewerSchema) {
   { SQLite::Database(path_, SQLite::OPEN_READWRITE).exec("UPDATE schema_version SET version = 99"); }
   const auto store = Open(path_);
   ASSERT_TRUE(absl::IsFailedPrecondition(store.status())) << store.status();
-  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 6"));
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 7"));
 }
 
 TEST_F(SqliteStoreTest, BringsAStoreOfTheFirstSchemaUpToDate) {
@@ -168,6 +168,7 @@ TEST_F(SqliteStoreTest, BringsAStoreOfTheFirstSchemaUpToDate) {
         "ALTER TABLE prompt_set DROP COLUMN sources; "
         "ALTER TABLE job DROP COLUMN task_items; ALTER TABLE job DROP COLUMN longest_task_tokens; "
         "ALTER TABLE attempt DROP COLUMN variant_digest; DROP TABLE configuration; "
+        "ALTER TABLE job DROP COLUMN articles; "
         "UPDATE schema_version SET version = 1");
   }
   auto store = OpenOrDie(path_);

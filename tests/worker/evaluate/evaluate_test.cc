@@ -224,6 +224,42 @@ TEST_F(EvaluatorTest, ComparesWithFp16BesideTheVariant) {
   EXPECT_EQ(evaluator_->CompareWindow(text_, 64, 100000).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(EvaluatorTest, ScoresArticlesWholeAndAsTheCommandDoes) {
+  const std::string raw =
+      " = A tale = \n \n Once upon a time , there was a little girl . She had a ball . \n"
+      " = Another = \n \n Tom was sad . His @-@ dog @-@ was gone . \n";
+  const measure::PromptSet prompts{"promptSets/p", {prompt_}};
+  // In two pieces that end in the midst of a word.
+  const measure::PromptSet articles{"promptSets/a", {{"0", raw.substr(0, 41), {}}, {"1", raw.substr(41), {}}}};
+  measure::SurveyRequest request;
+  request.model = "stories260k";
+  request.prompts = &prompts;
+  request.articles = &articles;
+  EXPECT_EQ(evaluator_->Survey(request)->articles, 2);
+  request.variants = {{"gptq-w4:text=" + std::string(64, 'a'), &articles}};
+  EXPECT_TRUE(evaluator_->Survey(request).ok()) << "no 50 words, so no passage";
+  ASSERT_TRUE(Load("fp16").ok());
+  double nll = 0;
+  int64_t words = 0;
+  for (int i = 0; i < 2; ++i) {
+    const auto score = evaluator_->ScoreArticle(articles, 33, i);
+    ASSERT_TRUE(score.ok()) << score.status();
+    nll += score->nll_sum;
+    words += score->words;
+    // Every token once, whatever the window.
+    EXPECT_EQ(score->scored_tokens, evaluator_->ScoreArticle(articles, 5, i)->scored_tokens);
+    EXPECT_GT(score->bytes, score->words);
+  }
+  EXPECT_EQ(evaluator_->ScoreArticle(articles, 33, 2).status().code(), absl::StatusCode::kInvalidArgument);
+  const std::string file = test::ScratchFolder() + "/articles.raw";
+  std::ofstream(file, std::ios::binary) << raw;
+  const test::Outcome outcome =
+      test::RunWorker({"wikitext", test::StoriesModel(), "--text", file, "--context", "32", "--output", "json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NEAR(outcome.json()["nll_sum"].get<double>(), nll, 1e-3);
+  EXPECT_EQ(outcome.json()["words"], words);
+}
+
 TEST_F(EvaluatorTest, AnswersTasksByGenerationAndByLikelihood) {
   ASSERT_TRUE(Load("fp16").ok());
   measure::Prompt choice{"c", "Once upon a time, there was a little girl named", {}};

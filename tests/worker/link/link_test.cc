@@ -72,6 +72,10 @@ class GatedEvaluator final : public measure::Evaluator {
                                                           int32_t index) override {
     return null_.CompareWindow(text, context, index);
   }
+  absl::StatusOr<measure::ArticleScore> ScoreArticle(const measure::PromptSet& articles, int32_t context,
+                                                     int32_t index) override {
+    return null_.ScoreArticle(articles, context, index);
+  }
   absl::StatusOr<measure::Identity> Identify() override { return null_.Identify(); }
   absl::StatusOr<measure::Memory> MemoryUsed() override { return null_.MemoryUsed(); }
 
@@ -388,7 +392,7 @@ TEST_F(LinkTest, ReportsWhyAnAttemptFailed) {
   EXPECT_THAT(coordinator_.last_state().attempts(0).error(), HasSubstr("ends at item 2003: expected at most 2000"));
 }
 
-TEST_F(LinkTest, RunsTasksAndComparisons) {
+TEST_F(LinkTest, RunsTasksComparisonsAndArticles) {
   v1::Lease tasks = TimingLease(0, 3);
   tasks.set_kind(v1::CHUNK_KIND_TASK);
   tasks.set_repeat(0);
@@ -396,9 +400,14 @@ TEST_F(LinkTest, RunsTasksAndComparisons) {
   windows.set_kind(v1::CHUNK_KIND_DIVERGENCE);
   windows.set_repeat(0);
   windows.set_context_tokens(64);
-  coordinator_.Want(Wanting({tasks, windows}));
+  v1::Lease articles = TimingLease(2, 2);
+  articles.set_kind(v1::CHUNK_KIND_ARTICLE);
+  articles.set_repeat(0);
+  articles.set_context_tokens(64);
+  coordinator_.Want(Wanting({tasks, windows, articles}));
   StartHost();
-  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 2; }));
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 3; }));
+  int scored = 0;
   int answers = 0;
   int compared = 0;
   for (const v1::RecordBatch& batch : coordinator_.batches()) {
@@ -406,12 +415,16 @@ TEST_F(LinkTest, RunsTasksAndComparisons) {
       if (record.has_task()) {
         ++answers;
         EXPECT_EQ(record.task().checks(0).metric(), v1::TASK_METRIC_CHOICE);
+      } else if (record.has_article()) {
+        EXPECT_EQ(record.article().words(), 100 + scored++);
+        EXPECT_GT(record.article().nll_sum(), 0);
       } else {
         ++compared;
         EXPECT_EQ(record.divergence().positions(), 63);
       }
     }
   }
+  EXPECT_EQ(scored, 2);
   EXPECT_EQ(answers, 3);
   EXPECT_EQ(compared, 2);
 }
