@@ -44,7 +44,7 @@ absl::Status RefuseZeros(const JobFlags& flags) {
        {Flag{"--repeats", flags.repeats, "1 to 100"}, Flag{"--max-output-tokens", flags.max_output_tokens, "1 to 4096"},
         Flag{"--block", flags.block, "1 to 1000"}, Flag{"--attempts", flags.attempts, "1 to 1000"},
         Flag{"--context", flags.context, "2 to the model's context"},
-        Flag{"--task-items", flags.task_items, "1 or more"}}) {
+        Flag{"--task-items", flags.task_items, "1 or more"}, Flag{"--articles", flags.articles, "1 or more"}}) {
     if (flag.value && *flag.value <= 0) {
       return UsageError(absl::StrCat("got ", flag.name, " ", *flag.value, ", expected ", flag.range));
     }
@@ -62,9 +62,13 @@ absl::Status CheckComplete(const v1::JobSpec& spec) {
                                    ", expected --model MODEL --variants A,B --prompts SET, or --spec FILE with them\n"
                                    "see: uaqf workers (models)    uaqf variants MODEL    uaqf prompts list"));
   }
-  if (spec.has_quality() && spec.quality().text_set().empty() &&
-      (spec.quality().context_tokens() != 0 || spec.quality().max_windows() != 0)) {
+  const v1::QualitySpec& quality = spec.quality();
+  const bool windows = quality.max_windows() != 0 || (quality.context_tokens() != 0 && quality.article_set().empty());
+  if (windows && quality.text_set().empty()) {
     return UsageError("got --context or --windows without --quality-text, expected the text whose windows are scored");
+  }
+  if (quality.max_articles() != 0 && quality.article_set().empty()) {
+    return UsageError("got --articles without --wikitext, expected the raw WikiText of which so many are scored");
   }
   if (spec.quality().divergence() && spec.quality().text_set().empty()) {
     return UsageError("got --divergence without --quality-text, expected the text on whose windows FP16 is compared");
@@ -98,6 +102,8 @@ absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobFlags& flags, const std::strin
   if (flags.tasks) spec.mutable_quality()->set_task_set(*flags.tasks);
   if (flags.task_items) spec.mutable_quality()->set_max_task_items(*flags.task_items);
   if (flags.divergence) spec.mutable_quality()->set_divergence(true);
+  if (flags.wikitext) spec.mutable_quality()->set_article_set(*flags.wikitext);
+  if (flags.articles) spec.mutable_quality()->set_max_articles(*flags.articles);
   if (flags.seed) spec.set_seed(*flags.seed);
   if (flags.attempts) spec.set_attempt_limit(*flags.attempts);
   if (flags.lease) {

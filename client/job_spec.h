@@ -31,15 +31,17 @@ struct JobFlags {
   std::optional<std::string> tasks;
   std::optional<std::int32_t> task_items;
   bool divergence = false;
+  std::optional<std::string> wikitext;
+  std::optional<std::int32_t> articles;
   std::optional<std::uint64_t> seed;
   std::optional<std::string> lease;  // "30s", "1m30s", or seconds
   std::optional<std::int32_t> attempts;
 };
 
 // The spec of `flags`, on top of `spec_json` (the content of --spec; empty for none). `prompt_set`,
-// `quality.text_set` and `quality.task_set` hold what was typed, to be resolved against the coordinator.
-// InvalidArgument: a value that cannot be, a window count or a comparison without a text, a number of items without
-// tasks, or no model, variants or prompts.
+// `quality.text_set`, `quality.task_set` and `quality.article_set` hold what was typed, to be resolved against the
+// coordinator. InvalidArgument: a value that cannot be, a window count or a comparison without a text, a number of
+// items without tasks, of articles without WikiText, or no model, variants or prompts.
 [[nodiscard]] absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobFlags& flags, const std::string& spec_json);
 
 // "30s", "1m30s", "500ms" or a plain number of seconds.

@@ -88,6 +88,26 @@ absl::Duration Elapsed(const v1::Job& job) {
          absl::Nanoseconds(job.end_time().nanos() - job.start_time().nanos());
 }
 
+int TenthOf(const v1::CalibrationProgress& progress) {
+  return progress.layers_total() > 0 ? progress.layers_done() * 10 / progress.layers_total() : -1;
+}
+
+// Calibrations that began, or came a tenth further, between the two states.
+void AppendCalibrationEvents(const v1::Job* before, const v1::Job& after, std::vector<std::string>* lines) {
+  std::map<std::string, int> was;
+  if (before != nullptr) {
+    for (const v1::VariantProgress& variant : before->progress().variants()) {
+      was[variant.variant()] = TenthOf(variant.calibration());
+    }
+  }
+  for (const v1::VariantProgress& variant : after.progress().variants()) {
+    const auto found = was.find(variant.variant());
+    const int tenth = TenthOf(variant.calibration());
+    if (tenth < 0 || (found != was.end() && found->second == tenth)) continue;
+    lines->push_back(Labelled("calibrate", absl::StrCat(variant.variant(), ", ", LayerText(variant.calibration()))));
+  }
+}
+
 // Variants that reached an end between the two states.
 void AppendVariantEvents(const v1::Job* before, const v1::Job& after, std::vector<std::string>* lines) {
   std::map<std::string, v1::VariantState> was;
@@ -120,6 +140,7 @@ std::vector<std::string> EventLines(const v1::Job* before, const v1::Job& after)
   std::vector<std::string> lines;
   // All of it happened before anybody looked.
   if (before == nullptr && HasEnded(after.state())) return lines;
+  AppendCalibrationEvents(before, after, &lines);
   AppendVariantEvents(before, after, &lines);
   // The end has a line of its own.
   if (!HasEnded(after.state())) {
@@ -142,6 +163,11 @@ std::string EndLine(const v1::Job& job) {
   }
   if (!job.error().empty()) absl::StrAppend(&text, ": ", job.error());
   return Printable(Labelled(job.state() == v1::JOB_STATE_SUCCEEDED ? "done" : StateName(job.state()), text));
+}
+
+std::string LayerText(const v1::CalibrationProgress& progress) {
+  return absl::StrCat("layer ", std::min(progress.layers_done() + 1, progress.layers_total()), " of ",
+                      progress.layers_total());
 }
 
 std::string StateName(v1::JobState state) {

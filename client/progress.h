@@ -15,11 +15,15 @@ namespace uaqf::client {
 std::string BarLine(const v1::Job& job, int width);
 
 // The lines for what happened between two states, each without its line end: a change of state, every tenth of the
-// records, a variant that is done or failed. `before` is null for the first state.
+// records, a calibration that begins and every tenth of its layers, a variant that is done or failed. `before` is null
+// for the first state.
 std::vector<std::string> EventLines(const v1::Job* before, const v1::Job& after);
 
 // The end of a job in one line: "done      jobs/k7f2m9: 360 records in 1:32, 2 chunks re-run".
 std::string EndLine(const v1::Job& job);
+
+// "layer 7 of 30": the one it is at.
+std::string LayerText(const v1::CalibrationProgress& progress);
 
 // "queued", "running", "succeeded", "cancelled", "failed".
 std::string StateName(v1::JobState state);

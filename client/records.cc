@@ -86,6 +86,10 @@ std::string RecordTableLine(const v1::StoredRecord& stored, int variant_width) {
     cells[5] = absl::StrCat(d.positions());
     cells[10] = absl::StrCat("KL ", Fixed(d.kl_sum() / d.positions(), 5), " per token, same top-1 ",
                              Fixed(100.0 * d.same_top() / d.positions(), 1), " %");
+  } else if (record.has_article() && record.article().words() > 0) {
+    const v1::ArticleRecord& a = record.article();
+    cells[5] = absl::StrCat(a.scored_tokens());
+    cells[10] = absl::StrCat("NLL ", Fixed(a.nll_sum() / a.words(), 4), " per word, ", Count(a.words(), "word"));
   } else if (record.body_case() == v1::Record::kFailure) {
     cells[10] = absl::StrCat("failed: ", Printable(record.failure()));
   }
@@ -93,12 +97,39 @@ std::string RecordTableLine(const v1::StoredRecord& stored, int variant_width) {
 }
 
 std::string RecordCsvHeader() {
-  return CsvLine({"job",        "variant",       "kind",          "chunk",           "epoch",
-                  "item",       "repeat",        "prompt_id",     "category",        "worker",
-                  "tainted",    "input_tokens",  "output_tokens", "latency_ns",      "tokenize_ns",
-                  "prefill_ns", "decode_ns",     "detokenize_ns", "start_offset_ns", "output_digest",
-                  "stopped",    "scored_tokens", "nll_sum",       "failure",         "kl_sum",
-                  "same_top",   "top_k",         "shared_top",    "checks",          "answer"});
+  return CsvLine({"job",
+                  "variant",
+                  "kind",
+                  "chunk",
+                  "epoch",
+                  "item",
+                  "repeat",
+                  "prompt_id",
+                  "category",
+                  "worker",
+                  "tainted",
+                  "input_tokens",
+                  "output_tokens",
+                  "latency_ns",
+                  "tokenize_ns",
+                  "prefill_ns",
+                  "decode_ns",
+                  "detokenize_ns",
+                  "start_offset_ns",
+                  "output_digest",
+                  "stopped",
+                  "scored_tokens",
+                  "nll_sum",
+                  "failure",
+                  "kl_sum",
+                  "same_top",
+                  "top_k",
+                  "shared_top",
+                  "checks",
+                  "answer",
+                  "variant_digest",
+                  "words",
+                  "bytes"});
 }
 
 std::string RecordCsvLine(const v1::StoredRecord& stored) {
@@ -114,7 +145,8 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
                                     stored.category(),
                                     stored.worker(),
                                     stored.tainted() ? "true" : "false"};
-  cells.resize(30);
+  cells.resize(33);
+  cells[30] = stored.variant_digest();
   if (record.has_timing()) {
     const v1::TimingRecord& t = record.timing();
     cells[11] = absl::StrCat(t.input_tokens());
@@ -147,6 +179,11 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
     cells[25] = absl::StrCat(record.divergence().same_top());
     cells[26] = absl::StrCat(record.divergence().top_k());
     cells[27] = absl::StrCat(record.divergence().shared_top());
+  } else if (record.has_article()) {
+    cells[21] = absl::StrCat(record.article().scored_tokens());
+    cells[22] = Exact(record.article().nll_sum());
+    cells[31] = absl::StrCat(record.article().words());
+    cells[32] = absl::StrCat(record.article().bytes());
   } else if (record.body_case() == v1::Record::kFailure) {
     cells[23] = record.failure();
   }
@@ -165,6 +202,8 @@ std::string ChunkKindName(v1::ChunkKind kind) {
       return "task";
     case v1::CHUNK_KIND_DIVERGENCE:
       return "divergence";
+    case v1::CHUNK_KIND_ARTICLE:
+      return "article";
     default:
       return "unknown";
   }

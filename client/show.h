@@ -12,11 +12,16 @@
 
 namespace uaqf::client {
 
-// The measured table: latency with its spread, TTFT, tokens/s, speedup, stability, losses, divergence, memory, then
-// the scores of tasks. Columns that nobody measured are left out, a cell that was not measured is "-".
+// The measured table: latency with its spread, TTFT, tokens/s, speedup, stability, losses, divergence, whole articles
+// (lm-eval's recipe), memory, then the scores of tasks. Columns that nobody measured are left out, a cell that was not
+// measured is "-".
 std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Terminal& terminal);
 // Columns are the fields of VariantMeasures; "" is not measured. Stable: columns are only ever added at the end.
 std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures);
+
+// What each variant is in full, as JSON, under the digest that its records carry.
+Table ConfigurationsTable(const v1::MeasureVariantsResponse& measures);
+Table ConfigurationsCsv(const v1::MeasureVariantsResponse& measures);
 
 // Formula, conditions, ranks with utility and terms, reasons of what is not ranked, warnings.
 std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& terminal);

@@ -40,6 +40,11 @@ std::string QualityText(const v1::QualitySpec& quality) {
         quality.max_task_items() > 0 ? Count(quality.max_task_items(), "task") : std::string("all tasks");
     parts.push_back(absl::StrCat(items, " of ", DigestOf(quality.task_set())));
   }
+  if (!quality.article_set().empty()) {
+    const std::string articles =
+        quality.max_articles() > 0 ? Count(quality.max_articles(), "article") : std::string("all articles");
+    parts.push_back(absl::StrCat(articles, " of ", DigestOf(quality.article_set()), " by lm-eval's recipe"));
+  }
   return parts.empty() ? "not measured" : absl::StrJoin(parts, "; ");
 }
 

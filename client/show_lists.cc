@@ -5,6 +5,7 @@
 #include "absl/strings/str_join.h"
 #include "client/figures.h"
 #include "client/names.h"
+#include "client/progress.h"
 #include "client/show.h"
 #include "client/utf8.h"
 
@@ -38,6 +39,7 @@ std::string IdOf(const std::string& name) { return name.substr(name.find('/') + 
 
 std::string Doing(const v1::Worker& worker) {
   if (worker.benched()) return "benched";
+  if (worker.has_calibration()) return absl::StrCat("calibrates ", LayerText(worker.calibration()));
   return worker.job().empty() ? "idle" : worker.job();
 }
 

@@ -58,6 +58,11 @@ std::string DivergenceCell(const v1::DivergenceMeasure& divergence) {
   return absl::StrCat(value, " ±", Fixed(divergence.kl().half_width(), 4));
 }
 
+std::string WordPerplexityCell(const v1::ArticleMeasure& articles) {
+  if (articles.articles() == 0) return "";
+  return articles.has_word_perplexity() ? Fixed(articles.word_perplexity(), 3) : "collapsed";
+}
+
 // One row for each metric of each variant; empty without tasks.
 std::string TasksText(const v1::MeasureVariantsResponse& measures, const Terminal& terminal) {
   Table table({{"variant"},
@@ -111,6 +116,9 @@ std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Term
                {"ΔNLL"},
                {"KL"},
                {"same top-1", Align::kRight},
+               {"word PPL", Align::kRight},
+               {"Δword PPL", Align::kRight},
+               {"bits/byte", Align::kRight},
                {"length", Align::kRight},
                {"memory", Align::kRight},
                {"tainted", Align::kRight},
@@ -125,6 +133,9 @@ std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Term
          m.has_delta_perplexity() ? Signed(m.delta_perplexity(), 3) : "",
          SignedWithSpread(m.has_delta_nll(), m.delta_nll(), nll), DivergenceCell(m.divergence()),
          m.has_divergence() ? absl::StrCat(Fixed(m.divergence().same_top() * 100, 1), " %") : "",
+         WordPerplexityCell(m.articles()),
+         m.articles().has_delta_word_perplexity() ? Signed(m.articles().delta_word_perplexity(), 3) : "",
+         m.articles().has_bits_per_byte() ? Fixed(m.articles().bits_per_byte(), 4) : "",
          SignedWithSpread(m.has_output_length_change(), m.output_length_change(), 1),
          m.has_memory_bytes() ? Bytes(m.memory_bytes()) : "",
          m.tainted_chunks() > 0 ? Count(m.tainted_chunks(), "chunk") : "",
@@ -181,7 +192,12 @@ std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures) {
                              "top_agreement",
                              "top_k",
                              "divergence_positions",
-                             "tasks"});
+                             "tasks",
+                             "articles",
+                             "word_perplexity",
+                             "byte_perplexity",
+                             "bits_per_byte",
+                             "delta_word_perplexity"});
   for (const v1::VariantMeasures& m : measures.variants()) {
     std::vector<std::string> cells = {m.variant(), Raw(true, m.timing_records()), Raw(true, m.prompts()),
                                       Raw(true, m.repeats())};
@@ -217,9 +233,31 @@ std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures) {
     cells.push_back(Raw(m.has_divergence(), m.divergence().top_k()));
     cells.push_back(Raw(m.has_divergence(), m.divergence().positions()));
     cells.push_back(TasksCell(m));
+    const v1::ArticleMeasure& a = m.articles();
+    cells.push_back(Raw(m.has_articles(), a.articles()));
+    cells.push_back(Raw(a.has_word_perplexity(), a.word_perplexity()));
+    cells.push_back(Raw(a.has_byte_perplexity(), a.byte_perplexity()));
+    cells.push_back(Raw(a.has_bits_per_byte(), a.bits_per_byte()));
+    cells.push_back(Raw(a.has_delta_word_perplexity(), a.delta_word_perplexity()));
     csv += CsvLine(cells);
   }
   return csv;
+}
+
+Table ConfigurationsTable(const v1::MeasureVariantsResponse& measures) {
+  Table table({{"variant"}, {"digest"}, {"configuration"}});
+  for (const v1::VariantConfiguration& configuration : measures.configurations()) {
+    table.AddRow({configuration.variant(), configuration.digest().substr(0, 12), configuration.configuration()});
+  }
+  return table;
+}
+
+Table ConfigurationsCsv(const v1::MeasureVariantsResponse& measures) {
+  Table table({{"variant"}, {"digest"}, {"configuration"}});
+  for (const v1::VariantConfiguration& configuration : measures.configurations()) {
+    table.AddRow({configuration.variant(), configuration.digest(), configuration.configuration()});
+  }
+  return table;
 }
 
 }  // namespace uaqf::client

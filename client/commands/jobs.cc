@@ -54,6 +54,31 @@ absl::Status Show(Context& context, const std::string& wanted) {
   return absl::OkStatus();
 }
 
+// The names of the document's fields are those of MeasureVariantsResponse.
+std::string ConfigurationsJson(const v1::MeasureVariantsResponse& measures) {
+  v1::MeasureVariantsResponse configurations;
+  configurations.set_job(measures.job());
+  *configurations.mutable_configurations() = measures.configurations();
+  const auto whole = nlohmann::ordered_json::parse(ToJson(configurations));
+  const nlohmann::ordered_json document = {{"job", whole["job"]}, {"configurations", whole["configurations"]}};
+  return document.dump(1) + "\n";
+}
+
+absl::Status ShowConfigurations(Context& context, const std::string& wanted) {
+  const auto client = context.Connect();
+  if (!client.ok()) return client.status();
+  const auto name = ResolveJob(**client, wanted);
+  if (!name.ok()) return name.status();
+  const auto measures = (*client)->MeasureVariants(*name);
+  if (!measures.ok()) return measures.status();
+  if (context.json()) {
+    context.Print(ConfigurationsJson(*measures));
+  } else {
+    context.Print(context.csv() ? ConfigurationsCsv(*measures) : ConfigurationsTable(*measures));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Cancel(Context& context, const std::string& wanted) {
   const auto client = context.Connect();
   if (!client.ok()) return client.status();
@@ -96,6 +121,13 @@ void AddJobs(CLI::App& app, Context& context) {
 
   AddJobsWatch(*jobs, context);
   AddJobsRecords(*jobs, context);
+
+  auto configured = std::make_shared<std::string>();
+  CLI::App* configurations = AddCommand(
+      *jobs, "configurations", "Show what each variant is in full: every option, the calibration, the quantizer",
+      "uaqf jobs configurations k7f --output json");
+  configurations->add_option("JOB", *configured, "Name, id, or the beginning of one")->required();
+  OnCommand(configurations, context, [&context, configured] { return ShowConfigurations(context, *configured); });
 
   auto cancelled = std::make_shared<std::string>();
   CLI::App* cancel = AddCommand(*jobs, "cancel", "End a job; what was measured stays", "uaqf jobs cancel k7f2m9");

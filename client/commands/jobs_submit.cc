@@ -1,9 +1,12 @@
+#include <map>
 #include <memory>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/calibration.h"
 #include "client/commands/commands.h"
+#include "client/failure.h"
 #include "client/figures.h"
 #include "client/job_spec.h"
 #include "client/json.h"
@@ -16,6 +19,7 @@ namespace {
 
 struct SubmitFlags {
   JobFlags job;
+  CalibrationFlags calibration;
   std::string request_id;
   bool watch = false;
   bool dry_run = false;
@@ -40,6 +44,55 @@ absl::StatusOr<v1::PromptSet> Resolve(Context& context, Client& client, const st
   if (!resolved.ok()) return resolved.status();
   if (context.table()) context.Print(SetLine(*resolved) + "\n");
   return resolved->set;
+}
+
+// The digest of a text that variants are to be calibrated on.
+absl::StatusOr<std::string> ResolveText(Context& context, Client& client, const std::string& wanted) {
+  const auto set = Resolve(context, client, wanted, v1::PROMPT_SET_KIND_TEXT);
+  if (!set.ok()) return set.status();
+  return set->name().substr(set->name().find('/') + 1);
+}
+
+// Which variants of the model are calibrated, by name without options.
+absl::StatusOr<std::set<std::string>> CalibratedVariants(Client& client, const std::string& model) {
+  const auto known = client.ListVariants(model);
+  if (!known.ok()) return known.status();
+  std::set<std::string> calibrated;
+  for (const v1::VariantInfo& variant : known->variants()) {
+    if (variant.calibrated()) calibrated.insert(variant.variant());
+  }
+  return calibrated;
+}
+
+// Adds what the flags ask for to the calibrated variants, and puts digests in place of the texts that were typed.
+absl::Status ResolveCalibration(Context& context, Client& client, const CalibrationFlags& flags, v1::JobSpec* spec) {
+  if (flags.any()) {
+    const auto calibrated = CalibratedVariants(client, spec->model());
+    if (!calibrated.ok()) return calibrated.status();
+    int changed = 0;
+    for (std::string& variant : *spec->mutable_variants()) {
+      if (calibrated->count(variant.substr(0, variant.find(':'))) == 0) continue;
+      variant = WithCalibration(variant, flags, flags.text.value_or(""));
+      ++changed;
+    }
+    if (changed == 0) {
+      return UsageError(
+          absl::StrCat("got --calibration flags, but none of the variants is calibrated, expected one of ",
+                       absl::StrJoin(*calibrated, ", ")));
+    }
+  }
+  std::map<std::string, std::string> digests;
+  for (std::string& variant : *spec->mutable_variants()) {
+    const auto typed = OptionOf(variant, "text");
+    if (!typed) continue;
+    if (digests.count(*typed) == 0) {
+      auto digest = ResolveText(context, client, *typed);
+      if (!digest.ok()) return digest.status();
+      digests[*typed] = *std::move(digest);
+    }
+    variant = WithOption(variant, "text", digests[*typed]);
+  }
+  return absl::OkStatus();
 }
 
 // "on 1 device (cpu:host:0-1)"; empty when nobody knows.
@@ -72,6 +125,11 @@ std::string JobLine(Client& client, const v1::Job& job, int prompts) {
     absl::StrAppend(&text, ", ",
                     spec.quality().max_task_items() > 0 ? Count(spec.quality().max_task_items(), "task") : "all tasks");
   }
+  if (!spec.quality().article_set().empty()) {
+    absl::StrAppend(
+        &text, ", ",
+        spec.quality().max_articles() > 0 ? Count(spec.quality().max_articles(), "article") : "all articles");
+  }
   return absl::StrCat(text, DevicesFor(client, spec.model()), "\n");
 }
 
@@ -86,6 +144,11 @@ absl::Status WithRequestId(const absl::Status& status, const std::string& reques
 absl::Status Submit(Context& context, const SubmitFlags& flags) {
   auto spec = ReadSpec(flags.job);
   if (!spec.ok()) return spec.status();
+  if (flags.dry_run && flags.calibration.any()) {
+    return UsageError(
+        "got --calibration flags with --dry-run, which does not ask the workers what is calibrated, expected options "
+        "behind the variants: gptq-w4:samples=16:text=SET");
+  }
   if (flags.dry_run) {
     context.Print(ToJson(*spec));
     return absl::OkStatus();
@@ -104,6 +167,14 @@ absl::Status Submit(Context& context, const SubmitFlags& flags) {
     const auto text = Resolve(context, **client, spec->quality().text_set(), v1::PROMPT_SET_KIND_TEXT);
     if (!text.ok()) return text.status();
     spec->mutable_quality()->set_text_set(text->name());
+  }
+  if (!spec->quality().article_set().empty()) {
+    const auto articles = Resolve(context, **client, spec->quality().article_set(), v1::PROMPT_SET_KIND_TEXT);
+    if (!articles.ok()) return articles.status();
+    spec->mutable_quality()->set_article_set(articles->name());
+  }
+  if (absl::Status calibration = ResolveCalibration(context, **client, flags.calibration, &*spec); !calibration.ok()) {
+    return calibration;
   }
   const std::string request_id = flags.request_id.empty() ? RandomRequestId() : flags.request_id;
   const auto job = (*client)->CreateJob(request_id, *spec);
@@ -140,8 +211,20 @@ void AddFlags(CLI::App* submit, SubmitFlags& flags) {
   submit->add_option("--context", job.context, "Tokens in a window of the text [2048]");
   submit->add_option("--windows", job.windows, "Windows scored; 0: all [0]");
   submit->add_flag("--divergence", job.divergence, "Compare with FP16, hosted beside the variant, on the same windows");
+  submit->add_option("--wikitext", job.wikitext,
+                     "Raw WikiText whose articles are scored whole, by lm-eval's recipe: label, digest or file");
+  submit->add_option("--articles", job.articles, "Articles scored, from the start [all]");
   submit->add_option("--tasks", job.tasks, "Set with tasks (see `uaqf prompts import`): label, digest or file");
   submit->add_option("--task-items", job.task_items, "Items scored, from the start of the set [all]");
+  CalibrationFlags& calibration = flags.calibration;
+  submit->add_option("--calibration-text", calibration.text,
+                     "Text that calibrated variants are made with: label, digest or file, not the one that is scored "
+                     "[prose of the workers]");
+  submit->add_option("--calibration-samples", calibration.samples, "Samples cut from it; 0: as many as it has [0]")
+      ->check(CLI::Range(0, 65536));
+  submit->add_option("--calibration-length", calibration.length, "Tokens in a sample; 0: at most 2048 [0]")
+      ->check(CLI::Range(0, 1 << 17));
+  submit->add_option("--calibration-seed", calibration.seed, "Seed of the samples' places in the text [0]");
   submit->add_option("--seed", job.seed, "Seed of the balanced order [0]");
   submit->add_option("--lease", job.lease, "How long a worker may hold a chunk in silence [30s]");
   submit->add_option("--attempts", job.attempts, "Attempts a chunk gets [5]");

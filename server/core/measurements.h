@@ -54,11 +54,29 @@ struct DivergenceColumns {
   std::vector<std::int64_t> shared_top;
 };
 
+struct ArticleColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> article;
+  std::vector<std::int32_t> tokens;
+  std::vector<double> nll_sum;
+  std::vector<std::int32_t> words;
+  std::vector<std::int32_t> bytes;
+};
+
+// What a variant is in full: JSON, and its digest.
+struct Configuration {
+  std::string digest;
+  std::string text;
+
+  friend bool operator==(const Configuration&, const Configuration&) = default;
+};
+
 struct VariantFacts {
   std::string name;
   std::optional<MemoryUse> memory;  // of the latest accepted attempt; absent before the first
   std::int32_t tainted_chunks = 0;  // kept although tainted
   std::int64_t quarantined = 0;
+  std::vector<Configuration> configurations;  // of its accepted attempts, by digest
 };
 
 struct Measurements {
@@ -68,6 +86,7 @@ struct Measurements {
   GenerationColumns generations;
   TaskColumns tasks;
   DivergenceColumns divergences;
+  ArticleColumns articles;
 };
 
 }  // namespace uaqf::core

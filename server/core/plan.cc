@@ -109,8 +109,15 @@ std::int32_t TaskCount(const JobSpec& spec, const Survey& survey) {
   return most > 0 ? std::min(most, survey.task_items) : survey.task_items;
 }
 
-std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std::int32_t windows, std::int32_t tasks) {
-  const std::int64_t per_variant = std::int64_t{prompt_count} * (spec.timing.repeats + 1) + windows + tasks;
+std::int32_t ArticleCount(const JobSpec& spec, const Survey& survey) {
+  if (spec.quality.article_set.empty()) return 0;
+  const std::int32_t most = spec.quality.max_articles;
+  return most > 0 ? std::min(most, survey.articles) : survey.articles;
+}
+
+std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std::int32_t windows, std::int32_t tasks,
+                            std::int32_t articles) {
+  const std::int64_t per_variant = std::int64_t{prompt_count} * (spec.timing.repeats + 1) + windows + tasks + articles;
   const auto variants = static_cast<std::int64_t>(spec.variants.size());
   const std::int64_t compared =
       variants - std::count(spec.variants.begin(), spec.variants.end(), std::string(kBaselineVariant));
@@ -129,6 +136,7 @@ std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, cons
     const auto fixed = [&](std::int32_t) -> const VariantGroup& { return unscored; };
     plan.Visit(Of(ChunkKind::kGeneration, g, 0), prompt_count, block, fixed);
     plan.Visit(Of(ChunkKind::kPerplexity, g, 0), WindowCount(spec, survey), kWindowsPerChunk, fixed);
+    plan.Visit(Of(ChunkKind::kArticle, g, 0), ArticleCount(spec, survey), kArticlesPerChunk, fixed);
     plan.Visit(Of(ChunkKind::kTask, g, 0), TaskCount(spec, survey), block, fixed);
     if (spec.quality.divergence) {
       const bool baseline_first = spec.variants[members.front()] == kBaselineVariant;
@@ -157,7 +165,8 @@ std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, cons
 std::int32_t MaxSequenceTokens(const JobSpec& spec, const Survey& survey) {
   const std::int32_t input = spec.timing.input_tokens > 0 ? spec.timing.input_tokens : survey.longest_input_tokens;
   const std::int32_t generation = std::max(input + spec.timing.max_output_tokens, survey.longest_task_tokens);
-  return spec.quality.text_set.empty() ? generation : std::max(generation, spec.quality.context_tokens);
+  const bool scores = !spec.quality.text_set.empty() || !spec.quality.article_set.empty();
+  return !scores ? generation : std::max(generation, spec.quality.context_tokens);
 }
 
 }  // namespace uaqf::core

@@ -33,6 +33,14 @@ struct Tally {
 // Adds one record of an attempt to its sums; a failure counts as quarantined.
 void Count(const RecordRow& record, Tally* sums);
 
+// Layers calibrated and in all; none in all: nothing is calibrated.
+struct CalibrationProgress {
+  std::int32_t layers_done = 0;
+  std::int32_t layers_total = 0;
+
+  friend bool operator==(const CalibrationProgress&, const CalibrationProgress&) = default;
+};
+
 // One variant of a job.
 struct VariantStatus {
   VariantState state = VariantState::kPending;
@@ -50,6 +58,7 @@ struct VariantProgress {
   std::optional<double> tokens_per_s;
   std::optional<double> nll;
   std::string error;
+  CalibrationProgress calibration = {};  // while a worker calibrates it
 };
 
 struct JobProgress {

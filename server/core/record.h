@@ -16,6 +16,7 @@ enum class RecordBody : std::int32_t {
   kFailure = 4,
   kTask = 5,
   kDivergence = 6,
+  kArticle = 7,
 };
 
 // Checks of one kind on one answer; `metric` has the numbers of TaskMetric of record.proto.
@@ -49,6 +50,9 @@ struct RecordRow {
   std::int32_t same_top = 0;
   std::int32_t top_k = 0;
   std::int64_t shared_top = 0;
+  // For kArticle, whose tokens are `scored_tokens`.
+  std::int32_t words = 0;
+  std::int32_t bytes = 0;
   std::string failure;  // for kFailure: why this item cannot be measured
   std::string blob;     // the serialized uaqf.v1.Record, stored and given back as it is
 };
@@ -66,7 +70,9 @@ struct MemoryUse {
 struct Evidence {
   MemoryUse memory;
   std::vector<std::string> taints;
-  std::string blob;  // the serialized uaqf.v1.ChunkEvidence
+  std::string blob;                   // the serialized uaqf.v1.ChunkEvidence
+  std::string variant_digest;         // of the variant's configuration
+  std::string variant_configuration;  // JSON with that digest; empty: not known
 };
 
 // The end of an attempt.

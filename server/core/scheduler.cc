@@ -122,7 +122,7 @@ absl::Status Scheduler::Impl::UpdateWorker(WorkerReport* report, Instant now) {
                        worker.hosted.model != report->hosted.model || worker.device.id != report->device.id ||
                        worker.hosted.max_sequence_tokens != report->hosted.max_sequence_tokens;
   place_needed_ |= changed;
-  if (changed) {
+  if (changed || worker.hosted.calibration != report->hosted.calibration) {
     for (const auto& job : jobs_) Touch(*job);
   }
   worker.sequence = report->sequence;

@@ -20,6 +20,8 @@ RecordBody ExpectedBody(ChunkKind kind) {
       return RecordBody::kTask;
     case ChunkKind::kDivergence:
       return RecordBody::kDivergence;
+    case ChunkKind::kArticle:
+      return RecordBody::kArticle;
   }
   return RecordBody::kFailure;
 }

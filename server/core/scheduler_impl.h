@@ -182,7 +182,9 @@ class Scheduler::Impl {
   // --- scheduler_view.cc
   JobView View(const ActiveJob& job, Instant now) const;
   VariantState LiveState(const ActiveJob& job, std::int32_t variant) const;
+  CalibrationProgress Calibration(const ActiveJob& job, std::int32_t variant) const;
   bool AnyLive(const std::string& device_kind) const;
+  std::string Running(const ActiveJob& job) const;
   std::string Current(const ActiveJob& job) const;
 
   const SchedulerOptions options_;

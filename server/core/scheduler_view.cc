@@ -25,6 +25,9 @@ Lease ToLease(const LeaseState& state, std::int64_t now_ns) {
   if (OverWindows(chunk.kind)) {
     lease.prompt_set = spec.quality.text_set;
     lease.context_tokens = spec.quality.context_tokens;
+  } else if (chunk.kind == ChunkKind::kArticle) {
+    lease.prompt_set = spec.quality.article_set;
+    lease.context_tokens = spec.quality.context_tokens;
   } else {
     lease.prompt_set = chunk.kind == ChunkKind::kTask ? spec.quality.task_set : spec.prompt_set;
     lease.timing = spec.timing;
@@ -64,7 +67,7 @@ DesiredState Scheduler::Impl::Desired(const WorkerId& id, Instant now) const {
     if (job->planned || job->survey_worker != id) continue;
     desired.surveys.push_back({job->id, job->spec.model, job->spec.prompt_set, job->spec.quality.text_set,
                                job->spec.quality.context_tokens, job->spec.timing, job->spec.quality.task_set,
-                               job->spec.quality.max_task_items});
+                               job->spec.quality.max_task_items, job->spec.variants, job->spec.quality.article_set});
   }
   return desired;
 }
@@ -81,8 +84,22 @@ VariantState Scheduler::Impl::LiveState(const ActiveJob& job, std::int32_t varia
   return state;
 }
 
-std::string Scheduler::Impl::Current(const ActiveJob& job) const {
-  if (!job.planned) return job.survey_worker.empty() ? "" : "survey of the inputs";
+CalibrationProgress Scheduler::Impl::Calibration(const ActiveJob& job, std::int32_t variant) const {
+  CalibrationProgress furthest;
+  if (LiveState(job, variant) != VariantState::kLoading) return furthest;
+  for (const auto& [id, worker] : workers_) {
+    const HostedVariant& hosted = worker.hosted;
+    const bool loads = worker.Loading() && worker.Hosts(job.spec.model, job.spec.variants[variant]) &&
+                       worker.Hosts(hosted.model, hosted.variant) && hosted.state == VariantState::kLoading;
+    if (!loads || hosted.calibration.layers_total <= 0) continue;
+    if (furthest.layers_total == 0 || hosted.calibration.layers_done > furthest.layers_done) {
+      furthest = hosted.calibration;
+    }
+  }
+  return furthest;
+}
+
+std::string Scheduler::Impl::Running(const ActiveJob& job) const {
   for (const auto& [id, worker] : workers_) {
     if (worker.leases.empty() || worker.leases.front().job != &job) continue;
     const Chunk& chunk = worker.leases.front().chunk();
@@ -90,6 +107,19 @@ std::string Scheduler::Impl::Current(const ActiveJob& job) const {
     return chunk.kind == ChunkKind::kTiming ? absl::StrCat(variant, " repeat ", chunk.repeat + 1)
                                             : absl::StrCat(variant, " ", Name(chunk.kind));
   }
+  return "";
+}
+
+std::string Scheduler::Impl::Current(const ActiveJob& job) const {
+  if (!job.planned) return job.survey_worker.empty() ? "" : "survey of the inputs";
+  std::string current = Running(job);
+  for (std::size_t v = 0; v < job.spec.variants.size(); ++v) {
+    const CalibrationProgress calibration = Calibration(job, static_cast<std::int32_t>(v));
+    if (calibration.layers_total == 0) continue;
+    absl::StrAppend(&current, current.empty() ? "" : "; ", "calibrating ", job.spec.variants[v], ", layer ",
+                    std::min(calibration.layers_done + 1, calibration.layers_total), " of ", calibration.layers_total);
+  }
+  if (!current.empty()) return current;
   if (job.state != JobState::kRunning || AnyLive(job.device_kind)) return "";
   return absl::StrCat("waiting for a worker on ", job.device_kind, ", which this job is measured on");
 }
@@ -112,6 +142,7 @@ JobView Scheduler::Impl::View(const ActiveJob& job, Instant now) const {
   if (Ended(job.state)) return view;
   for (std::size_t v = 0; v < job.variants.size(); ++v) {
     view.progress.variants[v].state = LiveState(job, static_cast<std::int32_t>(v));
+    view.progress.variants[v].calibration = Calibration(job, static_cast<std::int32_t>(v));
   }
   view.progress.current = Current(job);
   view.progress.records_per_s = job.meter.PerSecond(now.mono_ns);

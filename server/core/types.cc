@@ -17,6 +17,8 @@ const char* Name(ChunkKind kind) {
       return "task";
     case ChunkKind::kDivergence:
       return "divergence";
+    case ChunkKind::kArticle:
+      return "article";
   }
   return "unknown";
 }

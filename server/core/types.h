@@ -25,10 +25,19 @@ inline constexpr char kBaselineVariant[] = "fp16";
 
 enum class OutputLength : std::int32_t { kMatched = 1, kFixed = 2, kNatural = 3 };
 
-enum class ChunkKind : std::int32_t { kTiming = 1, kGeneration = 2, kPerplexity = 3, kTask = 4, kDivergence = 5 };
+enum class ChunkKind : std::int32_t {
+  kTiming = 1,
+  kGeneration = 2,
+  kPerplexity = 3,
+  kTask = 4,
+  kDivergence = 5,
+  kArticle = 6
+};
 
 // Whether the items of such a chunk are windows of the text.
 inline bool OverWindows(ChunkKind kind) { return kind == ChunkKind::kPerplexity || kind == ChunkKind::kDivergence; }
+// Whether they are prompts or tasks of a set, which have ids.
+inline bool OverPrompts(ChunkKind kind) { return !OverWindows(kind) && kind != ChunkKind::kArticle; }
 
 // QUEUED -> RUNNING -> one of the three ends.
 enum class JobState : std::int32_t { kQueued = 1, kRunning = 2, kSucceeded = 3, kCancelled = 4, kFailed = 5 };
@@ -58,6 +67,8 @@ struct QualitySpec {
   std::string task_set = {};        // digest; empty: no tasks
   std::int32_t max_task_items = 0;  // 0: all
   bool divergence = false;          // from FP16, on the windows of the text
+  std::string article_set = {};     // digest; empty: no articles
+  std::int32_t max_articles = 0;    // 0: all
 
   friend bool operator==(const QualitySpec&, const QualitySpec&) = default;
 };
@@ -84,6 +95,7 @@ struct Survey {
   std::string release_format = {};       // ModelInfo::release_format of the model, at that time
   std::int32_t task_items = 0;           // in the task set
   std::int32_t longest_task_tokens = 0;  // of input and output together
+  std::int32_t articles = 0;             // in the article set
 
   friend bool operator==(const Survey&, const Survey&) = default;
 };

@@ -34,6 +34,9 @@ absl::Status CheckRanges(const JobSpec& spec) {
       {"timing.block_prompts", timing.block_prompts, 1, 1000},
       {"timing.warmup_generations", timing.warmup_generations, 0, 10},
       {"quality.context_tokens", spec.quality.text_set.empty() ? 2 : spec.quality.context_tokens, 2, 1 << 20},
+      // One token less is read, which is two at least.
+      {"quality.context_tokens", spec.quality.article_set.empty() ? 3 : spec.quality.context_tokens, 3, 1 << 20},
+      {"quality.max_articles", spec.quality.max_articles, 0, 1 << 24},
       {"quality.max_windows", spec.quality.max_windows, 0, 1 << 24},
       {"quality.max_task_items", spec.quality.max_task_items, 0, 1 << 24},
       {"attempt_limit", spec.attempt_limit, 1, 1000},
@@ -51,6 +54,20 @@ absl::Status CheckRanges(const JobSpec& spec) {
   if (spec.lease_ns < kSecond || spec.lease_ns > 3600 * kSecond) {
     return absl::InvalidArgumentError(
         absl::StrCat("lease_duration is ", spec.lease_ns / 1e9, " s, expected 1 s to 3600 s"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckCalibration(const JobSpec& spec) {
+  for (const std::string& variant : spec.variants) {
+    const std::string text = CalibrationText(variant);
+    const bool scored = text == spec.quality.text_set || text == spec.quality.article_set;
+    if (text.empty() || !scored) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        variant, " is to be calibrated on promptSets/", text, ", which is the text that is scored (quality.",
+        text == spec.quality.text_set ? "text_set" : "article_set",
+        "), expected another one, or its loss is made "
+        "to look small: name another set behind text=, or leave it out for the workers' own prose"));
   }
   return absl::OkStatus();
 }
@@ -109,14 +126,23 @@ std::vector<std::string> VariantNames(const std::vector<const ModelInfo*>& model
 
 }  // namespace
 
+std::string CalibrationText(const std::string& variant) {
+  constexpr char kOption[] = ":text=";
+  const std::size_t at = variant.find(kOption);
+  if (at == std::string::npos) return "";
+  const std::size_t begin = at + sizeof(kOption) - 1;
+  return variant.substr(begin, variant.find(':', begin) - begin);
+}
+
 absl::Status ValidateSpec(const JobSpec& spec, std::int32_t prompt_count, const Limits& limits) {
   if (absl::Status status = CheckNames(spec, limits); !status.ok()) return status;
+  if (absl::Status status = CheckCalibration(spec); !status.ok()) return status;
   if (absl::Status status = CheckRanges(spec); !status.ok()) return status;
   if (prompt_count < 1) {
     return absl::InvalidArgumentError("the prompt set has no prompts, expected at least 1: import some");
   }
-  const std::int64_t records =
-      PlannedRecords(spec, prompt_count, spec.quality.max_windows, spec.quality.max_task_items);
+  const std::int64_t records = PlannedRecords(spec, prompt_count, spec.quality.max_windows, spec.quality.max_task_items,
+                                              spec.quality.max_articles);
   if (records > limits.max_records) {
     return absl::InvalidArgumentError(absl::StrCat("the job would make ", records, " records, expected at most ",
                                                    limits.max_records, ": use fewer prompts, repeats or variants"));
@@ -182,6 +208,10 @@ absl::Status ValidateSurvey(const JobSpec& spec, const Survey& survey, std::int3
     return absl::InvalidArgumentError(
         "the survey found no tasks in quality.task_set, expected at least one: is the worker older than the "
         "coordinator?");
+  }
+  if (!spec.quality.article_set.empty() && survey.articles < 1) {
+    return absl::InvalidArgumentError(
+        "the survey found no articles in quality.article_set, expected raw WikiText with text in it");
   }
   if (!spec.quality.text_set.empty() && survey.text_windows < 1) {
     return absl::InvalidArgumentError(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -19,8 +20,11 @@ struct Limits {
   std::int32_t max_active_jobs = 100;
 };
 
-// Ranges of the fields, names without duplicates, MATCHED with the baseline among the variants, records and chunks
-// within the limits. InvalidArgument. Needs no worker.
+// The digest of the text set that a variant is to be calibrated on by its option "text"; empty where it has none.
+std::string CalibrationText(const std::string& variant);
+
+// Ranges of the fields, names without duplicates, MATCHED with the baseline among the variants, no variant calibrated
+// on the text that is scored, records and chunks within the limits. InvalidArgument. Needs no worker.
 [[nodiscard]] absl::Status ValidateSpec(const JobSpec& spec, std::int32_t prompt_count, const Limits& limits);
 
 // The model and its variants against what the connected workers can read.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "server/core/chunk.h"
+#include "server/core/progress.h"
 #include "server/core/types.h"
 
 namespace uaqf::core {
@@ -26,8 +27,9 @@ struct VariantInfo {
   std::string variant;
   std::string description;
   bool fits = false;
-  std::string reason;                   // why it does not fit
-  std::int64_t resident_bytes = 0;      // that hosting it takes beside the KV cache, estimated; 0: not known
+  std::string reason;               // why it does not fit
+  std::int64_t resident_bytes = 0;  // that hosting it takes beside the KV cache, estimated; 0: not known
+  bool calibrated = false;
   std::int64_t kv_bytes_per_token = 0;  // 0: not known
 };
 
@@ -55,6 +57,7 @@ struct HostedVariant {
   VariantState state = VariantState::kPending;  // kLoading, kReady or kFailed
   std::string error;
   std::int32_t max_sequence_tokens = 0;
+  CalibrationProgress calibration = {};
 };
 
 struct AttemptProgress {
@@ -92,10 +95,11 @@ struct Lease {
   std::int32_t repeat = 0;
   std::int32_t first_item = 0;
   std::int32_t item_count = 0;
-  std::string prompt_set;  // digest of the prompts, of the tasks for kTask, of the text where OverWindows(kind)
+  // Digest of the prompts, of the tasks for kTask, of the articles for kArticle, of the text where OverWindows(kind).
+  std::string prompt_set;
   TimingSpec timing;
   std::vector<std::int32_t> output_tokens;  // one per item for MATCHED and FIXED timing; empty: stop naturally
-  std::int32_t context_tokens = 0;          // where OverWindows(kind)
+  std::int32_t context_tokens = 0;          // unless OverPrompts(kind)
   std::uint64_t seed = 0;
 };
 
@@ -108,6 +112,8 @@ struct SurveyRequest {
   TimingSpec timing;
   std::string task_set = {};
   std::int32_t max_task_items = 0;
+  std::vector<std::string> variants = {};
+  std::string article_set = {};
 };
 
 // Everything the coordinator wants of one worker; replaces what it wanted before.

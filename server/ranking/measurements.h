@@ -59,6 +59,16 @@ struct DivergenceColumns {
   std::vector<std::int64_t> shared_top;  // 0 to positions * top_k
 };
 
+// One row per article; (variant, article) is unique.
+struct ArticleColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> article;
+  std::vector<std::int32_t> tokens;  // > 0
+  std::vector<double> nll_sum;       // nats; a collapsed variant may bring NaN or infinity
+  std::vector<std::int32_t> words;   // > 0
+  std::vector<std::int32_t> bytes;   // > 0
+};
+
 // Memory one hosted variant takes, bytes.
 struct Memory {
   std::int64_t weights_bytes = 0;
@@ -91,6 +101,7 @@ struct Measurements {
   GenerationColumns generations;
   TaskColumns tasks;
   DivergenceColumns divergences;
+  ArticleColumns articles;
 };
 
 }  // namespace uaqf::ranking

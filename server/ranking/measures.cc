@@ -1,5 +1,6 @@
 #include "server/ranking/measures.h"
 
+#include "server/ranking/article_measures.h"
 #include "server/ranking/quality_measures.h"
 #include "server/ranking/tables.h"
 #include "server/ranking/task_measures.h"
@@ -26,6 +27,7 @@ absl::StatusOr<std::vector<VariantMeasures>> Measure(const Measurements& measure
   MeasureQuality(measurements, &measures);
   MeasureTasks(measurements, &measures);
   MeasureDivergence(measurements, &measures);
+  MeasureArticles(measurements, &measures);
   return measures;
 }
 

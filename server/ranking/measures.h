@@ -40,6 +40,19 @@ struct DivergenceMeasure {
   std::int32_t top_k = 0;
 };
 
+// By lm-eval's `wikitext` recipe, as ArticleMeasure of ranking_service.proto.
+struct ArticleMeasure {
+  std::int32_t articles = 0;
+  std::int64_t tokens = 0;
+  std::int64_t words = 0;
+  std::int64_t bytes = 0;
+  // Absent where they are not finite.
+  std::optional<double> word_perplexity;
+  std::optional<double> byte_perplexity;
+  std::optional<double> bits_per_byte;
+  std::optional<double> delta_word_perplexity;
+};
+
 // Everything measured of one variant; fields and units as in VariantMeasures of ranking_service.proto.
 // Absent means not measured, never zero.
 struct VariantMeasures {
@@ -80,6 +93,7 @@ struct VariantMeasures {
 
   std::vector<TaskMeasure> tasks;  // by metric
   std::optional<DivergenceMeasure> divergence;
+  std::optional<ArticleMeasure> articles;
 
   std::optional<Memory> memory;
   std::optional<std::int64_t> memory_bytes;

@@ -165,6 +165,27 @@ absl::Status CheckDivergences(const Measurements& m) {
   return absl::OkStatus();
 }
 
+absl::Status CheckArticles(const Measurements& m) {
+  const ArticleColumns& a = m.articles;
+  const std::size_t n = a.variant.size();
+  if (a.article.size() != n || a.tokens.size() != n || a.nll_sum.size() != n || a.words.size() != n ||
+      a.bytes.size() != n) {
+    return BadColumns("article");
+  }
+  PairIndex seen(n);
+  for (std::size_t k = 0; k < n; ++k) {
+    const Row row{m, "article", a.variant[k], a.article[k], 0};
+    if (auto status = row.CheckPlace(); !status.ok()) return status;
+    bool added = false;
+    seen.Number(a.variant[k], a.article[k], &added);
+    if (!added) return row.Bad(kTwice);
+    if (a.tokens[k] < 1 || a.words[k] < 1 || a.bytes[k] < 1) {
+      return row.Bad("expected at least one token, word and byte");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckVariants(const Measurements& m) {
   absl::flat_hash_map<std::string, int> names;
   for (const VariantFacts& variant : m.variants) {
@@ -239,7 +260,8 @@ std::int32_t BaselineIndex(const Measurements& measurements) {
 }
 
 absl::Status CheckTables(const Measurements& measurements) {
-  for (const auto check : {CheckVariants, CheckTimings, CheckWindows, CheckGenerations, CheckTasks, CheckDivergences}) {
+  for (const auto check :
+       {CheckVariants, CheckTimings, CheckWindows, CheckGenerations, CheckTasks, CheckDivergences, CheckArticles}) {
     if (auto status = check(measurements); !status.ok()) return status;
   }
   return absl::OkStatus();

@@ -47,6 +47,13 @@ static v1::TimingSpec ToProto(const core::TimingSpec& timing) {
   return message;
 }
 
+static v1::CalibrationProgress ToProto(const core::CalibrationProgress& progress) {
+  v1::CalibrationProgress message;
+  message.set_layers_done(progress.layers_done);
+  message.set_layers_total(progress.layers_total);
+  return message;
+}
+
 static v1::VariantProgress ToProto(const core::VariantProgress& progress) {
   v1::VariantProgress message;
   message.set_variant(progress.variant);
@@ -58,6 +65,7 @@ static v1::VariantProgress ToProto(const core::VariantProgress& progress) {
   if (progress.tokens_per_s.has_value()) message.set_tokens_per_s(*progress.tokens_per_s);
   if (progress.nll.has_value()) message.set_nll(*progress.nll);
   message.set_error(progress.error);
+  if (progress.calibration.layers_total > 0) *message.mutable_calibration() = ToProto(progress.calibration);
   return message;
 }
 
@@ -103,9 +111,8 @@ static core::ModelInfo FromProto(const v1::ModelInfo& message) {
   model.context_tokens = message.context_tokens();
   model.release_format = message.release_format();
   for (const v1::VariantInfo& variant : message.variants()) {
-    model.variants.push_back(
-        {variant.variant(), variant.description(), variant.fits(), variant.reason(), variant.resident_bytes()});
-    model.variants.back().kv_bytes_per_token = variant.kv_bytes_per_token();
+    model.variants.push_back({variant.variant(), variant.description(), variant.fits(), variant.reason(),
+                              variant.resident_bytes(), variant.calibrated(), variant.kv_bytes_per_token()});
   }
   return model;
 }
@@ -153,6 +160,8 @@ static v1::Survey ToProto(const core::SurveyRequest& survey) {
   *message.mutable_timing() = ToProto(survey.timing);
   if (!survey.task_set.empty()) message.set_task_set(wire::PromptSetName(survey.task_set));
   message.set_max_task_items(survey.max_task_items);
+  message.mutable_variants()->Add(survey.variants.begin(), survey.variants.end());
+  if (!survey.article_set.empty()) message.set_article_set(wire::PromptSetName(survey.article_set));
   return message;
 }
 
@@ -193,6 +202,12 @@ static core::RecordRow FromProto(const v1::Record& message) {
     row.same_top = divergence.same_top();
     row.top_k = divergence.top_k();
     row.shared_top = divergence.shared_top();
+  } else if (message.has_article()) {
+    row.body = core::RecordBody::kArticle;
+    row.scored_tokens = message.article().scored_tokens();
+    row.nll_sum = message.article().nll_sum();
+    row.words = message.article().words();
+    row.bytes = message.article().bytes();
   } else {
     row.body = core::RecordBody::kFailure;
     row.failure = message.failure();
@@ -208,6 +223,7 @@ static core::Evidence FromProto(const v1::ChunkEvidence& message) {
                      memory.workspace_bytes(), memory.measured_peak_bytes()};
   evidence.taints.assign(message.taints().begin(), message.taints().end());
   evidence.blob = message.SerializeAsString();
+  evidence.variant_digest = message.variant_digest();
   return evidence;
 }
 
@@ -223,6 +239,8 @@ core::JobSpec FromProto(const v1::JobSpec& message) {
   if (!message.quality().task_set().empty()) spec.quality.task_set = Id(message.quality().task_set());
   spec.quality.max_task_items = message.quality().max_task_items();
   spec.quality.divergence = message.quality().divergence();
+  if (!message.quality().article_set().empty()) spec.quality.article_set = Id(message.quality().article_set());
+  spec.quality.max_articles = message.quality().max_articles();
   spec.seed = message.seed();
   spec.lease_ns = message.lease_duration().seconds() * kNsPerSecond + message.lease_duration().nanos();
   spec.attempt_limit = message.attempt_limit();
@@ -245,6 +263,10 @@ v1::JobSpec ToProto(const core::JobSpec& spec) {
   }
   message.mutable_quality()->set_max_task_items(spec.quality.max_task_items);
   message.mutable_quality()->set_divergence(spec.quality.divergence);
+  if (!spec.quality.article_set.empty()) {
+    message.mutable_quality()->set_article_set(wire::PromptSetName(spec.quality.article_set));
+  }
+  message.mutable_quality()->set_max_articles(spec.quality.max_articles);
   message.set_seed(spec.seed);
   SetNs(spec.lease_ns, *message.mutable_lease_duration());
   message.set_attempt_limit(spec.attempt_limit);
@@ -273,8 +295,12 @@ core::WorkerReport FromProto(const v1::WorkerState& message) {
   report.build = message.build();
   for (const v1::ModelInfo& model : message.models()) report.models.push_back(FromProto(model));
   const v1::HostedVariant& hosted = message.hosted();
-  report.hosted = {hosted.model(), hosted.variant(), static_cast<core::VariantState>(hosted.state()), hosted.error(),
-                   hosted.max_sequence_tokens()};
+  report.hosted = {hosted.model(),
+                   hosted.variant(),
+                   static_cast<core::VariantState>(hosted.state()),
+                   hosted.error(),
+                   hosted.max_sequence_tokens(),
+                   {hosted.calibration().layers_done(), hosted.calibration().layers_total()}};
   for (const v1::AttemptProgress& attempt : message.attempts()) {
     report.attempts.push_back({FromProto(attempt.attempt()), attempt.records_made(), attempt.error()});
   }
@@ -282,7 +308,7 @@ core::WorkerReport FromProto(const v1::WorkerState& message) {
     report.surveys.push_back(
         {Id(survey.job()),
          {survey.longest_input_tokens(), survey.text_tokens(), survey.text_windows(), survey.error(),
-          /*release_format=*/"", survey.task_items(), survey.longest_task_tokens()}});
+          /*release_format=*/"", survey.task_items(), survey.longest_task_tokens(), survey.articles()}});
   }
   report.draining = message.draining();
   return report;
@@ -311,6 +337,9 @@ v1::Worker ToProto(const core::WorkerView& view) {
   if (!view.hosted.model.empty()) {
     message.set_hosting(view.hosted.model + "/" + view.hosted.variant);
     message.set_variant_state(static_cast<v1::VariantState>(view.hosted.state));
+    if (view.hosted.calibration.layers_total > 0) {
+      *message.mutable_calibration() = ToProto(view.hosted.calibration);
+    }
   }
   if (!view.job.empty()) message.set_job(wire::JobName(view.job));
   for (const core::ModelInfo& model : view.models) *message.add_models() = ToProto(model);
@@ -327,6 +356,7 @@ v1::VariantInfo ToProto(const core::VariantInfo& info) {
   message.set_fits(info.fits);
   message.set_reason(info.reason);
   message.set_resident_bytes(info.resident_bytes);
+  message.set_calibrated(info.calibrated);
   message.set_kv_bytes_per_token(info.kv_bytes_per_token);
   return message;
 }
@@ -342,6 +372,7 @@ core::RecordBatch FromProto(const v1::RecordBatch& message) {
   if (batch.has_end) {
     batch.end.record_count = message.end().record_count();
     batch.end.evidence = FromProto(message.end().evidence());
+    batch.end.evidence.variant_configuration = message.end().variant_configuration();
   }
   return batch;
 }
@@ -396,6 +427,7 @@ v1::StoredRecord ToProto(const store::StoredRecord& record, const core::JobId& j
   message.set_worker(wire::WorkerName(record.worker));
   message.set_tainted(record.tainted);
   message.set_group(record.group);
+  message.set_variant_digest(record.variant_digest);
   // Bytes that another version cannot read are no reason to hide the record.
   if (!record.evidence.empty() && !message.mutable_evidence()->ParseFromString(record.evidence)) {
     message.clear_evidence();

@@ -120,14 +120,31 @@ absl::StatusOr<std::int32_t> EvaluationService::CheckPromptSets(const core::JobS
                          "got a TEXT set as quality.task_set, expected a PROMPTS set whose items have tasks");
     }
   }
-  if (spec.quality.text_set.empty()) return prompts->prompt_count;
-  auto text = context_.store->GetPromptSet(spec.quality.text_set);
-  if (!text.ok()) return OrMissing(text.status(), NoSuchPromptSet(spec.quality.text_set));
-  if (text->kind != store::PromptSetKind::kText) {
-    return wire::Error(absl::StatusCode::kInvalidArgument, "WRONG_PROMPT_SET_KIND",
-                       "got a PROMPTS set as quality.text_set, expected a TEXT set");
+  if (!spec.quality.text_set.empty()) {
+    if (absl::Status text = CheckText(spec.quality.text_set, "quality.text_set"); !text.ok()) return text;
+  }
+  if (!spec.quality.article_set.empty()) {
+    if (absl::Status articles = CheckText(spec.quality.article_set, "quality.article_set"); !articles.ok()) {
+      return articles;
+    }
+  }
+  for (const std::string& variant : spec.variants) {
+    const std::string digest = core::CalibrationText(variant);
+    if (digest.empty()) continue;
+    if (absl::Status name = wire::ParsePromptSetName(wire::PromptSetName(digest)).status(); !name.ok()) return name;
+    if (absl::Status text = CheckText(digest, absl::StrCat("the calibration text of ", variant)); !text.ok()) {
+      return text;
+    }
   }
   return prompts->prompt_count;
+}
+
+absl::Status EvaluationService::CheckText(const std::string& digest, const std::string& role) {
+  auto text = context_.store->GetPromptSet(digest);
+  if (!text.ok()) return OrMissing(text.status(), NoSuchPromptSet(digest));
+  if (text->kind == store::PromptSetKind::kText) return absl::OkStatus();
+  return wire::Error(absl::StatusCode::kInvalidArgument, "WRONG_PROMPT_SET_KIND",
+                     absl::StrCat("got a PROMPTS set as ", role, ", expected a TEXT set"));
 }
 
 void EvaluationService::PrepareJob(const v1::CreateJobRequest& request, const Call<v1::Job>& call) {
@@ -224,9 +241,9 @@ grpc::ServerUnaryReactor* EvaluationService::ListRecords(Context* context, const
         auto cursor = DecodeCursor(message.page_token());
         if (!cursor.ok()) return call->Finish(cursor.status());
         if (!v1::ChunkKind_IsValid(message.kind())) {
-          return call->Finish(wire::Error(
-              absl::StatusCode::kInvalidArgument, "UNKNOWN_ENUM",
-              absl::StrCat("got kind = ", message.kind(), ", expected TIMING, GENERATION, PERPLEXITY or none")));
+          return call->Finish(
+              wire::Error(absl::StatusCode::kInvalidArgument, "UNKNOWN_ENUM",
+                          absl::StrCat("got kind = ", message.kind(), ", expected one of ChunkKind, or none")));
         }
         OnExecutor(context_.executor, call, [this, call, message, id = *id, cursor = *cursor] {
           auto view = context_.store->GetJob(id);

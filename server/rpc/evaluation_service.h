@@ -49,7 +49,10 @@ class EvaluationService final : public EvaluationServiceBase {
  private:
   // On the executor: what needs the store before the loop can take the job.
   void PrepareJob(const v1::CreateJobRequest& request, const Call<v1::Job>& call);
+  // Whether every set there is of its kind; the number of prompts.
   absl::StatusOr<std::int32_t> CheckPromptSets(const core::JobSpec& spec);
+  // A text that serves as `role`.
+  absl::Status CheckText(const std::string& digest, const std::string& role);
 
   const ServiceContext& context_;
   PromptLabels labels_;

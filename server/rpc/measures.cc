@@ -13,6 +13,19 @@
 namespace uaqf::rpc {
 namespace {
 
+std::vector<v1::VariantConfiguration> Configurations(const core::Measurements& measurements) {
+  std::vector<v1::VariantConfiguration> configurations;
+  for (const core::VariantFacts& variant : measurements.variants) {
+    for (const core::Configuration& configuration : variant.configurations) {
+      v1::VariantConfiguration& message = configurations.emplace_back();
+      message.set_variant(variant.name);
+      message.set_digest(configuration.digest);
+      message.set_configuration(configuration.text);
+    }
+  }
+  return configurations;
+}
+
 ranking::Measurements Move(core::Measurements from) {
   ranking::Measurements to;
   for (core::VariantFacts& facts : from.variants) {
@@ -40,6 +53,9 @@ ranking::Measurements Move(core::Measurements from) {
   core::DivergenceColumns& d = from.divergences;
   to.divergences = {std::move(d.variant),  std::move(d.window), std::move(d.positions), std::move(d.kl_sum),
                     std::move(d.same_top), std::move(d.top_k),  std::move(d.shared_top)};
+  core::ArticleColumns& a = from.articles;
+  to.articles = {std::move(a.variant), std::move(a.article), std::move(a.tokens),
+                 std::move(a.nll_sum), std::move(a.words),   std::move(a.bytes)};
   return to;
 }
 
@@ -93,6 +109,7 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::Jo
   result->view = *std::move(view);
   auto columns = jobs_->ReadMeasurements(id);
   if (!columns.ok()) return columns.status();
+  result->configurations = Configurations(*columns);
   ranking::AlignedRecords aligned = ranking::AlignGroups(ranking::SetAsideWhatCannotBe(Move(*std::move(columns))));
   ranking::Measurements& measurements = aligned.measurements;
   auto all = ranking::Measure(measurements);

@@ -17,6 +17,7 @@
 #include "server/ranking/measures.h"
 #include "server/ranking/rank.h"
 #include "server/store/job_store.h"
+#include "uaqf/v1/record.pb.h"
 
 namespace uaqf::rpc {
 
@@ -28,6 +29,8 @@ struct JobMeasures {
   // Over the records that the compared variants have in common: what is ranked. `notes` say what was left out.
   std::vector<ranking::VariantMeasures> common;
   std::vector<std::string> notes;
+  // What the variants are in full, in the order of the spec.
+  std::vector<v1::VariantConfiguration> configurations;
 };
 
 // Thread-safe; reads the store, so it is for the executor. The figures of a job that has ended are kept, and one caller

@@ -155,6 +155,17 @@ v1::VariantMeasures ToProto(const ranking::VariantMeasures& from) {
     out.set_top_agreement(from.divergence->top_agreement);
     out.set_top_k(from.divergence->top_k);
   }
+  if (from.articles) {
+    v1::ArticleMeasure& out = *to.mutable_articles();
+    out.set_articles(from.articles->articles);
+    out.set_tokens(from.articles->tokens);
+    out.set_words(from.articles->words);
+    out.set_bytes(from.articles->bytes);
+    if (from.articles->word_perplexity) out.set_word_perplexity(*from.articles->word_perplexity);
+    if (from.articles->byte_perplexity) out.set_byte_perplexity(*from.articles->byte_perplexity);
+    if (from.articles->bits_per_byte) out.set_bits_per_byte(*from.articles->bits_per_byte);
+    if (from.articles->delta_word_perplexity) out.set_delta_word_perplexity(*from.articles->delta_word_perplexity);
+  }
   SetMemory(from.memory, to);
   if (from.memory_bytes.has_value()) to.set_memory_bytes(*from.memory_bytes);
   to.set_tainted_chunks(from.tainted_chunks);

@@ -65,6 +65,8 @@ grpc::ServerUnaryReactor* RankingService::MeasureVariants(Context* context, cons
           for (const std::string& note : ranking::Notes((*measures)->all, Facts((*measures)->view))) {
             answer.add_notes(note);
           }
+          answer.mutable_configurations()->Assign((*measures)->configurations.begin(),
+                                                  (*measures)->configurations.end());
           call->Finish(answer);
         });
       });
@@ -107,6 +109,7 @@ absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVari
   if (!ranked.ok()) return ranked.status();
   v1::RankVariantsResponse answer = ToProto(*ranked);
   *answer.mutable_profile() = profile;
+  answer.mutable_configurations()->Assign((*measures)->configurations.begin(), (*measures)->configurations.end());
   return answer;
 }
 

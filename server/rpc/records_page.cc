@@ -58,7 +58,7 @@ absl::StatusOr<RecordsPage> ReadRecordsPage(store::Store* store, PromptLabels* l
     for (const store::StoredRecord& record : read->records) {
       v1::StoredRecord message = ToProto(record, job, spec);
       const auto& items = record.kind == core::ChunkKind::kTask ? **tasks : **prompts;
-      if (!core::OverWindows(record.kind) && static_cast<std::size_t>(record.item) < items.size()) {
+      if (core::OverPrompts(record.kind) && static_cast<std::size_t>(record.item) < items.size()) {
         message.set_prompt_id(items[static_cast<std::size_t>(record.item)].first);
         message.set_category(items[static_cast<std::size_t>(record.item)].second);
       }

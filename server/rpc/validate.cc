@@ -10,6 +10,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "proto/wire/digest.h"
 #include "proto/wire/names.h"
 #include "proto/wire/status.h"
 #include "server/core/record.h"
@@ -28,6 +29,7 @@ constexpr std::int64_t kMostMemoryBytes = std::int64_t{1} << 50;
 constexpr std::int64_t kMostKvBytesPerToken = std::int64_t{1} << 24;
 constexpr std::size_t kMostAnswerBytes = 16 << 10;
 constexpr int kMostChoices = 64;
+constexpr std::size_t kMostConfigurationBytes = 16 << 10;
 // As server/ranking has it.
 constexpr double kLeastNllPerToken = -1e-3;
 
@@ -121,8 +123,9 @@ absl::Status ValidateSpec(const v1::JobSpec& spec) {
                InRange("attempt_limit", spec.attempt_limit(), 1, 1000),
                InRange("quality.context_tokens", quality.context_tokens(), 2, 1 << 20),
                InRange("quality.max_windows", quality.max_windows(), 0, 10'000'000),
-               InRange("quality.max_task_items", quality.max_task_items(), 0, 10'000'000)});
-  for (const std::string& set : {quality.text_set(), quality.task_set()}) {
+               InRange("quality.max_task_items", quality.max_task_items(), 0, 10'000'000),
+               InRange("quality.max_articles", quality.max_articles(), 0, 10'000'000)});
+  for (const std::string& set : {quality.text_set(), quality.task_set(), quality.article_set()}) {
     if (status.ok() && !set.empty()) status = wire::ParsePromptSetName(set).status();
   }
   if (!status.ok() || !quality.divergence() || !quality.text_set().empty()) return status;
@@ -174,7 +177,8 @@ std::string Contradiction(const v1::TimingRecord& t) {
 
 // A collapsed variant's likelihood may be infinite or no number; any other is a sum of FP32 log-probabilities. A
 // certain token rounds to a hair below 0.
-std::string Contradiction(const v1::WindowRecord& w) {
+template <typename Scored>
+std::string LikelihoodContradiction(const Scored& w) {
   const double tokens = w.scored_tokens();
   const double most = 2.0 * std::numeric_limits<float>::max() * tokens;
   const bool possible =
@@ -205,7 +209,10 @@ std::string Contradiction(const v1::AttemptEnd& end) {
   for (const auto& [name, value] : figures) {
     if (value < 0) return absl::StrCat("the evidence's ", name, " is ", value, ", expected 0 or more");
   }
-  return "";
+  if (end.variant_configuration().empty()) return "";
+  if (wire::Sha256Hex(end.variant_configuration()) == evidence.variant_digest()) return "";
+  return absl::StrCat("a variant configuration of another digest than the evidence's, which is ",
+                      Shown(evidence.variant_digest()));
 }
 
 absl::Status ValidateTaskRecord(const v1::TaskRecord& task) {
@@ -253,6 +260,10 @@ absl::Status ValidateRecord(const v1::Record& record) {
       return ValidateTaskRecord(record.task());
     case v1::Record::kDivergence:
       return ValidateDivergence(record.divergence());
+    case v1::Record::kArticle:
+      return FirstOf({InRange("scored_tokens", record.article().scored_tokens(), 1, INT32_MAX),
+                      InRange("words", record.article().words(), 1, INT32_MAX),
+                      InRange("bytes", record.article().bytes(), 1, INT32_MAX)});
     case v1::Record::kFailure:
       return Text("failure", record.failure(), 4096);
     case v1::Record::BODY_NOT_SET:
@@ -269,7 +280,8 @@ absl::Status ValidateEvidence(const v1::ChunkEvidence& evidence) {
     return Invalid("OUT_OF_RANGE", absl::StrCat("got ", evidence.taints_size(), " taints, expected at most 64"));
   }
   const v1::MemoryUse& m = evidence.memory();
-  return FirstOf({InRange("memory.weights_bytes", m.weights_bytes(), std::int64_t{0}, INT64_MAX / 4),
+  return FirstOf({Text("variant_digest", evidence.variant_digest(), kDigestChars),
+                  InRange("memory.weights_bytes", m.weights_bytes(), std::int64_t{0}, INT64_MAX / 4),
                   InRange("memory.kv_cache_bytes", m.kv_cache_bytes(), std::int64_t{0}, INT64_MAX / 4),
                   InRange("memory.workspace_bytes", m.workspace_bytes(), std::int64_t{0}, INT64_MAX / 4),
                   InRange("memory.block_weights_bytes", m.block_weights_bytes(), std::int64_t{0}, INT64_MAX / 4),
@@ -393,6 +405,9 @@ absl::Status Validate(const v1::WorkerState& state) {
   absl::Status status =
       FirstOf({wire::ParseWorkerName(state.worker()).status(), Text("device.name", state.device().name(), 256),
                Text("build", state.build(), 256), Text("hosted.error", state.hosted().error(), 16'384),
+               InRange("hosted.calibration.layers_total", state.hosted().calibration().layers_total(), 0, 1 << 20),
+               InRange("hosted.calibration.layers_done", state.hosted().calibration().layers_done(), 0,
+                       state.hosted().calibration().layers_total()),
                InRange("device.memory_bytes", state.device().memory_bytes(), std::int64_t{0}, kMostMemoryBytes)});
   if (!status.ok()) return status;
   if (state.session().empty() || state.session().size() > kMaxIdChars) {
@@ -416,6 +431,7 @@ absl::Status Validate(const v1::WorkerState& state) {
     if (absl::Status ok = FirstOf({wire::ParseJobName(survey.job()).status(),
                                    InRange("surveys.longest_input_tokens", survey.longest_input_tokens(), 0, INT32_MAX),
                                    InRange("surveys.text_windows", survey.text_windows(), 0, INT32_MAX),
+                                   InRange("surveys.articles", survey.articles(), 0, INT32_MAX),
                                    InRange("surveys.task_items", survey.task_items(), 0, INT32_MAX),
                                    InRange("surveys.longest_task_tokens", survey.longest_task_tokens(), 0, INT32_MAX)});
         !ok.ok()) {
@@ -437,13 +453,16 @@ std::string Contradiction(const v1::RecordBatch& batch) {
   for (const v1::Record& record : batch.records()) {
     std::string why(ValidateRecord(record).message());
     if (why.empty() && record.has_timing()) why = Contradiction(record.timing());
-    if (why.empty() && record.has_window()) why = Contradiction(record.window());
+    if (why.empty() && record.has_window()) why = LikelihoodContradiction(record.window());
+    if (why.empty() && record.has_article()) why = LikelihoodContradiction(record.article());
     if (why.empty() && record.has_divergence()) why = Contradiction(record.divergence());
     if (!why.empty()) return absl::StrCat("item ", record.item(), ": ", why);
   }
   if (!batch.has_end()) return "";
-  const absl::Status end = FirstOf({InRange("end.record_count", batch.end().record_count(), 0, INT32_MAX),
-                                    ValidateEvidence(batch.end().evidence())});
+  const absl::Status end =
+      FirstOf({InRange("end.record_count", batch.end().record_count(), 0, INT32_MAX),
+               Text("end.variant_configuration", batch.end().variant_configuration(), kMostConfigurationBytes),
+               ValidateEvidence(batch.end().evidence())});
   return end.ok() ? Contradiction(batch.end()) : std::string(end.message());
 }
 

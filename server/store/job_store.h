@@ -52,6 +52,7 @@ struct StoredRecord {
   std::string blob;     // the serialized uaqf.v1.Record as it came
   // The serialized uaqf.v1.ChunkEvidence, in the first record of an accepted attempt; else empty.
   std::string evidence;
+  std::string variant_digest;  // of its configuration; empty for a record that was given up
 };
 
 // A place in the accepted records of a job: attempts in the order of their acceptance, records as they were made.

@@ -92,6 +92,9 @@ Figures ToFigures(const core::RecordRow& r) {
     figures.latency_ns = r.same_top;
     figures.tokenize_ns = r.top_k;
     figures.prefill_ns = r.shared_top;
+  } else if (r.body == core::RecordBody::kArticle) {
+    figures.latency_ns = r.words;
+    figures.tokenize_ns = r.bytes;
   }
   return figures;
 }
@@ -110,6 +113,12 @@ void TakeDivergence(Figures& figures, core::RecordRow* record) {
   record->shared_top = figures.prefill_ns;
   figures.nll_sum = 0;
   figures.latency_ns = figures.tokenize_ns = figures.prefill_ns = 0;
+}
+
+void TakeArticle(Figures& figures, core::RecordRow* record) {
+  record->words = static_cast<std::int32_t>(figures.latency_ns);
+  record->bytes = static_cast<std::int32_t>(figures.tokenize_ns);
+  figures.latency_ns = figures.tokenize_ns = 0;
 }
 
 }  // namespace
@@ -170,6 +179,7 @@ absl::StatusOr<std::vector<core::RecordRow>> DecodeFigures(const std::string& by
     record.body = static_cast<core::RecordBody>(figures.body);
     if (record.body == core::RecordBody::kTask) TakeTask(figures, &record);
     if (record.body == core::RecordBody::kDivergence) TakeDivergence(figures, &record);
+    if (record.body == core::RecordBody::kArticle) TakeArticle(figures, &record);
     record.input_tokens = static_cast<std::int32_t>(figures.input_tokens);
     record.output_tokens = static_cast<std::int32_t>(figures.output_tokens);
     record.latency_ns = figures.latency_ns;

@@ -6,7 +6,8 @@
 //                    detokenize_ns, scored_tokens : int64, nll_sum : double } ...     what is decided and ranked on
 //
 // Bodies without times have other figures in those places: a task its checks, one in each, { metric, passed, made :
-// uint16 } from the low end; a divergence same_top, top_k and shared_top in the first three, and kl_sum in nll_sum.
+// uint16 } from the low end; a divergence same_top, top_k and shared_top in the first three, and kl_sum in nll_sum; an
+// article words and bytes in the first two.
 //
 // Little endian. Ranking reads the figures of 100 records as one value, which takes SQLite a twentieth of the time that
 // 100 rows of columns take. SQLite has no checksums of its own, so each part carries one: a flipped bit is

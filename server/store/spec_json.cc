@@ -27,7 +27,9 @@ std::string ToJson(const core::JobSpec& spec) {
         {"max_windows", spec.quality.max_windows},
         {"task_set", spec.quality.task_set},
         {"max_task_items", spec.quality.max_task_items},
-        {"divergence", spec.quality.divergence}}},
+        {"divergence", spec.quality.divergence},
+        {"article_set", spec.quality.article_set},
+        {"max_articles", spec.quality.max_articles}}},
       {"seed", spec.seed},
       {"lease_ns", spec.lease_ns},
       {"attempt_limit", spec.attempt_limit},
@@ -54,10 +56,12 @@ core::JobSpec SpecFromJson(const std::string& text) {
   quality.at("text_set").get_to(spec.quality.text_set);
   quality.at("context_tokens").get_to(spec.quality.context_tokens);
   quality.at("max_windows").get_to(spec.quality.max_windows);
-  // Jobs of versions before tasks lack these.
+  // Jobs of versions before tasks, and before articles, lack these.
   spec.quality.task_set = quality.value("task_set", "");
   spec.quality.max_task_items = quality.value("max_task_items", 0);
   spec.quality.divergence = quality.value("divergence", false);
+  spec.quality.article_set = quality.value("article_set", "");
+  spec.quality.max_articles = quality.value("max_articles", 0);
   value.at("seed").get_to(spec.seed);
   value.at("lease_ns").get_to(spec.lease_ns);
   value.at("attempt_limit").get_to(spec.attempt_limit);

@@ -9,7 +9,7 @@ namespace {
 #define UAQF_JOB_COLUMNS                                                                                      \
   "seq, id, spec, prompt_count, state, create_wall_ns, start_wall_ns, end_wall_ns, end_commit, device_kind, " \
   "error, planned, longest_input_tokens, text_tokens, text_windows, release_format, "                         \
-  "task_items, longest_task_tokens "
+  "task_items, longest_task_tokens, articles "
 
 // One row of `job`.
 struct JobRow {
@@ -48,6 +48,7 @@ JobRow ToJobRow(const Query& query) {
   row.survey.release_format = query.Text(15);
   row.survey.task_items = query.Int32(16);
   row.survey.longest_task_tokens = query.Int32(17);
+  row.survey.articles = query.Int32(18);
   return row;
 }
 

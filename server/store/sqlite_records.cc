@@ -33,6 +33,7 @@ Accepted ToAccepted(const Query& query) {
   attempt.common.kind = static_cast<core::ChunkKind>(query.Int32(6));
   attempt.common.tainted = query.Int(7) != 0;
   attempt.common.group = query.Int32(8);
+  attempt.common.variant_digest = query.Text(10);
   if (!attempt.quarantined) attempt.evidence = query.Text(9);
   return attempt;
 }
@@ -111,6 +112,14 @@ void AddRow(std::int32_t variant, std::int32_t group, const core::RecordRow& row
       out->divergences.top_k.push_back(row.top_k);
       out->divergences.shared_top.push_back(row.shared_top);
       return;
+    case core::RecordBody::kArticle:
+      out->articles.variant.push_back(variant);
+      out->articles.article.push_back(row.item);
+      out->articles.tokens.push_back(row.scored_tokens);
+      out->articles.nll_sum.push_back(row.nll_sum);
+      out->articles.words.push_back(row.words);
+      out->articles.bytes.push_back(row.bytes);
+      return;
     case core::RecordBody::kFailure:
       return;
   }
@@ -149,6 +158,15 @@ void ReadMemory(Connection* connection, std::int64_t job, core::Measurements* ou
   }
 }
 
+void ReadConfigurations(Connection* connection, std::int64_t job, core::Measurements* out) {
+  Query query(
+      connection->Prepare("SELECT variant, digest, body FROM configuration WHERE job = ?1 ORDER BY variant, digest"));
+  query.Bind(job);
+  while (query.Step()) {
+    out->variants.at(query.Int32(0)).configurations.push_back({query.Text(1), query.Text(2)});
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<core::RecordRow>> ReadFigures(Connection* connection, const std::string& path,
@@ -174,7 +192,7 @@ absl::StatusOr<RecordPage> ReadRecords(Connection* connection, const std::string
   if (!job.ok()) return job.status();
   Query query(connection->Prepare(
       "SELECT a.acceptance, a.chunk, a.epoch, a.worker, a.outcome, c.variant, c.kind, c.flagged, c.variant_group, "
-      "a.evidence FROM attempt a "
+      "a.evidence, a.variant_digest FROM attempt a "
       "JOIN chunk c ON c.job = a.job AND c.idx = a.chunk "
       "WHERE a.job = ?1 AND a.acceptance IS NOT NULL AND a.acceptance >= ?2 AND (?3 < 0 OR c.variant = ?3) "
       "AND (?4 = 0 OR c.kind = ?4) ORDER BY a.acceptance"));
@@ -213,6 +231,7 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
   core::Measurements out;
   ReadFacts(connection, *job, &out);
   ReadMemory(connection, *job, &out);
+  ReadConfigurations(connection, *job, &out);
   Query query(connection->Prepare(
       "SELECT c.variant, b.figures, b.figures_checksum, c.variant_group FROM chunk c "
       "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "

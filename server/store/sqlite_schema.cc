@@ -156,6 +156,18 @@ CREATE TABLE profile(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 ALTER TABLE job ADD COLUMN task_items INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN longest_task_tokens INTEGER NOT NULL DEFAULT 0;
 )sql",
+    // 6: what a variant is in full: a long text, so once for all attempts under it, which have its digest.
+    R"sql(
+ALTER TABLE attempt ADD COLUMN variant_digest TEXT NOT NULL DEFAULT '';
+CREATE TABLE configuration(
+  job INTEGER NOT NULL,
+  variant INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY(job, variant, digest)) WITHOUT ROWID;
+)sql",
+    // 7: what the survey found of the articles.
+    "ALTER TABLE job ADD COLUMN articles INTEGER NOT NULL DEFAULT 0",
 };
 
 constexpr int kVersion = static_cast<int>(std::size(kMigrations));

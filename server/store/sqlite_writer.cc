@@ -67,9 +67,10 @@ MutationResult SqliteWriter::Write(const core::PlanJob& plan) {
   const std::int64_t job = Seq(plan.job);
   const int changed =
       Run("UPDATE job SET planned = 1, longest_input_tokens = ?2, text_tokens = ?3, text_windows = ?4, "
-          "release_format = ?5, task_items = ?6, longest_task_tokens = ?7 WHERE seq = ?1 AND planned = 0 AND state < 3",
+          "release_format = ?5, task_items = ?6, longest_task_tokens = ?7, articles = ?8 "
+          "WHERE seq = ?1 AND planned = 0 AND state < 3",
           job, plan.survey.longest_input_tokens, plan.survey.text_tokens, plan.survey.text_windows,
-          plan.survey.release_format, plan.survey.task_items, plan.survey.longest_task_tokens);
+          plan.survey.release_format, plan.survey.task_items, plan.survey.longest_task_tokens, plan.survey.articles);
   if (changed == 0) return Lost();
   for (const core::Chunk& chunk : plan.chunks) InsertChunk(job, chunk);
   return {};
@@ -128,14 +129,19 @@ MutationResult SqliteWriter::Write(const core::CloseAttempt& close) {
   const core::MemoryUse& memory = close.evidence.memory;
   const std::string taints = close.evidence.taints.empty() ? std::string() : ToJson(close.evidence.taints);
   Run("UPDATE attempt SET outcome = ?4, last_commit = ?5, weights_bytes = ?6, block_weights_bytes = ?7, "
-      "kv_cache_bytes = ?8, workspace_bytes = ?9, measured_peak_bytes = ?10, taints = ?11, evidence = ?12, error = ?13 "
-      "WHERE job = ?1 AND chunk = ?2 AND epoch = ?3",
+      "kv_cache_bytes = ?8, workspace_bytes = ?9, measured_peak_bytes = ?10, taints = ?11, evidence = ?12, error = "
+      "?13, "
+      "variant_digest = ?14 WHERE job = ?1 AND chunk = ?2 AND epoch = ?3",
       job, attempt.chunk, attempt.epoch, Number(close.outcome), commit_, memory.weights_bytes,
       memory.block_weights_bytes, memory.kv_cache_bytes, memory.workspace_bytes, memory.measured_peak_bytes, taints,
-      Blob{close.evidence.blob}, close.error);
+      Blob{close.evidence.blob}, close.error, close.evidence.variant_digest);
   if (close.outcome != core::Outcome::kAccepted && close.outcome != core::Outcome::kQuarantined) return {};
   Run("UPDATE attempt SET acceptance = ?4 WHERE job = ?1 AND chunk = ?2 AND epoch = ?3", job, attempt.chunk,
       attempt.epoch, ++acceptance_);
+  if (!close.evidence.variant_configuration.empty()) {
+    Run("INSERT OR IGNORE INTO configuration SELECT job, variant, ?3, ?4 FROM chunk WHERE job = ?1 AND idx = ?2", job,
+        attempt.chunk, close.evidence.variant_digest, close.evidence.variant_configuration);
+  }
   if (close.outcome == core::Outcome::kQuarantined) {
     Run("INSERT INTO quarantine SELECT job, idx, epoch, first, repeat, ?3 FROM chunk WHERE job = ?1 AND idx = ?2", job,
         attempt.chunk, close.error);

@@ -74,6 +74,7 @@ TEST_F(Cli, HelpsWithAnExampleForEveryCommand) {
                                              {"jobs", "show"},
                                              {"jobs", "watch"},
                                              {"jobs", "records"},
+                                             {"jobs", "configurations"},
                                              {"jobs", "cancel"},
                                              {"rank"},
                                              {"profiles"},
@@ -175,6 +176,42 @@ TEST_F(Cli, SubmitsTheSpecItPrints) {
   EXPECT_EQ(spec["seed"], "18446744073709551615");
   EXPECT_EQ(spec["lease_duration"], "1s");
   EXPECT_EQ(spec["variants"].size(), 2u);
+}
+
+TEST_F(Cli, SubmitsOnWhatCalibratedVariantsAreCalibrated) {
+  coordinator_.With([](FakeState& state) {
+    for (const char* name : {"fp16", "rtn-w4", "gptq-w4", "awq-w4-g64"}) {
+      v1::VariantInfo& variant = *state.variants.add_variants();
+      variant.set_variant(name);
+      variant.set_calibrated(name[0] == 'g' || name[0] == 'a');
+    }
+  });
+  const std::string text = File("calibration.txt", "Words to calibrate on.\n");
+  std::vector<std::string> submit = {"jobs", "submit", "--model", "m", "--prompts", TwoPrompts(), "--output", "json"};
+  const auto with = [&submit](std::vector<std::string> more) {
+    more.insert(more.begin(), submit.begin(), submit.end());
+    return more;
+  };
+  const Outcome sent = Uaqf(with({"--variants", "fp16,rtn-w4,gptq-w4,awq-w4-g64:samples=2", "--calibration-text", text,
+                                  "--calibration-samples", "16", "--calibration-length", "512"}));
+  ASSERT_EQ(sent.code, 0) << sent.err;
+  const auto variants = nlohmann::json::parse(sent.out)["spec"]["variants"];
+  EXPECT_EQ(variants[1], "rtn-w4");
+  const std::string gptq = variants[2];
+  EXPECT_THAT(gptq, StartsWith("gptq-w4:samples=16:length=512:text="));
+  const std::string digest = gptq.substr(gptq.size() - 64);
+  EXPECT_EQ(digest.find_first_not_of("0123456789abcdef"), std::string::npos);
+  EXPECT_EQ(variants[3], "awq-w4-g64:samples=2:length=512:text=" + digest);
+  // A label behind the variant itself.
+  const Outcome labelled = Uaqf(with({"--variants", "gptq-w4:text=calibration:seed=3"}));
+  EXPECT_EQ(nlohmann::json::parse(labelled.out)["spec"]["variants"][0], "gptq-w4:text=" + digest + ":seed=3");
+
+  const Outcome none = Uaqf(with({"--variants", "fp16,rtn-w4", "--calibration-samples", "16"}));
+  EXPECT_EQ(none.code, 2);
+  EXPECT_THAT(none.err, HasSubstr("none of the variants is calibrated, expected one of awq-w4-g64, gptq-w4"));
+  const Outcome dry = Uaqf(with({"--variants", "gptq-w4", "--calibration-samples", "16", "--dry-run"}));
+  EXPECT_EQ(dry.code, 2);
+  EXPECT_THAT(dry.err, HasSubstr("gptq-w4:samples=16:text=SET"));
 }
 
 TEST_F(Cli, SubmitsOnceForOneRequestId) {
@@ -319,6 +356,22 @@ TEST_F(Cli, PrintsRecordsAsTheyAreAskedFor) {
   EXPECT_EQ(nlohmann::json::parse(line)["record"]["timing"]["output_tokens"], 5);
   EXPECT_EQ(Uaqf({"jobs", "records", "a", "--kind", "perplexity", "--output", "json"}).out, "");
   EXPECT_EQ(Uaqf({"jobs", "records", "a", "--variant", "gptq"}).code, 2);
+}
+
+TEST_F(Cli, ShowsWhatEachVariantIsInFull) {
+  coordinator_.Add(SampleJob("jobs/a", 2));
+  coordinator_.With([](FakeState& state) {
+    v1::VariantConfiguration& configuration = *state.measures.add_configurations();
+    configuration.set_variant("gptq-w4");
+    configuration.set_digest(std::string(64, 'd'));
+    configuration.set_configuration("{\"damp\":0.01}");
+  });
+  EXPECT_THAT(Uaqf({"jobs", "configurations", "a"}).out, HasSubstr("gptq-w4  dddddddddddd  {\"damp\":0.01}\n"));
+  EXPECT_EQ(Uaqf({"jobs", "configurations", "a", "--output", "csv"}).out,
+            "variant,digest,configuration\ngptq-w4," + std::string(64, 'd') + ",\"{\"\"damp\"\":0.01}\"\n");
+  const auto json = nlohmann::json::parse(Uaqf({"jobs", "configurations", "a", "--output", "json"}).out);
+  EXPECT_EQ(json["configurations"][0]["configuration"], "{\"damp\":0.01}");
+  EXPECT_EQ(json["configurations"][0]["digest"], std::string(64, 'd'));
 }
 
 TEST_F(Cli, CancelsAndSaysWhatStays) {

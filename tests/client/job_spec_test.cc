@@ -132,6 +132,12 @@ TEST(JobSpec, CarriesTasksAndTheComparisonWithFp16) {
   flags = Complete();
   flags.task_items = 3;
   EXPECT_THAT(Refusal(flags), HasSubstr("--task-items without --tasks"));
+  flags.task_items = std::nullopt;
+  flags.articles = 3;
+  EXPECT_THAT(Refusal(flags), HasSubstr("--articles without --wikitext"));
+  flags.wikitext = "wiki";
+  EXPECT_EQ(BuildJobSpec(flags, "")->quality().article_set(), "wiki");
+  EXPECT_EQ(BuildJobSpec(flags, "")->quality().max_articles(), 3);
   flags.task_items = 0;
   EXPECT_THAT(Refusal(flags), HasSubstr("got --task-items 0"));
 }

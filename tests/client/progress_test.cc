@@ -71,6 +71,25 @@ TEST(EventLines, TellOfVariantsThatEnd) {
   EXPECT_THAT(EventLines(&after, after), IsEmpty());
 }
 
+TEST(EventLines, TellHowFarACalibrationIs) {
+  v1::Job before = Running(110);
+  v1::Job after = before;
+  const auto at = [&](v1::Job& job, int layer) {
+    auto& calibration = *job.mutable_progress()->mutable_variants(2)->mutable_calibration();
+    calibration.set_layers_done(layer);
+    calibration.set_layers_total(30);
+  };
+  at(after, 0);
+  EXPECT_THAT(EventLines(&before, after), ElementsAre("calibrate rtn-w4-g64, layer 1 of 30"));
+  at(before, 3);
+  at(after, 5);
+  EXPECT_THAT(EventLines(&before, after), IsEmpty()) << "the same tenth";
+  at(after, 6);
+  EXPECT_THAT(EventLines(&before, after), ElementsAre("calibrate rtn-w4-g64, layer 7 of 30"));
+  at(after, 30);
+  EXPECT_THAT(EventLines(&before, after), ElementsAre("calibrate rtn-w4-g64, layer 30 of 30"));
+}
+
 TEST(EventLines, SayNothingOfAJobThatHadEnded) {
   v1::Job job = Running(360);
   job.set_state(v1::JOB_STATE_SUCCEEDED);

@@ -84,7 +84,27 @@ TEST(ShowMeasures, ShowsTasksWithTheirFlipsAndDivergence) {
             "fp16     numeric strict     40  22.5 %               -               -\n"
             "rtn-w8   numeric strict     40  22.5 %               1               3\n"
             "rtn-w4   numeric strict     40  22.5 %               -               -\n");
-  EXPECT_THAT(MeasuresCsv(measures), HasSubstr("0.0123,0.0012,0.943,0,0,4094,numeric strict=0.225\n"));
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr("0.0123,0.0012,0.943,0,0,4094,numeric strict=0.225,,,,,\n"));
+}
+
+TEST(ShowMeasures, NamesTheTwoRecipesApart) {
+  v1::MeasureVariantsResponse measures;
+  v1::VariantMeasures& fp16 = *measures.add_variants();
+  fp16.set_variant("fp16");
+  fp16.set_perplexity(19.3);
+  fp16.mutable_articles()->set_articles(62);
+  fp16.mutable_articles()->set_word_perplexity(30.125);
+  fp16.mutable_articles()->set_byte_perplexity(1.9);
+  fp16.mutable_articles()->set_bits_per_byte(.926);
+  fp16.mutable_articles()->set_delta_word_perplexity(0);
+  v1::VariantMeasures& collapsed = *measures.add_variants();
+  collapsed.set_variant("rtn-w4");
+  collapsed.mutable_articles()->set_articles(62);
+  EXPECT_EQ(MeasuresText(measures, kPlain),
+            "variant  perplexity   word PPL  Δword PPL  bits/byte\n"
+            "fp16         19.300     30.125          0     0.9260\n"
+            "rtn-w4            -  collapsed          -          -\n");
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",62,30.125,1.9,0.926,0\n"));
 }
 
 TEST(ShowMeasures, KeepsItsCsvColumns) {
@@ -97,9 +117,10 @@ TEST(ShowMeasures, KeepsItsCsvColumns) {
                               "delta_nll_half_width,output_length_change,output_length_change_half_width,"
                               "memory_bytes,weights_bytes,kv_cache_bytes,workspace_bytes,measured_peak_bytes,"
                               "tainted_chunks,quarantined,kl,kl_half_width,same_top,top_agreement,top_k,"
-                              "divergence_positions,tasks\n"));
+                              "divergence_positions,tasks,articles,word_perplexity,byte_perplexity,bits_per_byte,"
+                              "delta_word_perplexity\n"));
   EXPECT_THAT(csv, HasSubstr("\nrtn-w4-g64,120,40,3,0.874,0.012,,,0.091,,73.3,,,,2.19,,,0.0077,,,0,,,8.71,0.361,0.02,,,"
-                             "117000000,,,,,0,0,,,,,,,\n"));
+                             "117000000,,,,,0,0,,,,,,,,,,,,\n"));
 }
 
 TEST(ShowRank, IsTheOrderWithItsReasons) {
@@ -198,6 +219,7 @@ v1::StoredRecord Timing() {
   timing->set_latency_ns(1'000'000'000);
   timing->set_prefill_ns(84'000'000);
   timing->set_output_digest("\x01\xff");
+  stored.set_variant_digest("abc");
   return stored;
 }
 
@@ -212,9 +234,9 @@ TEST(Records, KeepTheirCsvColumns) {
   EXPECT_EQ(RecordCsvHeader() + RecordCsvLine(Timing()),
             "job,variant,kind,chunk,epoch,item,repeat,prompt_id,category,worker,tainted,input_tokens,output_tokens,"
             "latency_ns,tokenize_ns,prefill_ns,decode_ns,detokenize_ns,start_offset_ns,output_digest,stopped,"
-            "scored_tokens,nll_sum,failure,kl_sum,same_top,top_k,shared_top,checks,answer\n"
-            "jobs/a,fp16,timing,0,0,4,0,math-1,\"math, hard\",,false,100,32,1000000000,0,84000000,0,0,0,01ff,,,,,,,,,,"
-            "\n");
+            "scored_tokens,nll_sum,failure,kl_sum,same_top,top_k,shared_top,checks,answer,variant_digest,words,bytes\n"
+            "jobs/a,fp16,timing,0,0,4,0,math-1,\"math, hard\",,false,100,32,1000000000,0,84000000,0,0,0,01ff,,,,,,,,,,,"
+            "abc,,\n");
 }
 
 TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
@@ -227,14 +249,22 @@ TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
   task.add_checks()->set_metric(v1::TASK_METRIC_NUMERIC_FLEXIBLE);
   task.mutable_checks(0)->set_made(1);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("numeric flexible 0/1"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",numeric flexible 0/1,#### 7\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",numeric flexible 0/1,#### 7,abc,,\n"));
   stored.set_kind(v1::CHUNK_KIND_DIVERGENCE);
   v1::DivergenceRecord& divergence = *stored.mutable_record()->mutable_divergence();
   divergence.set_positions(100);
   divergence.set_kl_sum(2);
   divergence.set_same_top(95);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("KL 0.02000 per token, same top-1 95.0 %"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc,,\n"));
+  stored.set_kind(v1::CHUNK_KIND_ARTICLE);
+  v1::ArticleRecord& article = *stored.mutable_record()->mutable_article();
+  article.set_scored_tokens(150);
+  article.set_nll_sum(300);
+  article.set_words(100);
+  article.set_bytes(520);
+  EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("NLL 3.0000 per word, 100 words"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",150,300,,,,,,,,abc,100,520\n"));
 }
 
 TEST(Failures, HaveTheExitCodesThatScriptsKnow) {

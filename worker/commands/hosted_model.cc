@@ -68,7 +68,7 @@ absl::StatusOr<ScoredText> OpenScored(const ModelOption& model, const std::strin
   if (absl::Status quality = evaluate::CheckHasQuality(**opened); !quality.ok()) return quality;
   auto text = ReadTextFile(text_file, join_rows);
   if (!text.ok()) return text.status();
-  if (absl::Status other = CheckOtherText(calibration.text, *text, join_rows); !other.ok()) return other;
+  if (absl::Status other = CheckOtherText(calibration.text, text_file, *text); !other.ok()) return other;
   return ScoredText{*std::move(opened), *std::move(text)};
 }
 

@@ -66,6 +66,7 @@ v1::ModelInfo ToProto(const evaluate::CatalogEntry& entry) {
     variant.set_description(fit.description);
     variant.set_fits(fit.reason.empty());
     variant.set_reason(fit.reason);
+    variant.set_calibrated(fit.calibrated);
     variant.set_resident_bytes(static_cast<int64_t>((1 + kBesideWeights) * static_cast<double>(fit.weights_bytes)) +
                                kBesideWeightsBytes);
     variant.set_kv_bytes_per_token(fit.kv_bytes_per_token);
@@ -134,11 +135,6 @@ absl::Status Work(const Options& options, link::StopSignal& stop, const measure:
   return absl::OkStatus();
 }
 
-bool LogCalibration(int64_t done, int64_t all) {
-  spdlog::info("calibrating: {} of {} blocks", done, all);
-  return true;
-}
-
 absl::Status Serve(const Options& options) {
   const std::string folder = options.models.empty() ? evaluate::DefaultModelsFolder() : options.models;
   auto models = evaluate::FindModels(folder);
@@ -157,8 +153,7 @@ absl::Status Serve(const Options& options) {
                                        *cpus,
                                        options.synthetic,
                                        device->peak_memory_bytes,
-                                       {.folder = options.artifacts},
-                                       LogCalibration},
+                                       {.folder = options.artifacts}},
                                       &clock);
   auto lock = measure::DeviceLock::Open(measure::RunFolder(), monitor.device().id);
   if (!lock.ok()) return lock.status();

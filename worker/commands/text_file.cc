@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "worker/evaluate/perplexity.h"
+#include "worker/evaluate/shared_passage.h"
 #include "worker/tokenizer/utf8.h"
 
 namespace uaqf::commands {
@@ -36,13 +37,12 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path, bool join_rows
   return join_rows ? evaluate::JoinRows(bytes) : bytes;
 }
 
-absl::Status CheckOtherText(const std::string& calibration_file, const std::string& scored, bool join_rows) {
+absl::Status CheckOtherText(const std::string& calibration_file, const std::string& scored_file,
+                            const std::string& scored) {
   if (calibration_file.empty()) return absl::OkStatus();
-  auto calibration = ReadTextFile(calibration_file, join_rows);
+  auto calibration = ReadTextFile(calibration_file, /*join_rows=*/false);
   if (!calibration.ok()) return calibration.status();
-  if (*calibration != scored) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      calibration_file, " is the text to be scored: calibrate on another, or the loss is made to look small"));
+  return evaluate::CheckNotScored(calibration_file, *calibration, scored_file, scored);
 }
 
 }  // namespace uaqf::commands

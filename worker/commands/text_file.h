@@ -12,8 +12,9 @@ namespace uaqf::commands {
 // INVALID_ARGUMENT: it is a folder, or not UTF-8.
 [[nodiscard]] absl::StatusOr<std::string> ReadTextFile(const std::string& path, bool join_rows);
 
-// INVALID_ARGUMENT when the file a variant is calibrated on (empty: none is given) holds `scored`, or cannot be read.
-[[nodiscard]] absl::Status CheckOtherText(const std::string& calibration_file, const std::string& scored,
-                                          bool join_rows);
+// As evaluate::CheckNotScored, of the file a variant is calibrated on (empty: none is given) and of what was read from
+// `scored_file`; or why the former cannot be read.
+[[nodiscard]] absl::Status CheckOtherText(const std::string& calibration_file, const std::string& scored_file,
+                                          const std::string& scored);
 
 }  // namespace uaqf::commands

@@ -36,22 +36,14 @@ struct Sums {
 
 absl::StatusOr<Sums> Score(const evaluate::OpenModel& model, engine::Engine& engine,
                            const std::vector<std::string>& articles, int32_t context) {
-  const auto& special = model.tokenizer().special();
-  const int32_t prefix = special.bos >= 0 || model.config().eos_ids.empty() ? special.bos : model.config().eos_ids[0];
-  if (prefix < 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        model.config().name, " has neither BOS nor EOS: expected one of them, which the first token is scored after"));
-  }
   Sums sums;
   for (size_t i = 0; i < articles.size(); ++i) {
-    auto ids = model.tokenizer().Encode(evaluate::Detokenize(articles[i]), {.add_bos = false});
-    if (!ids.ok()) return ids.status();
-    auto nll = evaluate::ScoreArticle(engine, *ids, prefix, context);
-    if (!nll.ok()) return nll.status();
-    sums.nll += *nll;
-    sums.tokens += static_cast<int64_t>(ids->size());
-    sums.words += evaluate::ArticleWords(articles[i]);
-    sums.bytes += evaluate::ArticleBytes(articles[i]);
+    const auto score = evaluate::ScoreRawArticle(model, engine, articles[i], context);
+    if (!score.ok()) return score.status();
+    sums.nll += score->nll_sum;
+    sums.tokens += score->scored_tokens;
+    sums.words += score->words;
+    sums.bytes += score->bytes;
     std::cerr << absl::StrFormat("article %d/%d  word ppl %.4f", i + 1, articles.size(),
                                  std::exp(sums.nll / static_cast<double>(sums.words)))
               << std::endl;

@@ -30,4 +30,20 @@ absl::StatusOr<double> ScoreArticle(engine::Engine& engine, std::span<const int3
   return sum;
 }
 
+absl::StatusOr<measure::ArticleScore> ScoreRawArticle(const OpenModel& model, engine::Engine& engine,
+                                                      std::string_view article, int32_t context_tokens) {
+  const int32_t bos = model.tokenizer().special().bos;
+  const int32_t prefix = bos >= 0 || model.config().eos_ids.empty() ? bos : model.config().eos_ids[0];
+  if (prefix < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        model.config().name, " has neither BOS nor EOS: expected one of them, which the first token is scored after"));
+  }
+  const auto ids = model.tokenizer().Encode(Detokenize(article), {.add_bos = false});
+  if (!ids.ok()) return ids.status();
+  const auto nll = ScoreArticle(engine, *ids, prefix, context_tokens);
+  if (!nll.ok()) return nll.status();
+  return measure::ArticleScore{static_cast<int32_t>(ids->size()), *nll, static_cast<int32_t>(ArticleWords(article)),
+                               static_cast<int32_t>(ArticleBytes(article))};
+}
+
 }  // namespace uaqf::evaluate

@@ -4,9 +4,12 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "worker/engine/engine.h"
+#include "worker/evaluate/open_model.h"
+#include "worker/measure/types.h"
 
 namespace uaqf::evaluate {
 
@@ -15,5 +18,10 @@ namespace uaqf::evaluate {
 // INVALID_ARGUMENT: no token, or a context beyond what the engine holds.
 [[nodiscard]] absl::StatusOr<double> ScoreArticle(engine::Engine& engine, std::span<const int32_t> ids, int32_t prefix,
                                                   int32_t context_tokens);
+
+// The article as it stands in a raw WikiText file, its tokenization undone before it is scored. INVALID_ARGUMENT: a
+// tokenizer with neither BOS nor EOS, and as above.
+[[nodiscard]] absl::StatusOr<measure::ArticleScore> ScoreRawArticle(const OpenModel& model, engine::Engine& engine,
+                                                                    std::string_view article, int32_t context_tokens);
 
 }  // namespace uaqf::evaluate

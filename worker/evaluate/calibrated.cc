@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "worker/engine/cuda/loader.h"
 #include "worker/engine/engine.h"
+#include "worker/model/digest.h"
 #include "worker/quantize/artifact_cache.h"
 #include "worker/quantize/prose.h"
 #include "worker/quantize/variants.h"
@@ -49,10 +50,16 @@ absl::StatusOr<Prepared> Prepare(const OpenModel& model, const quantize::Variant
   prepared.set = *std::move(set);
   auto digest = model.checkpoint().Digest();
   if (!digest.ok()) return digest.status();
-  prepared.identity = {
-      model.config().name, *std::move(digest), variant.name,
-      quantize::ConfigText(variant, absl::StrCat(prepared.set.digest, device == "cpu" ? "" : " on cuda")),
-      model.config().layers};
+  const quantize::CalibrationSpec spec = SpecOf(model, variant);
+  const std::string_view text = request.text.empty() ? quantize::CalibrationProse() : std::string_view(request.text);
+  const quantize::CalibrationFacts facts = {static_cast<int32_t>(prepared.set.samples.size()),
+                                            spec.length,
+                                            spec.seed,
+                                            model::Sha256(text),
+                                            prepared.set.digest,
+                                            device == "cpu" ? "cpu" : "cuda"};
+  prepared.identity = {model.config().name, *std::move(digest), variant.name, quantize::ConfigText(variant, facts),
+                       model.config().layers};
   return prepared;
 }
 
@@ -91,8 +98,10 @@ absl::StatusOr<CalibratedVariant> PrepareCalibrated(const OpenModel& model, cons
                                                     const ArtifactOptions& artifacts) {
   if (model.checkpoint().synthetic()) {
     if (absl::Status can = engine::Engine::CheckVariant(variant, request.options.device); !can.ok()) return can;
+    quantize::CalibrationFacts facts;
+    facts.tokens = "none: random codes";
     return CalibratedVariant{nullptr, std::make_unique<quantize::SyntheticBlocks>(model.config(), variant),
-                             quantize::ConfigText(variant, "random codes")};
+                             quantize::ConfigText(variant, facts)};
   }
   auto prepared = Prepare(model, variant, request);
   if (!prepared.ok()) return prepared.status();

@@ -31,7 +31,7 @@ struct ArtifactOptions {
 struct CalibratedVariant {
   std::unique_ptr<quantize::Artifact> artifact;       // null for a synthetic model
   std::unique_ptr<quantize::SyntheticBlocks> random;  // of a synthetic model only
-  std::string config;                                 // quantize::ConfigText with the calibration's digest
+  std::string config;                                 // quantize::ConfigText
 
   quantize::BlockStore* blocks() const {
     return artifact != nullptr ? static_cast<quantize::BlockStore*>(artifact.get()) : random.get();

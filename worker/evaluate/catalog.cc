@@ -49,7 +49,8 @@ absl::StatusOr<CatalogEntry> DescribeModel(const std::string& id, const std::str
   for (const quantize::Variant& variant : quantize::Variants()) {
     const absl::Status fits = quantize::FitsModel(variant, config);
     entry.variants.push_back({std::string(variant.name), std::string(variant.description), std::string(fits.message()),
-                              quantize::PackedBytes(variant, config), quantize::KvBytesPerToken(variant, config)});
+                              quantize::PackedBytes(variant, config), quantize::KvBytesPerToken(variant, config),
+                              quantize::NeedsCalibration(variant)});
   }
   auto digest = (*model)->checkpoint().Digest();
   if (!digest.ok()) return digest.status();

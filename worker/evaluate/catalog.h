@@ -23,6 +23,7 @@ struct VariantFit {
   int64_t weights_bytes = 0;
   // Of its KV cache.
   int64_t kv_bytes_per_token = 0;
+  bool calibrated = false;
 };
 
 // One model of the catalog, as ModelInfo of the wire.

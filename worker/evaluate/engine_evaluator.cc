@@ -1,18 +1,23 @@
 #include "worker/evaluate/engine_evaluator.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "worker/evaluate/answer_task.h"
+#include "worker/evaluate/article.h"
 #include "worker/evaluate/catalog.h"
 #include "worker/evaluate/compare_window.h"
 #include "worker/evaluate/hosted_variant.h"
 #include "worker/evaluate/perplexity.h"
+#include "worker/evaluate/shared_passage.h"
+#include "worker/evaluate/tasks/wikitext.h"
 #include "worker/measure/cpu_monitor.h"
 #include "worker/measure/generation.h"
 #include "worker/measure/input_length.h"
 #include "worker/model/digest.h"
+#include "worker/quantize/prose.h"
 
 namespace uaqf::evaluate {
 namespace {
@@ -36,6 +41,26 @@ class EncoderOnly final : public measure::TextModel {
   static absl::Status NoWeights() { return absl::FailedPreconditionError("a survey has no weights"); }
   const OpenModel& model_;
 };
+
+// INVALID_ARGUMENT when a variant would be calibrated on what is scored. A variant that there is not is refused when it
+// is to be hosted, so that the others go on.
+absl::Status CheckCalibrationTexts(const std::vector<measure::SurveyedVariant>& variants, const char* scored_name,
+                                   const std::string& scored) {
+  std::set<std::string> checked;
+  for (const measure::SurveyedVariant& surveyed : variants) {
+    const auto variant = quantize::FindVariant(surveyed.name);
+    if (!variant.ok() || !quantize::NeedsCalibration(*variant)) continue;
+    const measure::PromptSet* text = surveyed.calibration_text;
+    if (!checked.insert(text == nullptr ? "" : text->name).second) continue;
+    absl::Status other =
+        text == nullptr ? CheckNotScored(absl::StrCat("the prose that ", surveyed.name, " is calibrated on by default"),
+                                         quantize::CalibrationProse(), scored_name, scored)
+                        : CheckNotScored(absl::StrCat(text->name, ", the calibration text of ", surveyed.name, ","),
+                                         JoinPieces(*text), scored_name, scored);
+    if (!other.ok()) return other;
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -76,14 +101,14 @@ absl::Status EngineEvaluator::Load(const measure::HostRequest& request) {
     if (!prepared.ok()) return prepared.status();
     calibrated = *std::move(prepared);
     options.blocks = calibrated.blocks();
-    variant->config_digest = model::Sha256(calibrated.config);
+    variant->config = calibrated.config;
   }
   auto engine = engine::Engine::Create(variant->weights(**model), variant->variant, options);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
   hosted_ = *std::move(model);
   text_model_ = std::make_unique<EngineTextModel>(*hosted_, *engine_);
-  identity_ = {*std::move(digest), variant->config_digest};
+  identity_ = {*std::move(digest), model::Sha256(variant->config), std::move(variant->config)};
   return absl::OkStatus();
 }
 
@@ -92,7 +117,11 @@ absl::StatusOr<CalibratedVariant> EngineEvaluator::Calibrated(const OpenModel& m
   CalibrationRequest calibration;
   calibration.options.device = options_.device;
   calibration.options.threads = options_.threads;
-  calibration.options.progress = options_.calibration_progress;
+  if (request.calibrated) {
+    calibration.options.progress = [&request](int64_t done, int64_t all) {
+      return request.calibrated(static_cast<int32_t>(done), static_cast<int32_t>(all));
+    };
+  }
   if (!variant.calibration.text.empty()) {
     if (request.calibration_text == nullptr) {
       return absl::InvalidArgumentError(absl::StrCat(variant.name, " names a text set that was not handed over"));
@@ -127,10 +156,18 @@ absl::StatusOr<measure::SurveyReport> EngineEvaluator::Survey(const measure::Sur
   }
   if (request.text != nullptr) {
     if (absl::Status quality = CheckHasQuality(**model); !quality.ok()) return quality;
-    auto ids = (*model)->EncodeText(JoinPieces(*request.text));
+    const std::string text = JoinPieces(*request.text);
+    if (absl::Status other = CheckCalibrationTexts(request.variants, "the text", text); !other.ok()) return other;
+    auto ids = (*model)->EncodeText(text);
     if (!ids.ok()) return ids.status();
     report.text_tokens = static_cast<int64_t>(ids->size());
     report.text_windows = WindowCount(report.text_tokens, std::max(1, request.context_tokens));
+  }
+  if (request.articles != nullptr) {
+    if (absl::Status quality = CheckHasQuality(**model); !quality.ok()) return quality;
+    const std::string text = JoinPieces(*request.articles);
+    if (absl::Status other = CheckCalibrationTexts(request.variants, "the articles", text); !other.ok()) return other;
+    report.articles = static_cast<int32_t>(SplitArticles(text).size());
   }
   if (request.tasks == nullptr) return report;
   if (absl::Status quality = CheckHasQuality(**model); !quality.ok()) return quality;
@@ -222,6 +259,23 @@ absl::StatusOr<measure::WindowDivergence> EngineEvaluator::CompareWindow(const m
   if (!window.ok()) return window.status();
   if (absl::Status reference = HostReference(context_tokens); !reference.ok()) return reference;
   return evaluate::CompareWindow(*reference_, *engine_, *window);
+}
+
+absl::StatusOr<measure::ArticleScore> EngineEvaluator::ScoreArticle(const measure::PromptSet& articles,
+                                                                    int32_t context_tokens, int32_t index) {
+  if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  if (absl::Status quality = CheckHasQuality(*hosted_); !quality.ok()) return quality;
+  DropReference();
+  if (articles.name.empty() || articles.name != articles_name_) {
+    articles_ = SplitArticles(JoinPieces(articles));
+    articles_name_ = articles.name;
+  }
+  if (index < 0 || index >= static_cast<int32_t>(articles_.size())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("article ", index, ": expected one of the ", articles_.size(), " articles of ", articles.name));
+  }
+  // The last token of a window is scored, not read.
+  return ScoreRawArticle(*hosted_, *engine_, articles_[static_cast<size_t>(index)], context_tokens - 1);
 }
 
 absl::StatusOr<measure::Identity> EngineEvaluator::Identify() {

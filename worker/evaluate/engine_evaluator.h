@@ -31,8 +31,6 @@ class EngineEvaluator final : public measure::Evaluator {
     std::function<int64_t()> peak_memory_bytes = {};
     // Where quantized weights of variants that need calibration are kept.
     ArtifactOptions artifacts = {};
-    // As quantize::CalibrationOptions.
-    std::function<bool(int64_t done, int64_t all)> calibration_progress = {};
   };
 
   // `clock` is borrowed.
@@ -51,6 +49,8 @@ class EngineEvaluator final : public measure::Evaluator {
                                                  const measure::GenerationRequest& request) override;
   absl::StatusOr<measure::WindowDivergence> CompareWindow(const measure::PromptSet& text, int32_t context_tokens,
                                                           int32_t index) override;
+  absl::StatusOr<measure::ArticleScore> ScoreArticle(const measure::PromptSet& articles, int32_t context_tokens,
+                                                     int32_t index) override;
   absl::StatusOr<measure::Identity> Identify() override;
   absl::StatusOr<measure::Memory> MemoryUsed() override;
 
@@ -78,6 +78,9 @@ class EngineEvaluator final : public measure::Evaluator {
   measure::Identity identity_;
   // FP16 beside the variant, while windows are compared.
   std::unique_ptr<engine::Engine> reference_;
+  // Articles of the set scored last.
+  std::string articles_name_;
+  std::vector<std::string> articles_;
   // Tokens of the text scored last, for the hosted model.
   std::string text_name_;
   std::vector<int32_t> text_ids_;

@@ -48,7 +48,7 @@ absl::StatusOr<HostedVariant> ResolveVariant(const OpenModel& model, const std::
     auto variant = quantize::FindVariant(name);
     if (!variant.ok()) return variant.status();
     if (absl::Status fits = quantize::FitsModel(*variant, model.config()); !fits.ok()) return fits;
-    return HostedVariant{*variant, nullptr, quantize::ConfigDigest(*variant)};
+    return HostedVariant{*variant, nullptr, quantize::ConfigText(*variant)};
   }
   auto release = OpenRelease(model, *id, models);
   if (!release.ok()) return release.status();
@@ -56,8 +56,7 @@ absl::StatusOr<HostedVariant> ResolveVariant(const OpenModel& model, const std::
   auto digest = (*release)->Digest();
   if (!digest.ok()) return digest.status();
   const quantize::Variant variant = quantize::VariantOfRelease((*release)->config());
-  return HostedVariant{variant, *std::move(release),
-                       model::Sha256(absl::StrCat(quantize::ConfigDigest(variant), " ", *digest))};
+  return HostedVariant{variant, *std::move(release), quantize::ReleaseConfigText(variant, *digest)};
 }
 
 std::vector<VariantFit> CheckpointVariants(const CatalogEntry& model, const std::vector<CatalogEntry>& entries) {

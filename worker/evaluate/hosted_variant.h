@@ -17,8 +17,8 @@ struct HostedVariant {
   quantize::Variant variant;
   // The release that a checkpoint variant runs; null where the weights are made of the model's own.
   std::shared_ptr<const model::Checkpoint> release;
-  // Equal digests, and equal model digests, mean equal weights.
-  std::string config_digest;
+  // quantize::ConfigText, without the calibration where it needs some.
+  std::string config;
 
   // What Engine::Create reads.
   const model::Checkpoint& weights(const OpenModel& model) const { return release ? *release : model.checkpoint(); }

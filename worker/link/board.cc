@@ -134,6 +134,13 @@ v1::HostedVariant Board::hosted() const {
   return hosted_;
 }
 
+bool Board::Wants(const v1::VariantAssignment& assignment) const {
+  const absl::MutexLock lock(&mutex_);
+  const v1::VariantAssignment& wanted = desired_.assignment();
+  return !stopped_ && !draining_ && desired_.has_assignment() && wanted.model() == assignment.model() &&
+         wanted.variant() == assignment.variant() && wanted.max_sequence_tokens() == assignment.max_sequence_tokens();
+}
+
 void Board::Begin(const Attempt& attempt) {
   const absl::MutexLock lock(&mutex_);
   progress_[attempt] = {};

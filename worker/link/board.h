@@ -72,6 +72,8 @@ class Board {
   void SetHosted(v1::HostedVariant hosted);
   v1::HostedVariant hosted() const;
 
+  // Whether that assignment is still the desired one; false once the process drains or stops.
+  bool Wants(const v1::VariantAssignment& assignment) const;
   void Begin(const Attempt& attempt);
   Permit MayContinue(const Attempt& attempt, int64_t now_ns) const;
   void RecordMade(const Attempt& attempt);

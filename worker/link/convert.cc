@@ -62,6 +62,14 @@ void Fill(const measure::WindowDivergence& divergence, v1::Record& record) {
   out.set_shared_top(divergence.shared_top);
 }
 
+void Fill(const measure::ArticleScore& score, v1::Record& record) {
+  v1::ArticleRecord& out = *record.mutable_article();
+  out.set_scored_tokens(score.scored_tokens);
+  out.set_nll_sum(score.nll_sum);
+  out.set_words(score.words);
+  out.set_bytes(score.bytes);
+}
+
 measure::GenerationRequest ToRequest(const v1::TimingSpec& timing) {
   measure::GenerationRequest request;
   request.input_tokens = timing.input_tokens();
@@ -144,9 +152,13 @@ absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease) {
     case v1::CHUNK_KIND_DIVERGENCE:
       chunk.kind = measure::ChunkKind::kDivergence;
       break;
+    case v1::CHUNK_KIND_ARTICLE:
+      chunk.kind = measure::ChunkKind::kArticle;
+      break;
     default:
       return absl::InvalidArgumentError(absl::StrCat("chunk kind ", lease.kind(),
-                                                     ": expected TIMING, GENERATION, PERPLEXITY, TASK or DIVERGENCE; "
+                                                     ": expected TIMING, GENERATION, PERPLEXITY, TASK, DIVERGENCE or "
+                                                     "ARTICLE; "
                                                      "is this worker older than the coordinator?"));
   }
   chunk.repeat = lease.repeat();

@@ -94,6 +94,7 @@ void Runner::Do(const v1::Survey& survey) {
     result.set_text_windows(report->text_windows);
     result.set_task_items(report->task_items);
     result.set_longest_task_tokens(report->longest_task_tokens);
+    result.set_articles(report->articles);
   } else {
     result.set_error(std::string(report.status().message()));
   }
@@ -108,7 +109,9 @@ absl::StatusOr<measure::SurveyReport> Runner::Look(const v1::Survey& survey) {
   request.prompts = prompts->get();
   std::shared_ptr<const measure::PromptSet> text;
   std::shared_ptr<const measure::PromptSet> tasks;
-  for (auto [name, set] : {std::pair(&survey.text_set(), &text), std::pair(&survey.task_set(), &tasks)}) {
+  std::shared_ptr<const measure::PromptSet> articles;
+  for (auto [name, set] : {std::pair(&survey.text_set(), &text), std::pair(&survey.task_set(), &tasks),
+                           std::pair(&survey.article_set(), &articles)}) {
     if (name->empty()) continue;
     auto fetched = Fetch(*name, nullptr);
     if (!fetched.ok()) return fetched.status();
@@ -116,6 +119,18 @@ absl::StatusOr<measure::SurveyReport> Runner::Look(const v1::Survey& survey) {
   }
   request.text = text.get();
   request.tasks = tasks.get();
+  request.articles = articles.get();
+  // Held until the survey is made.
+  std::vector<std::shared_ptr<const measure::PromptSet>> calibration_texts;
+  for (const std::string& variant : survey.variants()) {
+    const std::string name = measure::CalibrationTextOf(variant);
+    request.variants.push_back({variant});
+    if (name.empty()) continue;
+    auto fetched = Fetch(name, nullptr);
+    if (!fetched.ok()) return fetched.status();
+    request.variants.back().calibration_text = fetched->get();
+    calibration_texts.push_back(*std::move(fetched));
+  }
   return parts_.device.evaluator->Survey(request);
 }
 
@@ -127,15 +142,28 @@ void Runner::Do(const v1::VariantAssignment& assignment) {
   hosted.set_state(v1::VARIANT_STATE_LOADING);
   parts_.board->SetHosted(hosted);
   spdlog::info("loading {} {}", assignment.model(), assignment.variant());
-  const absl::Status loaded = Load(assignment);
+  const absl::Status loaded = Load(assignment, hosted);
+  if (absl::IsCancelled(loaded)) {
+    spdlog::info("{} {} is not wanted any more", assignment.model(), assignment.variant());
+    parts_.board->SetHosted({});
+    return;
+  }
   hosted.set_state(loaded.ok() ? v1::VARIANT_STATE_READY : v1::VARIANT_STATE_FAILED);
   hosted.set_error(std::string(loaded.message()));
   spdlog::info("{} {}: {}", assignment.model(), assignment.variant(), loaded.ok() ? "ready" : hosted.error());
   parts_.board->SetHosted(hosted);
 }
 
-absl::Status Runner::Load(const v1::VariantAssignment& assignment) {
+absl::Status Runner::Load(const v1::VariantAssignment& assignment, const v1::HostedVariant& loading) {
   measure::HostRequest request = {assignment.model(), assignment.variant(), assignment.max_sequence_tokens()};
+  request.calibrated = [&](int32_t done, int32_t all) {
+    v1::HostedVariant hosted = loading;
+    hosted.mutable_calibration()->set_layers_done(done);
+    hosted.mutable_calibration()->set_layers_total(all);
+    spdlog::info("calibrating {} {}: {} of {} layers", assignment.model(), assignment.variant(), done, all);
+    parts_.board->SetHosted(std::move(hosted));
+    return parts_.board->Wants(assignment);
+  };
   const std::string text = measure::CalibrationTextOf(assignment.variant());
   if (text.empty()) return parts_.device.evaluator->Load(request);
   const auto set = Fetch(text, nullptr);
@@ -190,19 +218,17 @@ absl::StatusOr<v1::AttemptEnd> Runner::Measure(const v1::Lease& lease) {
   Sink sink(parts_, attempt);
   auto use = measure::RunChunk(*chunk, parts_.device, sink);
   if (!use.ok()) return use.status();
-  auto evidence = Evidence(*use);
-  if (!evidence.ok()) return evidence.status();
-  v1::AttemptEnd end;
-  *end.mutable_evidence() = *std::move(evidence);
-  return end;
+  return End(*use);
 }
 
-absl::StatusOr<v1::ChunkEvidence> Runner::Evidence(const measure::DeviceUse& use) {
+absl::StatusOr<v1::AttemptEnd> Runner::End(const measure::DeviceUse& use) {
   auto identity = parts_.device.evaluator->Identify();
   if (!identity.ok()) return identity.status();
   auto memory = parts_.device.evaluator->MemoryUsed();
   if (!memory.ok()) return memory.status();
-  v1::ChunkEvidence evidence;
+  v1::AttemptEnd end;
+  end.set_variant_configuration(identity->variant_config);
+  v1::ChunkEvidence& evidence = *end.mutable_evidence();
   *evidence.mutable_device() = ToProto(parts_.device.monitor->device());
   evidence.set_build(parts_.build);
   evidence.set_model_digest(identity->model_digest);
@@ -214,7 +240,7 @@ absl::StatusOr<v1::ChunkEvidence> Runner::Evidence(const measure::DeviceUse& use
   evidence.set_wall_ns(use.wall_ns);
   if (use.gpu.has_value()) *evidence.mutable_gpu() = ToProto(*use.gpu, use.wall_ns);
   for (const std::string& taint : use.taints) evidence.add_taints(taint);
-  return evidence;
+  return end;
 }
 
 }  // namespace uaqf::link

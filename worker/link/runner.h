@@ -36,7 +36,8 @@ class Runner {
 
  private:
   void Do(const v1::Survey& survey);
-  absl::Status Load(const v1::VariantAssignment& assignment);
+  // Tells the board how far it is, as `loading` with the calibration's progress. CANCELLED: not wanted any more.
+  absl::Status Load(const v1::VariantAssignment& assignment, const v1::HostedVariant& loading);
   void Do(const v1::VariantAssignment& assignment);
   void Do(const DropHosted&);
   void Do(const v1::Lease& lease);
@@ -44,7 +45,8 @@ class Runner {
 
   absl::StatusOr<measure::SurveyReport> Look(const v1::Survey& survey);
   absl::StatusOr<v1::AttemptEnd> Measure(const v1::Lease& lease);
-  absl::StatusOr<v1::ChunkEvidence> Evidence(const measure::DeviceUse& use);
+  // All but the count of records.
+  absl::StatusOr<v1::AttemptEnd> End(const measure::DeviceUse& use);
   // The set, retried while the coordinator is away, until `attempt` (if any) is not wanted any more.
   absl::StatusOr<std::shared_ptr<const measure::PromptSet>> Fetch(const std::string& name, const Attempt* attempt);
 

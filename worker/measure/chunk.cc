@@ -10,7 +10,10 @@
 namespace uaqf::measure {
 namespace {
 
-bool OverWindows(ChunkKind kind) { return kind == ChunkKind::kPerplexity || kind == ChunkKind::kDivergence; }
+// Whether its items are parts of the text that the set's pieces make, and not these pieces.
+bool OverText(ChunkKind kind) {
+  return kind == ChunkKind::kPerplexity || kind == ChunkKind::kDivergence || kind == ChunkKind::kArticle;
+}
 
 absl::Status Check(const Chunk& chunk) {
   if (chunk.items == nullptr || chunk.item_count < 1 || chunk.first_item < 0) {
@@ -18,7 +21,7 @@ absl::Status Check(const Chunk& chunk) {
                                                    ": expected at least 1 item from 0 on"));
   }
   const int64_t end = int64_t{chunk.first_item} + chunk.item_count;
-  if (!OverWindows(chunk.kind) && end > static_cast<int64_t>(chunk.items->prompts.size())) {
+  if (!OverText(chunk.kind) && end > static_cast<int64_t>(chunk.items->prompts.size())) {
     return absl::InvalidArgumentError(absl::StrCat("chunk ends at item ", end, ": expected at most ",
                                                    chunk.items->prompts.size(), ", the prompts of ",
                                                    chunk.items->name));
@@ -118,6 +121,12 @@ class Run {
         auto divergence = device_.evaluator->CompareWindow(*chunk_.items, chunk_.context_tokens, result.item);
         if (!divergence.ok()) return divergence.status();
         result.body = *divergence;
+        return result;
+      }
+      case ChunkKind::kArticle: {
+        auto score = device_.evaluator->ScoreArticle(*chunk_.items, chunk_.context_tokens, result.item);
+        if (!score.ok()) return score.status();
+        result.body = *score;
         return result;
       }
     }

@@ -20,13 +20,13 @@
 
 namespace uaqf::measure {
 
-enum class ChunkKind { kTiming, kGeneration, kPerplexity, kTask, kDivergence };
+enum class ChunkKind { kTiming, kGeneration, kPerplexity, kTask, kDivergence, kArticle };
 
 // What to run.
 struct Chunk {
   ChunkKind kind = ChunkKind::kTiming;
   int32_t repeat = 0;
-  // Items [first_item, first_item + item_count) of `items`, or windows of the text they make.
+  // Items [first_item, first_item + item_count) of `items`, or windows or articles of the text they make.
   int32_t first_item = 0;
   int32_t item_count = 0;
   // Borrowed for the run.

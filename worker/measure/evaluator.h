@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -19,11 +21,20 @@ struct HostRequest {
   int32_t max_sequence_tokens = 0;
   // The text that the variant names to be calibrated on (CalibrationTextOf); borrowed for the call, null without.
   const PromptSet* calibration_text = nullptr;
+  // Told before each layer that is calibrated, and once at the end: layers done and in all. False ends the call with
+  // CANCELLED; what is done is kept for another one.
+  std::function<bool(int32_t done, int32_t all)> calibrated = {};
 };
 
 // "promptSets/{digest}" of the text set that a variant's name asks to be calibrated on ("...:text=DIGEST"); empty where
 // it asks for none.
 std::string CalibrationTextOf(std::string_view variant);
+
+// A variant of a job, with the text that its name asks to be calibrated on (null without); borrowed for the call.
+struct SurveyedVariant {
+  std::string name;
+  const PromptSet* calibration_text = nullptr;
+};
 
 // What to look at ahead of a plan.
 struct SurveyRequest {
@@ -34,9 +45,12 @@ struct SurveyRequest {
   // Null when the job has no tasks; of more than `max_task_items` (0: all) only the first are looked at.
   const PromptSet* tasks = nullptr;
   int32_t max_task_items = 0;
+  // Null when the job scores no articles.
+  const PromptSet* articles = nullptr;
   int32_t context_tokens = 0;
   // How inputs are built: only `input_tokens`, `prose_seed` and `chat` matter.
   GenerationRequest input;
+  std::vector<SurveyedVariant> variants = {};
 };
 
 // What a survey found.
@@ -47,6 +61,7 @@ struct SurveyReport {
   int32_t task_items = 0;
   // Input and output together.
   int32_t longest_task_tokens = 0;
+  int32_t articles = 0;
 };
 
 // Used from one thread at a time. Errors say what was got, what was expected and what to do.
@@ -56,12 +71,12 @@ class Evaluator {
 
   // Hosts a variant in place of what was hosted before, which is released first.
   // NOT_FOUND: no such model or variant. INVALID_ARGUMENT: the variant does not fit the model, or the sequence
-  // exceeds its context. DATA_LOSS: a broken checkpoint. After an error nothing is hosted.
+  // exceeds its context. DATA_LOSS: a broken checkpoint. CANCELLED: by `calibrated`. After an error nothing is hosted.
   [[nodiscard]] virtual absl::Status Load(const HostRequest& request) = 0;
   // Releases what is hosted.
   virtual void Unload() = 0;
   // Counts tokens with the model's tokenizer; needs no weights and leaves what is hosted alone.
-  // INVALID_ARGUMENT: an input that the model cannot take.
+  // INVALID_ARGUMENT: an input that the model cannot take, or a variant that would be calibrated on what is scored.
   [[nodiscard]] virtual absl::StatusOr<SurveyReport> Survey(const SurveyRequest& request) = 0;
 
   // The rest needs a hosted variant; FAILED_PRECONDITION without one.
@@ -80,6 +95,9 @@ class Evaluator {
   // call of another kind. RESOURCE_EXHAUSTED: there is no room for both.
   [[nodiscard]] virtual absl::StatusOr<WindowDivergence> CompareWindow(const PromptSet& text, int32_t context_tokens,
                                                                        int32_t index) = 0;
+  // Scores article `index` (from 0) of the raw WikiText that the set's pieces make, in windows of `context_tokens`.
+  [[nodiscard]] virtual absl::StatusOr<ArticleScore> ScoreArticle(const PromptSet& articles, int32_t context_tokens,
+                                                                  int32_t index) = 0;
   [[nodiscard]] virtual absl::StatusOr<Identity> Identify() = 0;
   [[nodiscard]] virtual absl::StatusOr<Memory> MemoryUsed() = 0;
 };

@@ -80,11 +80,19 @@ struct WindowScore {
   double nll_sum = 0;
 };
 
+// ArticleRecord of the wire.
+struct ArticleScore {
+  int32_t scored_tokens = 0;
+  double nll_sum = 0;
+  int32_t words = 0;
+  int32_t bytes = 0;
+};
+
 // One measurement with its place.
 struct ItemResult {
   int32_t item = 0;
   int32_t repeat = 0;
-  std::variant<Timing, Generation, WindowScore, TaskResult, WindowDivergence> body;
+  std::variant<Timing, Generation, WindowScore, TaskResult, WindowDivergence, ArticleScore> body;
 };
 
 // Device of the wire.
@@ -109,10 +117,13 @@ struct Memory {
   int64_t measured_peak_bytes = 0;
 };
 
-// What is hosted, in digests that do not change while it is.
+// What is hosted; does not change while it is.
 struct Identity {
   std::string model_digest;
+  // SHA-256 of `variant_config`.
   std::string variant_digest;
+  // VariantConfiguration.configuration of the wire.
+  std::string variant_config;
 };
 
 // GpuEvidence of the wire: the GPU while a chunk ran.

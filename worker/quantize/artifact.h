@@ -17,7 +17,7 @@ struct ArtifactIdentity {
   std::string model;         // its name, for people
   std::string model_digest;  // Checkpoint::Digest
   std::string variant;       // as asked for, for people
-  std::string config;        // ConfigText: method, options, quantizer version and the calibration set's digest
+  std::string config;        // ConfigText
   int64_t blocks = 0;
 
   // SHA-256 of model digest and config: equal keys mean equal weights.

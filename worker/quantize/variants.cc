@@ -204,6 +204,19 @@ absl::Status SetOption(std::string_view text, Variant& variant) {
       absl::StrCat("unknown option \"", Shown(name), "\" of ", variant.name, "; it has ", KnownOptions(variant)));
 }
 
+// nlohmann sorts keys, so equal configurations have one text. What a plain variant does not have stays out of it.
+nlohmann::json ConfigOf(const Variant& variant) {
+  nlohmann::json config = {
+      {"activation_bits", variant.activation_bits}, {"granularity", GranularityName(variant.granularity)},
+      {"group_size", variant.group_size},           {"method", RowOf(variant.method).name},
+      {"quantizer_version", kQuantizerVersion},     {"weight_bits", variant.weight_bits}};
+  if (variant.activation_scope != ActivationScope::kToken) {
+    config["activation_scope"] = ScopeName(variant.activation_scope);
+  }
+  for (const Option& one : variant.options) config["options"][std::string(one.name)] = one.value;
+  return config;
+}
+
 bool KeepersFit(const Variant& variant, const model::ModelConfig& config) {
   const auto keepers = static_cast<int64_t>(variant.option("keepers"));
   return keepers % variant.group_size == 0 &&
@@ -286,22 +299,20 @@ int64_t PackedBytes(const Variant& variant, const model::ModelConfig& c) {
          c.vocab * c.hidden * 2 * (c.tied_embeddings ? 1 : 2);
 }
 
-std::string ConfigText(const Variant& variant, std::string_view calibration) {
-  // nlohmann sorts keys, so equal configurations have one text. What a plain variant does not have stays out of it.
-  nlohmann::json config = {
-      {"activation_bits", variant.activation_bits}, {"granularity", GranularityName(variant.granularity)},
-      {"group_size", variant.group_size},           {"method", RowOf(variant.method).name},
-      {"quantizer_version", kQuantizerVersion},     {"weight_bits", variant.weight_bits}};
-  if (variant.activation_scope != ActivationScope::kToken) {
-    config["activation_scope"] = ScopeName(variant.activation_scope);
+std::string ConfigText(const Variant& variant, const std::optional<CalibrationFacts>& calibration) {
+  nlohmann::json config = ConfigOf(variant);
+  if (calibration) {
+    config["calibration"] = {{"samples", calibration->samples}, {"length", calibration->length},
+                             {"seed", calibration->seed},       {"text", calibration->text},
+                             {"tokens", calibration->tokens},   {"device", calibration->device}};
   }
-  for (const Option& one : variant.options) config["options"][std::string(one.name)] = one.value;
-  if (!calibration.empty()) config["calibration"] = calibration;
   return config.dump();
 }
 
-std::string ConfigDigest(const Variant& variant, std::string_view calibration) {
-  return model::Sha256(ConfigText(variant, calibration));
+std::string ReleaseConfigText(const Variant& variant, std::string_view release_digest) {
+  nlohmann::json config = ConfigOf(variant);
+  config["release"] = release_digest;
+  return config.dump();
 }
 
 }  // namespace uaqf::quantize

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -79,12 +80,21 @@ int64_t KvBytesPerToken(const Variant& variant, const model::ModelConfig& config
 // Bytes of the model's packed weights under the variant, estimated from its dimensions; embedding and LM head in FP16.
 int64_t PackedBytes(const Variant& variant, const model::ModelConfig& config);
 
-// The variant's whole configuration and the quantizer's version as JSON with sorted keys. `calibration` is the digest
-// of the samples it was calibrated on, which stands for all of CalibrationSpec, and " on cuda" where a GPU did it,
-// whose sums round differently; empty where it needs none.
-std::string ConfigText(const Variant& variant, std::string_view calibration = {});
+// What a calibrated variant was calibrated on, every default of CalibrationSpec resolved.
+struct CalibrationFacts {
+  int32_t samples = 0;
+  int32_t length = 0;
+  uint64_t seed = 0;
+  std::string text;    // SHA-256 of the text
+  std::string tokens;  // CalibrationSet::digest: of the tokens chosen from it
+  std::string device;  // "cpu" or "cuda": a GPU's sums round differently
+};
 
-// SHA-256 (lower-case hex) of ConfigText: equal digests, and equal model digests, mean equal weights.
-std::string ConfigDigest(const Variant& variant, std::string_view calibration = {});
+// The variant's whole configuration and the quantizer's version as JSON with sorted keys, `calibration` where it needs
+// some. Every option is in it with its value. SHA-256 of it is the variant's digest: equal digests, and equal model
+// digests, mean equal weights.
+std::string ConfigText(const Variant& variant, const std::optional<CalibrationFacts>& calibration = std::nullopt);
+// The same of a variant made of a quantized release (checkpoint_variant.h), whose digest is Checkpoint::Digest.
+std::string ReleaseConfigText(const Variant& variant, std::string_view release_digest);
 
 }  // namespace uaqf::quantize

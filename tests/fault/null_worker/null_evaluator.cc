@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "proto/wire/digest.h"
 #include "worker/measure/digest.h"
 
 namespace uaqf::test {
@@ -49,6 +50,7 @@ absl::Status NothingHosted() { return absl::FailedPreconditionError("no variant 
 
 absl::Status NullEvaluator::Load(const measure::HostRequest& request) {
   hosted_ = request;
+  hosted_.calibrated = nullptr;
   return absl::OkStatus();
 }
 
@@ -62,6 +64,7 @@ absl::StatusOr<measure::SurveyReport> NullEvaluator::Survey(const measure::Surve
     report.text_tokens = TextTokens(*request.text);
     report.text_windows = static_cast<int32_t>(report.text_tokens / std::max(1, request.context_tokens));
   }
+  if (request.articles != nullptr) report.articles = static_cast<int32_t>(request.articles->prompts.size());
   if (request.tasks != nullptr) {
     report.task_items = static_cast<int32_t>(request.tasks->prompts.size());
     for (const measure::Prompt& prompt : request.tasks->prompts) {
@@ -141,10 +144,17 @@ absl::StatusOr<measure::WindowDivergence> NullEvaluator::CompareWindow(const mea
   return measure::WindowDivergence{positions, kl * positions, positions * 9 / 10, 10, int64_t{9} * positions};
 }
 
+absl::StatusOr<measure::ArticleScore> NullEvaluator::ScoreArticle(const measure::PromptSet&, int32_t, int32_t index) {
+  if (hosted_.variant.empty()) return NothingHosted();
+  Work(absl::StrCat("article ", index));
+  const int32_t words = 100 + index;
+  return measure::ArticleScore{words * 3 / 2, words * (3.0 + 1.0 / Bits(hosted_.variant)), words, words * 5};
+}
+
 absl::StatusOr<measure::Identity> NullEvaluator::Identify() {
   if (hosted_.variant.empty()) return NothingHosted();
-  return measure::Identity{std::string(64, '0'),
-                           absl::StrCat(std::string(48, '0'), Hash(hosted_.variant) % 10000000000000000ull)};
+  const std::string config = absl::StrCat("{\"variant\":\"", hosted_.variant, "\"}");
+  return measure::Identity{std::string(64, '0'), wire::Sha256Hex(config), config};
 }
 
 absl::StatusOr<measure::Memory> NullEvaluator::MemoryUsed() {

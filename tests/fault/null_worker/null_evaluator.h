@@ -34,6 +34,8 @@ class NullEvaluator final : public measure::Evaluator {
                                                  const measure::GenerationRequest& request) override;
   absl::StatusOr<measure::WindowDivergence> CompareWindow(const measure::PromptSet& text, int32_t context_tokens,
                                                           int32_t index) override;
+  absl::StatusOr<measure::ArticleScore> ScoreArticle(const measure::PromptSet& articles, int32_t context_tokens,
+                                                     int32_t index) override;
   absl::StatusOr<measure::Identity> Identify() override;
   absl::StatusOr<measure::Memory> MemoryUsed() override;
 

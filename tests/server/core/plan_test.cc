@@ -43,6 +43,9 @@ Shape RandomShape(std::uint64_t seed) {
   if (random.Below(2) == 0) shape.spec.quality.task_set = "q";
   shape.spec.quality.max_task_items = static_cast<std::int32_t>(random.Below(12));
   shape.survey.task_items = static_cast<std::int32_t>(random.Below(20));
+  if (random.Below(2) == 0) shape.spec.quality.article_set = "a";
+  shape.spec.quality.max_articles = static_cast<std::int32_t>(random.Below(12));
+  shape.survey.articles = static_cast<std::int32_t>(random.Below(20));
   return shape;
 }
 
@@ -61,7 +64,8 @@ TEST(Plan, CoversEveryRecordExactlyOnce) {
     }
     const std::int32_t windows = WindowCount(shape.spec, shape.survey);
     ASSERT_EQ(static_cast<std::int64_t>(seen.size()),
-              PlannedRecords(shape.spec, shape.prompts, windows, TaskCount(shape.spec, shape.survey)));
+              PlannedRecords(shape.spec, shape.prompts, windows, TaskCount(shape.spec, shape.survey),
+                             ArticleCount(shape.spec, shape.survey)));
     const auto variants = static_cast<std::int32_t>(shape.spec.variants.size());
     for (std::int32_t v = 0; v < variants; ++v) {
       for (std::int32_t item = 0; item < shape.prompts; ++item) {
@@ -77,6 +81,9 @@ TEST(Plan, CoversEveryRecordExactlyOnce) {
       }
       for (std::int32_t item = 0; item < TaskCount(shape.spec, shape.survey); ++item) {
         ASSERT_TRUE(seen.count({ChunkKind::kTask, v, 0, item}));
+      }
+      for (std::int32_t article = 0; article < ArticleCount(shape.spec, shape.survey); ++article) {
+        ASSERT_TRUE(seen.count({ChunkKind::kArticle, v, 0, article}));
       }
     }
   }

@@ -88,6 +88,7 @@ class Rig {
         result.survey.longest_input_tokens = 10;
         result.survey.text_windows = survey.text_set.empty() ? 0 : 7;
         result.survey.task_items = survey.task_set.empty() ? 0 : 9;
+        result.survey.articles = survey.article_set.empty() ? 0 : 3;
         report.surveys.push_back(result);
       }
       Report(report);
@@ -138,6 +139,11 @@ class Rig {
         row.body = RecordBody::kDivergence;
         row.scored_tokens = lease.context_tokens - 1;
         row.kl_sum = 3;
+        break;
+      case ChunkKind::kArticle:
+        row.body = RecordBody::kArticle;
+        row.scored_tokens = row.words = row.bytes = 5 + item;
+        row.nll_sum = 20;
         break;
     }
     return row;

@@ -198,6 +198,59 @@ TEST(Scheduler, TimesNothingWhileAnotherWorkerOfTheDeviceLoads) {
   EXPECT_FALSE(rig.Leases("b").empty());
 }
 
+// Situation: a variant is calibrated for an hour, thirty layers of two minutes each; the worker reports as it is asked.
+TEST(Scheduler, WaitsForAWorkerThatCalibratesForLongAndTellsHowFarItIs) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"rtn-w4"}), 2);
+  rig.AnswerSurvey("a");
+  WorkerReport report = rig.ReportOf("a");
+  report.hosted.state = VariantState::kLoading;
+  for (int second = 0; second < 3600; ++second) {
+    report.sequence = rig.ReportOf("a").sequence;
+    report.hosted.calibration = {second / 120, 30};
+    rig.Report(report);
+    rig.Advance(kSecond);
+    ASSERT_EQ(rig.scheduler().Desired("a", rig.now()).variant, "rtn-w4") << "after " << second << " s";
+    if (second != 6 * 120) continue;
+    const JobProgress progress = rig.scheduler().Job("j", rig.now())->progress;
+    EXPECT_EQ(progress.current, "calibrating rtn-w4, layer 7 of 30");
+    EXPECT_EQ(progress.variants[0].state, VariantState::kLoading);
+    EXPECT_EQ(progress.variants[0].calibration, (CalibrationProgress{6, 30}));
+    EXPECT_EQ(rig.scheduler().Workers().at(0).hosted.calibration.layers_done, 6);
+  }
+  rig.Report(rig.ReportOf("a"));
+  EXPECT_FALSE(rig.Leases("a").empty());
+  const JobProgress progress = rig.scheduler().Job("j", rig.now())->progress;
+  EXPECT_EQ(progress.current, "rtn-w4 generation");
+  EXPECT_EQ(progress.variants[0].calibration.layers_total, 0);
+}
+
+TEST(Scheduler, ShowsAJobAgainWithEveryCalibratedLayer) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"rtn-w4"}), 2);
+  rig.AnswerSurvey("a");
+  for (int layer = 0; layer < 3; ++layer) {
+    WorkerReport report = rig.ReportOf("a");
+    report.hosted.state = VariantState::kLoading;
+    report.hosted.calibration = {layer, 30};
+    rig.Report(report);
+    EXPECT_EQ(rig.effects().jobs, std::vector<JobId>{"j"});
+  }
+}
+
+// Situation: one worker measures while another one calibrates.
+TEST(Scheduler, TellsOfACalibrationBesideWhatRuns) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16", "rtn-w4"}), 2);
+  ConnectTogether(&rig, {"a", "b"}, /*loading=*/"b");
+  WorkerReport report = rig.ReportOf("b");
+  report.hosted.state = VariantState::kLoading;
+  report.hosted.calibration = {30, 30};
+  rig.Report(report);
+  EXPECT_EQ(rig.scheduler().Job("j", rig.now())->progress.current,
+            "fp16 generation; calibrating rtn-w4, layer 30 of 30");
+}
+
 // Situation: a GPU and a CPU worker serve one coordinator.
 TEST(Scheduler, MeasuresAJobOnOneKindOfDevice) {
   Rig rig;

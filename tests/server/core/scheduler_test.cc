@@ -285,5 +285,31 @@ TEST(Scheduler, KeepsUpWithTenThousandRecordsASecondInALargeJob) {
   EXPECT_GT(records / seconds, 20'000);
 }
 
+TEST(Scheduler, ScoresArticlesOfTheirOwnSetInWindowsOfTheContext) {
+  Rig rig;
+  JobSpec spec = Rig::Spec({"fp16"});
+  spec.quality.article_set = "articles";
+  spec.quality.context_tokens = 512;
+  rig.Submit("j", spec, 2);
+  rig.Connect("a");
+  EXPECT_GE(rig.scheduler().Desired("a", rig.now()).max_sequence_tokens, 512);
+  std::vector<std::int32_t> items;
+  while (rig.State("j") != JobState::kSucceeded) {
+    const std::vector<Lease> leases = rig.Leases("a");
+    if (leases.empty()) {
+      rig.Report(rig.ReportOf("a"));
+      continue;
+    }
+    if (leases[0].kind == ChunkKind::kArticle) {
+      EXPECT_EQ(leases[0].prompt_set, "articles");
+      EXPECT_EQ(leases[0].context_tokens, 512);
+      EXPECT_TRUE(leases[0].output_tokens.empty());
+      items.push_back(leases[0].item_count);
+    }
+    ASSERT_TRUE(rig.CompleteOne("a"));
+  }
+  EXPECT_EQ(items, (std::vector<std::int32_t>{2, 1}));
+}
+
 }  // namespace
 }  // namespace uaqf::core

@@ -189,6 +189,7 @@ void Simulation::Receive(SimWorker* worker, const DesiredState& desired) {
     result.job = request.job;
     result.survey.longest_input_tokens = 10;
     result.survey.text_windows = request.text_set.empty() ? 0 : 1 + static_cast<std::int32_t>(seed_ % 7);
+    result.survey.articles = request.article_set.empty() ? 0 : 1 + static_cast<std::int32_t>(seed_ % 4);
     result.survey.task_items = request.task_set.empty() ? 0 : 1 + static_cast<std::int32_t>(seed_ % 5);
     worker->surveys.push_back(result);
   }
@@ -232,6 +233,12 @@ RecordRow Simulation::Measure(const Lease& lease, std::int32_t item) {
     row.scored_tokens = lease.context_tokens - 1;
     row.kl_sum = 0.1 * row.scored_tokens;
     row.top_k = 10;
+    return row;
+  }
+  if (lease.kind == ChunkKind::kArticle) {
+    row.body = RecordBody::kArticle;
+    row.scored_tokens = row.words = row.bytes = 9 + item;
+    row.nll_sum = 2.5 * row.scored_tokens;
     return row;
   }
   if (lease.kind == ChunkKind::kTask) {

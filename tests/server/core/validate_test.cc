@@ -135,6 +135,25 @@ TEST_F(ValidateAgainstModelsTest, AcceptsWhatFitsOnAnyWorker) {
   EXPECT_TRUE(ValidateAgainstModels(spec, {&model_, &other}).ok());
 }
 
+TEST(ValidateSpec, RefusesACalibrationOnTheTextThatIsScored) {
+  JobSpec spec = Good();
+  spec.quality.text_set = std::string(64, 'a');
+  spec.variants = {"fp16", "gptq-w4:samples=2:text=" + std::string(64, 'a') + ":seed=1"};
+  EXPECT_EQ(CalibrationText(spec.variants[1]), std::string(64, 'a'));
+  const absl::Status status = ValidateSpec(spec, 10, Limits{});
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_THAT(Refusal(status), HasSubstr("which is the text that is scored (quality.text_set), expected another one"));
+  EXPECT_THAT(Refusal(status), HasSubstr(spec.variants[1]));
+  spec.quality.article_set = std::string(64, 'c');
+  spec.variants[1] = "gptq-w4:text=" + std::string(64, 'c');
+  EXPECT_THAT(Refusal(ValidateSpec(spec, 10, Limits{})), HasSubstr("(quality.article_set)"));
+  spec.variants[1] = "gptq-w4:text=" + std::string(64, 'b');
+  EXPECT_TRUE(ValidateSpec(spec, 10, Limits{}).ok());
+  spec.variants[1] = "gptq-w4";
+  EXPECT_EQ(CalibrationText(spec.variants[1]), "");
+  EXPECT_TRUE(ValidateSpec(spec, 10, Limits{}).ok());
+}
+
 TEST(ValidateSurvey, ChecksInputsAndTextAgainstTheContext) {
   JobSpec spec = Good();
   Survey survey;
@@ -143,6 +162,12 @@ TEST(ValidateSurvey, ChecksInputsAndTextAgainstTheContext) {
   EXPECT_TRUE(ValidateSurvey(spec, survey, 2112).ok());
   EXPECT_THAT(Refusal(ValidateSurvey(spec, survey, 2111)),
               HasSubstr("the longest input has 1600 tokens and 512 may be emitted, expected at most 2111 together"));
+  spec.quality.article_set = "a";
+  spec.quality.context_tokens = 1024;
+  EXPECT_THAT(Refusal(ValidateSurvey(spec, survey, 8192)), HasSubstr("no articles in quality.article_set"));
+  survey.articles = 1;
+  EXPECT_TRUE(ValidateSurvey(spec, survey, 8192).ok());
+  spec.quality.article_set = "";
   spec.quality.text_set = "t";
   spec.quality.context_tokens = 4096;
   EXPECT_THAT(Refusal(ValidateSurvey(spec, survey, 2200)),

@@ -69,6 +69,16 @@ class Recorder {
     d.shared_top.push_back(shared_top);
     return *this;
   }
+  Recorder& Article(int variant, int article, double nll_per_word, int words = 100) {
+    ArticleColumns& a = measurements_.articles;
+    a.variant.push_back(variant);
+    a.article.push_back(article);
+    a.tokens.push_back(words * 3 / 2);
+    a.nll_sum.push_back(nll_per_word * words);
+    a.words.push_back(words);
+    a.bytes.push_back(words * 5);
+    return *this;
+  }
   Measurements& measurements() { return measurements_; }
 
  private:

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <chrono>
 
+#include "absl/strings/str_cat.h"
+#include "proto/wire/digest.h"
+
 namespace uaqf::test {
 namespace {
 
@@ -82,6 +85,7 @@ std::optional<v1::DesiredState> FakeWorker::Await(const std::function<bool(const
       }
       if (!survey.task_set().empty()) {
         result.set_task_items(4);
+        result.set_articles(3);
         result.set_longest_task_tokens(12);
       }
     }
@@ -141,6 +145,12 @@ std::vector<v1::Record> FakeWorker::Measure(const v1::Lease& lease) {
         record.mutable_task()->set_answer("A");
         break;
       }
+      case v1::CHUNK_KIND_ARTICLE:
+        record.mutable_article()->set_scored_tokens(150);
+        record.mutable_article()->set_words(100);
+        record.mutable_article()->set_bytes(500);
+        record.mutable_article()->set_nll_sum(fp16 ? 300 : 310);
+        break;
       case v1::CHUNK_KIND_DIVERGENCE: {
         v1::DivergenceRecord& divergence = *record.mutable_divergence();
         divergence.set_positions(lease.context_tokens() - 1);
@@ -171,6 +181,8 @@ v1::RecordBatch FakeWorker::Batch(const v1::Lease& lease, int sequence, int firs
     *evidence.mutable_device() = state.device();
     evidence.mutable_memory()->set_weights_bytes(lease.variant() == "fp16" ? 200 : 80);
     evidence.set_wall_ns(1'000'000);
+    batch.mutable_end()->set_variant_configuration(absl::StrCat("{\"method\":\"", lease.variant(), "\"}"));
+    evidence.set_variant_digest(wire::Sha256Hex(batch.end().variant_configuration()));
   }
   return batch;
 }

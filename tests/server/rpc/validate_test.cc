@@ -241,6 +241,15 @@ TEST(Contradiction, IsWhateverNoDeviceCanHaveMeasured) {
       {"likelihood of -1 nats", LastBatch(), [&](auto& b) { window(b)->set_nll_sum(-1); }},
       {"likelihood of 1e+300 nats", LastBatch(), [&](auto& b) { window(b)->set_nll_sum(1e300); }},
       {"divergence of -1 nats", LastBatch(), [&](auto& b) { *b.mutable_records(0) = DivergenceOf(-1, 15, 150); }},
+      {"got words = 0", LastBatch(), [&](auto& b) { b.mutable_records(0)->mutable_article()->set_scored_tokens(1); }},
+      {"likelihood of -1 nats", LastBatch(),
+       [&](auto& b) {
+         v1::ArticleRecord& article = *b.mutable_records(0)->mutable_article();
+         article.set_scored_tokens(1);
+         article.set_words(1);
+         article.set_bytes(1);
+         article.set_nll_sum(-1);
+       }},
       {"got same_top = 16", LastBatch(), [&](auto& b) { *b.mutable_records(0) = DivergenceOf(1, 16, 150); }},
       {"got shared_top = 151", LastBatch(), [&](auto& b) { *b.mutable_records(0) = DivergenceOf(1, 15, 151); }},
       {"got checks.passed = 2, expected 0 to 1", LastBatch(), [&](auto& b) { *b.mutable_records(0) = TaskOf({1}, 2); }},
@@ -254,6 +263,12 @@ TEST(Contradiction, IsWhateverNoDeviceCanHaveMeasured) {
          *b.mutable_records(0) = TaskOf({1, 2, 3, 4, 5, 6}, 1);
        }},
       {"no evidence", LastBatch(), [&](auto& b) { b.mutable_end()->clear_evidence(); }},
+      {"configuration of another digest", LastBatch(),
+       [&](auto& b) { b.mutable_end()->set_variant_configuration("{}"); }},
+      {"end.variant_configuration of 16385 bytes", LastBatch(),
+       [&](auto& b) { b.mutable_end()->set_variant_configuration(std::string(16385, ' ')); }},
+      {"variant_digest of 65 bytes", LastBatch(),
+       [&](auto& b) { evidence(b)->set_variant_digest(std::string(65, 'a')); }},
       {"no memory", LastBatch(), [&](auto& b) { evidence(b)->mutable_memory()->set_weights_bytes(0); }},
       {"foreign_load is -1", LastBatch(), [&](auto& b) { evidence(b)->set_foreign_load(-1); }},
       {"involuntary_switches is -1", LastBatch(), [&](auto& b) { evidence(b)->set_involuntary_switches(-1); }},

@@ -324,6 +324,40 @@ TYPED_TEST(StoreConformance, GivesMeasurementsAsColumns) {
   EXPECT_TRUE(absl::IsNotFound(this->store_->ReadMeasurements("nope").status()));
 }
 
+// Situation: the second variant is measured by two workers whose calibrations rounded differently.
+TYPED_TEST(StoreConformance, KeepsAConfigurationOnceForAllAttemptsUnderIt) {
+  const core::PlanJob plan = this->Plan("j");
+  std::map<std::string, int> records;
+  bool gpu = false;
+  for (const core::Chunk& chunk : plan.chunks) {
+    core::CloseAttempt close = Accepting("j", chunk.index, 1);
+    const char* digest = chunk.variant == 0 ? "a" : (gpu = !gpu) ? "gpu" : "cpu";
+    close.evidence.variant_digest = digest;
+    close.evidence.variant_configuration = absl::StrCat("{\"of\":\"", digest, "\"}");
+    CommitAll(this->store_.get(),
+              {LeaseOf("j", chunk.index, 1), core::AppendRecords{{"j", chunk.index, 1}, 0, RowsOf(chunk)}, close});
+    records[digest] += chunk.count;
+  }
+  const auto measured = this->store_->ReadMeasurements("j");
+  ASSERT_TRUE(measured.ok()) << measured.status();
+  EXPECT_THAT(measured->variants[0].configurations, ElementsAre(core::Configuration{"a", "{\"of\":\"a\"}"}));
+  EXPECT_THAT(measured->variants[1].configurations, ElementsAre(core::Configuration{"cpu", "{\"of\":\"cpu\"}"},
+                                                                core::Configuration{"gpu", "{\"of\":\"gpu\"}"}));
+  const auto page = this->store_->ReadRecords("j", {}, {}, 1000);
+  ASSERT_TRUE(page.ok());
+  for (const StoredRecord& record : page->records) --records[record.variant_digest];
+  EXPECT_THAT(records, testing::Each(testing::Pair(testing::_, 0)));
+}
+
+TYPED_TEST(StoreConformance, KeepsNoConfigurationOfAnAttemptThatIsRunAgain) {
+  this->Plan("j");
+  core::CloseAttempt tainted = Accepting("j", 0, 1);
+  tainted.outcome = core::Outcome::kTainted;
+  tainted.next = core::ChunkState::kPending;
+  CommitAll(this->store_.get(), {LeaseOf("j", 0, 1), tainted});
+  EXPECT_TRUE(this->store_->ReadMeasurements("j")->variants[0].configurations.empty());
+}
+
 TYPED_TEST(StoreConformance, GivesEvidenceWithTheFirstRecordOfAnAttempt) {
   const core::PlanJob plan = this->Plan("j");
   for (const core::Chunk& chunk : plan.chunks) Complete(this->store_.get(), "j", chunk);

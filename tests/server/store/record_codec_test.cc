@@ -95,6 +95,24 @@ TEST(RecordCodec, GivesBackADivergence) {
   EXPECT_EQ(got.nll_sum, 0) << "nor has it a likelihood";
 }
 
+TEST(RecordCodec, GivesBackAnArticle) {
+  core::RecordRow row;
+  row.item = 61;
+  row.body = core::RecordBody::kArticle;
+  row.scored_tokens = 5000;
+  row.nll_sum = 12345.5;
+  row.words = 3900;
+  row.bytes = 21000;
+  const auto decoded = DecodeFigures(EncodeFigures({row}));
+  ASSERT_TRUE(decoded.ok());
+  const core::RecordRow& got = decoded->at(0);
+  EXPECT_EQ(got.scored_tokens, row.scored_tokens);
+  EXPECT_EQ(got.nll_sum, row.nll_sum);
+  EXPECT_EQ(got.words, row.words);
+  EXPECT_EQ(got.bytes, row.bytes);
+  EXPECT_EQ(got.latency_ns, 0) << "an article has no time";
+}
+
 TEST(RecordCodec, RefusesFiguresThatAreCutShort) {
   const std::string figures = EncodeFigures({TimingRow(0, 0)});
   for (std::size_t size = 1; size < figures.size(); ++size) {

@@ -89,6 +89,8 @@ inline core::CloseAttempt Accepting(const core::JobId& job, std::int32_t chunk, 
   close.attempt = {job, chunk, epoch};
   close.evidence.memory = {100, 80, 10, 5, 200};
   close.evidence.blob = "evidence";
+  close.evidence.variant_digest = "digest";
+  close.evidence.variant_configuration = "{}";
   return close;
 }
 

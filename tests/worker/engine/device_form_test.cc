@@ -89,7 +89,14 @@ void ExpectSameWeights(const QuantizedMatrix& matrix, const DeviceForm& form) {
   const auto codes = ToDeviceCodes(form, CodesView::Of(matrix));
   ASSERT_TRUE(codes.ok()) << codes.status();
   std::vector<float> expected(static_cast<size_t>(matrix.rows * matrix.columns));
-  Dequantize(matrix, expected.data());
+  for (int64_t i = 0; i < matrix.rows * matrix.columns; ++i) {
+    const int64_t column = i % matrix.columns;
+    const int64_t input = matrix.order.empty() ? column : matrix.order[static_cast<size_t>(column)];
+    const auto group = static_cast<size_t>(i / matrix.group_size);
+    const int code = matrix.codes[static_cast<size_t>(i)] - (matrix.zeros.empty() ? 0 : matrix.zeros[group]);
+    expected[static_cast<size_t>(i - column + input)] =
+        static_cast<float>(code) * kernels::Fp16ToFloat(matrix.group_scales[group]);
+  }
   EXPECT_EQ(Weights(*codes, form.group), expected);
 }
 

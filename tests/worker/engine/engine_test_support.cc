@@ -36,7 +36,7 @@ std::unique_ptr<engine::Engine> MakeAtomEngine(const model::Checkpoint& checkpoi
   const auto set = quantize::ChooseSamples(RandomIds(256, checkpoint.config().vocab, 11), {.samples = 4, .length = 64});
   MemoryStore store;
   const absl::Status made =
-      set.ok() ? quantize::Calibrate(checkpoint, variant, *set, {.threads = 1}, store) : set.status();
+      set.ok() ? quantize::Calibrate(checkpoint, variant, *set, {.threads = 1}, store).status() : set.status();
   EXPECT_TRUE(made.ok()) << made;
   engine::EngineOptions placed = options;
   placed.blocks = &store;

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "tests/support/test_data.h"
@@ -14,6 +15,7 @@
 #include "worker/engine/engine.h"
 #include "worker/evaluate/engine_evaluator.h"
 #include "worker/measure/clock.h"
+#include "worker/model/digest.h"
 #include "worker/quantize/prose.h"
 
 namespace uaqf::evaluate {
@@ -115,6 +117,14 @@ TEST_F(TinyStories, TheEvaluatorHostsItAndSaysWhatItWasMadeOf) {
   EXPECT_FALSE(evaluator.Load({"tinystories656k", named, 128}).ok());
   ASSERT_TRUE(evaluator.Load({"tinystories656k", named, 128, &text}).ok());
   EXPECT_NE(evaluator.Identify()->variant_digest, digest);
+  const measure::Identity identity = *evaluator.Identify();
+  EXPECT_EQ(model::Sha256(identity.variant_config), identity.variant_digest);
+  const auto config = nlohmann::json::parse(identity.variant_config);
+  EXPECT_EQ(config["options"]["damp"], 0.01);
+  EXPECT_EQ(config["calibration"]["samples"], 8);
+  EXPECT_EQ(config["calibration"]["length"], 128);
+  EXPECT_EQ(config["calibration"]["seed"], 0);
+  EXPECT_EQ(config["calibration"]["text"], model::Sha256(text.prompts[0].text));
 }
 
 TEST_F(TinyStories, AtomRunsWithFourBitActivations) {

@@ -12,6 +12,7 @@
 #include "worker/evaluate/hosted_variant.h"
 #include "worker/evaluate/perplexity.h"
 #include "worker/measure/clock.h"
+#include "worker/quantize/prose.h"
 
 namespace uaqf::evaluate {
 namespace {
@@ -140,6 +141,33 @@ TEST_F(EvaluatorTest, RefusesASequenceBeyondTheContext) {
   EXPECT_THAT(std::string(evaluator_->Load({"stories260k", "fp16", 513}).message()), HasSubstr("expected at most 512"));
 }
 
+// Situation: the text that is scored is the one a variant is calibrated on, in other pieces and by another name.
+TEST_F(EvaluatorTest, RefusesAJobThatCalibratesOnWhatItScores) {
+  const std::string prose(quantize::CalibrationProse());
+  const measure::PromptSet prompts{"promptSets/p", {prompt_}};
+  const measure::PromptSet scored{"promptSets/s",
+                                  {{"0", prose.substr(5000, 3000), {}}, {"1", prose.substr(8000, 3000), {}}}};
+  const measure::PromptSet other{"promptSets/o", {{"0", "A text that is about something else.", {}}}};
+  measure::SurveyRequest request;
+  request.model = "stories260k";
+  request.prompts = &prompts;
+  request.text = &scored;
+  request.context_tokens = 64;
+  const auto refusal = [&] { return std::string(evaluator_->Survey(request).status().message()); };
+  EXPECT_EQ(refusal(), "");
+  request.variants = {{"fp16"}, {"rtn-w4"}, {"nonsense"}, {"checkpoint:x"}};
+  EXPECT_EQ(refusal(), "");
+  request.variants.push_back({"gptq-w4"});
+  EXPECT_THAT(refusal(),
+              HasSubstr("the prose that gptq-w4 is calibrated on by default shares a passage of 50 words with "
+                        "the text, which is scored"));
+  request.variants.back() = {"gptq-w4:text=" + std::string(64, 'a'), &other};
+  EXPECT_EQ(refusal(), "");
+  request.variants.back().calibration_text = &scored;
+  EXPECT_THAT(refusal(), HasSubstr("promptSets/s, the calibration text of gptq-w4:text=aaa"));
+  EXPECT_THAT(refusal(), HasSubstr("calibrate on one that is not scored"));
+}
+
 TEST_F(EvaluatorTest, TakesLessMemoryWithFewerBits) {
   ASSERT_TRUE(Load("fp16").ok());
   const measure::Memory fp16 = *evaluator_->MemoryUsed();
@@ -147,6 +175,9 @@ TEST_F(EvaluatorTest, TakesLessMemoryWithFewerBits) {
   ASSERT_TRUE(Load("rtn-w8-channel").ok());
   EXPECT_LT(evaluator_->MemoryUsed()->block_weights_bytes, fp16.block_weights_bytes);
   EXPECT_NE(evaluator_->Identify()->variant_digest, digest);
+  EXPECT_EQ(evaluator_->Identify()->variant_config,
+            R"({"activation_bits":16,"granularity":"channel","group_size":0,"method":"rtn","quantizer_version":1,)"
+            R"("weight_bits":8})");
 }
 
 TEST_F(EvaluatorTest, NamesTheCheckpointsThereAreAndWhyOneIsNone) {
@@ -191,6 +222,42 @@ TEST_F(EvaluatorTest, ComparesWithFp16BesideTheVariant) {
     EXPECT_TRUE(evaluator_->ScoreWindow(text_, 64, 1).ok());
   }
   EXPECT_EQ(evaluator_->CompareWindow(text_, 64, 100000).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(EvaluatorTest, ScoresArticlesWholeAndAsTheCommandDoes) {
+  const std::string raw =
+      " = A tale = \n \n Once upon a time , there was a little girl . She had a ball . \n"
+      " = Another = \n \n Tom was sad . His @-@ dog @-@ was gone . \n";
+  const measure::PromptSet prompts{"promptSets/p", {prompt_}};
+  // In two pieces that end in the midst of a word.
+  const measure::PromptSet articles{"promptSets/a", {{"0", raw.substr(0, 41), {}}, {"1", raw.substr(41), {}}}};
+  measure::SurveyRequest request;
+  request.model = "stories260k";
+  request.prompts = &prompts;
+  request.articles = &articles;
+  EXPECT_EQ(evaluator_->Survey(request)->articles, 2);
+  request.variants = {{"gptq-w4:text=" + std::string(64, 'a'), &articles}};
+  EXPECT_TRUE(evaluator_->Survey(request).ok()) << "no 50 words, so no passage";
+  ASSERT_TRUE(Load("fp16").ok());
+  double nll = 0;
+  int64_t words = 0;
+  for (int i = 0; i < 2; ++i) {
+    const auto score = evaluator_->ScoreArticle(articles, 33, i);
+    ASSERT_TRUE(score.ok()) << score.status();
+    nll += score->nll_sum;
+    words += score->words;
+    // Every token once, whatever the window.
+    EXPECT_EQ(score->scored_tokens, evaluator_->ScoreArticle(articles, 5, i)->scored_tokens);
+    EXPECT_GT(score->bytes, score->words);
+  }
+  EXPECT_EQ(evaluator_->ScoreArticle(articles, 33, 2).status().code(), absl::StatusCode::kInvalidArgument);
+  const std::string file = test::ScratchFolder() + "/articles.raw";
+  std::ofstream(file, std::ios::binary) << raw;
+  const test::Outcome outcome =
+      test::RunWorker({"wikitext", test::StoriesModel(), "--text", file, "--context", "32", "--output", "json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NEAR(outcome.json()["nll_sum"].get<double>(), nll, 1e-3);
+  EXPECT_EQ(outcome.json()["words"], words);
 }
 
 TEST_F(EvaluatorTest, AnswersTasksByGenerationAndByLikelihood) {

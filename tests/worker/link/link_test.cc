@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "proto/wire/digest.h"
 #include "tests/fault/null_worker/null_evaluator.h"
 #include "tests/support/test_data.h"
 #include "tests/worker/link/fake_worker_port.h"
@@ -29,9 +30,22 @@ constexpr char kPrompts[] = "promptSets/0000000000000000000000000000000000000000
 // Stops before the item it is told, until it is let go.
 class GatedEvaluator final : public measure::Evaluator {
  public:
-  absl::Status Load(const measure::HostRequest& request) override { return null_.Load(request); }
+  absl::Status Load(const measure::HostRequest& request) override {
+    if (request.variant != "fp16") return null_.Load(request);
+    for (int layer = 0; layer <= layers; ++layer) {
+      if (layers > 0 && !request.calibrated(layer, layers)) return absl::CancelledError("calibration was stopped");
+      if (layer != gate_at_layer) continue;
+      reached.Notify();
+      opened.WaitForNotification();
+    }
+    return null_.Load(request);
+  }
   void Unload() override { null_.Unload(); }
   absl::StatusOr<measure::SurveyReport> Survey(const measure::SurveyRequest& request) override {
+    for (const measure::SurveyedVariant& variant : request.variants) {
+      const measure::PromptSet* text = variant.calibration_text;
+      surveyed.push_back(absl::StrCat(variant.name, " ", text == nullptr ? "" : text->prompts.at(0).text));
+    }
     return null_.Survey(request);
   }
   absl::StatusOr<measure::Timing> TimePrompt(const measure::Prompt& prompt,
@@ -58,10 +72,19 @@ class GatedEvaluator final : public measure::Evaluator {
                                                           int32_t index) override {
     return null_.CompareWindow(text, context, index);
   }
+  absl::StatusOr<measure::ArticleScore> ScoreArticle(const measure::PromptSet& articles, int32_t context,
+                                                     int32_t index) override {
+    return null_.ScoreArticle(articles, context, index);
+  }
   absl::StatusOr<measure::Identity> Identify() override { return null_.Identify(); }
   absl::StatusOr<measure::Memory> MemoryUsed() override { return null_.MemoryUsed(); }
 
   std::string gate_at;
+  // Layers that are calibrated before fp16 is hosted, and the one it stops in.
+  int layers = 0;
+  int gate_at_layer = -1;
+  // Variants of the surveys, each with the first piece of its calibration text.
+  std::vector<std::string> surveyed;
   absl::Notification reached;
   absl::Notification opened;
 
@@ -157,6 +180,59 @@ TEST_F(LinkTest, TellsWhatItIsAndHostsWhatItIsAssigned) {
   EXPECT_EQ(state.hosted().variant(), "fp16");
 }
 
+// Situation: one layer takes longer than everything else that the coordinator knows of.
+TEST_F(LinkTest, GoesOnReportingWhileItCalibrates) {
+  evaluator_.layers = 30;
+  evaluator_.gate_at_layer = 6;
+  v1::DesiredState desired = Wanting({});
+  desired.mutable_next_report_in()->set_nanos(10'000'000);
+  coordinator_.Want(desired);
+  StartHost();
+  evaluator_.reached.WaitForNotification();
+  ASSERT_TRUE(
+      coordinator_.Await([this] { return coordinator_.last_state().hosted().calibration().layers_done() == 6; }));
+  EXPECT_EQ(coordinator_.last_state().hosted().calibration().layers_total(), 30);
+  EXPECT_EQ(coordinator_.last_state().hosted().state(), v1::VARIANT_STATE_LOADING);
+  const int64_t sequence = coordinator_.last_state().sequence();
+  EXPECT_TRUE(coordinator_.Await([&] { return coordinator_.last_state().sequence() > sequence + 20; }))
+      << "a worker in the middle of a layer was silent";
+  evaluator_.opened.Notify();
+  ASSERT_TRUE(
+      coordinator_.Await([this] { return coordinator_.last_state().hosted().state() == v1::VARIANT_STATE_READY; }));
+  EXPECT_FALSE(coordinator_.last_state().hosted().has_calibration());
+}
+
+TEST_F(LinkTest, StopsACalibrationThatIsNotWantedAnyMoreAndHostsWhatIs) {
+  evaluator_.layers = 1'000'000'000;
+  evaluator_.gate_at_layer = 3;
+  coordinator_.Want(Wanting({}));
+  StartHost();
+  evaluator_.reached.WaitForNotification();
+  v1::DesiredState other = Wanting({});
+  other.mutable_assignment()->set_variant("rtn-w8");
+  coordinator_.Want(other);
+  const int64_t sequence = coordinator_.last_state().sequence();
+  ASSERT_TRUE(coordinator_.Await([&] { return coordinator_.last_state().sequence() > sequence + 1; }));
+  evaluator_.opened.Notify();
+  ASSERT_TRUE(
+      coordinator_.Await([this] { return coordinator_.last_state().hosted().state() == v1::VARIANT_STATE_READY; }));
+  EXPECT_EQ(coordinator_.last_state().hosted().variant(), "rtn-w8");
+  for (const v1::WorkerState& state : coordinator_.states()) {
+    EXPECT_NE(state.hosted().state(), v1::VARIANT_STATE_FAILED) << state.hosted().error();
+  }
+}
+
+TEST_F(LinkTest, StopsACalibrationWhenItsProcessStops) {
+  evaluator_.layers = 1'000'000'000;
+  evaluator_.gate_at_layer = 3;
+  coordinator_.Want(Wanting({}));
+  StartHost();
+  evaluator_.reached.WaitForNotification();
+  evaluator_.opened.Notify();
+  EXPECT_TRUE(host_->Drain(absl::Seconds(20)));
+  host_.reset();  // waits for the runner
+}
+
 TEST_F(LinkTest, RunsALeaseAndEndsItWithCountAndEvidence) {
   coordinator_.Want(Wanting({TimingLease(0, 5)}));
   StartHost();
@@ -176,6 +252,8 @@ TEST_F(LinkTest, RunsALeaseAndEndsItWithCountAndEvidence) {
   EXPECT_EQ(end.evidence().device().id(), "null");
   EXPECT_GT(end.evidence().memory().weights_bytes(), 0);
   EXPECT_EQ(end.evidence().model_digest().size(), 64u);
+  EXPECT_EQ(end.variant_configuration(), "{\"variant\":\"fp16\"}");
+  EXPECT_EQ(wire::Sha256Hex(end.variant_configuration()), end.evidence().variant_digest());
 }
 
 TEST_F(LinkTest, CutsALongAttemptIntoBatchesWithoutGaps) {
@@ -314,7 +392,7 @@ TEST_F(LinkTest, ReportsWhyAnAttemptFailed) {
   EXPECT_THAT(coordinator_.last_state().attempts(0).error(), HasSubstr("ends at item 2003: expected at most 2000"));
 }
 
-TEST_F(LinkTest, RunsTasksAndComparisons) {
+TEST_F(LinkTest, RunsTasksComparisonsAndArticles) {
   v1::Lease tasks = TimingLease(0, 3);
   tasks.set_kind(v1::CHUNK_KIND_TASK);
   tasks.set_repeat(0);
@@ -322,9 +400,14 @@ TEST_F(LinkTest, RunsTasksAndComparisons) {
   windows.set_kind(v1::CHUNK_KIND_DIVERGENCE);
   windows.set_repeat(0);
   windows.set_context_tokens(64);
-  coordinator_.Want(Wanting({tasks, windows}));
+  v1::Lease articles = TimingLease(2, 2);
+  articles.set_kind(v1::CHUNK_KIND_ARTICLE);
+  articles.set_repeat(0);
+  articles.set_context_tokens(64);
+  coordinator_.Want(Wanting({tasks, windows, articles}));
   StartHost();
-  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 2; }));
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 3; }));
+  int scored = 0;
   int answers = 0;
   int compared = 0;
   for (const v1::RecordBatch& batch : coordinator_.batches()) {
@@ -332,12 +415,16 @@ TEST_F(LinkTest, RunsTasksAndComparisons) {
       if (record.has_task()) {
         ++answers;
         EXPECT_EQ(record.task().checks(0).metric(), v1::TASK_METRIC_CHOICE);
+      } else if (record.has_article()) {
+        EXPECT_EQ(record.article().words(), 100 + scored++);
+        EXPECT_GT(record.article().nll_sum(), 0);
       } else {
         ++compared;
         EXPECT_EQ(record.divergence().positions(), 63);
       }
     }
   }
+  EXPECT_EQ(scored, 2);
   EXPECT_EQ(answers, 3);
   EXPECT_EQ(compared, 2);
 }
@@ -355,6 +442,27 @@ TEST_F(LinkTest, SurveysAJobWithoutHostingAnything) {
   EXPECT_EQ(result.error(), "");
   EXPECT_GT(result.longest_input_tokens(), 0);
   EXPECT_FALSE(coordinator_.last_state().has_hosted());
+}
+
+TEST_F(LinkTest, SurveysWithTheTextsThatVariantsAreCalibratedOn) {
+  const std::string digest(64, 'c');
+  v1::Prompt piece;
+  piece.set_id("piece-000000");
+  piece.set_text("A text to calibrate on.");
+  coordinator_.AddPrompts("promptSets/" + digest, {piece});
+  v1::DesiredState desired;
+  v1::Survey& survey = *desired.add_surveys();
+  survey.set_job("jobs/b");
+  survey.set_model("null");
+  survey.set_prompt_set(kPrompts);
+  survey.add_variants("gptq-w4");
+  survey.add_variants("gptq-w4:text=" + digest);
+  coordinator_.Want(desired);
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return coordinator_.last_state().surveys_size() == 1; }));
+  EXPECT_EQ(coordinator_.last_state().surveys(0).error(), "");
+  EXPECT_EQ(evaluator_.surveyed,
+            (std::vector<std::string>{"gptq-w4 ", "gptq-w4:text=" + digest + " A text to calibrate on."}));
 }
 
 TEST_F(LinkTest, SaysThatASetIsMissing) {

@@ -50,6 +50,10 @@ class FakeEvaluator final : public Evaluator {
     events_->push_back(absl::StrCat("compare ", index, " of ", context));
     return WindowDivergence{};
   }
+  absl::StatusOr<ArticleScore> ScoreArticle(const PromptSet&, int32_t context, int32_t index) override {
+    events_->push_back(absl::StrCat("article ", index, " of ", context));
+    return ArticleScore{};
+  }
   absl::StatusOr<Identity> Identify() override { return Identity{}; }
   absl::StatusOr<Memory> MemoryUsed() override { return Memory{}; }
 
@@ -178,6 +182,10 @@ TEST_F(ChunkTest, ScoresWindowsAndGeneratesWithoutWarmUp) {
   chunk_.first_item = 40;
   ASSERT_TRUE(Run().ok());
   EXPECT_THAT(events_, ElementsAre("watch", "compare 40 of 64", "add 40", "compare 41 of 64", "add 41", "seen"));
+  events_.clear();
+  chunk_.kind = ChunkKind::kArticle;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(events_, ElementsAre("watch", "article 40 of 64", "add 40", "article 41 of 64", "add 41", "seen"));
 }
 
 TEST_F(ChunkTest, StopsBeforeTheNextItemWhenTheSinkSaysSo) {

@@ -1,0 +1,34 @@
+#include "client/calibration.h"
+
+#include <gtest/gtest.h>
+
+namespace uaqf::client {
+namespace {
+
+TEST(Calibration, OptionsAreReadFromAVariantsName) {
+  EXPECT_EQ(OptionOf("gptq-w4:samples=16:text=abc", "text"), "abc");
+  EXPECT_EQ(OptionOf("gptq-w4:samples=16", "text"), std::nullopt);
+  EXPECT_EQ(OptionOf("gptq-w4", "samples"), std::nullopt);
+  EXPECT_EQ(OptionOf("gptq-w4:samples=", "samples"), "");
+}
+
+TEST(Calibration, OptionsAreReplacedWhereTheyStand) {
+  EXPECT_EQ(WithOption("gptq-w4:text=prose:samples=16", "text", "abc"), "gptq-w4:text=abc:samples=16");
+  EXPECT_EQ(WithOption("gptq-w4", "text", "abc"), "gptq-w4:text=abc");
+}
+
+TEST(Calibration, FlagsYieldToWhatAVariantSaysItself) {
+  CalibrationFlags flags;
+  EXPECT_FALSE(flags.any());
+  flags.text = "label";
+  flags.samples = 16;
+  flags.length = 512;
+  flags.seed = 7;
+  EXPECT_TRUE(flags.any());
+  EXPECT_EQ(WithCalibration("gptq-w4", flags, "abc"), "gptq-w4:samples=16:length=512:seed=7:text=abc");
+  EXPECT_EQ(WithCalibration("gptq-w4:seed=1:damp=0.1", flags, "abc"),
+            "gptq-w4:seed=1:damp=0.1:samples=16:length=512:text=abc");
+}
+
+}  // namespace
+}  // namespace uaqf::client
