@@ -93,7 +93,7 @@ int TenthOf(const v1::CalibrationProgress& progress) {
   return progress.layers_total() > 0 ? progress.layers_done() * 10 / progress.layers_total() : -1;
 }
 
-// Calibrations that began, or came a tenth further, between the two states.
+// Calibrations that began, or came a tenth further, between the two states. That one is over is seen by what follows.
 void AppendCalibrationEvents(const v1::Job* before, const v1::Job& after, std::vector<std::string>* lines) {
   std::map<std::string, int> was;
   if (before != nullptr) {
@@ -104,7 +104,7 @@ void AppendCalibrationEvents(const v1::Job* before, const v1::Job& after, std::v
   for (const v1::VariantProgress& variant : after.progress().variants()) {
     const auto found = was.find(variant.variant());
     const int tenth = TenthOf(variant.calibration());
-    if (tenth < 0 || (found != was.end() && found->second == tenth)) continue;
+    if (tenth < 0 || tenth == 10 || (found != was.end() && found->second == tenth)) continue;
     lines->push_back(Labelled("calibrate", absl::StrCat(variant.variant(), ", ", LayerText(variant.calibration()))));
   }
 }
