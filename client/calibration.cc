@@ -1,5 +1,7 @@
 #include "client/calibration.h"
 
+#include <algorithm>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -37,6 +39,21 @@ std::string WithCalibration(const std::string& variant, const CalibrationFlags& 
   if (flags.seed) add("seed", absl::StrCat(*flags.seed));
   if (flags.text) add("text", text);
   return made;
+}
+
+std::string WithShortDigests(const std::string& text) {
+  const std::string option = ":text=";
+  constexpr std::size_t kDigits = 64;
+  constexpr std::size_t kShown = 12;
+  std::string shown;
+  std::size_t at = 0;
+  for (std::size_t found = text.find(option); found != std::string::npos; found = text.find(option, at)) {
+    const std::size_t begin = found + option.size();
+    const std::size_t end = std::min(text.find_first_not_of("0123456789abcdef", begin), text.size());
+    shown += text.substr(at, (end - begin == kDigits ? begin + kShown : end) - at);
+    at = end;
+  }
+  return shown + text.substr(at);
 }
 
 }  // namespace uaqf::client

@@ -27,4 +27,8 @@ std::string WithOption(const std::string& variant, const std::string& option, co
 // The variant with what `flags` ask for added to what it says itself. `text` is the digest of `flags.text`.
 std::string WithCalibration(const std::string& variant, const CalibrationFlags& flags, const std::string& text);
 
+// What people are shown of `text`: digests behind ":text=" cut to their first twelve digits, which name the set as
+// well.
+std::string WithShortDigests(const std::string& text);
+
 }  // namespace uaqf::client

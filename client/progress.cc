@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/calibration.h"
 #include "client/client.h"
 #include "client/figures.h"
 #include "client/utf8.h"
@@ -92,7 +93,7 @@ int TenthOf(const v1::CalibrationProgress& progress) {
   return progress.layers_total() > 0 ? progress.layers_done() * 10 / progress.layers_total() : -1;
 }
 
-// Calibrations that began, or came a tenth further, between the two states.
+// Calibrations that began, or came a tenth further, between the two states. That one is over is seen by what follows.
 void AppendCalibrationEvents(const v1::Job* before, const v1::Job& after, std::vector<std::string>* lines) {
   std::map<std::string, int> was;
   if (before != nullptr) {
@@ -103,7 +104,7 @@ void AppendCalibrationEvents(const v1::Job* before, const v1::Job& after, std::v
   for (const v1::VariantProgress& variant : after.progress().variants()) {
     const auto found = was.find(variant.variant());
     const int tenth = TenthOf(variant.calibration());
-    if (tenth < 0 || (found != was.end() && found->second == tenth)) continue;
+    if (tenth < 0 || tenth == 10 || (found != was.end() && found->second == tenth)) continue;
     lines->push_back(Labelled("calibrate", absl::StrCat(variant.variant(), ", ", LayerText(variant.calibration()))));
   }
 }
@@ -133,7 +134,7 @@ std::string BarLine(const v1::Job& job, int width) {
     text = absl::StrCat(Bar(Share(job.progress()), std::min(width / 5, kLongestBar)), "  ");
   }
   absl::StrAppend(&text, absl::StrJoin(Figures(job), "   "));
-  return FitToWidth(Printable(Labelled(Label(job), text)), width);
+  return FitToWidth(Printable(WithShortDigests(Labelled(Label(job), text))), width);
 }
 
 std::vector<std::string> EventLines(const v1::Job* before, const v1::Job& after) {
@@ -148,7 +149,7 @@ std::vector<std::string> EventLines(const v1::Job* before, const v1::Job& after)
     const bool new_tenth = before == nullptr || Percent(before->progress()) / 10 != Percent(after.progress()) / 10;
     if (new_state || new_tenth) lines.push_back(Labelled(Label(after), absl::StrJoin(Figures(after), "  ")));
   }
-  for (std::string& line : lines) line = Printable(line);
+  for (std::string& line : lines) line = Printable(WithShortDigests(line));
   return lines;
 }
 

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/calibration.h"
 #include "client/figures.h"
 #include "client/job_spec.h"
 #include "client/progress.h"
@@ -13,7 +14,7 @@ namespace uaqf::client {
 namespace {
 
 std::string Line(const std::string& label, const std::string& text) {
-  return absl::StrFormat("%-10s%s\n", label, Printable(text));
+  return absl::StrFormat("%-10s%s\n", label, Printable(WithShortDigests(text)));
 }
 
 std::string DigestOf(const std::string& set_name) { return set_name.substr(set_name.find('/') + 1).substr(0, 12); }

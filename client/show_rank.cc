@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "client/calibration.h"
 #include "client/figures.h"
 #include "client/show.h"
 #include "client/utf8.h"
@@ -105,7 +106,7 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
   int name_width = 0;
   int utility_width = 0;
   for (const v1::RankedVariant& variant : answer.variants()) {
-    name_width = std::max(name_width, DisplayWidth(Printable(variant.variant())));
+    name_width = std::max(name_width, DisplayWidth(Printable(WithShortDigests(variant.variant()))));
     if (variant.has_utility()) {
       utility_width = std::max(utility_width, DisplayWidth(Signed(variant.utility(), decimals)));
     }
@@ -115,8 +116,8 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
   for (const v1::RankedVariant& variant : answer.variants()) {
     const bool ranked = variant.status() == v1::RANK_STATUS_RANKED;
     const std::string rank = ranked ? absl::StrCat(variant.rank()) : "-";
-    std::string line =
-        absl::StrCat(Padded(rank, rank_width), "  ", Padded(Printable(variant.variant()), name_width), "   ");
+    std::string line = absl::StrCat(Padded(rank, rank_width), "  ",
+                                    Padded(Printable(WithShortDigests(variant.variant())), name_width), "   ");
     if (ranked) {
       absl::StrAppend(&line, "U ", Padded(Signed(variant.utility(), decimals), utility_width), " ");
       for (int i = 0; i < variant.terms_size(); ++i) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/calibration.h"
 #include "client/utf8.h"
 
 namespace uaqf::client {
@@ -17,7 +18,7 @@ std::string Pad(const std::string& cell, int width, Align align, bool last) {
   return last ? cell : cell + fill;
 }
 
-std::string Shown(const std::string& cell) { return cell.empty() ? "-" : Printable(cell); }
+std::string Shown(const std::string& cell) { return cell.empty() ? "-" : Printable(WithShortDigests(cell)); }
 
 }  // namespace
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# What quantized variants of a model lose on WikiText-2, by the recipe of the GPTQ paper (windows of 2048 tokens), beside
-# what others published for Llama-2-7B. The weights of Llama-2 are not ours to give: bring them.
+# What quantized variants of a model lose on WikiText-2, by the recipe of the GPTQ paper (windows of 2048 tokens),
+# beside what others published for Llama-2-7B. The weights of Llama-2 are not ours to give: bring them.
 #
 #   deploy/llama2_wikitext.sh --model DIR_OR_GGUF --text wiki.test.raw
-#   deploy/llama2_wikitext.sh --model ~/models/llama-2-7b --text wiki.test.raw --device cuda:0 --output json > table.json
+#   deploy/llama2_wikitext.sh --model ~/models/llama-2-7b --text wiki.test.raw --device cuda:0 --output json > losses
 #   deploy/llama2_wikitext.sh --model smollm2-135m-instruct --text wiki.test.raw --windows 5 --variants fp16,rtn-w4-g64
 #
-#   --model MODEL             Hugging Face folder (safetensors) or .gguf file, or an id below uaqf-worker's models folder
+#   --model MODEL             Hugging Face folder (safetensors) or .gguf file, or an id below the worker's models folder
 #   --text FILE               the raw WikiText-2 test split (wiki.test.raw), as it was published
 #   --variants A,B,...        fp16 comes first whether named or not (default: fp16,rtn-w8-channel,rtn-w4-channel,
 #                             rtn-w4-g128,gptq-w4-g128,awq-w4-g128,smoothquant-channel:alpha=0.85)
-#   --calibration-text FILE   what gptq, awq and smoothquant are calibrated on, never the text above (default: our prose)
+#   --calibration-text FILE   what gptq, awq and smoothquant are calibrated on, not the text above (default: our prose)
 #   --windows N               only the first N windows: quick, and comparable with nothing published (default: all)
 #   --context N               tokens in a window (default: 2048)
 #   --device cpu|cuda:N       what computes (default: cpu)
@@ -18,8 +18,8 @@
 #   --go-on                   measure the variants although FP16 is not what it should be
 #   --worker PROGRAM          uaqf-worker (default: build/bin of this tree, else the one on the PATH)
 #
-# FP16 is measured first. Of Llama-2-7B on the whole official text it must be 5.47 within 0.01: where it is not, something
-# is wrong with weights, text or arithmetic, no other figure means anything, and the script stops with 1.
+# FP16 is measured first. Of Llama-2-7B on the whole official text it must be 5.47 within 0.01: where it is not,
+# something is wrong with weights, text or arithmetic, no other figure means anything, and the script stops with 1.
 # Exits with 0, with 1 when FP16 or a variant failed, with 2 for a wrong argument.
 set -euo pipefail
 
@@ -63,7 +63,8 @@ done
 [ -z "$calibration" ] || { [ -f "$calibration" ] && [ -r "$calibration" ]; } ||
   wrong "got --calibration-text $calibration, expected a file that can be read"
 [ -z "$windows" ] || [[ $windows =~ ^[1-9][0-9]{0,8}$ ]] || wrong "got --windows $windows, expected a number from 1 on"
-[[ $context =~ ^[1-9][0-9]{0,6}$ ]] && [ "$context" -ge 2 ] || wrong "got --context $context, expected a number from 2 on"
+[[ $context =~ ^[1-9][0-9]{0,6}$ ]] && [ "$context" -ge 2 ] ||
+  wrong "got --context $context, expected a number from 2 on"
 [[ $device =~ ^(cpu|cuda:[0-9]+)$ ]] || wrong "got --device $device, expected cpu or cuda:N"
 [[ $output =~ ^(table|json)$ ]] || wrong "got --output $output, expected table or json"
 if [ -z "$worker" ]; then

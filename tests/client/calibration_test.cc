@@ -30,5 +30,14 @@ TEST(Calibration, FlagsYieldToWhatAVariantSaysItself) {
             "gptq-w4:seed=1:damp=0.1:samples=16:length=512:text=abc");
 }
 
+TEST(Calibration, PeopleSeeTheBeginningsOfDigests) {
+  const std::string digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+  EXPECT_EQ(WithShortDigests("loading gptq-w4:text=" + digest + ":seed=1, awq-w4-g64:text=" + digest),
+            "loading gptq-w4:text=0123456789ab:seed=1, awq-w4-g64:text=0123456789ab");
+  EXPECT_EQ(WithShortDigests("gptq-w4:text=prose"), "gptq-w4:text=prose");
+  EXPECT_EQ(WithShortDigests("gptq-w4:text=" + digest + "0"), "gptq-w4:text=" + digest + "0");
+  EXPECT_EQ(WithShortDigests(digest), digest);
+}
+
 }  // namespace
 }  // namespace uaqf::client

@@ -83,9 +83,9 @@ std::optional<v1::DesiredState> FakeWorker::Await(const std::function<bool(const
         result.set_text_tokens(4L * survey.context_tokens());
         result.set_text_windows(4);
       }
+      if (!survey.article_set().empty()) result.set_articles(3);
       if (!survey.task_set().empty()) {
         result.set_task_items(4);
-        result.set_articles(3);
         result.set_longest_task_tokens(12);
       }
     }

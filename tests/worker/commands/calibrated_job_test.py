@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """A job with calibrated variants, from its submission to its export, with a real worker and a small real model.
 
-What it is calibrated on is not what is scored; who watches sees the layers go by; a variant whose calibration text is too
-short fails alone; each record leads to the full configuration of its variant; and whole articles are scored beside
+What it is calibrated on is not what is scored; who watches sees the layers go by; a variant whose calibration text is
+too short fails alone; each record leads to the full configuration of its variant; and whole articles are scored beside
 windows.
 """
 

@@ -53,7 +53,7 @@ TEST(SharedPassage, IsToldWithWhatToDo) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(std::string(status.message()),
             "the file a.txt shares a passage of 50 words with b.txt, which is scored (it begins \"w5 w6 w7 w8 w9 w10 "
-            "w11 w12 w13 w14 w15 w16 w17 w18 w19 w20 w2...\"): expected another text, or the loss is made to look "
+            "w11 w12 w13 w14 w15 w16 w17 w18 w19 w20 w...\"): expected another text, or the loss is made to look "
             "small; calibrate on one that is not scored");
   EXPECT_TRUE(CheckNotScored("a", Words(0, 60), "b", Words(60, 120)).ok());
 }
