@@ -293,8 +293,7 @@ TEST(Engine, MemoryShrinksWithTheVariant) {
 
 // Keys and values of INT4, each row with an FP16 scale and zero.
 TEST(Engine, AtomsCacheIsAQuarterOfFp16s) {
-  if (const absl::Status can =
-          Engine::CheckVariant(quantize::FindVariant("atom-w4a4-g64").value(), test::TestDevice());
+  if (const absl::Status can = Engine::CheckVariant(quantize::FindVariant("atom-w4a4-g64").value(), test::TestDevice());
       !can.ok()) {
     GTEST_SKIP() << can.message();
   }

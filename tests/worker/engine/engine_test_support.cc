@@ -35,8 +35,8 @@ std::unique_ptr<engine::Engine> MakeAtomEngine(const model::Checkpoint& checkpoi
   const quantize::Variant variant = quantize::FindVariant("atom-w4a4-g64").value();
   const auto set = quantize::ChooseSamples(RandomIds(256, checkpoint.config().vocab, 11), {.samples = 4, .length = 64});
   MemoryStore store;
-  const absl::Status made = set.ok() ? quantize::Calibrate(checkpoint, variant, *set, {.threads = 1}, store)
-                                     : set.status();
+  const absl::Status made =
+      set.ok() ? quantize::Calibrate(checkpoint, variant, *set, {.threads = 1}, store) : set.status();
   EXPECT_TRUE(made.ok()) << made;
   engine::EngineOptions placed = options;
   placed.blocks = &store;
