@@ -12,8 +12,8 @@
 namespace uaqf::quantize {
 namespace {
 
-using ::testing::HasSubstr;
 using test::MemoryStore;
+using ::testing::HasSubstr;
 
 std::vector<int32_t> Ids(int count, int vocab) {
   std::vector<int32_t> ids;
