@@ -14,8 +14,6 @@
 namespace uaqf::evaluate {
 namespace {
 
-constexpr int64_t kDefaultLength = 2048;
-
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -82,7 +80,9 @@ absl::Status ReadyDevice(const std::string& device) {
 
 quantize::CalibrationSpec SpecOf(const OpenModel& model, const quantize::Variant& variant) {
   quantize::CalibrationSpec spec = variant.calibration;
-  if (spec.length == 0) spec.length = static_cast<int32_t>(std::min<int64_t>(kDefaultLength, model.config().context));
+  if (spec.length == 0) {
+    spec.length = static_cast<int32_t>(std::min<int64_t>(quantize::SampleTokens(variant), model.config().context));
+  }
   return spec;
 }
 

@@ -49,7 +49,7 @@ struct CalibratedVariant {
 
 // Opens the CUDA module where `device` needs it, before libtorch is asked for tensors there.
 [[nodiscard]] absl::Status ReadyDevice(const std::string& device);
-// The variant's calibration with the model's length of samples where it names none.
+// The variant's calibration, with a length of samples that suits method and model where it names none.
 quantize::CalibrationSpec SpecOf(const OpenModel& model, const quantize::Variant& variant);
 // Cut from `text`; empty: the prose that is part of this program.
 [[nodiscard]] absl::StatusOr<quantize::CalibrationSet> SamplesOfText(const OpenModel& model,

@@ -36,7 +36,7 @@ struct Option {
 // On what a variant is calibrated. Options of every variant that needs it: "gptq-w4:samples=64:length=512:seed=1".
 struct CalibrationSpec {
   int32_t samples = 0;    // 0: as many as the text has
-  int32_t length = 0;     // tokens in a sample; 0: the model's context, at most 2048
+  int32_t length = 0;     // tokens in a sample; 0: SampleTokens, at most the model's context
   uint64_t seed = 0;      // of the places in the text that samples begin at
   std::string text = {};  // "text=DIGEST": the text set of that SHA-256; empty: the prose that is part of the program
 };
@@ -66,6 +66,9 @@ absl::StatusOr<Variant> FindVariant(std::string_view name);
 
 // Whether its weights need calibration (calibrate.h): they are then read from an artifact, not made while loading.
 bool NeedsCalibration(const Variant& variant);
+
+// Tokens in a calibration sample that suit the method.
+int32_t SampleTokens(const Variant& variant);
 
 // INVALID_ARGUMENT when the variant cannot be made of this model: a group size that does not divide the input
 // dimension of a linear layer; the message names both and the layer.

@@ -89,6 +89,15 @@ TEST_F(TinyStories, AnotherTextOrOptionIsAnotherArtifact) {
   EXPECT_NE(one->artifact->folder(), damped->artifact->folder());
 }
 
+TEST_F(TinyStories, SamplesAreAsLongAsSuitsMethodAndModel) {
+  const auto length = [&](const char* name) { return SpecOf(*model_, quantize::FindVariant(name).value()).length; };
+  ASSERT_LT(model_->config().context, 2048);
+  EXPECT_EQ(length("gptq-w4-g64"), 256);
+  EXPECT_EQ(length("awq-w4-g64"), model_->config().context);
+  // As asked for, whether it fits or not.
+  EXPECT_EQ(length("gptq-w4-g64:length=100000"), 100000);
+}
+
 TEST_F(TinyStories, ATextTooShortIsSaidBeforeAnythingIsWritten) {
   request_.text = "Once upon a time there was a text of a few words.";
   const absl::Status status = Prepare(kVariant).status();

@@ -134,10 +134,14 @@ class Loader {
         gather = own->gather;
         UAQF_RETURN_IF_ERROR(Create(SpecOf(own->cols, map), name, matrix));
       }
-      if (own->rows != parts[i].rows || own->cols != matrix.cols() || own->gather != gather) {
+      if (own->gather != gather) {
         return absl::UnimplementedError(absl::StrCat(
-            name, ": the GPU has no kernels for another order of columns than ", parts[0].name, " has, or got ",
-            own->rows, " x ", own->cols, " and expected ", parts[i].rows, " x ", matrix.cols()));
+            name, ": the GPU has no kernels for layers over one input in different orders of columns, which ",
+            parts[0].name, " has; host it on the CPU (--device cpu)"));
+      }
+      if (own->rows != parts[i].rows || own->cols != matrix.cols()) {
+        return absl::InvalidArgumentError(absl::StrCat(name, " is ", own->rows, " x ", own->cols, ", expected ",
+                                                       parts[i].rows, " x ", matrix.cols()));
       }
       UAQF_RETURN_IF_ERROR(PackHost(*own, name, row, matrix));
       if (i == 0 && !gather.empty()) {
