@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -248,7 +249,9 @@ Status DeviceMatrix::SetGather(const int32_t* gather, int inputs, cudaStream_t s
   UAQF_CUDA_RETURN(
       cudaMemcpyAsync(gather_, orders.data(), orders.size() * sizeof(int32_t), cudaMemcpyHostToDevice, stream));
   view_.gather = gather_;
-  view_.place = gather_ + RoundUp(cols(), kBlockCols);
+  // Inputs that stand as they come need not be looked up.
+  const bool moved = !std::is_sorted(place, place + inputs);
+  view_.place = moved ? gather_ + RoundUp(cols(), kBlockCols) : nullptr;
   view_.inputs = inputs;
   return {};
 }

@@ -32,7 +32,7 @@ struct MatrixView {
   // Column c meets input[gather[c]]; null: input[c]. The first `inputs` columns meet each of so many inputs once, those
   // behind them the last of these again: an INT8 code is two INT4 codes, 16 high + (low + 8), over the same input.
   const int32_t* gather = nullptr;  // [cols, rounded up to 128]
-  const int32_t* place = nullptr;   // [inputs]: the first column that meets an input
+  const int32_t* place = nullptr;   // [inputs]: the first column that meets an input; null: its own
   int inputs = 0;                   // cols, without gather
 };
 
