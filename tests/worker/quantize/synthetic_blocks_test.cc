@@ -17,10 +17,12 @@ TEST(SyntheticBlocks, AreValidInTheFormOfEveryCalibratedVariant) {
     const Variant variant = FindVariant(name).value();
     if (!NeedsCalibration(variant)) continue;
     SyntheticBlocks blocks(model->config(), variant);
-    for (const QuantizedMatrix& matrix : blocks.Get(1)->matrices) {
+    const absl::StatusOr<QuantizedBlock> block = blocks.Get(1);
+    ASSERT_TRUE(block.ok()) << name << ": " << block.status();
+    for (const QuantizedMatrix& matrix : block->matrices) {
       EXPECT_TRUE(CheckMatrix(matrix).ok()) << name << ": " << CheckMatrix(matrix);
     }
-    EXPECT_EQ(blocks.Get(1)->matrices[3].codes, blocks.Get(1)->matrices[3].codes) << "the same bits each time";
+    EXPECT_EQ(blocks.Get(1)->matrices[3].codes, block->matrices[3].codes) << "the same bits each time";
     engine::EngineOptions options;
     options.threads = 1;
     options.max_sequence_tokens = 16;

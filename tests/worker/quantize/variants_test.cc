@@ -108,7 +108,7 @@ TEST(Variants, ConfigurationsHaveEveryOptionWithTheValueItHad) {
             R"({"activation_bits":16,"calibration":{"device":"cuda","length":512,"samples":4,"seed":7,)"
             R"("text":"text digest","tokens":"token digest"},"granularity":"group","group_size":64,"method":"gptq",)"
             R"("options":{"act-order":0.0,"damp":0.01,"static-groups":1.0,"sym":1.0,"true-sequential":1.0},)"
-            R"("quantizer_version":1,"weight_bits":4})");
+            R"("quantizer_version":2,"weight_bits":4})");
 }
 
 TEST(Variants, CalibrationIsAnOptionOfWhatNeedsIt) {
