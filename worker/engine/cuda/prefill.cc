@@ -50,7 +50,8 @@ absl::StatusOr<std::unique_ptr<Prefill>> Prefill::Create(const model::ModelConfi
   bool has = false;
   UAQF_RETURN_IF_ERROR(ToStatus(cuda::HasStagedProducts(&has), "prefill"));
   prefill->staged_ = has && prefill->CanStage();
-  if (prefill->TwoPasses() && !prefill->staged_) {
+  prefill->two_passes_ = prefill->NeedsTwoPasses();
+  if (prefill->two_passes_ && !prefill->staged_) {
     return absl::UnimplementedError(
         absl::StrCat(variant.name,
                      ": what enters its layers has kernels for compute capability 9.0 and outputs that are a multiple "
@@ -71,7 +72,7 @@ bool Prefill::CanStage() const {
   return true;
 }
 
-bool Prefill::TwoPasses() const {
+bool Prefill::NeedsTwoPasses() const {
   if (weights_.form.rounding.group > 0 || (int8_ && scope_ != quantize::ActivationScope::kToken)) return true;
   return std::any_of(weights_.layers.begin(), weights_.layers.end(), [](const CudaLayer& layer) {
     return layer.qkv.matrix.view().gather != nullptr || layer.out.matrix.view().gather != nullptr ||
@@ -95,15 +96,12 @@ absl::Status Prefill::Allocate() {
   const int64_t q = config_.heads * config_.head_dim;
   const int64_t kv = config_.kv_heads * config_.head_dim;
   int64_t most = std::max({config_.hidden, q, config_.ff});
-  for (const CudaLinear* linear :
-       {&weights_.layers[0].qkv, &weights_.layers[0].out, &weights_.layers[0].gate_up, &weights_.layers[0].down}) {
-    most = std::max<int64_t>(most, linear->matrix.cols());
-  }
   int64_t tile = 0;
   int64_t tile_rows = 0;
   for (const CudaLinear* linear :
        {&weights_.layers[0].qkv, &weights_.layers[0].out, &weights_.layers[0].gate_up, &weights_.layers[0].down}) {
     const cuda::DeviceMatrix& m = linear->matrix;
+    most = std::max<int64_t>(most, m.cols());
     const int64_t element = int8_ ? 1 : 2;
     const int64_t rows = TileRows(m.rows(), m.cols(), element);
     tile_rows = std::max(tile_rows, rows);
@@ -126,7 +124,7 @@ absl::Status Prefill::Allocate() {
       {residual_, tokens_ * config_.hidden * 4},
       {narrow_, std::max(tokens_ * most * 2, int8_ ? 0 : staged_bytes)},
       {wide_, tokens_ * std::max({q + 2 * kv, 2 * config_.ff, config_.hidden}) * 2},
-      {attended_, tokens_ * (TwoPasses() ? std::max(q, config_.hidden) : q) * 2},
+      {attended_, tokens_ * (two_passes_ ? std::max(q, config_.hidden) : q) * 2},
       {plain_cache_, plain_cache},
       {tile_, std::max<int64_t>(tile, 16)},
       {codes_, int8_ ? std::max(int8_tokens * most, staged_bytes) : 16},
@@ -263,9 +261,8 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
   auto* narrow = narrow_.as<__half>();
   auto* wide = wide_.as<__half>();
   auto* attended = attended_.as<__half>();
-  const bool two_passes = TwoPasses();
   const auto norm = [&](const DeviceBuffer& weight, int which) {
-    if (two_passes) {
+    if (two_passes_) {
       UAQF_CUDA_CHECK(cuda::NormFp16(residual, weight.as<float>(), tokens, hidden, epsilon, {attended}, stream_));
       return Prepare(attended, hidden, index, which, count);
     }
@@ -274,7 +271,7 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
   };
   // FP16 rows to what the next product reads.
   const auto stage = [&](const __half* rows, int64_t width, int which) {
-    if (two_passes) return Prepare(rows, width, index, which, count);
+    if (two_passes_) return Prepare(rows, width, index, which, count);
     return int8_ ? cuda::QuantizeRows(rows, tokens, static_cast<int>(width), int8, stream_)
                  : cuda::CopyRows(rows, tokens, static_cast<int>(width), fp16, stream_);
   };

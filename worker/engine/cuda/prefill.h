@@ -64,7 +64,7 @@ class Prefill {
   // Whether every product can take the packed weights.
   bool CanStage() const;
   // Whether the input of layers is made in two passes, see above.
-  bool TwoPasses() const;
+  bool NeedsTwoPasses() const;
   absl::Status Layer(int64_t index, int64_t tokens, int64_t position);
   // The second pass: FP16 rows to what the product `which` (in the order of a layer's products) of the layer reads.
   cuda::Status Prepare(const __half* rows, int64_t width, int64_t index, int which, int64_t tokens);
@@ -85,6 +85,7 @@ class Prefill {
   const cudaStream_t stream_;
   const int64_t tokens_;
   bool staged_ = false;
+  bool two_passes_ = false;
   DeviceBuffer input_scales_;  // [layer][product]: FP32, of INT8 activations with one scale
   DeviceBuffer ids_, residual_, narrow_, wide_, attended_, codes_, token_scales_, tile_, sums_, scratch_;
   DeviceBuffer plain_cache_;  // beside a quantized cache: keys and values of the layer that is computed, FP16
