@@ -9,6 +9,7 @@
 
 #include "tests/support/test_data.h"
 #include "tests/worker/commands/run_worker.h"
+#include "tests/worker/model/model_files.h"
 
 namespace uaqf {
 namespace {

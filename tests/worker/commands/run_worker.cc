@@ -6,10 +6,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
-#include <filesystem>
-
 #include "tests/support/test_data.h"
-#include "tests/worker/model/model_files.h"
 
 extern char** environ;
 
@@ -55,15 +52,5 @@ Outcome StartedWorker::Wait() {
 }
 
 Outcome RunWorker(const std::vector<std::string>& arguments) { return StartedWorker(arguments).Wait(); }
-
-std::string StoriesModel() {
-  const std::string checkpoint = SharedData("stories260k/stories260K.bin");
-  if (!Exists(checkpoint)) return "";
-  const std::string folder = ScratchFolder() + "/stories260k";
-  std::filesystem::create_directory(folder);
-  WriteLlama2cAsHuggingFace(checkpoint, folder);
-  std::filesystem::copy(SharedData("stories260k/tok512.model"), folder + "/tokenizer.model");
-  return folder;
-}
 
 }  // namespace uaqf::test

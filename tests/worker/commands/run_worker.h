@@ -40,8 +40,4 @@ class StartedWorker {
 
 Outcome RunWorker(const std::vector<std::string>& arguments);
 
-// The stories260K model as a Hugging Face folder with its tokenizer, named "stories260k", in a fresh folder of models.
-// Empty when the shared data is missing.
-std::string StoriesModel();
-
 }  // namespace uaqf::test

@@ -11,6 +11,7 @@
 #include "tests/support/test_data.h"
 #include "tests/worker/commands/run_worker.h"
 #include "tests/worker/link/fake_worker_port.h"
+#include "tests/worker/model/model_files.h"
 
 namespace uaqf {
 namespace {

@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "tests/support/test_data.h"
-#include "tests/worker/commands/run_worker.h"
+#include "tests/worker/model/model_files.h"
 #include "worker/evaluate/catalog.h"
 #include "worker/evaluate/engine_evaluator.h"
 #include "worker/evaluate/hosted_variant.h"
@@ -224,7 +224,7 @@ TEST_F(EvaluatorTest, ComparesWithFp16BesideTheVariant) {
   EXPECT_EQ(evaluator_->CompareWindow(text_, 64, 100000).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST_F(EvaluatorTest, ScoresArticlesWholeAndAsTheCommandDoes) {
+TEST_F(EvaluatorTest, ScoresArticlesWhole) {
   const std::string raw =
       " = A tale = \n \n Once upon a time , there was a little girl . She had a ball . \n"
       " = Another = \n \n Tom was sad . His @-@ dog @-@ was gone . \n";
@@ -239,25 +239,14 @@ TEST_F(EvaluatorTest, ScoresArticlesWholeAndAsTheCommandDoes) {
   request.variants = {{"gptq-w4:text=" + std::string(64, 'a'), &articles}};
   EXPECT_TRUE(evaluator_->Survey(request).ok()) << "no 50 words, so no passage";
   ASSERT_TRUE(Load("fp16").ok());
-  double nll = 0;
-  int64_t words = 0;
   for (int i = 0; i < 2; ++i) {
     const auto score = evaluator_->ScoreArticle(articles, 33, i);
     ASSERT_TRUE(score.ok()) << score.status();
-    nll += score->nll_sum;
-    words += score->words;
     // Every token once, whatever the window.
     EXPECT_EQ(score->scored_tokens, evaluator_->ScoreArticle(articles, 5, i)->scored_tokens);
     EXPECT_GT(score->bytes, score->words);
   }
   EXPECT_EQ(evaluator_->ScoreArticle(articles, 33, 2).status().code(), absl::StatusCode::kInvalidArgument);
-  const std::string file = test::ScratchFolder() + "/articles.raw";
-  std::ofstream(file, std::ios::binary) << raw;
-  const test::Outcome outcome =
-      test::RunWorker({"wikitext", test::StoriesModel(), "--text", file, "--context", "32", "--output", "json"});
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NEAR(outcome.json()["nll_sum"].get<double>(), nll, 1e-3);
-  EXPECT_EQ(outcome.json()["words"], words);
 }
 
 TEST_F(EvaluatorTest, AnswersTasksByGenerationAndByLikelihood) {

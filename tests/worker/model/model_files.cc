@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <random>
@@ -280,6 +281,16 @@ void WriteLlama2cAsHuggingFace(const std::string& checkpoint, const std::string&
   each_layer("mlp.up_proj.weight", {c.ff, c.hidden});
   take("model.norm.weight", {c.hidden});
   WriteHuggingFace(folder, HuggingFaceJson(c), tensors);
+}
+
+std::string StoriesModel() {
+  const std::string checkpoint = SharedData("stories260k/stories260K.bin");
+  if (!Exists(checkpoint)) return "";
+  const std::string folder = ScratchFolder() + "/stories260k";
+  std::filesystem::create_directory(folder);
+  WriteLlama2cAsHuggingFace(checkpoint, folder);
+  std::filesystem::copy(SharedData("stories260k/tok512.model"), folder + "/tokenizer.model");
+  return folder;
 }
 
 }  // namespace uaqf::test

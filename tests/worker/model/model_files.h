@@ -60,4 +60,8 @@ std::string LlamaGguf(const model::ModelConfig& config, const std::vector<Tensor
 // llama2.c's legacy checkpoint as a Hugging Face folder: its RoPE turns neighbours, so rows of q and k move.
 void WriteLlama2cAsHuggingFace(const std::string& checkpoint, const std::string& folder);
 
+// The stories260K model as a Hugging Face folder with its tokenizer, named "stories260k", in a fresh folder of models.
+// Empty when the shared data is missing.
+std::string StoriesModel();
+
 }  // namespace uaqf::test
