@@ -9,6 +9,9 @@
 #include "absl/status/statusor.h"
 #include "server/ranking/measures.h"
 #include "server/ranking/profile.h"
+#include "server/ranking/resample.h"
+#include "server/ranking/sweep.h"
+#include "server/ranking/uncertainty.h"
 
 namespace uaqf::ranking {
 
@@ -34,6 +37,8 @@ struct RankOptions {
   bool ignore_sanity = false;
   // Put before the warnings of the ranking itself, e.g. the notes of KeepCommonRecords.
   std::vector<std::string> notes{};
+  // Of the same records as the measures, in their order; null: how sure the answer is is not told.
+  const Resampled* resampled = nullptr;
 };
 
 enum class RankStatus { kRanked, kNotFeasible, kNotMeasured };
@@ -44,7 +49,16 @@ struct Term {
   double raw = 0;
   std::string unit;
   double normalized = 0;
-  double contribution = 0;  // signed part of the utility
+  double contribution = 0;             // signed part of the utility
+  std::optional<Interval> interval{};  // of `normalized`, 95 %
+};
+
+// A difference to fp16 on the same prompts or windows.
+struct Comparison {
+  double value = 0;
+  Interval interval;               // 95 %, paired
+  Interval unpaired;               // what it would be had fp16 run on other units: what pairing gains
+  double smallest_detectable = 0;  // difference that a repetition would find in 80 of 100 cases
 };
 
 struct RankedVariant {
@@ -54,6 +68,10 @@ struct RankedVariant {
   std::optional<double> utility;  // present exactly when ranked
   std::vector<Term> terms;        // those with a weight above 0; empty when not measured
   std::string reason;             // why it is not ranked
+  // Absent without resamples; the standing also unless ranked, the comparisons also for fp16.
+  std::optional<Standing> standing{};
+  std::optional<Comparison> speedup{};   // ratio of mean tokens/s; smallest_detectable as a share of fp16's
+  std::optional<Comparison> nll_loss{};  // nats per token
 };
 
 // Fields as in RankVariantsResponse of ranking_service.proto.
@@ -66,6 +84,10 @@ struct Ranking {
   std::string other_normalization_winner;  // empty when it is the same
   std::vector<std::string> warnings;
   std::int64_t records_used = 0;
+  // Behind every interval and probability; 0 without.
+  std::int32_t resamples = 0;
+  std::uint64_t seed = 0;
+  std::vector<WeightSweep> sweeps;  // of every term that the formula has and all evaluated variants
   std::string conditions;
 };
 

@@ -15,6 +15,7 @@ struct EvaluatedTerm {
   std::vector<std::string> variants;
   std::vector<double> raw;
   double baseline = 0;
+  std::vector<double> normalized;
 };
 
 // The utility with its weights, then each term with the figures it is normalized by.

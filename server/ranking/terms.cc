@@ -57,6 +57,11 @@ double WeightOf(const Weights& weights, TermKind kind) {
   return weights.memory;
 }
 
+bool HasTerm(Formula formula, TermKind kind) {
+  if (kind == TermKind::kMemory) return formula != Formula::kUtility;
+  return kind != TermKind::kStability || formula != Formula::kRegime;
+}
+
 double SignOf(TermKind kind) { return kind == TermKind::kSpeed || kind == TermKind::kMemory ? 1 : -1; }
 
 bool UsesPerplexity(const Profile& profile) {

@@ -23,6 +23,8 @@ inline constexpr double kStabilityUnit = 0.05;  // of the stability penalty
 
 const char* TermName(TermKind kind);
 double WeightOf(const Weights& weights, TermKind kind);
+// Whether the formula weighs the term at all.
+bool HasTerm(Formula formula, TermKind kind);
 // +1 for what raises the utility, -1 for what lowers it.
 double SignOf(TermKind kind);
 // Whether quality is the paper's QL (difference of perplexities) or the difference of log-likelihoods.

@@ -1,0 +1,30 @@
+// One evaluation of all variants under a profile: who can be compared, who is feasible, and every term. Internal to
+// server/ranking.
+#pragma once
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/ranking/rank.h"
+#include "server/ranking/rank_text.h"
+#include "server/ranking/terms.h"
+
+namespace uaqf::ranking {
+
+struct Evaluation {
+  std::vector<RankedVariant> variants;   // in the order of the measures
+  std::vector<EvaluatedTerm> terms;      // those with a weight above 0
+  std::vector<EvaluatedTerm> unweighed;  // those of the formula with a weight of 0 that all evaluated variants have
+  std::vector<std::size_t> evaluated;    // indices of those that have all terms, feasible or not
+  std::size_t winner = 0;
+};
+
+// Terms and utilities, but no ranks. Normalizes over all evaluated variants, also those that are not feasible.
+// FailedPrecondition as Rank.
+[[nodiscard]] absl::StatusOr<Evaluation> Evaluate(const std::vector<VariantMeasures>& measures, const Profile& profile,
+                                                  bool ignore_sanity);
+
+// The order of an answer: by utility, fp16 first among equals, then by name; those without a rank last.
+[[nodiscard]] bool Better(const RankedVariant& a, const RankedVariant& b);
+
+}  // namespace uaqf::ranking

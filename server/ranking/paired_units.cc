@@ -1,0 +1,114 @@
+#include "server/ranking/paired_units.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "server/ranking/statistics.h"
+#include "server/ranking/tables.h"
+
+namespace uaqf::ranking {
+namespace {
+
+// Values over units by number of the unit; `filled` counts those that have one.
+struct Column {
+  std::vector<double> values;
+  std::size_t filled = 0;
+};
+
+struct Cell {
+  Moments latency_s, tokens_per_s;
+};
+
+class Pairing {
+ public:
+  explicit Pairing(const Measurements& m) : m_(m), baseline_(BaselineIndex(m)) {
+    units_.variants.resize(m.variants.size());
+  }
+
+  PairedUnits Run() {
+    if (baseline_ < 0) return std::move(units_);
+    PairTimings();
+    PairWindows();
+    return std::move(units_);
+  }
+
+ private:
+  static std::map<std::int32_t, std::size_t> Number(const std::vector<std::int32_t>& variant,
+                                                    const std::vector<std::int32_t>& unit, std::int32_t baseline) {
+    std::map<std::int32_t, std::size_t> numbers;
+    for (std::size_t k = 0; k < variant.size(); ++k) {
+      if (variant[k] == baseline) numbers.emplace(unit[k], 0);
+    }
+    std::size_t next = 0;
+    for (auto& [id, number] : numbers) number = next++;
+    return numbers;
+  }
+
+  void PairTimings() {
+    const TimingColumns& t = m_.timings;
+    const auto prompts = Number(t.variant, t.item, baseline_);
+    std::vector<std::vector<Cell>> cells(m_.variants.size(), std::vector<Cell>(prompts.size()));
+    std::vector<bool> foreign(m_.variants.size());
+    for (std::size_t k = 0; k < t.variant.size(); ++k) {
+      const auto prompt = prompts.find(t.item[k]);
+      if (prompt == prompts.end()) {
+        foreign[t.variant[k]] = true;
+        continue;
+      }
+      Cell& cell = cells[t.variant[k]][prompt->second];
+      const double latency_s = static_cast<double>(t.latency_ns[k]) / 1e9;
+      cell.latency_s.Add(latency_s);
+      cell.tokens_per_s.Add(t.output_tokens[k] / latency_s);
+    }
+    const std::vector<Cell>& reference = cells[baseline_];
+    for (const Cell& cell : reference) {
+      units_.runs.push_back(static_cast<double>(cell.latency_s.count()));
+      units_.several.push_back(cell.latency_s.count() > 1 ? 1 : 0);
+    }
+    for (std::size_t v = 0; v < cells.size(); ++v) {
+      const bool same =
+          std::equal(cells[v].begin(), cells[v].end(), reference.begin(),
+                     [](const Cell& a, const Cell& b) { return a.latency_s.count() == b.latency_s.count(); });
+      if (same && !foreign[v]) Fill(cells[v], &units_.variants[v]);
+    }
+  }
+
+  static void Fill(const std::vector<Cell>& cells, VariantUnits* out) {
+    for (const Cell& cell : cells) {
+      const auto runs = static_cast<double>(cell.latency_s.count());
+      out->tokens_per_s.push_back(cell.tokens_per_s.mean() * runs);
+      out->latency_s.push_back(cell.latency_s.mean() * runs);
+      out->latency_variance.push_back(cell.latency_s.Variance().value_or(0));
+      out->throughput_variance.push_back(cell.tokens_per_s.Variance().value_or(0));
+    }
+  }
+
+  void PairWindows() {
+    const WindowColumns& w = m_.windows;
+    const auto windows = Number(w.variant, w.window, baseline_);
+    std::vector<Column> columns(m_.variants.size(), Column{std::vector<double>(windows.size())});
+    for (std::size_t k = 0; k < w.variant.size(); ++k) {
+      const auto window = windows.find(w.window[k]);
+      const double nll = w.nll_sum[k] / w.scored_tokens[k];
+      if (window == windows.end() || !std::isfinite(nll)) continue;
+      Column& column = columns[w.variant[k]];
+      column.values[window->second] = nll;
+      ++column.filled;
+    }
+    for (std::size_t v = 0; v < columns.size(); ++v) {
+      if (columns[v].filled == windows.size()) units_.variants[v].nll = std::move(columns[v].values);
+    }
+  }
+
+  const Measurements& m_;
+  const std::int32_t baseline_;
+  PairedUnits units_;
+};
+
+}  // namespace
+
+PairedUnits PairUnits(const Measurements& common) { return Pairing(common).Run(); }
+
+}  // namespace uaqf::ranking

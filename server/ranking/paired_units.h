@@ -1,0 +1,30 @@
+// What a decision is resampled over (METHODS.md, section 2): prompts, each with all its runs, and windows of the text.
+// All variants have the same units, so a draw of units is the same for all of them: differences to fp16 stay paired.
+#pragma once
+
+#include <vector>
+
+#include "server/ranking/measurements.h"
+
+namespace uaqf::ranking {
+
+// Sums of one variant over its records of each prompt, and its loss on each window. Empty where it has no such records.
+struct VariantUnits {
+  std::vector<double> tokens_per_s;         // [prompt] sum over runs
+  std::vector<double> latency_s;            // [prompt] sum over runs
+  std::vector<double> latency_variance;     // [prompt] sample variance over runs, s^2; 0 with one run
+  std::vector<double> throughput_variance;  // [prompt] the same of tokens/s
+  std::vector<double> nll;                  // [window] nats per token
+};
+
+struct PairedUnits {
+  std::vector<double> runs;            // [prompt] records of each variant that has timings
+  std::vector<double> several;         // [prompt] 1 where there are at least two runs, else 0
+  std::vector<VariantUnits> variants;  // in the order of Measurements::variants
+};
+
+// `common` as KeepCommonRecords gives it: what differs in its prompts, runs or windows from fp16 has no units. A
+// variant with a loss that is not finite has no windows. Without fp16 nobody has units.
+[[nodiscard]] PairedUnits PairUnits(const Measurements& common);
+
+}  // namespace uaqf::ranking

@@ -1,0 +1,129 @@
+#include "server/ranking/uncertainty.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "server/ranking/statistics.h"
+
+namespace uaqf::ranking {
+namespace {
+
+constexpr double kZ975 = 1.959963984540054;
+constexpr double kZ80 = 0.8416212335729143;
+
+// Quantile `p` of `values`, which are reordered; those before `sorted` are in place already.
+double Quantile(std::vector<double>& values, double p, std::size_t sorted) {
+  const double position = p * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<std::size_t>(position);
+  const auto at = values.begin() + static_cast<std::ptrdiff_t>(below);
+  std::nth_element(values.begin() + static_cast<std::ptrdiff_t>(sorted), at, values.end());
+  if (at + 1 == values.end()) return *at;
+  const double next = *std::min_element(at + 1, values.end());
+  return *at + (position - static_cast<double>(below)) * (next - *at);
+}
+
+// Wins and ranks of one resample.
+class Tally {
+ public:
+  explicit Tally(std::size_t variants) : wins_(variants), regret_(variants), ranks_(variants * variants) {}
+
+  void Add(const double* utilities) {
+    const std::size_t n = wins_.size();
+    const double best = *std::max_element(utilities, utilities + n);
+    const auto winners = static_cast<double>(std::count(utilities, utilities + n, best));
+    for (std::size_t v = 0; v < n; ++v) {
+      if (utilities[v] == best) wins_[v] += 1 / winners;
+      regret_[v] += best - utilities[v];
+      const auto above = std::count_if(utilities, utilities + n, [&](double u) { return u > utilities[v]; });
+      ++ranks_[v * n + static_cast<std::size_t>(above)];
+    }
+    ++resamples_;
+  }
+
+  void Fill(std::size_t v, Standing* out) const {
+    const auto count = static_cast<double>(resamples_);
+    out->probability_best = wins_[v] / count;
+    out->expected_regret = regret_[v] / count;
+    out->rank_low = RankAt(v, 0.025 * count);
+    out->rank_high = RankAt(v, 0.975 * count);
+  }
+
+ private:
+  // The least rank that more than `share` resamples reach or pass.
+  std::int32_t RankAt(std::size_t v, double share) const {
+    const std::size_t n = wins_.size();
+    double seen = 0;
+    for (std::size_t rank = 0; rank < n; ++rank) {
+      seen += ranks_[v * n + rank];
+      if (seen > share) return static_cast<std::int32_t>(rank) + 1;
+    }
+    return static_cast<std::int32_t>(n);
+  }
+
+  std::size_t resamples_ = 0;
+  std::vector<double> wins_, regret_;
+  std::vector<std::int32_t> ranks_;  // [variant * variants + rank from 0]
+};
+
+// Differences of the winner to each variant, with intervals that hold for all of them at once: each as many of its own
+// standard deviations wide as the largest deviation over the variants is in 95 % of the resamples.
+void FillBehind(const Utilities& u, std::size_t winner, double floor, std::vector<Standing>* standings) {
+  const std::size_t n = u.variants, resamples = u.resamples();
+  const auto behind = [&](std::size_t r, std::size_t v) {
+    return u.resampled[r * n + winner] - u.resampled[r * n + v];
+  };
+  std::vector<double> observed(n), deviation(n);
+  for (std::size_t v = 0; v < n; ++v) {
+    observed[v] = u.observed[winner] - u.observed[v];
+    Moments moments;
+    for (std::size_t r = 0; r < resamples; ++r) moments.Add(behind(r, v));
+    deviation[v] = moments.Deviation().value_or(0);
+  }
+  std::vector<double> largest(resamples);
+  for (std::size_t r = 0; r < resamples; ++r) {
+    for (std::size_t v = 0; v < n; ++v) {
+      if (deviation[v] <= 0) continue;
+      largest[r] = std::max(largest[r], std::abs(behind(r, v) - observed[v]) / deviation[v]);
+    }
+  }
+  const double critical = OrderStatistic(largest, 0.95);
+  for (std::size_t v = 0; v < n; ++v) {
+    Standing& out = (*standings)[v];
+    out.behind = {observed[v] - critical * deviation[v], observed[v] + critical * deviation[v]};
+    out.tied = out.behind.low <= 0 || std::abs(observed[v]) <= floor;
+  }
+}
+
+}  // namespace
+
+Interval CentralInterval(std::vector<double>& values) {
+  const double low = Quantile(values, 0.025, 0);
+  const auto below = static_cast<std::size_t>(0.025 * static_cast<double>(values.size() - 1));
+  return {low, Quantile(values, 0.975, below)};
+}
+
+Interval IntervalOf(std::int32_t resamples, const std::function<double(std::int32_t)>& figure) {
+  std::vector<double> values(static_cast<std::size_t>(resamples));
+  for (std::int32_t r = 0; r < resamples; ++r) values[static_cast<std::size_t>(r)] = figure(r);
+  return CentralInterval(values);
+}
+
+double SmallestDetectable(const Interval& interval) { return (kZ975 + kZ80) * interval.width() / 2 / kZ975; }
+
+std::vector<Standing> Stand(const Utilities& utilities, std::size_t winner, double floor) {
+  const std::size_t n = utilities.variants, resamples = utilities.resamples();
+  std::vector<Standing> standings(n);
+  if (resamples == 0) return standings;
+  Tally tally(n);
+  for (std::size_t r = 0; r < resamples; ++r) tally.Add(&utilities.resampled[r * n]);
+  std::vector<double> values(resamples);
+  for (std::size_t v = 0; v < n; ++v) {
+    tally.Fill(v, &standings[v]);
+    for (std::size_t r = 0; r < resamples; ++r) values[r] = utilities.resampled[r * n + v];
+    standings[v].utility = CentralInterval(values);
+  }
+  FillBehind(utilities, winner, floor, &standings);
+  return standings;
+}
+
+}  // namespace uaqf::ranking
