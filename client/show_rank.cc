@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/calibration.h"
@@ -65,19 +66,6 @@ std::string TermText(const v1::Term& term, int decimals) {
   return absl::StrCat(term.name(), " ", Signed(term.contribution(), decimals));
 }
 
-std::vector<int> TermWidths(const v1::RankVariantsResponse& answer, int decimals) {
-  std::vector<int> widths;
-  for (const v1::RankedVariant& variant : answer.variants()) {
-    if (variant.status() != v1::RANK_STATUS_RANKED) continue;
-    for (int i = 0; i < variant.terms_size(); ++i) {
-      if (i == static_cast<int>(widths.size())) widths.push_back(0);
-      int& width = widths[static_cast<std::size_t>(i)];
-      width = std::max(width, DisplayWidth(TermText(variant.terms(i), decimals)));
-    }
-  }
-  return widths;
-}
-
 const v1::Term* FindTerm(const v1::RankedVariant& variant, absl::string_view name) {
   for (const v1::Term& term : variant.terms()) {
     if (term.name() == name) return &term;
@@ -98,38 +86,133 @@ const char* StatusName(v1::RankStatus status) {
   }
 }
 
+std::string UtilityText(const v1::RankedVariant& variant, int decimals) {
+  std::string text = absl::StrCat("U ", Signed(variant.utility(), decimals));
+  if (!variant.has_standing()) return text;
+  const v1::Interval& interval = variant.standing().utility();
+  // That of fp16 against itself is a point.
+  if (interval.low() == interval.high()) return text;
+  absl::StrAppend(&text, " [", Signed(interval.low(), decimals), ", ", Signed(interval.high(), decimals), "]");
+  return text;
+}
+
+std::string ProbabilityText(const v1::RankedVariant& variant) {
+  if (!variant.has_standing()) return "";
+  return absl::StrCat("P(best) ", Fixed(variant.standing().probability_best(), 2));
+}
+
+std::string NameText(const v1::RankedVariant& variant) { return Printable(WithShortDigests(variant.variant())); }
+
+// Rows of an answer as cells: rank, name, utility, P(best), then the terms; or rank, name, reason.
+std::vector<std::vector<std::string>> RankRows(const v1::RankVariantsResponse& answer, int decimals) {
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::RankedVariant& variant : answer.variants()) {
+    std::vector<std::string>& row = rows.emplace_back();
+    if (variant.status() != v1::RANK_STATUS_RANKED) {
+      row = {"-", NameText(variant), Why(variant)};
+      continue;
+    }
+    row = {absl::StrCat(variant.rank()), NameText(variant), UtilityText(variant, decimals)};
+    if (answer.resamples() > 0) row.push_back(ProbabilityText(variant));
+    for (const v1::Term& term : variant.terms()) row.push_back(TermText(term, decimals));
+  }
+  return rows;
+}
+
+// Width of each column; what stands in place of the figures of a variant without a rank widens none.
+std::vector<int> Widths(const std::vector<std::vector<std::string>>& rows) {
+  constexpr std::size_t kReason = 2;
+  std::vector<int> widths;
+  for (const std::vector<std::string>& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      if (i == widths.size()) widths.push_back(0);
+      if (row[0] != "-" || i < kReason) widths[i] = std::max(widths[i], DisplayWidth(row[i]));
+    }
+  }
+  return widths;
+}
+
+// Who cannot be told from the winner.
+std::string TiesText(const v1::RankVariantsResponse& answer) {
+  std::vector<std::string> tied;
+  for (const v1::RankedVariant& variant : answer.variants()) {
+    if (variant.standing().tied() && variant.variant() != answer.winner()) tied.push_back(NameText(variant));
+  }
+  if (tied.empty()) return "";
+  return absl::StrCat("not told apart from the winner: ", absl::StrJoin(tied, ", "), "\n");
+}
+
+// The weights at which another variant would win, one line for each term that has any.
+std::string SweepText(const v1::WeightSweep& sweep, const std::string& winner) {
+  int at = 0;
+  while (at + 1 < sweep.segments_size() &&
+         (sweep.segments(at).to() < sweep.weight() || sweep.segments(at).winner() != winner)) {
+    ++at;
+  }
+  std::vector<std::string> changes;
+  const auto other = [](const v1::SweepSegment& segment) { return Printable(WithShortDigests(segment.winner())); };
+  if (at > 0) {
+    changes.push_back(
+        absl::StrCat("below ", Fixed(sweep.segments(at).from(), 2), " ", other(sweep.segments(at - 1)), " would win"));
+  }
+  if (at + 1 < sweep.segments_size()) {
+    changes.push_back(
+        absl::StrCat("above ", Fixed(sweep.segments(at).to(), 2), " ", other(sweep.segments(at + 1)), " would win"));
+  }
+  if (changes.empty()) return "";
+  return absl::StrCat("weight of ", sweep.term(), " ", Fixed(sweep.weight(), 2), ": ", absl::StrJoin(changes, ", "),
+                      "\n");
+}
+
+std::string SweepsText(const v1::RankVariantsResponse& answer) {
+  std::string text;
+  for (const v1::WeightSweep& sweep : answer.sweeps()) text += SweepText(sweep, answer.winner());
+  if (!text.empty() || answer.sweeps().empty()) return text;
+  return "the winner holds for every weight of each term\n";
+}
+
+void AppendStanding(const v1::RankedVariant& variant, std::vector<std::string>* cells) {
+  if (!variant.has_standing()) {
+    cells->insert(cells->end(), 7, "");
+    return;
+  }
+  const v1::Standing& standing = variant.standing();
+  cells->insert(cells->end(),
+                {Exact(standing.utility().low()), Exact(standing.utility().high()), Exact(standing.probability_best()),
+                 absl::StrCat(standing.rank_low()), absl::StrCat(standing.rank_high()),
+                 Exact(standing.expected_regret()), standing.tied() ? "true" : "false"});
+}
+
+void AppendComparison(bool has, const v1::Comparison& comparison, std::vector<std::string>* cells) {
+  if (!has) {
+    cells->insert(cells->end(), 3, "");
+    return;
+  }
+  cells->insert(cells->end(),
+                {Exact(comparison.value()), Exact(comparison.interval().low()), Exact(comparison.interval().high())});
+}
+
 }  // namespace
 
 std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& terminal) {
   std::string text = Heading(answer, terminal);
-  const int decimals = Decimals(answer);
-  int name_width = 0;
-  int utility_width = 0;
-  for (const v1::RankedVariant& variant : answer.variants()) {
-    name_width = std::max(name_width, DisplayWidth(Printable(WithShortDigests(variant.variant()))));
-    if (variant.has_utility()) {
-      utility_width = std::max(utility_width, DisplayWidth(Signed(variant.utility(), decimals)));
-    }
-  }
-  const std::vector<int> widths = TermWidths(answer, decimals);
-  const int rank_width = answer.variants_size() > 9 ? 2 : 1;
-  for (const v1::RankedVariant& variant : answer.variants()) {
-    const bool ranked = variant.status() == v1::RANK_STATUS_RANKED;
-    const std::string rank = ranked ? absl::StrCat(variant.rank()) : "-";
-    std::string line = absl::StrCat(Padded(rank, rank_width), "  ",
-                                    Padded(Printable(WithShortDigests(variant.variant())), name_width), "   ");
-    if (ranked) {
-      absl::StrAppend(&line, "U ", Padded(Signed(variant.utility(), decimals), utility_width), " ");
-      for (int i = 0; i < variant.terms_size(); ++i) {
-        absl::StrAppend(&line, "  ", Padded(TermText(variant.terms(i), decimals), widths[static_cast<std::size_t>(i)]));
-      }
-    } else {
-      absl::StrAppend(&line, Why(variant));
+  const std::vector<std::vector<std::string>> rows = RankRows(answer, Decimals(answer));
+  const std::vector<int> widths = Widths(rows);
+  const std::size_t first_term = answer.resamples() > 0 ? 4 : 3;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    std::string line;
+    for (std::size_t i = 0; i < rows[r].size(); ++i) {
+      // Wider gaps before what is read on its own.
+      const char* gap = i == 0 ? "" : i == 1 || i > first_term ? "  " : "   ";
+      absl::StrAppend(&line, gap, Padded(rows[r][i], widths[i]));
     }
     line.erase(line.find_last_not_of(' ') + 1);
+    const v1::RankedVariant& variant = answer.variants(static_cast<int>(r));
+    const bool ranked = variant.status() == v1::RANK_STATUS_RANKED;
     const Style style = !ranked ? Style::kDim : variant.variant() == answer.winner() ? Style::kGreen : Style::kPlain;
     absl::StrAppend(&text, terminal.Paint(style, line), "\n");
   }
+  absl::StrAppend(&text, TiesText(answer), SweepsText(answer));
   for (const std::string& warning : answer.warnings()) {
     absl::StrAppend(&text, terminal.Paint(Style::kYellow, "warning:"), " ", Printable(warning), "\n");
   }
@@ -139,7 +222,10 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
 std::string RankCsv(const v1::RankVariantsResponse& answer) {
   constexpr std::array<const char*, 4> kTerms = {"speed", "quality", "stability", "memory"};
   std::string csv =
-      CsvLine({"rank", "variant", "status", "utility", "speed", "quality", "stability", "memory", "reason"});
+      CsvLine({"rank",         "variant",   "status",          "utility",      "speed",        "quality",
+               "stability",    "memory",    "reason",          "utility_low",  "utility_high", "probability_best",
+               "rank_low",     "rank_high", "expected_regret", "tied",         "speedup",      "speedup_low",
+               "speedup_high", "nll_loss",  "nll_loss_low",    "nll_loss_high"});
   for (const v1::RankedVariant& variant : answer.variants()) {
     std::vector<std::string> cells = {variant.rank() > 0 ? absl::StrCat(variant.rank()) : "", variant.variant(),
                                       StatusName(variant.status()),
@@ -149,6 +235,9 @@ std::string RankCsv(const v1::RankVariantsResponse& answer) {
       cells.push_back(term == nullptr ? "" : Exact(term->contribution()));
     }
     cells.push_back(variant.reason());
+    AppendStanding(variant, &cells);
+    AppendComparison(variant.has_speedup(), variant.speedup(), &cells);
+    AppendComparison(variant.has_nll_loss(), variant.nll_loss(), &cells);
     csv += CsvLine(cells);
   }
   return csv;

@@ -140,15 +140,21 @@ void AddMeasures(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>&
 void AddDecisions(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>& out) {
   MetricFamily utility = Family("uaqf_decision_utility", "Utility of the variant under the profile");
   MetricFamily rank = Family("uaqf_decision_rank", "Rank of the variant under the profile, 1 is the winner");
+  MetricFamily best = Family("uaqf_decision_probability_best", "Share of resamples in which the variant wins");
+  MetricFamily regret = Family("uaqf_decision_expected_regret", "Mean utility that choosing the variant costs");
   for (const JobFigures& job : jobs) {
     for (const DecisionFigures& decision : job.decisions) {
       const Labels labels = {{"job_id", job.job}, {"profile", decision.profile}, {"variant", decision.variant}};
       Add(utility, labels, decision.utility);
       Add(rank, labels, decision.rank);
+      if (decision.probability_best) Add(best, labels, *decision.probability_best);
+      if (decision.expected_regret) Add(regret, labels, *decision.expected_regret);
     }
   }
   out.push_back(std::move(utility));
   out.push_back(std::move(rank));
+  out.push_back(std::move(best));
+  out.push_back(std::move(regret));
 }
 
 double UnixSeconds() {

@@ -62,6 +62,9 @@ struct DecisionFigures {
   std::string variant;
   double utility = 0;
   std::int32_t rank = 0;
+  // Absent where how sure the ranking is cannot be told.
+  std::optional<double> probability_best;
+  std::optional<double> expected_regret;
 };
 
 struct JobFigures {

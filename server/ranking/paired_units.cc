@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "server/ranking/generator.h"
 #include "server/ranking/statistics.h"
 #include "server/ranking/tables.h"
 
@@ -97,6 +98,7 @@ class Pairing {
       column.values[window->second] = nll;
       ++column.filled;
     }
+    units_.windows.assign(windows.size(), 1);
     for (std::size_t v = 0; v < columns.size(); ++v) {
       if (columns[v].filled == windows.size()) units_.variants[v].nll = std::move(columns[v].values);
     }
@@ -107,8 +109,43 @@ class Pairing {
   PairedUnits units_;
 };
 
+// Which bundle each unit is in: a shuffled order, dealt out one by one. Neighbours in a prompt set are often alike.
+std::vector<std::size_t> Deal(std::size_t units, std::size_t bundles) {
+  std::vector<std::size_t> bundle(units);
+  for (std::size_t i = 0; i < units; ++i) bundle[i] = i % bundles;
+  Generator generator(units);
+  for (std::size_t i = units; i > 1; --i)
+    std::swap(bundle[i - 1], bundle[generator.Below(static_cast<std::uint32_t>(i))]);
+  return bundle;
+}
+
+void Fold(const std::vector<std::size_t>& bundle, std::size_t most, std::vector<double>* column) {
+  if (column->empty()) return;
+  std::vector<double> sums(most);
+  for (std::size_t i = 0; i < bundle.size(); ++i) sums[bundle[i]] += (*column)[i];
+  *column = std::move(sums);
+}
+
 }  // namespace
 
 PairedUnits PairUnits(const Measurements& common) { return Pairing(common).Run(); }
+
+PairedUnits Bundle(PairedUnits units, std::size_t most) {
+  if (units.runs.size() > most) {
+    const std::vector<std::size_t> bundle = Deal(units.runs.size(), most);
+    for (auto* column : {&units.runs, &units.several}) Fold(bundle, most, column);
+    for (VariantUnits& v : units.variants) {
+      for (auto* column : {&v.tokens_per_s, &v.latency_s, &v.latency_variance, &v.throughput_variance}) {
+        Fold(bundle, most, column);
+      }
+    }
+  }
+  if (units.windows.size() > most) {
+    const std::vector<std::size_t> bundle = Deal(units.windows.size(), most);
+    Fold(bundle, most, &units.windows);
+    for (VariantUnits& v : units.variants) Fold(bundle, most, &v.nll);
+  }
+  return units;
+}
 
 }  // namespace uaqf::ranking

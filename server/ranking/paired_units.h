@@ -8,7 +8,7 @@
 
 namespace uaqf::ranking {
 
-// Sums of one variant over its records of each prompt, and its loss on each window. Empty where it has no such records.
+// Sums of one variant over its records of each prompt, and over each window. Empty where it has no such records.
 struct VariantUnits {
   std::vector<double> tokens_per_s;         // [prompt] sum over runs
   std::vector<double> latency_s;            // [prompt] sum over runs
@@ -20,11 +20,17 @@ struct VariantUnits {
 struct PairedUnits {
   std::vector<double> runs;            // [prompt] records of each variant that has timings
   std::vector<double> several;         // [prompt] 1 where there are at least two runs, else 0
+  std::vector<double> windows;         // [window] 1
   std::vector<VariantUnits> variants;  // in the order of Measurements::variants
 };
 
 // `common` as KeepCommonRecords gives it: what differs in its prompts, runs or windows from fp16 has no units. A
 // variant with a loss that is not finite has no windows. Without fp16 nobody has units.
 [[nodiscard]] PairedUnits PairUnits(const Measurements& common);
+
+// The same with at most `most` prompts and windows: where there are more, they are put together by chance into `most`
+// bundles of like size, and their sums add up. A sample of a thousand bundles tells the spread as well as one of all
+// that are in them.
+[[nodiscard]] PairedUnits Bundle(PairedUnits units, std::size_t most);
 
 }  // namespace uaqf::ranking

@@ -5,6 +5,7 @@
 #include <functional>
 #include <utility>
 
+#include "server/ranking/generator.h"
 #include "server/ranking/statistics.h"
 
 namespace uaqf::ranking {
@@ -15,24 +16,6 @@ constexpr double kZ975 = 1.959963984540054;
 constexpr std::size_t kBatch = 8;
 // Moved sums of times and rates stay above this share of what all units sum to: they are positive by nature.
 constexpr double kLeastShare = 1e-3;
-
-// SplitMix64: the same numbers on every machine, which <random>'s distributions are not.
-class Generator {
- public:
-  explicit Generator(std::uint64_t seed) : state_(seed) {}
-  // 0 to n - 1; n < 2^32. The bias, n / 2^32, is far under what resamples can show.
-  std::uint32_t Below(std::uint32_t n) {
-    state_ += 0x9e3779b97f4a7c15;
-    std::uint64_t z = state_;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    z ^= z >> 31;
-    return static_cast<std::uint32_t>(((z >> 32) * n) >> 32);
-  }
-
- private:
-  std::uint64_t state_;
-};
 
 double Expansion(std::size_t n) {
   const auto units = static_cast<double>(n);
@@ -97,10 +80,12 @@ double Sum(const std::vector<double>& values) {
 // Fills a Resampled.
 class Resampler {
  public:
-  Resampler(const PairedUnits& units, const ResampleOptions& options) : units_(units), generator_(options.seed) {
+  Resampler(const PairedUnits& units, const ResampleOptions& options)
+      : units_(Bundle(units, kMostUnits)), generator_(options.seed) {
     out_.resamples_ = options.resamples;
     out_.seed_ = options.seed;
     out_.prompts_ = units.runs.size();
+    out_.windows_ = units.windows.size();
     out_.has_.resize(units.variants.size());
     out_.figures_.resize((static_cast<std::size_t>(options.resamples) + 1) * units.variants.size());
   }
@@ -137,22 +122,21 @@ class Resampler {
   }
 
   void AddLosses() {
-    Columns columns;
+    Columns columns = {&units_.windows};
     std::vector<std::size_t> scored;
+    const double windows = Sum(units_.windows);
     for (std::size_t v = 0; v < units_.variants.size(); ++v) {
       const std::vector<double>& nll = units_.variants[v].nll;
-      if (nll.empty()) continue;
-      out_.windows_ = nll.size();
       if (nll.size() < kLeastUnits) continue;
       scored.push_back(v);
       out_.has_[v].nll = true;
       columns.push_back(&nll);
-      out_.figures_[v].nll = Sum(nll) / static_cast<double>(nll.size());
+      out_.figures_[v].nll = Sum(nll) / windows;
     }
     if (scored.empty()) return;
-    SumResamples(out_.windows_, columns, out_.resamples_, &generator_, [&](std::int32_t r, const double* sums) {
+    SumResamples(units_.windows.size(), columns, out_.resamples_, &generator_, [&](std::int32_t r, const double* sums) {
       for (std::size_t k = 0; k < scored.size(); ++k) {
-        Row(r)[scored[k]].nll = sums[k * kBatch] / static_cast<double>(out_.windows_);
+        Row(r)[scored[k]].nll = sums[(1 + k) * kBatch] / sums[0];
       }
     });
   }
@@ -161,7 +145,7 @@ class Resampler {
     return &out_.figures_[(static_cast<std::size_t>(resample) + 1) * units_.variants.size()];
   }
 
-  const PairedUnits& units_;
+  const PairedUnits units_;
   Generator generator_;
   Resampled out_;
 };

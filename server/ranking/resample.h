@@ -18,6 +18,8 @@ namespace uaqf::ranking {
 inline constexpr std::int32_t kResamples = 2000;
 // Fewer prompts or windows than these are no sample to draw from.
 inline constexpr std::size_t kLeastUnits = 5;
+// More are drawn in bundles (Bundle): the time is bounded, whatever the job.
+inline constexpr std::size_t kMostUnits = 1000;
 
 struct ResampleOptions {
   std::int32_t resamples = kResamples;
@@ -65,7 +67,7 @@ class Resampled {
   std::vector<ResampledFigures> figures_;
 };
 
-// Pure: equal arguments give equal resamples on every machine. resamples * (prompts + windows) * variants steps.
+// Pure: equal arguments give equal resamples on every machine. Takes resamples * units * variants steps.
 [[nodiscard]] Resampled Resample(const PairedUnits& units, const ResampleOptions& options = {});
 
 }  // namespace uaqf::ranking

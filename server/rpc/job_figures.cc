@@ -116,7 +116,11 @@ metrics::JobFigures JobFiguresPublisher::Measure(const core::JobView& view) {
     for (const ranking::RankedVariant& variant : ranked->variants) {
       if (variant.status != ranking::RankStatus::kRanked) continue;
       const absl::string_view id = absl::StripPrefix(profile.name, "profiles/");
-      figures.decisions.push_back({std::string(id), variant.variant, variant.utility.value_or(0), variant.rank});
+      metrics::DecisionFigures& decision = figures.decisions.emplace_back();
+      decision = {std::string(id), variant.variant, variant.utility.value_or(0), variant.rank, {}, {}};
+      if (!variant.standing) continue;
+      decision.probability_best = variant.standing->probability_best;
+      decision.expected_regret = variant.standing->expected_regret;
     }
   }
   return figures;

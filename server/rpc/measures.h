@@ -16,6 +16,7 @@
 #include "server/core/progress.h"
 #include "server/ranking/measures.h"
 #include "server/ranking/rank.h"
+#include "server/ranking/resample.h"
 #include "server/store/job_store.h"
 #include "uaqf/v1/record.pb.h"
 
@@ -29,6 +30,8 @@ struct JobMeasures {
   // Over the records that the compared variants have in common: what is ranked. `notes` say what was left out.
   std::vector<ranking::VariantMeasures> common;
   std::vector<std::string> notes;
+  // Of the records in common, drawn with the job's seed.
+  ranking::Resampled resampled;
   // What the variants are in full, in the order of the spec.
   std::vector<v1::VariantConfiguration> configurations;
 };

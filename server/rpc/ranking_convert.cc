@@ -57,6 +57,39 @@ v1::RankStatus ToProto(ranking::RankStatus status) {
   return v1::RANK_STATUS_NOT_MEASURED;
 }
 
+void Fill(const ranking::Interval& from, v1::Interval& to) {
+  to.set_low(from.low);
+  to.set_high(from.high);
+}
+
+void Fill(const ranking::Standing& from, v1::Standing& to) {
+  Fill(from.utility, *to.mutable_utility());
+  to.set_probability_best(from.probability_best);
+  to.set_rank_low(from.rank_low);
+  to.set_rank_high(from.rank_high);
+  to.set_expected_regret(from.expected_regret);
+  Fill(from.behind, *to.mutable_behind_winner());
+  to.set_tied(from.tied);
+}
+
+void Fill(const ranking::Comparison& from, v1::Comparison& to) {
+  to.set_value(from.value);
+  Fill(from.interval, *to.mutable_interval());
+  Fill(from.unpaired, *to.mutable_unpaired_interval());
+  to.set_smallest_detectable(from.smallest_detectable);
+}
+
+void Fill(const ranking::WeightSweep& from, v1::WeightSweep& to) {
+  to.set_term(from.term);
+  to.set_weight(from.weight);
+  for (const ranking::SweepSegment& segment : from.segments) {
+    v1::SweepSegment& out = *to.add_segments();
+    out.set_from(segment.from);
+    out.set_to(segment.to);
+    out.set_winner(segment.winner);
+  }
+}
+
 void Fill(const ranking::RankedVariant& from, v1::RankedVariant& to) {
   to.set_variant(from.variant);
   to.set_rank(from.rank);
@@ -71,7 +104,11 @@ void Fill(const ranking::RankedVariant& from, v1::RankedVariant& to) {
     out.set_unit(term.unit);
     out.set_normalized(term.normalized);
     out.set_contribution(term.contribution);
+    if (term.interval) Fill(*term.interval, *out.mutable_interval());
   }
+  if (from.standing) Fill(*from.standing, *to.mutable_standing());
+  if (from.speedup) Fill(*from.speedup, *to.mutable_speedup());
+  if (from.nll_loss) Fill(*from.nll_loss, *to.mutable_nll_loss());
 }
 
 }  // namespace
@@ -184,6 +221,9 @@ v1::RankVariantsResponse ToProto(const ranking::Ranking& ranking) {
   for (const std::string& warning : ranking.warnings) to.add_warnings(warning);
   to.set_records_used(ranking.records_used);
   to.set_conditions(ranking.conditions);
+  to.set_resamples(ranking.resamples);
+  to.set_seed(ranking.seed);
+  for (const ranking::WeightSweep& sweep : ranking.sweeps) Fill(sweep, *to.add_sweeps());
   return to;
 }
 

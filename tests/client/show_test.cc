@@ -134,6 +134,60 @@ TEST(ShowRank, IsTheOrderWithItsReasons) {
             "warning: the loss is relative to the Q4_1 release\n");
 }
 
+// The same with resamples behind it: a winner that another may equal, and weights at which others win.
+v1::RankVariantsResponse SureRanking() {
+  v1::RankVariantsResponse answer = SampleRanking();
+  answer.set_resamples(2000);
+  v1::Standing& winner = *answer.mutable_variants(0)->mutable_standing();
+  winner.mutable_utility()->set_low(.231);
+  winner.mutable_utility()->set_high(.262);
+  winner.set_probability_best(.9815);
+  winner.set_rank_low(1);
+  winner.set_rank_high(2);
+  winner.set_expected_regret(.0002);
+  winner.set_tied(true);
+  v1::Comparison& speedup = *answer.mutable_variants(0)->mutable_speedup();
+  speedup.set_value(1.59);
+  speedup.mutable_interval()->set_low(1.57);
+  speedup.mutable_interval()->set_high(1.61);
+  v1::Standing& fp16 = *answer.mutable_variants(1)->mutable_standing();
+  fp16.set_probability_best(.0185);
+  fp16.set_rank_low(1);
+  fp16.set_rank_high(2);
+  fp16.set_expected_regret(.24);
+  v1::WeightSweep& speed = *answer.add_sweeps();
+  speed.set_term("speed");
+  speed.set_weight(.4);
+  v1::SweepSegment& slow = *speed.add_segments();
+  slow.set_to(.0312);
+  slow.set_winner("fp16");
+  v1::SweepSegment& fast = *speed.add_segments();
+  fast.set_from(.0312);
+  fast.set_to(1);
+  fast.set_winner("rtn-w8-channel");
+  return answer;
+}
+
+TEST(ShowRank, SaysHowSureItIs) {
+  EXPECT_EQ(RankText(SureRanking(), kPlain),
+            "profile balanced   U = 0.4 S~ - 0.4 Q~ - 0.2 P~   baseline fp16\n"
+            "  S~ = log2(T / 33.5 tokens/s)\n"
+            "output lengths matched, 8 windows of 512 tokens\n"
+            "1  rtn-w8-channel   U +0.24 [+0.23, +0.26]   P(best) 0.98   speed +0.27  quality -0.01  stability -0.02\n"
+            "2  fp16             U 0                      P(best) 0.02   speed 0      quality 0      stability 0\n"
+            "-  rtn-w4-g64       not feasible: ΔNLL 0.361 > 0.3\n"
+            "weight of speed 0.40: below 0.03 fp16 would win\n"
+            "warning: the loss is relative to the Q4_1 release\n");
+}
+
+TEST(ShowRank, NamesWhoIsNotToldApart) {
+  v1::RankVariantsResponse answer = SureRanking();
+  answer.mutable_variants(1)->mutable_standing()->set_tied(true);
+  answer.mutable_sweeps(0)->mutable_segments()->DeleteSubrange(0, 1);
+  EXPECT_THAT(RankText(answer, kPlain), HasSubstr("not told apart from the winner: fp16\n"
+                                                  "the winner holds for every weight of each term\n"));
+}
+
 // Two digits would show a winner and a loser as equals.
 TEST(ShowRank, ShowsNeighboursApart) {
   v1::RankVariantsResponse answer = SampleRanking();
@@ -145,10 +199,13 @@ TEST(ShowRank, ShowsNeighboursApart) {
 
 TEST(ShowRank, KeepsItsCsvColumns) {
   EXPECT_EQ(RankCsv(SampleRanking()),
-            "rank,variant,status,utility,speed,quality,stability,memory,reason\n"
-            "1,rtn-w8-channel,ranked,0.24,0.268,-0.012,-0.016,,\n"
-            "2,fp16,ranked,0,0,0,0,,\n"
-            ",rtn-w4-g64,not feasible,,,,,,ΔNLL 0.361 > 0.3\n");
+            "rank,variant,status,utility,speed,quality,stability,memory,reason,utility_low,utility_high,"
+            "probability_best,rank_low,rank_high,expected_regret,tied,speedup,speedup_low,speedup_high,nll_loss,"
+            "nll_loss_low,nll_loss_high\n"
+            "1,rtn-w8-channel,ranked,0.24,0.268,-0.012,-0.016,,,,,,,,,,,,,,,\n"
+            "2,fp16,ranked,0,0,0,0,,,,,,,,,,,,,,,\n"
+            ",rtn-w4-g64,not feasible,,,,,,ΔNLL 0.361 > 0.3,,,,,,,,,,,,,\n");
+  EXPECT_THAT(RankCsv(SureRanking()), HasSubstr("-0.016,,,0.231,0.262,0.9815,1,2,2e-04,true,1.59,1.57,1.61,,,\n"));
 }
 
 TEST(ShowRank, StealsNoControlOfTheTerminal) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "server/ranking/statistics.h"
@@ -96,6 +97,27 @@ TEST(Resample, OfOneRunHasNoDeviations) {
   const Resampled resampled = Of(recorder);
   EXPECT_TRUE(resampled.has(1).timings);
   EXPECT_FALSE(resampled.has(1).deviations);
+}
+
+// More prompts than are drawn one by one.
+TEST(Resample, DrawsBundlesOfManyPrompts) {
+  constexpr int kPrompts = 2500;
+  Recorder recorder = Job(kPrompts, 1500);
+  const auto measures = Measure(recorder.measurements());
+  const PairedUnits units = PairUnits(recorder.measurements());
+  EXPECT_EQ(Bundle(units, kMostUnits).runs.size(), kMostUnits);
+  const std::vector<double> runs = Bundle(units, kMostUnits).runs;
+  EXPECT_EQ(std::count(runs.begin(), runs.end(), 6), 500) << "three prompts of two runs";
+  EXPECT_EQ(std::count(runs.begin(), runs.end(), 4), 500) << "two prompts";
+  const Resampled resampled = Resample(units);
+  EXPECT_EQ(resampled.prompts(), 2500U);
+  EXPECT_EQ(resampled.windows(), 1500U);
+  EXPECT_NEAR(resampled.At(Resampled::kAllUnits, 1).tokens_per_s, (*measures)[1].tokens_per_s->value, 1e-9);
+  EXPECT_NEAR(resampled.At(Resampled::kAllUnits, 1).nll, *(*measures)[1].nll, 1e-12);
+  Moments unit, means;
+  for (const double sum : units.variants[1].latency_s) unit.Add(sum / 2);
+  for (std::int32_t r = 0; r < resampled.resamples(); ++r) means.Add(resampled.At(r, 1).latency_s);
+  EXPECT_NEAR(1.959964 * *means.Deviation(), *unit.HalfWidth(), 0.1 * *unit.HalfWidth());
 }
 
 TEST(PairUnits, LeavesOutWhoRanOtherPromptsOrCollapsed) {

@@ -247,6 +247,45 @@ TEST(Jobs, RankAfterTheirRecordsCame) {
   EXPECT_EQ(again.DebugString(), measured.DebugString()) << "figures need the store alone";
 }
 
+TEST(Jobs, SayHowSureTheirRankingIs) {
+  TestServer server;
+  FakeWorker worker(server.worker_channel(), "w");
+  ASSERT_TRUE(worker.Report().has_value());
+  v1::CreateJobRequest request = server.Request("r1", /*prompts=*/8);
+  request.mutable_spec()->set_seed(77);
+  const auto job = server.Create(request);
+  ASSERT_TRUE(job.ok()) << job.status();
+  worker.RunUntilIdle();
+
+  v1::RankVariantsRequest rank;
+  rank.set_job(job->name());
+  v1::Profile& profile = *rank.mutable_inline_profile();
+  profile.set_formula(v1::UTILITY_FORMULA_FULL);
+  profile.set_normalization(v1::NORMALIZATION_BASELINE);
+  profile.mutable_weights()->set_speed(.8);
+  profile.mutable_weights()->set_stability(.2);
+  v1::RankVariantsResponse ranked;
+  const grpc::Status status = server.ranking().RankVariants(Within30s().get(), rank, &ranked);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(ranked.resamples(), 2000);
+  EXPECT_EQ(ranked.seed(), 77U);
+  const v1::RankedVariant& winner = ranked.variants(0);
+  EXPECT_EQ(winner.variant(), "rtn-w4");
+  EXPECT_GT(winner.standing().probability_best(), 0.99);
+  EXPECT_EQ(winner.standing().rank_high(), 1);
+  EXPECT_FALSE(ranked.variants(1).standing().tied());
+  EXPECT_GT(ranked.variants(1).standing().expected_regret(), 0.5);
+  EXPECT_LE(winner.speedup().interval().low(), winner.speedup().value());
+  EXPECT_TRUE(winner.terms(0).has_interval());
+  ASSERT_EQ(ranked.sweeps_size(), 3) << "memory is known, and no weight";
+  EXPECT_EQ(ranked.sweeps(0).segments(0).from(), 0);
+
+  server.Restart();
+  v1::RankVariantsResponse again;
+  ASSERT_TRUE(server.ranking().RankVariants(Within30s().get(), rank, &again).ok());
+  EXPECT_EQ(again.DebugString(), ranked.DebugString()) << "the draws are the job's";
+}
+
 // Situation: the store holds one timing that cannot be, which an earlier version accepted.
 TEST(Jobs, RankTheOtherVariantsBesideARecordThatCannotBe) {
   TestServer server;
