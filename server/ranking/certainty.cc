@@ -60,7 +60,7 @@ class Certainty {
 
   void Fill(double floor) {
     Draw();
-    FillStandings(floor);
+    if (evaluation_.winner) FillStandings(floor);
     FillTermIntervals();
     FillComparisons();
   }
@@ -100,7 +100,7 @@ class Certainty {
     for (std::size_t k = 0; k < evaluated(); ++k) {
       const RankedVariant& variant = evaluation_.variants[evaluation_.evaluated[k]];
       if (variant.status != RankStatus::kRanked) continue;
-      if (evaluation_.evaluated[k] == evaluation_.winner) winner = ranked.size();
+      if (evaluation_.evaluated[k] == *evaluation_.winner) winner = ranked.size();
       ranked.push_back(k);
       utilities.observed.push_back(*variant.utility);
     }

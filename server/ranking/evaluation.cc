@@ -32,11 +32,18 @@ std::string WhyNotMeasured(const VariantMeasures& m, const std::vector<TermKind>
   return absl::StrJoin(reasons, "; ");
 }
 
-std::string WhyNotFeasible(const VariantMeasures& m, const Profile& profile, bool ignore_sanity) {
-  if (!profile.max_delta_nll || ignore_sanity || !m.delta_nll) return "";
-  const double limit = *profile.max_delta_nll, loss = m.delta_nll->value;
-  if (loss <= limit) return "";
-  return absl::StrFormat("loses %.3f nats/token against fp16, %.3f above the limit of %g", loss, loss - limit, limit);
+std::string WhyNotFeasible(const VariantMeasures& m, const std::vector<Check>& checks, const Profile& profile,
+                           bool ignore_sanity) {
+  std::vector<std::string> reasons;
+  if (profile.max_delta_nll && !ignore_sanity && m.delta_nll && m.delta_nll->value > *profile.max_delta_nll) {
+    const double limit = *profile.max_delta_nll, loss = m.delta_nll->value;
+    reasons.push_back(
+        absl::StrFormat("loses %.3f nats/token against fp16, %.3f above the limit of %g", loss, loss - limit, limit));
+  }
+  for (const Check& check : checks) {
+    if (!check.reason.empty()) reasons.push_back(check.reason);
+  }
+  return absl::StrJoin(reasons, "; ");
 }
 
 // Raw and normalized values of the evaluated variants, which all have the term.
@@ -109,9 +116,13 @@ absl::Status CheckDecidable(const Evaluation& evaluation) {
 }  // namespace
 
 bool Better(const RankedVariant& a, const RankedVariant& b) {
-  const bool a_ranked = a.status == RankStatus::kRanked, b_ranked = b.status == RankStatus::kRanked;
-  if (a_ranked != b_ranked) return a_ranked;
-  if (!a_ranked) return false;  // keeps the order given
+  if (a.status != b.status) return a.status < b.status;
+  if (a.status == RankStatus::kNotFeasible) {
+    const std::optional<double> a_needs = RelaxationOf(a.checks), b_needs = RelaxationOf(b.checks);
+    if (a_needs.has_value() != b_needs.has_value()) return a_needs.has_value();
+    return a_needs && *a_needs < *b_needs;
+  }
+  if (a.status == RankStatus::kNotMeasured) return false;  // keeps the order given
   if (*a.utility != *b.utility) return *a.utility > *b.utility;
   const bool a_baseline = a.variant == kBaseline, b_baseline = b.variant == kBaseline;
   if (a_baseline != b_baseline) return a_baseline;
@@ -119,16 +130,26 @@ bool Better(const RankedVariant& a, const RankedVariant& b) {
 }
 
 absl::StatusOr<Evaluation> Evaluate(const std::vector<VariantMeasures>& measures, const Profile& profile,
-                                    bool ignore_sanity) {
+                                    const RankOptions& options) {
+  if (!profile.constraints.empty() && options.data == nullptr) {
+    return absl::FailedPreconditionError("not decidable: the profile has constraints, which need the job's records");
+  }
   Evaluation evaluation;
   const std::vector<TermKind> kinds = WeighedTerms(profile);
+  const auto baseline =
+      std::find_if(measures.begin(), measures.end(), [](const VariantMeasures& m) { return m.variant == kBaseline; });
+  const std::ptrdiff_t baseline_index = baseline == measures.end() ? -1 : baseline - measures.begin();
   for (std::size_t v = 0; v < measures.size(); ++v) {
     RankedVariant out;
     out.variant = measures[v].variant;
-    out.reason = WhyNotMeasured(measures[v], kinds, profile, ignore_sanity);
+    out.reason = WhyNotMeasured(measures[v], kinds, profile, options.ignore_sanity);
     if (out.reason.empty()) {
       evaluation.evaluated.push_back(v);
-      out.reason = WhyNotFeasible(measures[v], profile, ignore_sanity);
+      if (!profile.constraints.empty()) {
+        out.checks = CheckConstraints(profile.constraints, profile.price_per_hour, *options.data, v, baseline_index,
+                                      measures[v]);
+      }
+      out.reason = WhyNotFeasible(measures[v], out.checks, profile, options.ignore_sanity);
       out.status = out.reason.empty() ? RankStatus::kRanked : RankStatus::kNotFeasible;
     }
     evaluation.variants.push_back(std::move(out));
@@ -141,9 +162,10 @@ absl::StatusOr<Evaluation> Evaluate(const std::vector<VariantMeasures>& measures
     variant.utility = 0;
     for (const Term& term : variant.terms) *variant.utility += term.contribution;
   }
-  // fp16 loses nothing against itself, so a decidable ranking always has a winner.
-  const auto winner = std::min_element(evaluation.variants.begin(), evaluation.variants.end(), Better);
-  evaluation.winner = static_cast<std::size_t>(winner - evaluation.variants.begin());
+  const auto best = std::min_element(evaluation.variants.begin(), evaluation.variants.end(), Better);
+  if (best->status == RankStatus::kRanked) {
+    evaluation.winner = static_cast<std::size_t>(best - evaluation.variants.begin());
+  }
   return evaluation;
 }
 

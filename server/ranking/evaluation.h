@@ -2,6 +2,7 @@
 // server/ranking.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -16,15 +17,16 @@ struct Evaluation {
   std::vector<EvaluatedTerm> terms;      // those with a weight above 0
   std::vector<EvaluatedTerm> unweighed;  // those of the formula with a weight of 0 that all evaluated variants have
   std::vector<std::size_t> evaluated;    // indices of those that have all terms, feasible or not
-  std::size_t winner = 0;
+  std::optional<std::size_t> winner;     // absent when none is feasible
 };
 
 // Terms and utilities, but no ranks. Normalizes over all evaluated variants, also those that are not feasible.
 // FailedPrecondition as Rank.
 [[nodiscard]] absl::StatusOr<Evaluation> Evaluate(const std::vector<VariantMeasures>& measures, const Profile& profile,
-                                                  bool ignore_sanity);
+                                                  const RankOptions& options);
 
-// The order of an answer: by utility, fp16 first among equals, then by name; those without a rank last.
+// The order of an answer: by utility, fp16 first among equals, then by name; then those that are not feasible, by the
+// relaxation that they need; then those that are not measured.
 [[nodiscard]] bool Better(const RankedVariant& a, const RankedVariant& b);
 
 }  // namespace uaqf::ranking

@@ -20,6 +20,7 @@ struct Column {
 
 struct Cell {
   Moments latency_s, tokens_per_s;
+  double ttft_s = 0, output_tokens = 0, decode_s = 0, gaps = 0;
 };
 
 class Pairing {
@@ -62,6 +63,11 @@ class Pairing {
       const double latency_s = static_cast<double>(t.latency_ns[k]) / 1e9;
       cell.latency_s.Add(latency_s);
       cell.tokens_per_s.Add(t.output_tokens[k] / latency_s);
+      cell.ttft_s += static_cast<double>(t.prefill_ns[k]) / 1e9;
+      cell.output_tokens += t.output_tokens[k];
+      if (t.output_tokens[k] < 2) continue;
+      cell.decode_s += static_cast<double>(t.decode_ns[k]) / 1e9;
+      cell.gaps += t.output_tokens[k] - 1;
     }
     const std::vector<Cell>& reference = cells[baseline_];
     for (const Cell& cell : reference) {
@@ -83,6 +89,10 @@ class Pairing {
       out->latency_s.push_back(cell.latency_s.mean() * runs);
       out->latency_variance.push_back(cell.latency_s.Variance().value_or(0));
       out->throughput_variance.push_back(cell.tokens_per_s.Variance().value_or(0));
+      out->ttft_s.push_back(cell.ttft_s);
+      out->output_tokens.push_back(cell.output_tokens);
+      out->decode_s.push_back(cell.decode_s);
+      out->gaps.push_back(cell.gaps);
     }
   }
 
@@ -135,7 +145,8 @@ PairedUnits Bundle(PairedUnits units, std::size_t most) {
     const std::vector<std::size_t> bundle = Deal(units.runs.size(), most);
     for (auto* column : {&units.runs, &units.several}) Fold(bundle, most, column);
     for (VariantUnits& v : units.variants) {
-      for (auto* column : {&v.tokens_per_s, &v.latency_s, &v.latency_variance, &v.throughput_variance}) {
+      for (auto* column : {&v.tokens_per_s, &v.latency_s, &v.latency_variance, &v.throughput_variance, &v.ttft_s,
+                           &v.output_tokens, &v.decode_s, &v.gaps}) {
         Fold(bundle, most, column);
       }
     }

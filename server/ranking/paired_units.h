@@ -14,6 +14,10 @@ struct VariantUnits {
   std::vector<double> latency_s;            // [prompt] sum over runs
   std::vector<double> latency_variance;     // [prompt] sample variance over runs, s^2; 0 with one run
   std::vector<double> throughput_variance;  // [prompt] the same of tokens/s
+  std::vector<double> ttft_s;               // [prompt] sum over runs
+  std::vector<double> output_tokens;        // [prompt] sum over runs
+  std::vector<double> decode_s;             // [prompt] sum over runs of more than one token
+  std::vector<double> gaps;                 // [prompt] between the tokens of those
   std::vector<double> nll;                  // [window] nats per token
 };
 

@@ -96,6 +96,7 @@ absl::Status Validate(const Profile& profile) {
         absl::StrFormat("max_delta_nll is %g, expected nats per token of 0 or more: leave it out for no constraint",
                         *profile.max_delta_nll));
   }
+  if (auto status = Validate(profile.constraints, profile.price_per_hour); !status.ok()) return status;
   return CheckStabilityForm(profile);
 }
 

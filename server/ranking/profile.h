@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "server/ranking/constraints.h"
 
 namespace uaqf::ranking {
 
@@ -46,12 +47,17 @@ struct Profile {
   double stability_beta = 0;   // s/token
   // A variant whose delta NLL to fp16 (nats per token) exceeds it is not feasible.
   std::optional<double> max_delta_nll;
+  // What a variant must surely keep to be feasible.
+  std::vector<Constraint> constraints{};
+  // Of an hour of the device, in any currency; 0: not known.
+  double price_per_hour = 0;
   bool built_in = false;
 };
 
 // InvalidArgument with what was got, what was expected and what to do: a weight below 0 or not a number, weights that
 // do not sum to 1 within 1e-9, a weight of a term that the formula lacks, alpha and beta of COMBINED that are negative
-// or both 0, a constraint below 0. Does not look at the name: an inline profile has none.
+// or both 0, a constraint below 0, or constraints that Validate of constraints.h refuses. Does not look at the name: an
+// inline profile has none.
 [[nodiscard]] absl::Status Validate(const Profile& profile);
 
 // "profiles/" and 1 to 64 characters of [a-z0-9-]. InvalidArgument otherwise.

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "server/ranking/certainty.h"
 #include "server/ranking/evaluation.h"
+#include "server/ranking/pareto.h"
 #include "server/ranking/rank_text.h"
 #include "server/ranking/terms.h"
 
@@ -33,14 +36,55 @@ std::vector<std::string> TieWarnings(const std::vector<RankedVariant>& variants)
 }
 
 // The winner by the other normalization when it is another one; empty otherwise.
-std::string OtherWinner(const std::vector<VariantMeasures>& measures, Profile profile, bool ignore_sanity,
+std::string OtherWinner(const std::vector<VariantMeasures>& measures, Profile profile, const RankOptions& options,
                         const std::string& winner) {
   const bool minmax = profile.normalization == Normalization::kMinMax;
   profile.normalization = minmax ? Normalization::kBaseline : Normalization::kMinMax;
-  const auto turned = Evaluate(measures, profile, ignore_sanity);
-  if (!turned.ok()) return "";
-  const std::string& other = turned->variants[turned->winner].variant;
+  const auto turned = Evaluate(measures, profile, options);
+  if (!turned.ok() || !turned->winner) return "";
+  const std::string& other = turned->variants[*turned->winner].variant;
   return other == winner ? "" : other;
+}
+
+// Of the variants in the order of an answer, none of them ranked: the first that a relaxation makes feasible.
+std::optional<Relaxation> LeastRelaxation(const std::vector<RankedVariant>& variants) {
+  for (const RankedVariant& variant : variants) {
+    if (variant.status != RankStatus::kNotFeasible || !RelaxationOf(variant.checks)) continue;
+    Relaxation relaxation{variant.variant, {}};
+    for (const Check& check : variant.checks) {
+      if (check.verdict != Verdict::kMet) relaxation.limits.push_back({check.constraint.figure, *check.needed_limit});
+    }
+    // One that fails the sanity constraint alone is not helped.
+    if (!relaxation.limits.empty()) return relaxation;
+  }
+  return std::nullopt;
+}
+
+std::string NothingFeasible(const Ranking& ranking) {
+  std::string text = "no variant is feasible";
+  if (!ranking.relaxation) return text;
+  absl::StrAppend(&text, ": the least that helps ", ranking.relaxation->variant, " is to allow ");
+  absl::StrAppend(&text, absl::StrJoin(ranking.relaxation->limits, ", ", [](std::string* out, const Constraint& limit) {
+    absl::StrAppendFormat(out, "%s %.4g %s", NameOf(limit.figure), limit.limit, UnitOf(limit.figure));
+  }));
+  return text;
+}
+
+// By every term of the formula that was measured, whatever its weight.
+void FillFront(Evaluation* evaluation) {
+  std::vector<std::vector<double>> columns;
+  for (const auto* terms : {&evaluation->terms, &evaluation->unweighed}) {
+    for (const EvaluatedTerm& term : *terms) {
+      std::vector<double>& column = columns.emplace_back();
+      for (const double value : term.normalized) column.push_back(SignOf(term.kind) * value);
+    }
+  }
+  const std::vector<std::int32_t> dominated_by = DominatedBy(columns, evaluation->evaluated.size());
+  for (std::size_t k = 0; k < dominated_by.size(); ++k) {
+    if (dominated_by[k] < 0) continue;
+    evaluation->variants[evaluation->evaluated[k]].dominated_by =
+        evaluation->variants[evaluation->evaluated[static_cast<std::size_t>(dominated_by[k])]].variant;
+  }
 }
 
 std::vector<WeightSweep> Sweep(const Evaluation& evaluation, const Profile& profile) {
@@ -71,14 +115,14 @@ absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const
                              const RankOptions& options) {
   if (auto status = Validate(profile); !status.ok()) return status;
   if (auto status = CheckMeasures(measures); !status.ok()) return status;
-  auto evaluation = Evaluate(measures, profile, options.ignore_sanity);
+  auto evaluation = Evaluate(measures, profile, options);
   if (!evaluation.ok()) return evaluation.status();
 
   Ranking ranking;
   ranking.job = job.job;
   ranking.profile = profile;
   ranking.formula = FormulaText(profile, evaluation->terms);
-  ranking.winner = evaluation->variants[evaluation->winner].variant;
+  if (evaluation->winner) ranking.winner = evaluation->variants[*evaluation->winner].variant;
   ranking.conditions = ConditionsText(job);
   ranking.sweeps = Sweep(*evaluation, profile);
   for (const std::size_t v : evaluation->evaluated)
@@ -88,22 +132,25 @@ absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const
     for (std::string& warning : warnings) ranking.warnings.push_back(std::move(warning));
   };
   warn(options.notes);
-  if (options.resampled != nullptr) {
-    const std::string why = AddCertainty(*options.resampled, measures, profile, /*floor=*/0, &*evaluation);
+  FillFront(&*evaluation);
+  if (options.data != nullptr) {
+    const std::string why = AddCertainty(options.data->resampled, measures, profile, /*floor=*/0, &*evaluation);
     if (why.empty()) {
-      ranking.resamples = options.resampled->resamples();
-      ranking.seed = options.resampled->seed();
+      ranking.resamples = options.data->resampled.resamples();
+      ranking.seed = options.data->resampled.seed();
     } else {
       warn({why});
     }
   }
   ranking.variants = std::move(evaluation->variants);
   Order(&ranking.variants);
+  if (ranking.winner.empty()) ranking.relaxation = LeastRelaxation(ranking.variants);
   warn(CollapseWarnings(profile, evaluation->terms));
   warn(ConstraintWarnings(measures, profile, options.ignore_sanity));
   warn(TieWarnings(ranking.variants));
   warn(JobWarnings(measures, job));
-  ranking.other_normalization_winner = OtherWinner(measures, profile, options.ignore_sanity, ranking.winner);
+  if (ranking.winner.empty()) warn({NothingFeasible(ranking)});
+  ranking.other_normalization_winner = OtherWinner(measures, profile, options, ranking.winner);
   if (!ranking.other_normalization_winner.empty()) {
     const bool minmax = profile.normalization == Normalization::kMinMax;
     warn({absl::StrFormat("normalized %s the winner would be %s, not %s: the choice hangs on the normalization",

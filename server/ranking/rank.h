@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/ranking/decision_data.h"
 #include "server/ranking/measures.h"
 #include "server/ranking/profile.h"
-#include "server/ranking/resample.h"
 #include "server/ranking/sweep.h"
 #include "server/ranking/uncertainty.h"
 
@@ -37,8 +37,9 @@ struct RankOptions {
   bool ignore_sanity = false;
   // Put before the warnings of the ranking itself, e.g. the notes of KeepCommonRecords.
   std::vector<std::string> notes{};
-  // Of the same records as the measures, in their order; null: how sure the answer is is not told.
-  const Resampled* resampled = nullptr;
+  // Of the same records as the measures, in their order. Null: how sure the answer is is not told, and a profile with
+  // constraints cannot be decided.
+  const DecisionData* data = nullptr;
 };
 
 enum class RankStatus { kRanked, kNotFeasible, kNotMeasured };
@@ -68,10 +69,19 @@ struct RankedVariant {
   std::optional<double> utility;  // present exactly when ranked
   std::vector<Term> terms;        // those with a weight above 0; empty when not measured
   std::string reason;             // why it is not ranked
+  std::vector<Check> checks{};    // of the profile's constraints, in their order; empty when not measured
+  // A variant that is at least as good in every term that is measured and better in one; empty on the Pareto front.
+  std::string dominated_by{};
   // Absent without resamples; the standing also unless ranked, the comparisons also for fp16.
   std::optional<Standing> standing{};
   std::optional<Comparison> speedup{};   // ratio of mean tokens/s; smallest_detectable as a share of fp16's
   std::optional<Comparison> nll_loss{};  // nats per token
+};
+
+// What would make a variant feasible where none is.
+struct Relaxation {
+  std::string variant;
+  std::vector<Constraint> limits;  // those to relax, with the limits that it surely keeps
 };
 
 // Fields as in RankVariantsResponse of ranking_service.proto.
@@ -79,8 +89,9 @@ struct Ranking {
   std::string job;
   Profile profile;
   std::string formula;
-  std::vector<RankedVariant> variants;  // best first; those without a rank last, in the order given
-  std::string winner;
+  std::vector<RankedVariant> variants;     // best first; those without a rank last, in the order given
+  std::string winner;                      // empty when no variant is feasible
+  std::optional<Relaxation> relaxation;    // the least one, when no variant is feasible and one helps
   std::string other_normalization_winner;  // empty when it is the same
   std::vector<std::string> warnings;
   std::int64_t records_used = 0;
@@ -91,6 +102,7 @@ struct Ranking {
   std::string conditions;
 };
 
+// Variants that are not feasible come behind the ranked ones, those first whose constraints need the least relaxation.
 // Equal utilities are ordered fp16 first, then by name. The result does not depend on the order of `measures` but for
 // the variants without a rank.
 // InvalidArgument: a profile that Validate refuses, or a measure that is NaN, infinite or negative where it cannot be.

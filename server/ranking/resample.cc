@@ -52,21 +52,45 @@ void SumResamples(std::size_t n, const Columns& columns, std::int32_t resamples,
   }
 }
 
-// Sums over the prompts drawn; figures are their ratios.
-struct TimingSums {
-  double runs = 0, several = 0, tokens_per_s = 0, latency_s = 0, latency_variance = 0, throughput_variance = 0;
+// Sums over the prompts drawn, in the order of the columns: those of all variants, then those of one.
+enum SharedColumn { kRuns, kSeveral, kSharedColumns };
+enum OwnColumn {
+  kTokensPerS,
+  kLatency,
+  kLatencyVariance,
+  kThroughputVariance,
+  kTtft,
+  kOutputTokens,
+  kDecode,
+  kGaps,
+  kOwnColumns
 };
 
-void Fill(const TimingSums& s, const ResampledFigures& all, ResampledFigures* out) {
-  out->tokens_per_s = std::max(s.tokens_per_s / s.runs, kLeastShare * all.tokens_per_s);
-  out->latency_s = std::max(s.latency_s / s.runs, kLeastShare * all.latency_s);
-  if (s.several <= 0) {
-    out->latency_deviation_s = all.latency_deviation_s;
-    out->throughput_deviation = all.throughput_deviation;
-    return;
-  }
-  out->latency_deviation_s = std::sqrt(std::max(0.0, s.latency_variance / s.several));
-  out->throughput_deviation = std::sqrt(std::max(0.0, s.throughput_variance / s.several));
+Columns OwnColumns(const VariantUnits& u) {
+  return {&u.tokens_per_s, &u.latency_s,     &u.latency_variance, &u.throughput_variance,
+          &u.ttft_s,       &u.output_tokens, &u.decode_s,         &u.gaps};
+}
+
+// `shared(c)` and `own(c)` give the sum of a column; `all` are the figures of all units.
+template <typename SharedSum, typename OwnSum>
+ResampledFigures FiguresOf(const SharedSum& shared, const OwnSum& own, const ResampledFigures& all) {
+  const double runs = shared(kRuns), several = shared(kSeveral);
+  const auto ratio = [](double sum, double by, double of_all) {
+    return by > 0 ? std::max(sum / by, kLeastShare * of_all) : of_all;
+  };
+  ResampledFigures out;
+  out.tokens_per_s = ratio(own(kTokensPerS), runs, all.tokens_per_s);
+  out.latency_s = ratio(own(kLatency), runs, all.latency_s);
+  // A draw of prompts with one run each has no deviation of its own.
+  const auto deviation = [&](double variance, double of_all) {
+    return several > 0 ? std::sqrt(std::max(0.0, variance / several)) : of_all;
+  };
+  out.latency_deviation_s = deviation(own(kLatencyVariance), all.latency_deviation_s);
+  out.throughput_deviation = deviation(own(kThroughputVariance), all.throughput_deviation);
+  out.ttft_s = ratio(own(kTtft), runs, all.ttft_s);
+  out.inter_token_s = ratio(own(kDecode), own(kGaps), all.inter_token_s);
+  out.seconds_per_token = ratio(own(kLatency), own(kOutputTokens), all.seconds_per_token);
+  return out;
 }
 
 double Sum(const std::vector<double>& values) {
@@ -100,23 +124,23 @@ class Resampler {
   void AddTimings() {
     Columns columns = {&units_.runs, &units_.several};
     std::vector<std::size_t> timed;
-    const double runs = Sum(units_.runs), several = Sum(units_.several);
+    const bool deviations = Sum(units_.several) >= kLeastUnits;
     for (std::size_t v = 0; v < units_.variants.size(); ++v) {
-      const VariantUnits& u = units_.variants[v];
-      if (u.latency_s.size() < kLeastUnits) continue;
+      if (units_.variants[v].latency_s.size() < kLeastUnits) continue;
       timed.push_back(v);
       out_.has_[v].timings = true;
-      out_.has_[v].deviations = several >= kLeastUnits;
-      columns.insert(columns.end(), {&u.tokens_per_s, &u.latency_s, &u.latency_variance, &u.throughput_variance});
-      Fill({runs, several, Sum(u.tokens_per_s), Sum(u.latency_s), Sum(u.latency_variance), Sum(u.throughput_variance)},
-           {}, &out_.figures_[v]);
+      out_.has_[v].deviations = deviations;
+      const Columns own = OwnColumns(units_.variants[v]);
+      out_.figures_[v] =
+          FiguresOf([&](std::size_t c) { return Sum(*columns[c]); }, [&](std::size_t c) { return Sum(*own[c]); }, {});
+      columns.insert(columns.end(), own.begin(), own.end());
     }
     if (timed.empty()) return;
     SumResamples(units_.runs.size(), columns, out_.resamples_, &generator_, [&](std::int32_t r, const double* sums) {
       for (std::size_t k = 0; k < timed.size(); ++k) {
-        const double* own = sums + (2 + 4 * k) * kBatch;
-        Fill({sums[0], sums[kBatch], own[0], own[kBatch], own[2 * kBatch], own[3 * kBatch]}, out_.figures_[timed[k]],
-             Row(r) + timed[k]);
+        const double* own = sums + (kSharedColumns + kOwnColumns * k) * kBatch;
+        Row(r)[timed[k]] = FiguresOf([&](std::size_t c) { return sums[c * kBatch]; },
+                                     [&](std::size_t c) { return own[c * kBatch]; }, out_.figures_[timed[k]]);
       }
     });
   }

@@ -32,6 +32,9 @@ struct ResampledFigures {
   double latency_s = 0;
   double latency_deviation_s = 0;
   double throughput_deviation = 0;
+  double ttft_s = 0;
+  double inter_token_s = 0;      // 0 where no run has two tokens
+  double seconds_per_token = 0;  // all seconds over all output tokens; 0 without a token
   double nll = 0;
 };
 

@@ -8,7 +8,6 @@
 #include "proto/wire/names.h"
 #include "proto/wire/status.h"
 #include "server/ranking/groups.h"
-#include "server/ranking/paired_units.h"
 #include "server/rpc/errors.h"
 
 namespace uaqf::rpc {
@@ -119,7 +118,7 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::Jo
   auto common = ranking::KeepCommonRecords(std::move(measurements));
   if (!common.ok()) return Contradictory(id, common.status());
   const bool all_common = common->notes.empty();
-  result->resampled = ranking::Resample(ranking::PairUnits(common->measurements), {.seed = result->view.spec.seed});
+  result->decision = ranking::PrepareDecision(common->measurements, {.seed = result->view.spec.seed});
   result->notes = std::move(aligned.notes);
   std::move(common->notes.begin(), common->notes.end(), std::back_inserter(result->notes));
   if (all_common) {
@@ -157,7 +156,7 @@ absl::StatusOr<ranking::Ranking> RankJob(const JobMeasures& measures, const rank
   ranking::RankOptions options;
   options.ignore_sanity = ignore_sanity;
   options.notes = measures.notes;
-  options.resampled = &measures.resampled;
+  options.data = &measures.decision;
   auto ranked = ranking::Rank(measures.common, profile, Facts(measures.view), options);
   if (ranked.ok()) return ranked;
   return wire::WithReason(ranked.status(),

@@ -14,9 +14,9 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "server/core/progress.h"
+#include "server/ranking/decision_data.h"
 #include "server/ranking/measures.h"
 #include "server/ranking/rank.h"
-#include "server/ranking/resample.h"
 #include "server/store/job_store.h"
 #include "uaqf/v1/record.pb.h"
 
@@ -31,7 +31,7 @@ struct JobMeasures {
   std::vector<ranking::VariantMeasures> common;
   std::vector<std::string> notes;
   // Of the records in common, drawn with the job's seed.
-  ranking::Resampled resampled;
+  ranking::DecisionData decision;
   // What the variants are in full, in the order of the spec.
   std::vector<v1::VariantConfiguration> configurations;
 };

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <random>
 
-#include "server/ranking/paired_units.h"
+#include "server/ranking/decision_data.h"
 #include "tests/server/ranking/fixtures.h"
 
 namespace uaqf::ranking {
@@ -44,9 +44,9 @@ Measurements Record(const Job& job) {
 Ranking RankOf(const Measurements& measurements, const Profile& profile = BuiltIn("balanced")) {
   const auto measures = Measure(measurements);
   EXPECT_TRUE(measures.ok()) << measures.status();
-  const Resampled resampled = Resample(PairUnits(measurements));
+  const DecisionData data = PrepareDecision(measurements);
   RankOptions options;
-  options.resampled = &resampled;
+  options.data = &data;
   const auto ranking = Rank(*measures, profile, JobFacts{}, options);
   EXPECT_TRUE(ranking.ok()) << ranking.status();
   return ranking.ok() ? *ranking : Ranking{};

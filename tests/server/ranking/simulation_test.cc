@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdio>
 
-#include "server/ranking/paired_units.h"
+#include "server/ranking/decision_data.h"
 #include "server/ranking/rank.h"
 #include "server/ranking/resample.h"
 #include "tests/server/ranking/fixtures.h"
@@ -66,9 +66,9 @@ class Scorecard {
 
 Ranking RankJob(const SimulatedJob& job, const Profile& profile) {
   const auto measures = Measure(job.measurements);
-  const Resampled resampled = Resample(PairUnits(job.measurements));
+  const DecisionData data = PrepareDecision(job.measurements);
   RankOptions options;
-  options.resampled = &resampled;
+  options.data = &data;
   const auto ranking = Rank(*measures, profile, JobFacts{}, options);
   EXPECT_TRUE(ranking.ok()) << ranking.status();
   return *ranking;

@@ -1,0 +1,71 @@
+// Percentiles by order statistics.
+#include "server/ranking/binomial.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+namespace uaqf::ranking {
+namespace {
+
+std::vector<double> Ascending(int n) {
+  std::vector<double> values(n);
+  for (int i = 0; i < n; ++i) values[i] = i + 1;
+  return values;
+}
+
+TEST(BinomialBelow, IsTheSumOfItsMasses) {
+  for (const std::int64_t n : {1, 2, 7, 40}) {
+    for (const double p : {0.05, 0.5, 0.95}) {
+      double sum = 0;
+      for (std::int64_t k = 0; k <= n; ++k) {
+        EXPECT_NEAR(BinomialBelow(k, n, p), sum, 1e-12);
+        double mass = std::pow(p, k) * std::pow(1 - p, n - k);
+        for (std::int64_t i = 0; i < k; ++i) mass *= static_cast<double>(n - i) / static_cast<double>(i + 1);
+        sum += mass;
+      }
+      EXPECT_NEAR(BinomialBelow(n + 1, n, p), 1, 1e-12);
+    }
+  }
+}
+
+TEST(BinomialBelow, HoldsForManyTrials) {
+  EXPECT_NEAR(BinomialBelow(50000, 100000, 0.5), 0.5, 2e-3);
+  EXPECT_NEAR(BinomialBelow(95000 - 135, 100000, 0.95), 0.025, 1e-3);
+}
+
+TEST(BoundPercentile, NeedsFiftyNineForAP95AndThreeHundredForAP99) {
+  EXPECT_FALSE(BoundPercentile(Ascending(58), 0.95).high);
+  EXPECT_EQ(BoundPercentile(Ascending(59), 0.95).high, 59);
+  EXPECT_FALSE(BoundPercentile(Ascending(298), 0.99).high);
+  EXPECT_EQ(BoundPercentile(Ascending(299), 0.99).high, 299);
+  EXPECT_FALSE(BoundPercentile(Ascending(4), 0.5).high);
+  EXPECT_EQ(BoundPercentile(Ascending(5), 0.5).high, 5);
+  EXPECT_EQ(BoundPercentile(Ascending(5), 0.5).low, 1);
+}
+
+TEST(BoundPercentile, HoldsTheTruePercentileAsOftenAsItSays) {
+  std::mt19937_64 engine(5);
+  std::exponential_distribution<double> draw(1);
+  const double truth = -std::log(0.05);
+  int above_low = 0, below_high = 0;
+  constexpr int kTrials = 4000;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    std::vector<double> sample(200);
+    for (double& value : sample) value = draw(engine);
+    std::sort(sample.begin(), sample.end());
+    const PercentileBounds bounds = BoundPercentile(sample, 0.95);
+    EXPECT_LE(*bounds.low, bounds.value);
+    EXPECT_LE(bounds.value, *bounds.high);
+    above_low += truth >= *bounds.low ? 1 : 0;
+    below_high += truth <= *bounds.high ? 1 : 0;
+    EXPECT_EQ(ConfidenceAtMost(sample, 0.95, *bounds.high) >= 0.95, true);
+  }
+  EXPECT_GE(above_low, 0.945 * kTrials);
+  EXPECT_GE(below_high, 0.945 * kTrials);
+}
+
+}  // namespace
+}  // namespace uaqf::ranking
