@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "client/constraint_flags.h"
 #include "client/failure.h"
 
 namespace uaqf::client {
@@ -44,6 +45,16 @@ absl::Status ParseWeights(const std::string& text, v1::Weights* weights) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<v1::Constraint>> BuildConstraints(const ProfileFlags& flags) {
+  std::vector<v1::Constraint> constraints;
+  for (const std::string& limit : flags.limits) {
+    auto constraint = ParseConstraint(limit);
+    if (!constraint.ok()) return constraint.status();
+    constraints.push_back(*std::move(constraint));
+  }
+  return constraints;
+}
 
 absl::StatusOr<v1::Profile> BuildProfile(const ProfileFlags& flags) {
   v1::Profile profile;

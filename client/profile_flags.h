@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "uaqf/v1/ranking_service.pb.h"
@@ -18,10 +19,15 @@ struct ProfileFlags {
   double stability_beta = 0;
   std::optional<double> max_delta_nll;  // default: 0.3 for full, none for the paper's formulas
   bool no_sanity = false;
+  std::vector<std::string> limits;  // "latency-p95=2s"
+  double price_per_hour = 0;
 };
 
-// The profile of `flags`, without a name. InvalidArgument: a weight that has no number or an unknown name. Whether the
-// weights fit the formula and sum to 1 is the coordinator's to say.
+// The constraints of `flags.limits`, as ParseConstraint has them.
+[[nodiscard]] absl::StatusOr<std::vector<v1::Constraint>> BuildConstraints(const ProfileFlags& flags);
+
+// The profile of `flags`, without a name and without constraints. InvalidArgument: a weight that has no number or an
+// unknown name. Whether the weights fit the formula and sum to 1 is the coordinator's to say.
 [[nodiscard]] absl::StatusOr<v1::Profile> BuildProfile(const ProfileFlags& flags);
 
 }  // namespace uaqf::client

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/constraint_flags.h"
 #include "client/figures.h"
 #include "client/names.h"
 #include "client/progress.h"
@@ -217,6 +218,11 @@ std::string ProfileText(const v1::Profile& profile, const Terminal& terminal) {
                                : StabilityFormName(profile.stability_form()));
   }
   if (profile.has_max_delta_nll()) line("constraint", absl::StrCat("ΔNLL <= ", Exact(profile.max_delta_nll())));
+  for (const v1::Constraint& constraint : profile.constraints()) {
+    line("constraint", absl::StrCat(FigureName(constraint.figure()),
+                                    " <= ", FigureText(constraint.figure(), constraint.limit()), ", surely"));
+  }
+  if (profile.price_per_hour() > 0) line("price per hour", Exact(profile.price_per_hour()));
   return text;
 }
 

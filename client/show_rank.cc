@@ -8,8 +8,10 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/calibration.h"
+#include "client/constraint_flags.h"
 #include "client/figures.h"
 #include "client/show.h"
+#include "client/table.h"
 #include "client/utf8.h"
 
 namespace uaqf::client {
@@ -142,6 +144,29 @@ std::string TiesText(const v1::RankVariantsResponse& answer) {
   return absl::StrCat("not told apart from the winner: ", absl::StrJoin(tied, ", "), "\n");
 }
 
+// How far the winner is from the limits.
+std::string LimitsText(const v1::RankVariantsResponse& answer) {
+  if (answer.winner().empty() || answer.variants_size() == 0 || answer.variants(0).checks().empty()) return "";
+  std::vector<std::string> kept;
+  for (const v1::ConstraintCheck& check : answer.variants(0).checks()) {
+    const v1::LimitedFigure figure = check.constraint().figure();
+    kept.push_back(absl::StrCat(FigureName(figure), " ", FigureText(figure, check.value()), " of ",
+                                FigureText(figure, check.constraint().limit())));
+  }
+  return absl::StrCat("the winner keeps ", absl::StrJoin(kept, ", "), "\n");
+}
+
+// Who is nowhere better than another.
+std::string BeatenText(const v1::RankVariantsResponse& answer) {
+  std::vector<std::string> beaten;
+  for (const v1::RankedVariant& variant : answer.variants()) {
+    if (variant.dominated_by().empty()) continue;
+    beaten.push_back(absl::StrCat(NameText(variant), " by ", Printable(WithShortDigests(variant.dominated_by()))));
+  }
+  if (beaten.empty()) return "";
+  return absl::StrCat("beaten in every term: ", absl::StrJoin(beaten, ", "), "\n");
+}
+
 // The weights at which another variant would win, one line for each term that has any.
 std::string SweepText(const v1::WeightSweep& sweep, const std::string& winner) {
   int at = 0;
@@ -192,6 +217,27 @@ void AppendComparison(bool has, const v1::Comparison& comparison, std::vector<st
                 {Exact(comparison.value()), Exact(comparison.interval().low()), Exact(comparison.interval().high())});
 }
 
+// The winner of every part, and who is not told apart from it.
+std::string SlicesText(const v1::RankVariantsResponse& answer, const Terminal& terminal) {
+  if (answer.slices().empty()) return "";
+  Table table({{"part"}, {"prompts", Align::kRight}, {"winner"}, {"P(best)", Align::kRight}, {"not told apart"}});
+  for (const v1::RankedSlice& slice : answer.slices()) {
+    std::vector<std::string> tied;
+    std::string winner = slice.reason(), probability;
+    for (const v1::RankedVariant& variant : slice.variants()) {
+      if (variant.variant() == slice.winner()) {
+        winner = NameText(variant);
+        if (variant.has_standing()) probability = Fixed(variant.standing().probability_best(), 2);
+      } else if (variant.standing().tied()) {
+        tied.push_back(NameText(variant));
+      }
+    }
+    if (winner.empty()) winner = "none is feasible";
+    table.AddRow({slice.name(), absl::StrCat(slice.prompts()), winner, probability, absl::StrJoin(tied, ", ")});
+  }
+  return absl::StrCat("\n", table.Text(terminal), "quality and memory are those of the whole job\n\n");
+}
+
 }  // namespace
 
 std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& terminal) {
@@ -212,7 +258,8 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
     const Style style = !ranked ? Style::kDim : variant.variant() == answer.winner() ? Style::kGreen : Style::kPlain;
     absl::StrAppend(&text, terminal.Paint(style, line), "\n");
   }
-  absl::StrAppend(&text, TiesText(answer), SweepsText(answer));
+  absl::StrAppend(&text, TiesText(answer), BeatenText(answer), LimitsText(answer), SweepsText(answer));
+  absl::StrAppend(&text, SlicesText(answer, terminal));
   for (const std::string& warning : answer.warnings()) {
     absl::StrAppend(&text, terminal.Paint(Style::kYellow, "warning:"), " ", Printable(warning), "\n");
   }
@@ -222,10 +269,10 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
 std::string RankCsv(const v1::RankVariantsResponse& answer) {
   constexpr std::array<const char*, 4> kTerms = {"speed", "quality", "stability", "memory"};
   std::string csv =
-      CsvLine({"rank",         "variant",   "status",          "utility",      "speed",        "quality",
-               "stability",    "memory",    "reason",          "utility_low",  "utility_high", "probability_best",
-               "rank_low",     "rank_high", "expected_regret", "tied",         "speedup",      "speedup_low",
-               "speedup_high", "nll_loss",  "nll_loss_low",    "nll_loss_high"});
+      CsvLine({"rank",         "variant",   "status",          "utility",       "speed",        "quality",
+               "stability",    "memory",    "reason",          "utility_low",   "utility_high", "probability_best",
+               "rank_low",     "rank_high", "expected_regret", "tied",          "speedup",      "speedup_low",
+               "speedup_high", "nll_loss",  "nll_loss_low",    "nll_loss_high", "dominated_by"});
   for (const v1::RankedVariant& variant : answer.variants()) {
     std::vector<std::string> cells = {variant.rank() > 0 ? absl::StrCat(variant.rank()) : "", variant.variant(),
                                       StatusName(variant.status()),
@@ -238,6 +285,7 @@ std::string RankCsv(const v1::RankVariantsResponse& answer) {
     AppendStanding(variant, &cells);
     AppendComparison(variant.has_speedup(), variant.speedup(), &cells);
     AppendComparison(variant.has_nll_loss(), variant.nll_loss(), &cells);
+    cells.push_back(variant.dominated_by());
     csv += CsvLine(cells);
   }
   return csv;

@@ -1,5 +1,8 @@
 #include "client/commands/profile_options.h"
 
+#include "absl/strings/str_cat.h"
+#include "client/constraint_flags.h"
+
 namespace uaqf::client {
 
 void AddProfileOptions(CLI::App* command, ProfileFlags& flags, CLI::Option* instead) {
@@ -25,6 +28,13 @@ void AddProfileOptions(CLI::App* command, ProfileFlags& flags, CLI::Option* inst
   beside(command->add_option("--stability-beta", flags.stability_beta, "beta of combined, s/token"));
   beside(command->add_option("--max-delta-nll", flags.max_delta_nll,
                              "A variant that loses more is not feasible, nats per token [0.3 for full, else none]"));
+  command
+      ->add_option("--max", flags.limits,
+                   absl::StrCat("Limit that a variant must surely keep, FIGURE=VALUE, as often as needed; figures: ",
+                                LimitedFigures()))
+      ->take_all();
+  command->add_option("--price-per-hour", flags.price_per_hour, "Cost of an hour of the device, for --max price=")
+      ->check(CLI::PositiveNumber);
 }
 
 }  // namespace uaqf::client

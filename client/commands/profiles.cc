@@ -63,6 +63,10 @@ absl::Status Show(Context& context, const std::string& wanted) {
 absl::Status Create(Context& context, const CreateFlags& flags) {
   auto profile = BuildProfile(flags.given);
   if (!profile.ok()) return profile.status();
+  const auto constraints = BuildConstraints(flags.given);
+  if (!constraints.ok()) return constraints.status();
+  profile->mutable_constraints()->Assign(constraints->begin(), constraints->end());
+  profile->set_price_per_hour(flags.given.price_per_hour);
   profile->set_name(FullName(flags.name));
   profile->set_description(flags.description);
   const auto client = context.Connect();

@@ -17,6 +17,7 @@ struct RankFlags {
   std::string job;
   std::string profile;
   ProfileFlags given;
+  std::string by;  // "", "category" or "group"
 };
 
 absl::StatusOr<v1::RankVariantsRequest> Request(Client& client, const RankFlags& flags) {
@@ -25,6 +26,11 @@ absl::StatusOr<v1::RankVariantsRequest> Request(Client& client, const RankFlags&
   if (!job.ok()) return job.status();
   request.set_job(*job);
   request.set_ignore_sanity(flags.given.no_sanity);
+  const auto constraints = BuildConstraints(flags.given);
+  if (!constraints.ok()) return constraints.status();
+  request.mutable_constraints()->Assign(constraints->begin(), constraints->end());
+  request.set_price_per_hour(flags.given.price_per_hour);
+  if (!flags.by.empty()) request.set_split(flags.by == "category" ? v1::SPLIT_CATEGORY : v1::SPLIT_GROUP);
   if (!flags.given.weights.empty()) {
     const auto profile = BuildProfile(flags.given);
     if (!profile.ok()) return profile.status();
@@ -47,7 +53,8 @@ absl::Status WithWayOut(const absl::Status& status) {
 }
 
 absl::Status Rank(Context& context, const RankFlags& flags) {
-  // A bad weight is told without asking anyone.
+  // A bad weight or limit is told without asking anyone.
+  if (const auto constraints = BuildConstraints(flags.given); !constraints.ok()) return constraints.status();
   if (!flags.given.weights.empty()) {
     if (const auto profile = BuildProfile(flags.given); !profile.ok()) return profile.status();
   }
@@ -75,13 +82,16 @@ void AddRank(CLI::App& app, Context& context) {
   auto flags = std::make_shared<RankFlags>();
   CLI::App* rank = AddCommand(app, "rank", "Rank the variants of a job for a deployment profile",
                               "uaqf rank k7f --profile latency-critical\n"
-                              "  uaqf rank k7f --weights speed=0.5,quality=0.5 --no-sanity");
+                              "  uaqf rank k7f --weights speed=0.5,quality=0.5 --no-sanity\n"
+                              "  uaqf rank k7f --max latency-p95=2s --max memory=8GB --by group");
   rank->add_option("JOB", flags->job, "Name, id, or the beginning of one")->required();
   CLI::Option* profile =
       rank->add_option("--profile", flags->profile, "Profile by name (uaqf profiles list)")->default_str("balanced");
   flags->profile = "balanced";
   AddProfileOptions(rank, flags->given, profile);
   rank->add_flag("--no-sanity", flags->given.no_sanity, "Rank variants that fail the profile's ΔNLL constraint too");
+  rank->add_option("--by", flags->by, "Rank each category, or each of the five groups, of the prompts as well")
+      ->check(CLI::IsMember({"category", "group"}));
   OnCommand(rank, context, [&context, flags] { return Rank(context, *flags); });
 }
 

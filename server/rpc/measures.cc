@@ -101,8 +101,7 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Of(const core::JobI
   return Read(id);
 }
 
-absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::JobId& id) {
-  auto result = std::make_shared<JobMeasures>();
+absl::StatusOr<ranking::AlignedRecords> Measurer::ReadAligned(const core::JobId& id, JobMeasures* result) {
   // The view first: when it says that the job has ended, the records read after it are all there are.
   auto view = jobs_->GetJob(id);
   if (!view.ok()) return OrMissing(view.status(), NoSuchJob(id));
@@ -110,8 +109,14 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::Jo
   auto columns = jobs_->ReadMeasurements(id);
   if (!columns.ok()) return columns.status();
   result->configurations = Configurations(*columns);
-  ranking::AlignedRecords aligned = ranking::AlignGroups(ranking::SetAsideWhatCannotBe(Move(*std::move(columns))));
-  ranking::Measurements& measurements = aligned.measurements;
+  return ranking::AlignGroups(ranking::SetAsideWhatCannotBe(Move(*std::move(columns))));
+}
+
+absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::JobId& id) {
+  auto result = std::make_shared<JobMeasures>();
+  auto aligned = ReadAligned(id, result.get());
+  if (!aligned.ok()) return aligned.status();
+  ranking::Measurements& measurements = aligned->measurements;
   auto all = ranking::Measure(measurements);
   if (!all.ok()) return Contradictory(id, all.status());
   result->all = *std::move(all);
@@ -119,7 +124,7 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::Jo
   if (!common.ok()) return Contradictory(id, common.status());
   const bool all_common = common->notes.empty();
   result->decision = ranking::PrepareDecision(common->measurements, {.seed = result->view.spec.seed});
-  result->notes = std::move(aligned.notes);
+  result->notes = std::move(aligned->notes);
   std::move(common->notes.begin(), common->notes.end(), std::back_inserter(result->notes));
   if (all_common) {
     result->common = result->all;
@@ -135,6 +140,18 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::Jo
     if (kept_.size() > kKept) kept_.pop_back();
   }
   return shared;
+}
+
+absl::StatusOr<std::vector<ranking::Slice>> Measurer::RankSlices(const core::JobId& id,
+                                                                 const ranking::SliceLabels& labels,
+                                                                 const ranking::Profile& profile, bool ignore_sanity) {
+  JobMeasures facts;
+  auto aligned = ReadAligned(id, &facts);
+  if (!aligned.ok()) return aligned.status();
+  auto common = ranking::KeepCommonRecords(std::move(aligned->measurements));
+  if (!common.ok()) return Contradictory(id, common.status());
+  return ranking::RankSlices(common->measurements, labels, profile, Facts(facts.view), ignore_sanity,
+                             {.seed = facts.view.spec.seed});
 }
 
 ranking::JobFacts Facts(const core::JobView& view) {

@@ -15,8 +15,10 @@
 #include "absl/synchronization/mutex.h"
 #include "server/core/progress.h"
 #include "server/ranking/decision_data.h"
+#include "server/ranking/groups.h"
 #include "server/ranking/measures.h"
 #include "server/ranking/rank.h"
+#include "server/ranking/slices.h"
 #include "server/store/job_store.h"
 #include "uaqf/v1/record.pb.h"
 
@@ -46,9 +48,18 @@ class Measurer {
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const JobMeasures>> Of(const core::JobId& id)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Reads the records again: parts are asked for by people, and keeping every record for them would cost much memory.
+  // Errors as Of.
+  [[nodiscard]] absl::StatusOr<std::vector<ranking::Slice>> RankSlices(const core::JobId& id,
+                                                                       const ranking::SliceLabels& labels,
+                                                                       const ranking::Profile& profile,
+                                                                       bool ignore_sanity);
+
  private:
   static constexpr std::size_t kKept = 16;
 
+  // Fills view and configurations of `result`.
+  absl::StatusOr<ranking::AlignedRecords> ReadAligned(const core::JobId& id, JobMeasures* result);
   absl::StatusOr<std::shared_ptr<const JobMeasures>> Read(const core::JobId& id) ABSL_LOCKS_EXCLUDED(mutex_);
   std::shared_ptr<const JobMeasures> Kept(const core::JobId& id) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 

@@ -90,6 +90,43 @@ void Fill(const ranking::WeightSweep& from, v1::WeightSweep& to) {
   }
 }
 
+v1::ConstraintVerdict ToProto(ranking::Verdict verdict) {
+  switch (verdict) {
+    case ranking::Verdict::kMet:
+      return v1::CONSTRAINT_VERDICT_MET;
+    case ranking::Verdict::kUnsure:
+      return v1::CONSTRAINT_VERDICT_UNSURE;
+    case ranking::Verdict::kNotMet:
+      return v1::CONSTRAINT_VERDICT_NOT_MET;
+    case ranking::Verdict::kUndecidable:
+      break;
+  }
+  return v1::CONSTRAINT_VERDICT_UNDECIDABLE;
+}
+
+// The enums have the same order; 0 of the proto's is none.
+v1::LimitedFigure ToProto(ranking::LimitedFigure figure) {
+  return static_cast<v1::LimitedFigure>(static_cast<int>(figure) + 1);
+}
+static_assert(static_cast<int>(ranking::LimitedFigure::kPricePerMillion) + 1 == v1::LIMITED_FIGURE_PRICE);
+static_assert(static_cast<int>(ranking::LimitedFigure::kMemory) + 1 == v1::LIMITED_FIGURE_MEMORY);
+
+void Fill(const ranking::Constraint& from, v1::Constraint& to) {
+  to.set_figure(ToProto(from.figure));
+  to.set_limit(from.limit);
+}
+
+void Fill(const ranking::Check& from, v1::ConstraintCheck& to) {
+  Fill(from.constraint, *to.mutable_constraint());
+  to.set_verdict(ToProto(from.verdict));
+  if (from.value) to.set_value(*from.value);
+  if (from.interval) Fill(*from.interval, *to.mutable_interval());
+  if (from.margin) to.set_margin(*from.margin);
+  if (from.probability_met) to.set_probability_met(*from.probability_met);
+  if (from.needed_limit) to.set_needed_limit(*from.needed_limit);
+  to.set_reason(from.reason);
+}
+
 void Fill(const ranking::RankedVariant& from, v1::RankedVariant& to) {
   to.set_variant(from.variant);
   to.set_rank(from.rank);
@@ -109,6 +146,8 @@ void Fill(const ranking::RankedVariant& from, v1::RankedVariant& to) {
   if (from.standing) Fill(*from.standing, *to.mutable_standing());
   if (from.speedup) Fill(*from.speedup, *to.mutable_speedup());
   if (from.nll_loss) Fill(*from.nll_loss, *to.mutable_nll_loss());
+  for (const ranking::Check& check : from.checks) Fill(check, *to.add_checks());
+  to.set_dominated_by(from.dominated_by);
 }
 
 }  // namespace
@@ -127,6 +166,11 @@ ranking::Profile FromProto(const v1::Profile& message) {
   profile.stability_alpha = message.stability_alpha();
   profile.stability_beta = message.stability_beta();
   if (message.has_max_delta_nll()) profile.max_delta_nll = message.max_delta_nll();
+  for (const v1::Constraint& constraint : message.constraints()) {
+    profile.constraints.push_back(
+        {static_cast<ranking::LimitedFigure>(static_cast<int>(constraint.figure()) - 1), constraint.limit()});
+  }
+  profile.price_per_hour = message.price_per_hour();
   return profile;
 }
 
@@ -147,6 +191,8 @@ v1::Profile ToProto(const ranking::Profile& profile) {
   message.set_stability_beta(profile.stability_beta);
   if (profile.max_delta_nll.has_value()) message.set_max_delta_nll(*profile.max_delta_nll);
   message.set_built_in(profile.built_in);
+  for (const ranking::Constraint& constraint : profile.constraints) Fill(constraint, *message.add_constraints());
+  message.set_price_per_hour(profile.price_per_hour);
   return message;
 }
 
@@ -210,6 +256,19 @@ v1::VariantMeasures ToProto(const ranking::VariantMeasures& from) {
   return to;
 }
 
+v1::RankedSlice ToProto(const ranking::Slice& slice) {
+  v1::RankedSlice to;
+  to.set_name(slice.name);
+  to.set_prompts(slice.prompts);
+  if (!slice.ranking.ok()) {
+    to.set_reason(std::string(slice.ranking.status().message()));
+    return to;
+  }
+  for (const ranking::RankedVariant& variant : slice.ranking->variants) Fill(variant, *to.add_variants());
+  to.set_winner(slice.ranking->winner);
+  return to;
+}
+
 v1::RankVariantsResponse ToProto(const ranking::Ranking& ranking) {
   v1::RankVariantsResponse to;
   to.set_job(ranking.job);
@@ -224,6 +283,11 @@ v1::RankVariantsResponse ToProto(const ranking::Ranking& ranking) {
   to.set_resamples(ranking.resamples);
   to.set_seed(ranking.seed);
   for (const ranking::WeightSweep& sweep : ranking.sweeps) Fill(sweep, *to.add_sweeps());
+  if (ranking.relaxation) {
+    to.mutable_relaxation()->set_variant(ranking.relaxation->variant);
+    for (const ranking::Constraint& limit : ranking.relaxation->limits)
+      Fill(limit, *to.mutable_relaxation()->add_limits());
+  }
   return to;
 }
 

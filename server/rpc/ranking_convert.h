@@ -6,6 +6,7 @@
 #include "server/ranking/measures.h"
 #include "server/ranking/profile.h"
 #include "server/ranking/rank.h"
+#include "server/ranking/slices.h"
 
 namespace uaqf::rpc {
 
@@ -13,6 +14,7 @@ namespace uaqf::rpc {
 ranking::Profile FromProto(const v1::Profile& message);
 v1::Profile ToProto(const ranking::Profile& profile);
 v1::VariantMeasures ToProto(const ranking::VariantMeasures& measures);
+v1::RankedSlice ToProto(const ranking::Slice& slice);
 v1::RankVariantsResponse ToProto(const ranking::Ranking& ranking);
 
 }  // namespace uaqf::rpc

@@ -10,6 +10,7 @@
 #include "server/rpc/errors.h"
 #include "server/rpc/evaluation_service.h"
 #include "server/rpc/ranking_convert.h"
+#include "server/rpc/slice_labels.h"
 #include "server/rpc/validate.h"
 
 namespace uaqf::rpc {
@@ -41,6 +42,18 @@ absl::StatusOr<v1::Profile> ParseStored(const store::StoredProfile& stored) {
   return wire::Error(
       absl::StatusCode::kDataLoss, "PROFILE_DAMAGED",
       absl::StrCat("the stored profile ", stored.name, " cannot be read; delete it and create it again"));
+}
+
+// Those of the request beside, or in place of, those of the profile.
+void AddConstraints(const v1::RankVariantsRequest& request, v1::Profile& profile) {
+  if (request.price_per_hour() != 0) profile.set_price_per_hour(request.price_per_hour());
+  const int own = profile.constraints_size();
+  for (const v1::Constraint& constraint : request.constraints()) {
+    const auto end = profile.mutable_constraints()->begin() + own;
+    const auto same = std::find_if(profile.mutable_constraints()->begin(), end,
+                                   [&](const v1::Constraint& c) { return c.figure() == constraint.figure(); });
+    *(same == end ? profile.add_constraints() : &*same) = constraint;
+  }
 }
 
 absl::Status CheckWeights(const v1::Profile& profile) {
@@ -85,14 +98,44 @@ grpc::ServerUnaryReactor* RankingService::RankVariants(Context* context, const B
 
 absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVariantsRequest& request,
                                                               const core::JobId& job) {
+  auto profile = ProfileOf(request);
+  if (!profile.ok()) return profile.status();
+  auto measures = measurer_->Of(job);
+  if (!measures.ok()) return measures.status();
+  auto ranked = RankJob(**measures, FromProto(*profile), request.ignore_sanity());
+  if (!ranked.ok()) return ranked.status();
+  v1::RankVariantsResponse answer = ToProto(*ranked);
+  if (request.split() != v1::SPLIT_UNSPECIFIED) {
+    if (absl::Status sliced = AddSlices(request, job, **measures, FromProto(*profile), answer); !sliced.ok()) {
+      return sliced;
+    }
+  }
+  *answer.mutable_profile() = *std::move(profile);
+  answer.mutable_configurations()->Assign((*measures)->configurations.begin(), (*measures)->configurations.end());
+  return answer;
+}
+
+absl::Status RankingService::AddSlices(const v1::RankVariantsRequest& request, const core::JobId& job,
+                                       const JobMeasures& measures, const ranking::Profile& profile,
+                                       v1::RankVariantsResponse& answer) {
+  if (!v1::Split_IsValid(request.split())) {
+    return wire::Error(absl::StatusCode::kInvalidArgument, "UNKNOWN_ENUM",
+                       absl::StrCat("got split = ", request.split(), ", expected CATEGORY or GROUP"));
+  }
+  const auto labels = LabelPrompts(*context_.store, measures.view.spec.prompt_set, request.split());
+  if (!labels.ok()) return labels.status();
+  const auto slices = measurer_->RankSlices(job, *labels, profile, request.ignore_sanity());
+  if (!slices.ok()) return slices.status();
+  for (const ranking::Slice& slice : *slices) *answer.add_slices() = ToProto(slice);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Profile> RankingService::ProfileOf(const v1::RankVariantsRequest& request) {
   v1::Profile profile;
   switch (request.choice_case()) {
-    case v1::RankVariantsRequest::kInlineProfile: {
+    case v1::RankVariantsRequest::kInlineProfile:
       profile = request.inline_profile();
-      if (absl::Status valid = Validate(profile); !valid.ok()) return valid;
-      if (absl::Status weights = CheckWeights(profile); !weights.ok()) return weights;
       break;
-    }
     case v1::RankVariantsRequest::kProfile: {
       auto found = FindProfile(request.profile());
       if (!found.ok()) return found.status();
@@ -103,14 +146,10 @@ absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVari
       return wire::Error(absl::StatusCode::kInvalidArgument, "NO_PROFILE",
                          "got neither profile nor inline_profile, expected one, e.g. profiles/balanced");
   }
-  auto measures = measurer_->Of(job);
-  if (!measures.ok()) return measures.status();
-  auto ranked = RankJob(**measures, FromProto(profile), request.ignore_sanity());
-  if (!ranked.ok()) return ranked.status();
-  v1::RankVariantsResponse answer = ToProto(*ranked);
-  *answer.mutable_profile() = profile;
-  answer.mutable_configurations()->Assign((*measures)->configurations.begin(), (*measures)->configurations.end());
-  return answer;
+  AddConstraints(request, profile);
+  if (absl::Status valid = Validate(profile); !valid.ok()) return valid;
+  if (absl::Status weights = CheckWeights(profile); !weights.ok()) return weights;
+  return profile;
 }
 
 absl::StatusOr<v1::Profile> RankingService::FindProfile(const std::string& name) {

@@ -32,6 +32,11 @@ class RankingService final : public RankingServiceBase {
   grpc::ServerUnaryReactor* DeleteProfile(Context* context, const Bytes* request, Bytes* response) override;
 
  private:
+  // The profile that the request names or gives, with its constraints added; valid.
+  absl::StatusOr<v1::Profile> ProfileOf(const v1::RankVariantsRequest& request);
+  // Ranks the parts asked for into `answer`.
+  absl::Status AddSlices(const v1::RankVariantsRequest& request, const core::JobId& job, const JobMeasures& measures,
+                         const ranking::Profile& profile, v1::RankVariantsResponse& answer);
   // Built in or stored; reads the store. NOT_FOUND (PROFILE_NOT_FOUND).
   absl::StatusOr<v1::Profile> FindProfile(const std::string& name);
   absl::StatusOr<v1::RankVariantsResponse> Rank(const v1::RankVariantsRequest& request, const core::JobId& job);

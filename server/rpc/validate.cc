@@ -481,7 +481,18 @@ absl::Status Validate(const v1::Profile& profile) {
     return Invalid("UNKNOWN_ENUM",
                    absl::StrCat("got stability_form = ", profile.stability_form(), ", expected RELATIVE or COMBINED"));
   }
+  for (const v1::Constraint& constraint : profile.constraints()) {
+    if (absl::Status figure = Validate(constraint); !figure.ok()) return figure;
+  }
   return Text("description", profile.description(), 1024);
+}
+
+absl::Status Validate(const v1::Constraint& constraint) {
+  if (constraint.figure() != v1::LIMITED_FIGURE_UNSPECIFIED && v1::LimitedFigure_IsValid(constraint.figure())) {
+    return absl::OkStatus();
+  }
+  return Invalid("UNKNOWN_ENUM", absl::StrCat("got figure = ", constraint.figure(),
+                                              " in a constraint, expected one of LimitedFigure, e.g. LATENCY_P95"));
 }
 
 absl::Status Validate(const v1::CreateProfileRequest& request) {

@@ -35,6 +35,7 @@ v1::JobSpec WithDefaults(v1::JobSpec spec);
 std::string Contradiction(const v1::RecordBatch& batch);
 [[nodiscard]] absl::Status Validate(const v1::CreateProfileRequest& request);
 [[nodiscard]] absl::Status Validate(const v1::Profile& profile);
+[[nodiscard]] absl::Status Validate(const v1::Constraint& constraint);
 
 // 1 to 128 printable ASCII characters.
 [[nodiscard]] absl::Status ValidateRequestId(absl::string_view id);

@@ -180,6 +180,42 @@ TEST(ShowRank, SaysHowSureItIs) {
             "warning: the loss is relative to the Q4_1 release\n");
 }
 
+TEST(ShowRank, SaysWhatTheWinnerKeepsAndWhoIsBeaten) {
+  v1::RankVariantsResponse answer = SureRanking();
+  answer.mutable_variants(2)->set_dominated_by("rtn-w8-channel");
+  v1::ConstraintCheck& latency = *answer.mutable_variants(0)->add_checks();
+  latency.mutable_constraint()->set_figure(v1::LIMITED_FIGURE_LATENCY_P95);
+  latency.mutable_constraint()->set_limit(2);
+  latency.set_value(1.04);
+  v1::ConstraintCheck& memory = *answer.mutable_variants(0)->add_checks();
+  memory.mutable_constraint()->set_figure(v1::LIMITED_FIGURE_MEMORY);
+  memory.mutable_constraint()->set_limit(8e9);
+  memory.set_value(1.5e8);
+  EXPECT_THAT(RankText(answer, kPlain), HasSubstr("\nbeaten in every term: rtn-w4-g64 by rtn-w8-channel\n"
+                                                  "the winner keeps latency_p95 1.040 s of 2.000 s, "
+                                                  "memory 150 MB of 8.00 GB\n"));
+}
+
+TEST(ShowRank, ShowsTheWinnerOfEveryPart) {
+  v1::RankVariantsResponse answer = SureRanking();
+  v1::RankedSlice& code = *answer.add_slices();
+  code.set_name("code_symbolic");
+  code.set_prompts(20);
+  code.set_winner("rtn-w8-channel");
+  *code.add_variants() = answer.variants(0);
+  *code.add_variants() = answer.variants(1);
+  code.mutable_variants(1)->mutable_standing()->set_tied(true);
+  v1::RankedSlice& none = *answer.add_slices();
+  none.set_name("dialogue");
+  none.set_prompts(1);
+  none.set_reason("not decidable: one run");
+  EXPECT_THAT(RankText(answer, kPlain),
+              HasSubstr("\npart           prompts  winner                  P(best)  not told apart\n"
+                        "code_symbolic       20  rtn-w8-channel             0.98  fp16\n"
+                        "dialogue             1  not decidable: one run        -  -\n"
+                        "quality and memory are those of the whole job\n\nwarning"));
+}
+
 TEST(ShowRank, NamesWhoIsNotToldApart) {
   v1::RankVariantsResponse answer = SureRanking();
   answer.mutable_variants(1)->mutable_standing()->set_tied(true);
@@ -201,11 +237,11 @@ TEST(ShowRank, KeepsItsCsvColumns) {
   EXPECT_EQ(RankCsv(SampleRanking()),
             "rank,variant,status,utility,speed,quality,stability,memory,reason,utility_low,utility_high,"
             "probability_best,rank_low,rank_high,expected_regret,tied,speedup,speedup_low,speedup_high,nll_loss,"
-            "nll_loss_low,nll_loss_high\n"
-            "1,rtn-w8-channel,ranked,0.24,0.268,-0.012,-0.016,,,,,,,,,,,,,,,\n"
-            "2,fp16,ranked,0,0,0,0,,,,,,,,,,,,,,,\n"
-            ",rtn-w4-g64,not feasible,,,,,,ΔNLL 0.361 > 0.3,,,,,,,,,,,,,\n");
-  EXPECT_THAT(RankCsv(SureRanking()), HasSubstr("-0.016,,,0.231,0.262,0.9815,1,2,2e-04,true,1.59,1.57,1.61,,,\n"));
+            "nll_loss_low,nll_loss_high,dominated_by\n"
+            "1,rtn-w8-channel,ranked,0.24,0.268,-0.012,-0.016,,,,,,,,,,,,,,,,\n"
+            "2,fp16,ranked,0,0,0,0,,,,,,,,,,,,,,,,\n"
+            ",rtn-w4-g64,not feasible,,,,,,ΔNLL 0.361 > 0.3,,,,,,,,,,,,,,\n");
+  EXPECT_THAT(RankCsv(SureRanking()), HasSubstr("-0.016,,,0.231,0.262,0.9815,1,2,2e-04,true,1.59,1.57,1.61,,,,\n"));
 }
 
 TEST(ShowRank, StealsNoControlOfTheTerminal) {

@@ -251,7 +251,7 @@ TEST(Jobs, SayHowSureTheirRankingIs) {
   TestServer server;
   FakeWorker worker(server.worker_channel(), "w");
   ASSERT_TRUE(worker.Report().has_value());
-  v1::CreateJobRequest request = server.Request("r1", /*prompts=*/8);
+  v1::CreateJobRequest request = server.Request("r1", /*prompts=*/12);
   request.mutable_spec()->set_seed(77);
   const auto job = server.Create(request);
   ASSERT_TRUE(job.ok()) << job.status();
@@ -279,6 +279,32 @@ TEST(Jobs, SayHowSureTheirRankingIs) {
   EXPECT_TRUE(winner.terms(0).has_interval());
   ASSERT_EQ(ranked.sweeps_size(), 3) << "memory is known, and no weight";
   EXPECT_EQ(ranked.sweeps(0).segments(0).from(), 0);
+
+  EXPECT_EQ(ranked.slices_size(), 0);
+  rank.set_split(v1::SPLIT_CATEGORY);
+  v1::Constraint& memory = *rank.add_constraints();
+  memory.set_figure(v1::LIMITED_FIGURE_MEMORY);
+  memory.set_limit(1);
+  v1::RankVariantsResponse limited;
+  ASSERT_TRUE(server.ranking().RankVariants(Within30s().get(), rank, &limited).ok());
+  EXPECT_EQ(limited.winner(), "");
+  EXPECT_EQ(limited.relaxation().variant(), "rtn-w4");
+  EXPECT_EQ(limited.relaxation().limits(0).limit(), 80);
+  EXPECT_EQ(limited.variants(0).checks(0).verdict(), v1::CONSTRAINT_VERDICT_NOT_MET);
+  EXPECT_EQ(limited.profile().constraints_size(), 1) << "the profile used, in full";
+  memory.set_limit(100);
+  ASSERT_TRUE(server.ranking().RankVariants(Within30s().get(), rank, &limited).ok());
+  EXPECT_EQ(limited.winner(), "rtn-w4");
+  ASSERT_EQ(limited.slices_size(), 2);
+  EXPECT_EQ(limited.slices(0).name(), "even");
+  EXPECT_EQ(limited.slices(0).prompts(), 6);
+  EXPECT_EQ(limited.slices(1).winner(), "rtn-w4");
+  EXPECT_GT(limited.slices(1).variants(0).standing().probability_best(), 0.99);
+  memory.set_figure(static_cast<v1::LimitedFigure>(99));
+  EXPECT_EQ(server.ranking().RankVariants(Within30s().get(), rank, &limited).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  rank.clear_constraints();
+  rank.clear_split();
 
   server.Restart();
   v1::RankVariantsResponse again;
