@@ -63,6 +63,14 @@ std::string WordPerplexityCell(const v1::ArticleMeasure& articles) {
   return articles.has_word_perplexity() ? Fixed(articles.word_perplexity(), 3) : "collapsed";
 }
 
+// Against fp16 on the same items, in percent points.
+std::string ChangeCell(const v1::TaskMeasure& task) {
+  if (!task.has_score_change()) return "";
+  const std::string value = Signed(task.score_change().value() * 100, 1);
+  if (!task.score_change().has_half_width()) return value;
+  return absl::StrCat(value, " ±", Fixed(task.score_change().half_width() * 100, 1));
+}
+
 // One row for each metric of each variant; empty without tasks.
 std::string TasksText(const v1::MeasureVariantsResponse& measures, const Terminal& terminal) {
   Table table({{"variant"},
@@ -70,7 +78,9 @@ std::string TasksText(const v1::MeasureVariantsResponse& measures, const Termina
                {"items", Align::kRight},
                {"score", Align::kRight},
                {"wrong to right", Align::kRight},
-               {"right to wrong", Align::kRight}});
+               {"right to wrong", Align::kRight},
+               {"change", Align::kRight},
+               {"p of the flips", Align::kRight}});
   bool any = false;
   for (const v1::VariantMeasures& m : measures.variants()) {
     for (const v1::TaskMeasure& task : m.tasks()) {
@@ -78,7 +88,8 @@ std::string TasksText(const v1::MeasureVariantsResponse& measures, const Termina
       table.AddRow({m.variant(), TaskMetricName(task.metric()), absl::StrCat(task.items()),
                     absl::StrCat(Fixed(task.score() * 100, 1), " %"),
                     Raw(task.has_flips_to_right(), task.flips_to_right()),
-                    Raw(task.has_flips_to_wrong(), task.flips_to_wrong())});
+                    Raw(task.has_flips_to_wrong(), task.flips_to_wrong()), ChangeCell(task),
+                    task.has_flip_p_value() ? Fixed(task.flip_p_value(), 3) : ""});
     }
   }
   if (!any) return "";

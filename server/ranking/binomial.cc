@@ -69,6 +69,10 @@ PercentileBounds BoundPercentile(const std::vector<double>& sorted, double p) {
   return bounds;
 }
 
+double FlipPValue(std::int64_t a, std::int64_t b) {
+  return std::min(1.0, 2 * BinomialBelow(std::min(a, b) + 1, a + b, 0.5));
+}
+
 double ConfidenceAtMost(const std::vector<double>& sorted, double p, double limit) {
   const auto within = std::upper_bound(sorted.begin(), sorted.end(), limit) - sorted.begin();
   return BinomialBelow(within, static_cast<std::int64_t>(sorted.size()), p);

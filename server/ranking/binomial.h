@@ -1,4 +1,5 @@
-// What order statistics of a sample say about a percentile of what it was drawn from. Internal to server/ranking.
+// Exact statements about shares: what order statistics of a sample say about a percentile of what it was drawn from.
+// Internal to server/ranking.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,10 @@ struct PercentileBounds {
 };
 // `sorted` is not empty and ascends; its values are independent.
 PercentileBounds BoundPercentile(const std::vector<double>& sorted, double p);
+
+// McNemar's exact test: the probability, under "either way alike", of `a` against `b` flips or a more uneven split. 1
+// without flips.
+double FlipPValue(std::int64_t a, std::int64_t b);
 
 // Confidence that the percentile p is at most `limit`: P(X < values at or below the limit), X of n trials of p.
 double ConfidenceAtMost(const std::vector<double>& sorted, double p, double limit);

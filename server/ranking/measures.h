@@ -28,6 +28,10 @@ struct TaskMeasure {
   // Absent for fp16 and without it.
   std::optional<std::int32_t> flips_to_right;
   std::optional<std::int32_t> flips_to_wrong;
+  // Mean over the items both have of the share of checks passed, less fp16's. Interval: t over the items' differences.
+  std::optional<Estimate> score_change;
+  // McNemar's exact test, two-sided: how often flips as one-sided as these, or more, come by chance.
+  std::optional<double> flip_p_value;
 };
 
 // Against FP16 on the same positions, as DivergenceMeasure of ranking_service.proto.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "server/ranking/binomial.h"
 #include "server/ranking/statistics.h"
 #include "server/ranking/tables.h"
 
@@ -18,18 +19,20 @@ struct Sums {
   std::int64_t made = 0;
   std::int32_t to_right = 0;
   std::int32_t to_wrong = 0;
+  Moments change;
 };
 
-bool Right(const TaskColumns& t, std::size_t k) { return t.passed[k] == t.made[k]; }
+// Of its checks.
+double ShareOf(const TaskColumns& t, std::size_t k) { return static_cast<double>(t.passed[k]) / t.made[k]; }
 
 }  // namespace
 
 void MeasureTasks(const Measurements& measurements, std::vector<VariantMeasures>* measures) {
   const TaskColumns& t = measurements.tasks;
   const std::int32_t baseline = BaselineIndex(measurements);
-  absl::flat_hash_map<std::pair<std::int32_t, std::int32_t>, bool> reference;
+  absl::flat_hash_map<std::pair<std::int32_t, std::int32_t>, double> reference;
   for (std::size_t k = 0; k < t.variant.size(); ++k) {
-    if (t.variant[k] == baseline) reference[{t.item[k], t.metric[k]}] = Right(t, k);
+    if (t.variant[k] == baseline) reference[{t.item[k], t.metric[k]}] = ShareOf(t, k);
   }
   std::map<std::pair<std::int32_t, std::int32_t>, Sums> sums;  // by variant and metric
   for (std::size_t k = 0; k < t.variant.size(); ++k) {
@@ -38,15 +41,21 @@ void MeasureTasks(const Measurements& measurements, std::vector<VariantMeasures>
     sum.passed += t.passed[k];
     sum.made += t.made[k];
     const auto found = reference.find({t.item[k], t.metric[k]});
-    if (found == reference.end() || found->second == Right(t, k)) continue;
-    ++(found->second ? sum.to_wrong : sum.to_right);
+    if (found == reference.end()) continue;
+    sum.change.Add(ShareOf(t, k) - found->second);
+    // An item is right when all of its checks passed.
+    const bool right = t.passed[k] == t.made[k], was_right = found->second == 1;
+    if (right != was_right) ++(was_right ? sum.to_wrong : sum.to_right);
   }
   for (const auto& [key, sum] : sums) {
     const auto& [variant, metric] = key;
-    TaskMeasure measure{metric, sum.items, static_cast<double>(sum.passed) / static_cast<double>(sum.made), {}, {}};
+    TaskMeasure measure{metric, sum.items, static_cast<double>(sum.passed) / static_cast<double>(sum.made), {}, {},
+                        {},     {}};
     if (!reference.empty() && variant != baseline) {
       measure.flips_to_right = sum.to_right;
       measure.flips_to_wrong = sum.to_wrong;
+      measure.flip_p_value = FlipPValue(sum.to_right, sum.to_wrong);
+      if (sum.change.count() > 0) measure.score_change = Estimate{sum.change.mean(), sum.change.HalfWidth()};
     }
     (*measures)[variant].tasks.push_back(measure);
   }

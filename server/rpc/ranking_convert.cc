@@ -229,6 +229,8 @@ v1::VariantMeasures ToProto(const ranking::VariantMeasures& from) {
     out.set_score(task.score);
     if (task.flips_to_right) out.set_flips_to_right(*task.flips_to_right);
     if (task.flips_to_wrong) out.set_flips_to_wrong(*task.flips_to_wrong);
+    Set(task.score_change, &v1::TaskMeasure::mutable_score_change, out);
+    if (task.flip_p_value) out.set_flip_p_value(*task.flip_p_value);
   }
   if (from.divergence) {
     v1::DivergenceMeasure& out = *to.mutable_divergence();

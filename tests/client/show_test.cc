@@ -87,6 +87,26 @@ TEST(ShowMeasures, ShowsTasksWithTheirFlipsAndDivergence) {
   EXPECT_THAT(MeasuresCsv(measures), HasSubstr("0.0123,0.0012,0.943,0,0,4094,numeric strict=0.225,,,,,\n"));
 }
 
+TEST(ShowMeasures, SaysWhetherFlipsAreChance) {
+  v1::MeasureVariantsResponse measures;
+  v1::VariantMeasures& rtn = *measures.add_variants();
+  rtn.set_variant("rtn-w4");
+  v1::TaskMeasure& task = *rtn.add_tasks();
+  task.set_metric(v1::TASK_METRIC_NUMERIC_STRICT);
+  task.set_items(40);
+  task.set_score(.2);
+  task.set_flips_to_right(2);
+  task.set_flips_to_wrong(8);
+  task.mutable_score_change()->set_value(-.15);
+  task.mutable_score_change()->set_half_width(.153);
+  task.set_flip_p_value(112 / 1024.);
+  EXPECT_THAT(MeasuresText(measures, kPlain),
+              HasSubstr("variant  metric          items   score  wrong to right  right to wrong       change  "
+                        "p of the flips\n"
+                        "rtn-w4   numeric strict     40  20.0 %               2               8  -15.0 ±15.3"
+                        "           0.109\n"));
+}
+
 TEST(ShowMeasures, NamesTheTwoRecipesApart) {
   v1::MeasureVariantsResponse measures;
   v1::VariantMeasures& fp16 = *measures.add_variants();

@@ -67,5 +67,14 @@ TEST(BoundPercentile, HoldsTheTruePercentileAsOftenAsItSays) {
   EXPECT_GE(below_high, 0.945 * kTrials);
 }
 
+TEST(FlipPValue, IsMcNemarsExactTest) {
+  EXPECT_DOUBLE_EQ(FlipPValue(0, 0), 1);
+  EXPECT_DOUBLE_EQ(FlipPValue(3, 3), 1);
+  EXPECT_NEAR(FlipPValue(0, 5), 2 / 32.0, 1e-12);
+  EXPECT_NEAR(FlipPValue(5, 0), 2 / 32.0, 1e-12);
+  // 2 (C(10,0) + C(10,1) + C(10,2)) / 1024.
+  EXPECT_NEAR(FlipPValue(2, 8), 112 / 1024.0, 1e-12);
+}
+
 }  // namespace
 }  // namespace uaqf::ranking

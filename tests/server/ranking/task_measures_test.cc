@@ -33,6 +33,21 @@ TEST(TaskMeasures, CountFlipsBothWays) {
   EXPECT_FALSE(measures[1].tasks[0].flips_to_right.has_value()) << "fp16 against itself";
 }
 
+TEST(TaskMeasures, TellWhetherFlipsAreChance) {
+  Recorder recorder({"fp16", "rtn-w4"});
+  // 20 items that both get right, 8 that rtn-w4 loses, 2 that it gains.
+  for (int item = 0; item < 30; ++item) {
+    recorder.Task(0, item, 1, item < 28 ? 1 : 0).Task(1, item, 1, item < 20 || item >= 28 ? 1 : 0);
+  }
+  const auto measures = Measured(recorder);
+  const TaskMeasure& task = measures[1].tasks[0];
+  EXPECT_NEAR(*task.flip_p_value, 112 / 1024.0, 1e-12);
+  EXPECT_NEAR(task.score_change->value, -0.2, 1e-12);
+  // Differences: 8 of -1, 2 of 1, 20 of 0: variance (10 - 30 * 0.04) / 29.
+  EXPECT_NEAR(*task.score_change->half_width, 2.04523 * std::sqrt((10 - 1.2) / 29 / 30), 1e-4);
+  EXPECT_FALSE(measures[0].tasks[0].score_change);
+}
+
 // Instruction-level accuracy is over instructions; an item is right when all of its instructions are followed.
 TEST(TaskMeasures, WeighItemsByTheirChecks) {
   Recorder recorder({"fp16", "rtn-w8"});
