@@ -134,30 +134,28 @@ void AddDataset(CLI::App* import, Context& context, const Dataset& dataset) {
 }  // namespace
 
 void AddPromptsImport(CLI::App& prompts, Context& context) {
-  CLI::App* import = AddCommand(prompts, "import",
-                                "Upload a file, or items of a published data set; each set is "
-                                "stored once",
-                                "");
-  import->footer(
+  CLI::App* command =
+      AddCommand(prompts, "import", "Upload a file, or items of a published data set; each set is stored once", "");
+  command->footer(
       "example:\n  uaqf prompts import prompts.jsonl --name demo\n  uaqf prompts import prose.txt --kind text\n"
       "  uaqf prompts import gsm8k test.jsonl --sample 200 --seed 7 --dry-run");
-  import->require_subcommand(0, 1);
+  command->require_subcommand(0, 1);
   auto flags = std::make_shared<FileFlags>();
-  import->add_option("FILE", flags->file,
-                     "JSON Lines (id, text or messages, category, reference) or a text; - is standard input");
-  import->add_option("--kind", flags->kind, "What the file holds; default: text for *.txt, else prompts")
+  command->add_option("FILE", flags->file,
+                      "JSON Lines (id, text or messages, category, reference) or a text; - is standard input");
+  command->add_option("--kind", flags->kind, "What the file holds; default: text for *.txt, else prompts")
       ->check(CLI::IsMember({"prompts", "text"}));
-  import->add_option("--take", flags->take, "Only the first N prompts");
-  AddSetFlags(import, flags->set, "the file's name without its ending");
-  for (const Dataset& dataset : Datasets()) AddDataset(import, context, dataset);
-  import->callback([&context, import, flags] {
+  command->add_option("--take", flags->take, "Only the first N prompts");
+  AddSetFlags(command, flags->set, "the file's name without its ending");
+  for (const Dataset& dataset : Datasets()) AddDataset(command, context, dataset);
+  command->callback([&context, command, flags] {
     // The data set's own callback has been called before.
-    if (!import->get_subcommands().empty()) return;
-  context.action = [&context, flags]() -> absl::Status {
-    if (flags->file.empty()) return UsageError("got no FILE, expected one\nsee: uaqf prompts import --help");
-    return ImportFile(context, *flags);
-  };
-});
-}  // namespace uaqf::client
+    if (!command->get_subcommands().empty()) return;
+    context.action = [&context, flags]() -> absl::Status {
+      if (flags->file.empty()) return UsageError("got no FILE, expected one\nsee: uaqf prompts import --help");
+      return ImportFile(context, *flags);
+    };
+  });
+}
 
 }  // namespace uaqf::client
