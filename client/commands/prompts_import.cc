@@ -16,13 +16,21 @@ struct FileFlags {
   std::string file;
   std::string kind;
   std::optional<std::int64_t> take;
+  bool join_rows = false;
   SetFlags set;
 };
 
-// A text file is not JSON Lines by chance: its ending tells, unless --kind does.
+// A text file is not JSON Lines by chance: its ending tells, or what is to be done with it, unless --kind does.
 v1::PromptSetKind KindOf(const FileFlags& flags) {
-  const bool text = flags.kind.empty() ? absl::EndsWith(flags.file, ".txt") : flags.kind == "text";
+  const bool text = flags.kind.empty() ? flags.join_rows || absl::EndsWith(flags.file, ".txt") : flags.kind == "text";
   return text ? v1::PROMPT_SET_KIND_TEXT : v1::PROMPT_SET_KIND_PROMPTS;
+}
+
+absl::StatusOr<std::vector<v1::Prompt>> ReadText(const FileFlags& flags, const std::string& bytes) {
+  if (!flags.join_rows) return CutText(bytes, flags.file);
+  const auto joined = JoinRows(bytes, flags.file);
+  if (!joined.ok()) return joined.status();
+  return CutText(*joined, flags.file);
 }
 
 absl::Status ImportFile(Context& context, const FileFlags& flags) {
@@ -33,16 +41,20 @@ absl::Status ImportFile(Context& context, const FileFlags& flags) {
   if (kind == v1::PROMPT_SET_KIND_TEXT && flags.take.has_value()) {
     return UsageError("got --take with a text, expected it with prompts only: a job takes --windows of a text");
   }
+  if (kind == v1::PROMPT_SET_KIND_PROMPTS && flags.join_rows) {
+    return UsageError("got --join-rows with prompts, expected it with a text only");
+  }
   if (flags.file == "-" && flags.set.name.empty())
     return UsageError("got standard input without a name, expected --name NAME");
   const auto bytes = ReadWholeFile(flags.file, kLargestPromptFile);
   if (!bytes.ok()) return bytes.status();
   auto prompts = kind == v1::PROMPT_SET_KIND_TEXT
-                     ? CutText(*bytes, flags.file)
+                     ? ReadText(flags, *bytes)
                      : ParsePrompts(*bytes, flags.file, static_cast<std::size_t>(flags.take.value_or(0)));
   if (!prompts.ok()) return prompts.status();
-  return StoreOrShow(context, flags.set, std::filesystem::path(flags.file).stem().string(), kind,
-                     {*std::move(prompts), {}});
+  // The raw file may be there as well, for its articles, under a label of its own.
+  const std::string name = std::filesystem::path(flags.file).stem().string() + (flags.join_rows ? "-joined" : "");
+  return StoreOrShow(context, flags.set, name, kind, {*std::move(prompts), {}});
 }
 
 struct DatasetFlags {
@@ -138,6 +150,7 @@ void AddPromptsImport(CLI::App& prompts, Context& context) {
       AddCommand(prompts, "import", "Upload a file, or items of a published data set; each set is stored once", "");
   command->footer(
       "example:\n  uaqf prompts import prompts.jsonl --name demo\n  uaqf prompts import prose.txt --kind text\n"
+      "  uaqf prompts import wiki.test.raw --join-rows\n"
       "  uaqf prompts import gsm8k test.jsonl --sample 200 --seed 7 --dry-run");
   command->require_subcommand(0, 1);
   auto flags = std::make_shared<FileFlags>();
@@ -146,6 +159,8 @@ void AddPromptsImport(CLI::App& prompts, Context& context) {
   command->add_option("--kind", flags->kind, "What the file holds; default: text for *.txt, else prompts")
       ->check(CLI::IsMember({"prompts", "text"}));
   command->add_option("--take", flags->take, "Only the first N prompts");
+  command->add_flag("--join-rows", flags->join_rows,
+                    "The file is raw WikiText: join its lines by blank lines, as the GPTQ recipe scores it");
   AddSetFlags(command, flags->set, "the file's name without its ending");
   for (const Dataset& dataset : Datasets()) AddDataset(command, context, dataset);
   command->callback([&context, command, flags] {
