@@ -126,14 +126,31 @@ absl::StatusOr<std::vector<v1::Prompt>> ParsePrompts(absl::string_view bytes, co
   return prompts;
 }
 
+static absl::Status CheckText(absl::string_view bytes, const std::string& file) {
+  if (bytes.empty()) return UsageError(absl::StrCat(file, ": got an empty file, expected a text"));
+  const std::size_t valid = ValidUtf8Prefix(bytes);
+  if (valid == bytes.size()) return absl::OkStatus();
+  const auto line = 1 + std::count(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(valid), '\n');
+  return UsageError(absl::StrFormat("%s:%d: got invalid UTF-8 (byte 0x%02x at offset %d), expected a text in UTF-8",
+                                    file, line, static_cast<unsigned char>(bytes[valid]), valid));
+}
+
+absl::StatusOr<std::string> JoinRows(absl::string_view bytes, const std::string& file) {
+  if (absl::Status checked = CheckText(bytes, file); !checked.ok()) return checked;
+  std::string joined;
+  for (absl::string_view rest = bytes; !rest.empty();) {
+    const std::size_t feed = rest.find('\n');
+    const absl::string_view row = rest.substr(0, feed == absl::string_view::npos ? feed : feed + 1);
+    rest.remove_prefix(row.size());
+    if (!absl::StripAsciiWhitespace(row).empty()) absl::StrAppend(&joined, row);
+    if (!rest.empty()) absl::StrAppend(&joined, "\n\n");
+  }
+  return joined;
+}
+
 absl::StatusOr<std::vector<v1::Prompt>> CutText(absl::string_view bytes, const std::string& file,
                                                 std::size_t piece_bytes) {
-  if (bytes.empty()) return UsageError(absl::StrCat(file, ": got an empty file, expected a text"));
-  if (const std::size_t valid = ValidUtf8Prefix(bytes); valid < bytes.size()) {
-    const auto line = 1 + std::count(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(valid), '\n');
-    return UsageError(absl::StrFormat("%s:%d: got invalid UTF-8 (byte 0x%02x at offset %d), expected a text in UTF-8",
-                                      file, line, static_cast<unsigned char>(bytes[valid]), valid));
-  }
+  if (absl::Status checked = CheckText(bytes, file); !checked.ok()) return checked;
   std::vector<v1::Prompt> pieces;
   while (!bytes.empty()) {
     const std::size_t cut = CutAtCharacter(bytes, piece_bytes);

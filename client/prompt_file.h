@@ -38,6 +38,11 @@ inline constexpr std::size_t kTextPieceBytes = 256 << 10;
 [[nodiscard]] absl::StatusOr<std::vector<v1::Prompt>> CutText(absl::string_view bytes, const std::string& file,
                                                               std::size_t piece_bytes = kTextPieceBytes);
 
+// The lines of a raw WikiText file as its published rows are joined to be scored by the GPTQ recipe, which is how
+// `uaqf-worker perplexity --join-rows` reads it: "\n\n" between rows, a blank line is an empty row, any other keeps its
+// line feed. InvalidArgument: see CutText.
+[[nodiscard]] absl::StatusOr<std::string> JoinRows(absl::string_view bytes, const std::string& file);
+
 // Most bytes of a file that is imported: a coordinator takes sets of 64 MiB, which JSON's escapes may write larger.
 inline constexpr std::size_t kLargestPromptFile = 512u << 20;
 

@@ -207,7 +207,9 @@ void AddFlags(CLI::App* submit, SubmitFlags& flags) {
       ->check(CLI::IsMember({"matched", "fixed", "natural"}));
   submit->add_option("--block", job.block, "Prompts in one chunk [8]");
   submit->add_option("--warmup", job.warmup, "Untimed generations before a chunk [1]");
-  submit->add_option("--quality-text", job.quality_text, "Text for perplexity: label, digest or file");
+  submit->add_option(
+      "--quality-text", job.quality_text,
+      "Text for perplexity: label, digest or file; raw WikiText by the label of its import with --join-rows");
   submit->add_option("--context", job.context, "Tokens in a window of the text [2048]");
   submit->add_option("--windows", job.windows, "Windows scored; 0: all [0]");
   submit->add_flag("--divergence", job.divergence, "Compare with FP16, hosted beside the variant, on the same windows");

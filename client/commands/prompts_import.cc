@@ -16,13 +16,21 @@ struct FileFlags {
   std::string file;
   std::string kind;
   std::optional<std::int64_t> take;
+  bool join_rows = false;
   SetFlags set;
 };
 
-// A text file is not JSON Lines by chance: its ending tells, unless --kind does.
+// A text file is not JSON Lines by chance: its ending tells, or what is to be done with it, unless --kind does.
 v1::PromptSetKind KindOf(const FileFlags& flags) {
-  const bool text = flags.kind.empty() ? absl::EndsWith(flags.file, ".txt") : flags.kind == "text";
+  const bool text = flags.kind.empty() ? flags.join_rows || absl::EndsWith(flags.file, ".txt") : flags.kind == "text";
   return text ? v1::PROMPT_SET_KIND_TEXT : v1::PROMPT_SET_KIND_PROMPTS;
+}
+
+absl::StatusOr<std::vector<v1::Prompt>> ReadText(const FileFlags& flags, const std::string& bytes) {
+  if (!flags.join_rows) return CutText(bytes, flags.file);
+  const auto joined = JoinRows(bytes, flags.file);
+  if (!joined.ok()) return joined.status();
+  return CutText(*joined, flags.file);
 }
 
 absl::Status ImportFile(Context& context, const FileFlags& flags) {
@@ -33,16 +41,20 @@ absl::Status ImportFile(Context& context, const FileFlags& flags) {
   if (kind == v1::PROMPT_SET_KIND_TEXT && flags.take.has_value()) {
     return UsageError("got --take with a text, expected it with prompts only: a job takes --windows of a text");
   }
+  if (kind == v1::PROMPT_SET_KIND_PROMPTS && flags.join_rows) {
+    return UsageError("got --join-rows with prompts, expected it with a text only");
+  }
   if (flags.file == "-" && flags.set.name.empty())
     return UsageError("got standard input without a name, expected --name NAME");
   const auto bytes = ReadWholeFile(flags.file, kLargestPromptFile);
   if (!bytes.ok()) return bytes.status();
   auto prompts = kind == v1::PROMPT_SET_KIND_TEXT
-                     ? CutText(*bytes, flags.file)
+                     ? ReadText(flags, *bytes)
                      : ParsePrompts(*bytes, flags.file, static_cast<std::size_t>(flags.take.value_or(0)));
   if (!prompts.ok()) return prompts.status();
-  return StoreOrShow(context, flags.set, std::filesystem::path(flags.file).stem().string(), kind,
-                     {*std::move(prompts), {}});
+  // The raw file may be there as well, for its articles, under a label of its own.
+  const std::string name = std::filesystem::path(flags.file).stem().string() + (flags.join_rows ? "-joined" : "");
+  return StoreOrShow(context, flags.set, name, kind, {*std::move(prompts), {}});
 }
 
 struct DatasetFlags {
@@ -134,30 +146,31 @@ void AddDataset(CLI::App* import, Context& context, const Dataset& dataset) {
 }  // namespace
 
 void AddPromptsImport(CLI::App& prompts, Context& context) {
-  CLI::App* import = AddCommand(prompts, "import",
-                                "Upload a file, or items of a published data set; each set is "
-                                "stored once",
-                                "");
-  import->footer(
+  CLI::App* command =
+      AddCommand(prompts, "import", "Upload a file, or items of a published data set; each set is stored once", "");
+  command->footer(
       "example:\n  uaqf prompts import prompts.jsonl --name demo\n  uaqf prompts import prose.txt --kind text\n"
+      "  uaqf prompts import wiki.test.raw --join-rows\n"
       "  uaqf prompts import gsm8k test.jsonl --sample 200 --seed 7 --dry-run");
-  import->require_subcommand(0, 1);
+  command->require_subcommand(0, 1);
   auto flags = std::make_shared<FileFlags>();
-  import->add_option("FILE", flags->file,
-                     "JSON Lines (id, text or messages, category, reference) or a text; - is standard input");
-  import->add_option("--kind", flags->kind, "What the file holds; default: text for *.txt, else prompts")
+  command->add_option("FILE", flags->file,
+                      "JSON Lines (id, text or messages, category, reference) or a text; - is standard input");
+  command->add_option("--kind", flags->kind, "What the file holds; default: text for *.txt, else prompts")
       ->check(CLI::IsMember({"prompts", "text"}));
-  import->add_option("--take", flags->take, "Only the first N prompts");
-  AddSetFlags(import, flags->set, "the file's name without its ending");
-  for (const Dataset& dataset : Datasets()) AddDataset(import, context, dataset);
-  import->callback([&context, import, flags] {
+  command->add_option("--take", flags->take, "Only the first N prompts");
+  command->add_flag("--join-rows", flags->join_rows,
+                    "The file is raw WikiText: join its lines by blank lines, as the GPTQ recipe scores it");
+  AddSetFlags(command, flags->set, "the file's name without its ending");
+  for (const Dataset& dataset : Datasets()) AddDataset(command, context, dataset);
+  command->callback([&context, command, flags] {
     // The data set's own callback has been called before.
-    if (!import->get_subcommands().empty()) return;
-  context.action = [&context, flags]() -> absl::Status {
-    if (flags->file.empty()) return UsageError("got no FILE, expected one\nsee: uaqf prompts import --help");
-    return ImportFile(context, *flags);
-  };
-});
-}  // namespace uaqf::client
+    if (!command->get_subcommands().empty()) return;
+    context.action = [&context, flags]() -> absl::Status {
+      if (flags->file.empty()) return UsageError("got no FILE, expected one\nsee: uaqf prompts import --help");
+      return ImportFile(context, *flags);
+    };
+  });
+}
 
 }  // namespace uaqf::client

@@ -136,6 +136,14 @@ TEST(TextFile, MustBeUtf8AndNotEmpty) {
               HasSubstr("t.txt:2: got invalid UTF-8 (byte 0xff at offset 7)"));
 }
 
+TEST(TextFile, HasItsLinesJoinedAsRows) {
+  EXPECT_EQ(*JoinRows(" \n = Title = \n \n Text .\n", "t.txt"), "\n\n = Title = \n\n\n\n\n Text .\n");
+  EXPECT_EQ(*JoinRows("no feed", "t.txt"), "no feed");
+  EXPECT_THAT(std::string(JoinRows("\n\nbad \xff", "t.txt").status().message()),
+              HasSubstr("t.txt:3: got invalid UTF-8"))
+      << "the line is the file's, not that of the joined text";
+}
+
 TEST(WholeFile, TellsWhatCannotBeRead) {
   EXPECT_TRUE(absl::IsNotFound(ReadWholeFile("/no/such/file").status()));
   EXPECT_THAT(std::string(ReadWholeFile(test::ScratchFolder()).status().message()), HasSubstr("is a folder"));

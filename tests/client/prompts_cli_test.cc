@@ -94,6 +94,25 @@ TEST_F(PromptsCli, SaysWhatIsWrongWithTheFlagsOfADraw) {
   EXPECT_EQ(Uaqf({"prompts", "import", "gsm8k", "/no/such"}).code, 1);
 }
 
+TEST_F(PromptsCli, JoinsTheRowsOfATextUnderADigestAndLabelOfTheirOwn) {
+  const std::string file = File("wiki.test.raw", " \n = Title = \n \n Text .\n");
+  EXPECT_THAT(Uaqf({"prompts", "import", file, "--kind", "text"}).out, HasSubstr("uploaded as wiki.test (sha256 "));
+  const Outcome joined = Uaqf({"prompts", "import", file, "--join-rows"});
+  EXPECT_EQ(joined.code, 0) << joined.err;
+  EXPECT_THAT(joined.out, HasSubstr("uploaded as wiki.test-joined (sha256 "));
+  coordinator_.With([](FakeState& state) {
+    ASSERT_EQ(state.sets.size(), 2u);
+    for (const v1::PromptSet& set : state.sets) {
+      EXPECT_EQ(set.kind(), v1::PROMPT_SET_KIND_TEXT);
+      if (set.display_name() != "wiki.test-joined") continue;
+      EXPECT_EQ(state.items[set.name()][0].text(), "\n\n = Title = \n\n\n\n\n Text .\n");
+    }
+  });
+  const Outcome prompts = Uaqf({"prompts", "import", file, "--kind", "prompts", "--join-rows"});
+  EXPECT_EQ(prompts.code, 2);
+  EXPECT_EQ(prompts.err, "error: got --join-rows with prompts, expected it with a text only\n");
+}
+
 TEST_F(PromptsCli, NamesSourceAndLicenceInTheHelpOfEachDataset) {
   for (const char* dataset : {"gsm8k", "commonsense_qa", "triviaqa", "alpaca", "ifeval"}) {
     const Outcome help = Uaqf({"prompts", "import", dataset, "--help"});

@@ -6,7 +6,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "worker/quantize/pack.h"
-#include "worker/quantize/stored.h"
 
 namespace uaqf::engine {
 namespace {
@@ -109,7 +108,7 @@ class Loader {
     absl::StatusOr<model::StoredMatrix> stored = checkpoint_.ReadStored(name, {0, info->rows});
     if (absl::IsNotFound(stored.status())) return Matrix(name, fp16_, out);
     absl::StatusOr<kernels::PackedMatrix> packed =
-        stored.ok() ? quantize::PackStored(*stored) : absl::StatusOr<kernels::PackedMatrix>(stored.status());
+        stored.ok() ? quantize::Pack(*stored) : absl::StatusOr<kernels::PackedMatrix>(stored.status());
     if (packed.ok()) {
       out = *std::move(packed);
     } else {

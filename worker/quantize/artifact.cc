@@ -9,7 +9,6 @@
 #include "absl/strings/str_format.h"
 #include "worker/model/bounded_json.h"
 #include "worker/model/digest.h"
-#include "worker/model/mapped_file.h"
 #include "worker/quantize/atomic_file.h"
 #include "worker/quantize/block_file.h"
 
@@ -56,10 +55,14 @@ absl::StatusOr<std::unique_ptr<Artifact>> Artifact::Open(const std::string& fold
 
 std::string Artifact::PathOf(int64_t index) const { return (fs::path(folder_) / FileNameOf(index)).string(); }
 
-absl::StatusOr<QuantizedBlock> Artifact::Get(int64_t index) {
+absl::StatusOr<model::MappedFile> Artifact::Map(int64_t index) const {
   const auto folder = model::Folder::Open(folder_, model::Folder::Links::kRefuse);
   if (!folder.ok()) return folder.status();
-  const auto file = folder->Map(FileNameOf(index));
+  return folder->Map(FileNameOf(index));
+}
+
+absl::StatusOr<QuantizedBlock> Artifact::Get(int64_t index) {
+  const auto file = Map(index);
   if (!file.ok()) return file.status();
   absl::StatusOr<QuantizedBlock> block = ReadBlock(file->bytes(), key_, index);
   if (block.ok()) return block;
@@ -70,10 +73,11 @@ absl::Status Artifact::Put(int64_t index, const QuantizedBlock& block) {
   return WriteAtomically(PathOf(index), WriteBlock(block, key_, index));
 }
 
-bool Artifact::Complete() {
+bool Artifact::Complete() const {
   if (FinishedKey(folder_) != key_) return false;
   for (int64_t index = 0; index < identity_.blocks; ++index) {
-    if (!Get(index).ok()) return false;
+    const auto file = Map(index);
+    if (!file.ok() || !CheckBlock(file->bytes(), key_, index).ok()) return false;
   }
   return true;
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "worker/model/mapped_file.h"
 #include "worker/quantize/block_store.h"
 
 namespace uaqf::quantize {
@@ -33,8 +34,8 @@ class Artifact final : public BlockStore {
   absl::StatusOr<QuantizedBlock> Get(int64_t index) override;
   absl::Status Put(int64_t index, const QuantizedBlock& block) override;
 
-  // Whether every block is there, whole and of this key: reads them all.
-  bool Complete();
+  // Whether every block is there, whole by its checksum and of this key: reads them all, and takes none apart.
+  bool Complete() const;
   // Writes "artifact.json".
   absl::Status Finish();
   const std::string& folder() const { return folder_; }
@@ -42,6 +43,7 @@ class Artifact final : public BlockStore {
  private:
   Artifact(std::string folder, ArtifactIdentity identity);
   std::string PathOf(int64_t index) const;
+  absl::StatusOr<model::MappedFile> Map(int64_t index) const;
 
   const std::string folder_;
   const ArtifactIdentity identity_;

@@ -115,12 +115,11 @@ class Reader {
     m.columns = stored->shape[1] * (packed ? 2 : 1);
     m.bits = packed ? 4 : 8;
     if (packed) {
-      std::vector<uint8_t> halves;
-      Optional(codes, "U8", halves);
-      m.codes.reserve(halves.size() * 2);
-      for (const uint8_t both : halves) {
-        m.codes.push_back(static_cast<int8_t>((both & 15) - 8));
-        m.codes.push_back(static_cast<int8_t>((both >> 4) - 8));
+      const std::span<const uint8_t> halves = file_.subspan(stored->begin, stored->bytes);
+      m.codes.resize(halves.size() * 2);
+      for (size_t i = 0; i < halves.size(); ++i) {
+        m.codes[2 * i] = static_cast<int8_t>((halves[i] & 15) - 8);
+        m.codes[2 * i + 1] = static_cast<int8_t>((halves[i] >> 4) - 8);
       }
     } else {
       Optional(codes, "I8", m.codes);
@@ -149,15 +148,18 @@ class Reader {
   absl::Status status_;
 };
 
-absl::Status CheckMetadata(std::span<const uint8_t> file, const model::SafetensorsTable& table, const std::string& key,
-                           int64_t index) {
+// The tensors of a file that is whole and of that key and place.
+absl::StatusOr<model::SafetensorsTable> CheckedTable(std::span<const uint8_t> file, const std::string& key,
+                                                     int64_t index) {
+  auto table = model::ParseSafetensorsHeader(file);
+  if (!table.ok()) return absl::DataLossError(table.status().message());
   auto metadata = model::ParseSafetensorsMetadata(file);
   if (!metadata.ok()) return absl::DataLossError(metadata.status().message());
   uint64_t header = 0;
   std::memcpy(&header, file.data(), sizeof(header));  // the table was read, so it is there and in range
   const uint64_t data_begin = sizeof(header) + header;
   std::map<std::string, std::string> listing;
-  for (const auto& [name, tensor] : table) {
+  for (const auto& [name, tensor] : *table) {
     listing[name] = Listed(name, tensor.dtype, tensor.shape, tensor.begin - data_begin);
   }
   const std::span<const uint8_t> data = file.subspan(data_begin);
@@ -167,7 +169,7 @@ absl::Status CheckMetadata(std::span<const uint8_t> file, const model::Safetenso
   if ((*metadata)["format"] != kFormat || (*metadata)["key"] != key || (*metadata)["block"] != absl::StrCat(index)) {
     return absl::FailedPreconditionError("it is a block of another model, configuration or place");
   }
-  return absl::OkStatus();
+  return table;
 }
 
 }  // namespace
@@ -186,10 +188,13 @@ std::string WriteBlock(const QuantizedBlock& block, const std::string& key, int6
   return writer.Finish({{"format", kFormat}, {"key", key}, {"block", absl::StrCat(index)}});
 }
 
+absl::Status CheckBlock(std::span<const uint8_t> file, const std::string& key, int64_t index) {
+  return CheckedTable(file, key, index).status();
+}
+
 absl::StatusOr<QuantizedBlock> ReadBlock(std::span<const uint8_t> file, const std::string& key, int64_t index) {
-  const auto table = model::ParseSafetensorsHeader(file);
-  if (!table.ok()) return absl::DataLossError(table.status().message());
-  if (absl::Status metadata = CheckMetadata(file, *table, key, index); !metadata.ok()) return metadata;
+  const auto table = CheckedTable(file, key, index);
+  if (!table.ok()) return table.status();
   QuantizedBlock block;
   Reader reader(file, *table);
   reader.Optional("input_layernorm", "F32", block.attention_norm);

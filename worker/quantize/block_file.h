@@ -22,7 +22,11 @@ namespace uaqf::quantize {
 
 std::string WriteBlock(const QuantizedBlock& block, const std::string& key, int64_t index);
 
-// DATA_LOSS: bytes that are damaged. FAILED_PRECONDITION: a whole block, but of another key or index.
+// Whether `file` is what WriteBlock made, without taking it apart, by its checksum. DATA_LOSS: bytes that are damaged.
+// FAILED_PRECONDITION: a whole block, but of another key or index.
+absl::Status CheckBlock(std::span<const uint8_t> file, const std::string& key, int64_t index);
+
+// Errors as above.
 absl::StatusOr<QuantizedBlock> ReadBlock(std::span<const uint8_t> file, const std::string& key, int64_t index);
 
 }  // namespace uaqf::quantize

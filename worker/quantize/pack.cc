@@ -36,6 +36,24 @@ kernels::ScaleGranularity GranularityOf(Granularity granularity) {
   }
 }
 
+// Codes, scales without groups, and the order of columns: what both kinds of matrices name alike.
+template <typename Matrix>
+kernels::QuantizedWeights WeightsOf(const Matrix& matrix) {
+  kernels::QuantizedWeights weights;
+  weights.format = matrix.bits == 4 ? kernels::WeightFormat::kInt4 : kernels::WeightFormat::kInt8;
+  weights.rows = matrix.rows;
+  weights.cols = matrix.columns;
+  weights.codes = matrix.codes;
+  weights.scales = matrix.scales;
+  weights.gather = matrix.order;
+  return weights;
+}
+
+bool HasZeros(const model::StoredMatrix& matrix) {
+  return matrix.zero != 0 ||
+         std::any_of(matrix.group_zeros.begin(), matrix.group_zeros.end(), [](int8_t zero) { return zero != 0; });
+}
+
 }  // namespace
 
 absl::Status RoundToFp16(std::span<float> weights, kernels::ThreadPool& pool) {
@@ -68,18 +86,37 @@ absl::StatusOr<kernels::PackedMatrix> PackLinear(const Variant& variant, std::sp
 }
 
 absl::StatusOr<kernels::PackedMatrix> Pack(const QuantizedMatrix& matrix) {
-  kernels::QuantizedWeights quantized;
-  quantized.format = matrix.bits == 4 ? kernels::WeightFormat::kInt4 : kernels::WeightFormat::kInt8;
-  quantized.granularity = GranularityOf(matrix.granularity);
-  quantized.rows = matrix.rows;
-  quantized.cols = matrix.columns;
-  quantized.group_size = matrix.group_size;
-  quantized.codes = matrix.codes;
-  quantized.scales = matrix.scales;
-  quantized.group_scales = matrix.group_scales;
-  quantized.group_zeros = matrix.zeros;
-  quantized.gather = matrix.order;
-  return kernels::PackedMatrix::FromQuantized(quantized);
+  kernels::QuantizedWeights weights = WeightsOf(matrix);
+  weights.granularity = GranularityOf(matrix.granularity);
+  weights.group_size = matrix.group_size;
+  weights.group_scales = matrix.group_scales;
+  weights.group_zeros = matrix.zeros;
+  return kernels::PackedMatrix::FromQuantized(weights);
+}
+
+absl::StatusOr<kernels::PackedMatrix> Pack(const model::StoredMatrix& matrix) {
+  kernels::QuantizedWeights weights = WeightsOf(matrix);
+  const bool zeros = HasZeros(matrix);
+  std::vector<float> row_scales;
+  if (matrix.group_size == 0) {
+    weights.granularity =
+        matrix.scales.size() == 1 ? kernels::ScaleGranularity::kPerTensor : kernels::ScaleGranularity::kPerRow;
+  } else if (matrix.groups() == 1 && !zeros && matrix.block_groups == 0 && matrix.group_offsets.empty()) {
+    for (const uint16_t bits : matrix.group_scales) row_scales.push_back(kernels::Fp16ToFloat(bits));
+    weights.granularity = kernels::ScaleGranularity::kPerRow;
+    weights.scales = row_scales;
+  } else {
+    weights.granularity = kernels::ScaleGranularity::kPerGroup;
+    weights.group_size = matrix.group_size;
+    weights.block_groups = matrix.block_groups;
+    weights.group_scales = matrix.group_scales;
+    weights.group_offsets = matrix.group_offsets;
+    weights.scale_factors = matrix.scale_factors;
+    weights.offset_factors = matrix.offset_factors;
+    if (zeros) weights.group_zeros = matrix.group_zeros;
+    weights.zero = matrix.zero;
+  }
+  return kernels::PackedMatrix::FromQuantized(weights);
 }
 
 }  // namespace uaqf::quantize

@@ -33,6 +33,18 @@ absl::Status CheckCounts(const QuantizedMatrix& m) {
   return status;
 }
 
+// Without leaving early, which would keep it from being vectorized.
+bool InRange(std::span<const int8_t> codes, int bits) {
+  int8_t least = 0;
+  int8_t most = 0;
+  for (const int8_t code : codes) {
+    least = std::min(least, code);
+    most = std::max(most, code);
+  }
+  const int half = 1 << (bits - 1);
+  return least >= -half && most < half;
+}
+
 bool IsScale(float scale) { return std::isfinite(scale) && scale > 0; }
 
 bool IsPermutation(std::vector<int32_t> order) {
@@ -47,10 +59,7 @@ bool IsPermutation(std::vector<int32_t> order) {
 
 absl::Status CheckMatrix(const QuantizedMatrix& m) {
   if (absl::Status counts = CheckCounts(m); !counts.ok()) return counts;
-  const int half = 1 << (m.bits - 1);
-  const auto in_range = [half](int8_t code) { return code >= -half && code < half; };
-  if (!std::all_of(m.codes.begin(), m.codes.end(), in_range) ||
-      !std::all_of(m.zeros.begin(), m.zeros.end(), in_range)) {
+  if (!InRange(m.codes, m.bits) || !InRange(m.zeros, m.bits)) {
     return absl::InvalidArgumentError(absl::StrCat("got a code beyond ", m.bits, " bits"));
   }
   if (!std::all_of(m.scales.begin(), m.scales.end(), IsScale) ||

@@ -82,8 +82,10 @@ TEST(BlockFile, FindsEveryFlippedByte) {
     const auto read = ReadBlock(Bytes(damaged), "key", 7);
     // A letter of the header may change what nobody reads, never what is read.
     if (read.ok()) ExpectEqual(*read, Example(3));
+    EXPECT_EQ(CheckBlock(Bytes(damaged), "key", 7), read.status()) << "what is not read again is trusted by this alone";
   }
   EXPECT_EQ(ReadBlock(Bytes(whole.substr(0, whole.size() / 2)), "key", 7).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(CheckBlock(Bytes(whole.substr(0, whole.size() / 2)), "key", 7).code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(ReadBlock({}, "key", 7).status().code(), absl::StatusCode::kDataLoss);
 }
 
@@ -91,6 +93,7 @@ TEST(BlockFile, RefusesABlockOfAnotherKeyOrPlace) {
   const std::string file = WriteBlock(Example(3), "key", 7);
   EXPECT_EQ(ReadBlock(Bytes(file), "other", 7).status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ReadBlock(Bytes(file), "key", 8).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(CheckBlock(Bytes(file), "key", 8).code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(QuantizedMatrixTest, ChecksFindWhatDoesNotFit) {

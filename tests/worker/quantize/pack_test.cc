@@ -1,4 +1,4 @@
-#include "worker/quantize/stored.h"
+#include "worker/quantize/pack.h"
 
 #include <gtest/gtest.h>
 
@@ -29,9 +29,9 @@ std::vector<float> Multiply(const kernels::PackedMatrix& packed, const std::vect
 }
 
 // Every permutation error shows: one input at a time, in decoding and in prefill.
-TEST(PackStored, OneHotActivationsReadBackEveryColumnOfEveryFormat) {
+TEST(PackRelease, OneHotActivationsReadBackEveryColumnOfEveryFormat) {
   for (const auto& [name, layer] : test::LayerCases()) {
-    const auto packed = PackStored(Read(layer));
+    const auto packed = Pack(Read(layer));
     ASSERT_TRUE(packed.ok()) << name << ": " << packed.status();
     std::vector<float> identity(static_cast<size_t>(layer.columns * layer.columns));
     for (int64_t i = 0; i < layer.columns; ++i) identity[i * layer.columns + i] = 1;
@@ -49,15 +49,15 @@ TEST(PackStored, OneHotActivationsReadBackEveryColumnOfEveryFormat) {
   }
 }
 
-TEST(PackStored, DequantizesToTheBitsOfTheRelease) {
+TEST(PackRelease, DequantizesToTheBitsOfTheRelease) {
   for (const auto& [name, layer] : test::LayerCases()) {
     std::vector<float> values(layer.values.size());
-    PackStored(Read(layer))->DequantizeRows(0, layer.rows, values.data());
+    Pack(Read(layer))->DequantizeRows(0, layer.rows, values.data());
     EXPECT_EQ(std::memcmp(values.data(), layer.values.data(), values.size() * sizeof(float)), 0) << name;
   }
 }
 
-TEST(PackStored, KeepsGgufBlocksToTheBit) {
+TEST(PackRelease, KeepsGgufBlocksToTheBit) {
   const auto cases = nlohmann::json::parse(test::ReadFile(test::SourceFile("tests/worker/model/gguf_blocks.json")));
   for (const model::TensorType type : {model::TensorType::kQ8_0, model::TensorType::kQ4_0, model::TensorType::kQ4_1,
                                        model::TensorType::kQ4_K, model::TensorType::kQ6_K}) {
@@ -70,7 +70,7 @@ TEST(PackStored, KeepsGgufBlocksToTheBit) {
     model::UnpackRow(type, bytes, 0, matrix);
     std::vector<float> expected(static_cast<size_t>(columns));
     model::ToFloat(type, bytes, expected);
-    const auto packed = PackStored(matrix);
+    const auto packed = Pack(matrix);
     ASSERT_TRUE(packed.ok()) << packed.status();
     std::vector<float> values(expected.size());
     packed->DequantizeRow(0, values.data());
@@ -79,12 +79,12 @@ TEST(PackStored, KeepsGgufBlocksToTheBit) {
 }
 
 // A symmetric release runs at the cost of a symmetric variant.
-TEST(PackStored, LeavesOutZerosThatAreNone) {
+TEST(PackRelease, LeavesOutZerosThatAreNone) {
   const auto cases = test::LayerCases();
-  EXPECT_FALSE(PackStored(Read(cases.at("gptq_v1_sym_act_order")))->affine());
-  EXPECT_TRUE(PackStored(Read(cases.at("gptq_v1_g32")))->affine());
-  EXPECT_EQ(PackStored(Read(cases.at("gptq_v1_channel_sym")))->granularity(), kernels::ScaleGranularity::kPerRow);
-  EXPECT_EQ(PackStored(Read(cases.at("gptq_v1_channel")))->granularity(), kernels::ScaleGranularity::kPerGroup);
+  EXPECT_FALSE(Pack(Read(cases.at("gptq_v1_sym_act_order")))->affine());
+  EXPECT_TRUE(Pack(Read(cases.at("gptq_v1_g32")))->affine());
+  EXPECT_EQ(Pack(Read(cases.at("gptq_v1_channel_sym")))->granularity(), kernels::ScaleGranularity::kPerRow);
+  EXPECT_EQ(Pack(Read(cases.at("gptq_v1_channel")))->granularity(), kernels::ScaleGranularity::kPerGroup);
 }
 
 }  // namespace
