@@ -58,9 +58,9 @@ class Certainty {
     }
   }
 
-  void Fill(double floor) {
+  void Fill() {
     Draw();
-    if (evaluation_.winner) FillStandings(floor);
+    if (evaluation_.winner) FillStandings();
     FillTermIntervals();
     FillComparisons();
   }
@@ -93,7 +93,7 @@ class Certainty {
     return normalized_[(term * evaluated() + k) * resamples() + resample];
   }
 
-  void FillStandings(double floor) {
+  void FillStandings() {
     Utilities utilities;
     std::vector<std::size_t> ranked;  // places in `evaluated`
     std::size_t winner = 0;
@@ -115,7 +115,7 @@ class Certainty {
         }
       }
     }
-    std::vector<Standing> standings = Stand(utilities, winner, floor);
+    std::vector<Standing> standings = Stand(utilities, winner);
     for (std::size_t i = 0; i < ranked.size(); ++i) {
       evaluation_.variants[evaluation_.evaluated[ranked[i]]].standing = standings[i];
     }
@@ -135,7 +135,7 @@ class Certainty {
       if (v == baseline_) continue;
       RankedVariant& out = evaluation_.variants[v];
       if (resampled_.has(v).nll) out.nll_loss = Compare(v, [](const ResampledFigures& f) { return f.nll; });
-      if (!resampled_.has(v).timings) continue;
+      if (!resampled_.has(v).timings || !Emits(v) || !Emits(baseline_)) continue;
       // Differences of logarithms are ratios.
       Comparison log = Compare(v, [](const ResampledFigures& f) { return std::log(f.tokens_per_s); });
       const auto ratio = [](const Interval& i) { return Interval{std::exp(i.low), std::exp(i.high)}; };
@@ -143,6 +143,9 @@ class Certainty {
                      std::expm1(log.smallest_detectable)};
     }
   }
+
+  // Of no token there is no ratio.
+  bool Emits(std::size_t v) const { return resampled_.At(Resampled::kAllUnits, v).tokens_per_s > 0; }
 
   Comparison Compare(std::size_t v, double (*figure)(const ResampledFigures&)) const {
     const auto own = [&](std::int32_t r) { return figure(resampled_.At(r, v)); };
@@ -168,9 +171,9 @@ class Certainty {
 }  // namespace
 
 std::string AddCertainty(const Resampled& resampled, const std::vector<VariantMeasures>& measures,
-                         const Profile& profile, double floor, Evaluation* evaluation) {
+                         const Profile& profile, Evaluation* evaluation) {
   std::string why = WhyNot(resampled, *evaluation);
-  if (why.empty()) Certainty(resampled, measures, profile, evaluation).Fill(floor);
+  if (why.empty()) Certainty(resampled, measures, profile, evaluation).Fill();
   return why;
 }
 

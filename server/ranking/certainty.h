@@ -13,6 +13,6 @@ namespace uaqf::ranking {
 // cannot, which leaves the evaluation as it was; empty when it did. `resampled` has the variants of `measures` in their
 // order, over the same records.
 [[nodiscard]] std::string AddCertainty(const Resampled& resampled, const std::vector<VariantMeasures>& measures,
-                                       const Profile& profile, double floor, Evaluation* evaluation);
+                                       const Profile& profile, Evaluation* evaluation);
 
 }  // namespace uaqf::ranking

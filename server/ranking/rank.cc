@@ -134,7 +134,7 @@ absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const
   warn(options.notes);
   FillFront(&*evaluation);
   if (options.data != nullptr) {
-    const std::string why = AddCertainty(options.data->resampled, measures, profile, /*floor=*/0, &*evaluation);
+    const std::string why = AddCertainty(options.data->resampled, measures, profile, &*evaluation);
     if (why.empty()) {
       ranking.resamples = options.data->resampled.resamples();
       ranking.seed = options.data->resampled.seed();

@@ -67,7 +67,7 @@ class Tally {
 
 // Differences of the winner to each variant, with intervals that hold for all of them at once: each as many of its own
 // standard deviations wide as the largest deviation over the variants is in 95 % of the resamples.
-void FillBehind(const Utilities& u, std::size_t winner, double floor, std::vector<Standing>* standings) {
+void FillBehind(const Utilities& u, std::size_t winner, std::vector<Standing>* standings) {
   const std::size_t n = u.variants, resamples = u.resamples();
   const auto behind = [&](std::size_t r, std::size_t v) {
     return u.resampled[r * n + winner] - u.resampled[r * n + v];
@@ -90,7 +90,7 @@ void FillBehind(const Utilities& u, std::size_t winner, double floor, std::vecto
   for (std::size_t v = 0; v < n; ++v) {
     Standing& out = (*standings)[v];
     out.behind = {observed[v] - critical * deviation[v], observed[v] + critical * deviation[v]};
-    out.tied = out.behind.low <= 0 || std::abs(observed[v]) <= floor;
+    out.tied = out.behind.low <= 0;
   }
 }
 
@@ -110,7 +110,7 @@ Interval IntervalOf(std::int32_t resamples, const std::function<double(std::int3
 
 double SmallestDetectable(const Interval& interval) { return (kZ975 + kZ80) * interval.width() / 2 / kZ975; }
 
-std::vector<Standing> Stand(const Utilities& utilities, std::size_t winner, double floor) {
+std::vector<Standing> Stand(const Utilities& utilities, std::size_t winner) {
   const std::size_t n = utilities.variants, resamples = utilities.resamples();
   std::vector<Standing> standings(n);
   if (resamples == 0) return standings;
@@ -122,7 +122,7 @@ std::vector<Standing> Stand(const Utilities& utilities, std::size_t winner, doub
     for (std::size_t r = 0; r < resamples; ++r) values[r] = utilities.resampled[r * n + v];
     standings[v].utility = CentralInterval(values);
   }
-  FillBehind(utilities, winner, floor, &standings);
+  FillBehind(utilities, winner, &standings);
   return standings;
 }
 

@@ -29,12 +29,11 @@ struct Standing {
   std::int32_t rank_high = 0;
   double expected_regret = 0;  // mean of (highest utility - its own) over resamples
   Interval behind;             // of (the winner's utility - its own): 95 % for all variants together; 0 for the winner
-  bool tied = false;           // `behind` reaches 0 or below, or lies within `floor`
+  bool tied = false;           // `behind` reaches 0 or below
 };
 
-// `winner` indexes the variant that the ranking names. A difference of utilities of at most `floor` (0: none known) is
-// no difference. Linear in resamples * variants, but for the sorting.
-[[nodiscard]] std::vector<Standing> Stand(const Utilities& utilities, std::size_t winner, double floor = 0);
+// `winner` indexes the variant that the ranking names. Linear in resamples * variants, but for the sorting.
+[[nodiscard]] std::vector<Standing> Stand(const Utilities& utilities, std::size_t winner);
 
 // The central 95 % of `values`, which are not empty and are reordered; between order statistics by linear
 // interpolation.

@@ -48,13 +48,6 @@ TEST(Stand, WidensDifferencesForHowManyThereAre) {
   EXPECT_GT(many[1].behind.width(), 1.2 * few[1].behind.width());
 }
 
-TEST(Stand, TiesWhatTheFloorCannotTellApart) {
-  const Utilities utilities = Noisy({0.1, 0.08, 0}, 1e-4);
-  EXPECT_FALSE(Stand(utilities, 0)[1].tied);
-  EXPECT_TRUE(Stand(utilities, 0, 0.03)[1].tied);
-  EXPECT_FALSE(Stand(utilities, 0, 0.03)[2].tied);
-}
-
 TEST(Stand, WithoutNoiseIsSure) {
   const Utilities utilities{2, {1, 0}, {1, 0, 1, 0, 1, 0}};
   const std::vector<Standing> standings = Stand(utilities, 0);
