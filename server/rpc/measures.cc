@@ -52,7 +52,8 @@ ranking::Measurements Move(core::Measurements from) {
               std::move(from.tasks.passed), std::move(from.tasks.made)};
   core::DivergenceColumns& d = from.divergences;
   to.divergences = {std::move(d.variant),  std::move(d.window), std::move(d.positions), std::move(d.kl_sum),
-                    std::move(d.same_top), std::move(d.top_k),  std::move(d.shared_top)};
+                    std::move(d.same_top), std::move(d.top_k),  std::move(d.shared_top), std::move(d.kl_upper_sum),
+                    std::move(d.summary_k)};
   core::ArticleColumns& a = from.articles;
   to.articles = {std::move(a.variant), std::move(a.article), std::move(a.tokens),
                  std::move(a.nll_sum), std::move(a.words),   std::move(a.bytes)};
@@ -110,7 +111,8 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::Jo
   auto columns = jobs_->ReadMeasurements(id);
   if (!columns.ok()) return columns.status();
   result->configurations = Configurations(*columns);
-  ranking::AlignedRecords aligned = ranking::AlignGroups(ranking::SetAsideWhatCannotBe(Move(*std::move(columns))));
+  ranking::AlignedRecords aligned =
+      ranking::AlignGroups(ranking::SetAsideWhatCannotBe(ranking::KeepTightestBounds(Move(*std::move(columns)))));
   ranking::Measurements& measurements = aligned.measurements;
   auto all = ranking::Measure(measurements);
   if (!all.ok()) return Contradictory(id, all.status());
