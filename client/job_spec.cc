@@ -86,7 +86,8 @@ absl::Status CheckComplete(const v1::JobSpec& spec) {
   const bool streamed = quality.divergence() && quality.divergence_mode() == v1::DIVERGENCE_MODE_STREAMED;
   if (streamed && std::count(spec.variants().begin(), spec.variants().end(), "fp16") == 0) {
     return UsageError(
-        "got --divergence-mode streamed without fp16 among --variants, expected it: its worker sends what the others are "
+        "got --divergence-mode streamed without fp16 among --variants, expected it: its worker sends what the others "
+        "are "
         "compared with");
   }
   if (spec.quality().max_task_items() != 0 && spec.quality().task_set().empty()) {

@@ -49,7 +49,8 @@ void AppendEstimate(bool has, const v1::Estimate& estimate, std::vector<std::str
   cells->push_back(Raw(has && estimate.has_half_width(), estimate.half_width()));
 }
 
-// A collapsed variant's divergence is no number, and of a bounded one both sides are known; it was measured all the same.
+// A collapsed variant's divergence is no number, and of a bounded one both sides are known; it was measured all the
+// same.
 std::string DivergenceCell(const v1::DivergenceMeasure& divergence) {
   if (divergence.positions() == 0) return "";
   if (!divergence.has_kl() && divergence.has_kl_lower() && divergence.has_kl_upper()) {

@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/btree_map.h"
 #include "server/core/chunk.h"
 #include "server/core/progress.h"
 #include "server/core/snapshot.h"
@@ -48,8 +48,8 @@ class ActiveJob {
   // LEASED -> SPLIT. Returns the halves: one attempt each, failed by the same workers.
   std::vector<Chunk> Split(std::int32_t chunk);
   // A bounded comparison that was too loose: plans it again with the next k, and FP16's summary for it unless that was
-  // planned before. Empty when there is no greater k, or its summary can no longer be had. Returns what was added, in the order of
-  // their indices.
+  // planned before. Empty when there is no greater k, or its summary can no longer be had. Returns what was added, in
+  // the order of their indices.
   std::vector<Chunk> Grow(std::int32_t chunk);
   // Natural lengths of the baseline; may free gated TIMING chunks of other variants.
   void SetBaselineLength(std::int32_t prompt, std::int32_t tokens);
@@ -117,7 +117,7 @@ class ActiveJob {
 
   std::int32_t baseline_ = -1;  // its index when MATCHED timing depends on it, else -1
   std::vector<std::int32_t> lengths_;
-  std::vector<Gate> length_gates_;                        // by block of prompts
+  std::vector<Gate> length_gates_;                   // by block of prompts
   absl::btree_map<SummaryKey, Gate> summary_gates_;  // of all summaries that were ever planned
   std::int32_t blocks_missing_ = 0;
   std::int32_t summaries_missing_ = 0;

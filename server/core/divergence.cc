@@ -6,8 +6,8 @@
 namespace uaqf::core {
 namespace {
 
-// A token takes at most 3 bytes of id and 2 of log-probability, but for some of the first; the rest of a position, those
-// included, takes at most so much.
+// A token takes at most 3 bytes of id and 2 of log-probability, but for some of the first; the rest of a position,
+// those included, takes at most so much.
 constexpr std::int64_t kTokenBytes = 5;
 constexpr std::int64_t kPositionBytes = 128;
 
@@ -23,8 +23,8 @@ std::vector<bool> StreamedVariants(const JobSpec& spec, const HostingRoom& room)
   const bool known = room.memory_bytes > 0 && room.need_bytes.size() == count && room.need_bytes[base] > 0;
   for (std::size_t v = 0; v < count; ++v) {
     if (v == base) continue;
-    const bool both_fit = !known || room.need_bytes[v] <= 0 ||
-                          room.need_bytes[v] + room.need_bytes[base] <= room.memory_bytes;
+    const bool both_fit =
+        !known || room.need_bytes[v] <= 0 || room.need_bytes[v] + room.need_bytes[base] <= room.memory_bytes;
     streamed[v] = mode == DivergenceMode::kStreamed || !both_fit;
   }
   return streamed;

@@ -3,8 +3,8 @@
 // Quality first, since MATCHED timing needs the baseline's output lengths: GENERATION by blocks of prompts, then
 // PERPLEXITY by blocks of windows, ARTICLE by blocks of articles, TASK by blocks of items and DIVERGENCE by blocks of
 // windows, within each block the baseline first and the others in the order of the spec; it does not diverge from
-// itself, but has a SUMMARY where variants are compared with one (divergence.h). Then TIMING: repeat by repeat, block by
-// block, each block visited by all variants in a seeded balanced order.
+// itself, but has a SUMMARY where variants are compared with one (divergence.h). Then TIMING: repeat by repeat, block
+// by block, each block visited by all variants in a seeded balanced order.
 //
 // Variants that a device does not hold together come in groups that it does, one group after the other, each planned
 // like this. The baseline is timed in every group, so that each variant has one that ran in turns with it, and is
@@ -19,7 +19,8 @@
 
 namespace uaqf::core {
 
-// Windows in one PERPLEXITY, DIVERGENCE or SUMMARY chunk: few, so that variants take turns within minutes on a slow device.
+// Windows in one PERPLEXITY, DIVERGENCE or SUMMARY chunk: few, so that variants take turns within minutes on a slow
+// device.
 inline constexpr std::int32_t kWindowsPerChunk = 5;
 // Articles in one ARTICLE chunk: those of WikiText have some three windows each.
 inline constexpr std::int32_t kArticlesPerChunk = 2;

@@ -57,7 +57,8 @@ void MeasureTasks(const Measurements& measurements, std::vector<VariantMeasures>
 Measurements KeepTightestBounds(Measurements measurements) {
   const DivergenceColumns& d = measurements.divergences;
   const std::size_t rows = d.variant.size();
-  if (d.window.size() != rows || d.kl_sum.size() != rows || d.kl_upper_sum.size() != rows || d.summary_k.size() != rows) {
+  if (d.window.size() != rows || d.kl_sum.size() != rows || d.kl_upper_sum.size() != rows ||
+      d.summary_k.size() != rows) {
     return measurements;  // Measure says what is wrong
   }
   // The least first: exact, then the narrowest; what is no number last.
@@ -80,9 +81,9 @@ Measurements KeepTightestBounds(Measurements measurements) {
     }
     return out;
   };
-  measurements.divergences = {filter(d.variant), filter(d.window), filter(d.positions),  filter(d.kl_sum),
-                              filter(d.same_top), filter(d.top_k), filter(d.shared_top), filter(d.kl_upper_sum),
-                              filter(d.summary_k)};
+  measurements.divergences = {filter(d.variant),    filter(d.window),       filter(d.positions),
+                              filter(d.kl_sum),     filter(d.same_top),     filter(d.top_k),
+                              filter(d.shared_top), filter(d.kl_upper_sum), filter(d.summary_k)};
   return measurements;
 }
 

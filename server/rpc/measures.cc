@@ -51,9 +51,9 @@ ranking::Measurements Move(core::Measurements from) {
   to.tasks = {std::move(from.tasks.variant), std::move(from.tasks.item), std::move(from.tasks.metric),
               std::move(from.tasks.passed), std::move(from.tasks.made)};
   core::DivergenceColumns& d = from.divergences;
-  to.divergences = {std::move(d.variant),  std::move(d.window), std::move(d.positions), std::move(d.kl_sum),
-                    std::move(d.same_top), std::move(d.top_k),  std::move(d.shared_top), std::move(d.kl_upper_sum),
-                    std::move(d.summary_k)};
+  to.divergences = {std::move(d.variant),    std::move(d.window),       std::move(d.positions),
+                    std::move(d.kl_sum),     std::move(d.same_top),     std::move(d.top_k),
+                    std::move(d.shared_top), std::move(d.kl_upper_sum), std::move(d.summary_k)};
   core::ArticleColumns& a = from.articles;
   to.articles = {std::move(a.variant), std::move(a.article), std::move(a.tokens),
                  std::move(a.nll_sum), std::move(a.words),   std::move(a.bytes)};

@@ -69,7 +69,8 @@ absl::Status SummaryUploadStream::Take() {
 void SummaryUploadStream::OnReadDone(bool ok) {
   if (!ok) {
     auto self = self_;
-    if (!context_.executor->Post([self] { self->End(self->Store()); })) End(Busy("too many requests wait now; try again"));
+    if (!context_.executor->Post([self] { self->End(self->Store()); }))
+      End(Busy("too many requests wait now; try again"));
     return;
   }
   absl::Status taken;
@@ -142,7 +143,8 @@ void SummaryStream::Next() {
   if (!info_.has_value()) {
     auto info = context_.store->FindSummary(key_);
     if (!info.ok()) {
-      return End(absl::IsNotFound(info.status()) ? wire::WithReason(info.status(), "SUMMARY_NOT_FOUND") : info.status());
+      return End(absl::IsNotFound(info.status()) ? wire::WithReason(info.status(), "SUMMARY_NOT_FOUND")
+                                                 : info.status());
     }
     info_ = *std::move(info);
     v1::SummaryHeader& header = *piece.mutable_header();

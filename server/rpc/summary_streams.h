@@ -1,4 +1,5 @@
-// PutSummary and FetchSummary: FP16's summary of one window, from the worker that made it to those that compare with it.
+// PutSummary and FetchSummary: FP16's summary of one window, from the worker that made it to those that compare with
+// it.
 #pragma once
 
 #include <grpcpp/support/byte_buffer.h>

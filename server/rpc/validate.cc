@@ -135,9 +135,10 @@ absl::Status ValidateSpec(const v1::JobSpec& spec) {
   }
   if (!status.ok() || !quality.divergence()) return status;
   if (quality.divergence_mode() == v1::DIVERGENCE_MODE_STREAMED && !has_fp16) {
-    return Invalid("STREAMED_NEEDS_FP16",
-                   "got quality.divergence_mode = STREAMED without fp16 among the variants, expected it: its worker sends "
-                   "what the others are compared with. Add fp16, or choose EXACT");
+    return Invalid(
+        "STREAMED_NEEDS_FP16",
+        "got quality.divergence_mode = STREAMED without fp16 among the variants, expected it: its worker sends "
+        "what the others are compared with. Add fp16, or choose EXACT");
   }
   if (!quality.text_set().empty()) return absl::OkStatus();
   return Invalid("DIVERGENCE_NEEDS_TEXT",
@@ -491,11 +492,11 @@ std::string Contradiction(const v1::RecordBatch& batch) {
 }
 
 absl::Status Validate(const v1::SummaryHeader& header) {
-  absl::Status status =
-      FirstOf({wire::ParseWorkerName(header.worker()).status(), ValidateAttempt(header.attempt()),
-               InRange("window", header.window(), 0, INT32_MAX),
-               InRange("summary_k", header.summary_k(), 1, core::kMostSummaryK),
-               InRange("bytes", header.bytes(), std::int64_t{1}, INT64_MAX), Text("digest", header.digest(), kDigestChars)});
+  absl::Status status = FirstOf({wire::ParseWorkerName(header.worker()).status(), ValidateAttempt(header.attempt()),
+                                 InRange("window", header.window(), 0, INT32_MAX),
+                                 InRange("summary_k", header.summary_k(), 1, core::kMostSummaryK),
+                                 InRange("bytes", header.bytes(), std::int64_t{1}, INT64_MAX),
+                                 Text("digest", header.digest(), kDigestChars)});
   if (!status.ok() || header.bytes() <= core::kMostSummaryBytes) return status;
   return wire::Error(absl::StatusCode::kResourceExhausted, "SUMMARY_TOO_LARGE",
                      absl::StrCat("got a summary of ", header.bytes(), " bytes, expected at most ",

@@ -200,9 +200,9 @@ class SummaryStore {
  public:
   virtual ~SummaryStore() = default;
 
-  // Stores the summary in one durable transaction, in place of what is there. Aborted: the chunk is no summary with that
-  // k and window, or is not leased to that worker under that epoch, or its job has ended. ResourceExhausted, besides a
-  // full disk: the summaries of the job would take more than `most_job_bytes`.
+  // Stores the summary in one durable transaction, in place of what is there. Aborted: the chunk is no summary with
+  // that k and window, or is not leased to that worker under that epoch, or its job has ended. ResourceExhausted,
+  // besides a full disk: the summaries of the job would take more than `most_job_bytes`.
   [[nodiscard]] virtual absl::Status PutSummary(const SummaryUpload& upload, const std::string& bytes,
                                                 std::int64_t most_job_bytes) = 0;
   // NotFound: no such summary.

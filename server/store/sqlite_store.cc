@@ -140,8 +140,7 @@ class SqliteStore : public Store {
     });
   }
 
-  absl::Status PutSummary(const SummaryUpload& upload, const std::string& bytes,
-                          std::int64_t most_job_bytes) override {
+  absl::Status PutSummary(const SummaryUpload& upload, const std::string& bytes, std::int64_t most_job_bytes) override {
     return Write([&](Connection* c) { return store::PutSummary(c, upload, bytes, most_job_bytes); });
   }
   absl::StatusOr<SummaryInfo> FindSummary(const SummaryKey& key) override {

@@ -42,10 +42,11 @@ absl::Status PutSummary(Connection* connection, const SummaryUpload& upload, con
     Query query(connection->Prepare("SELECT coalesce(sum(size), 0) FROM summary WHERE job = ?1"));
     query.Bind(*job).Step();
     if (query.Int(0) + size > most_job_bytes) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "the summaries of jobs/", upload.attempt.job, " would take ", query.Int(0) + size, " bytes, expected at most ",
-          most_job_bytes, ": score fewer windows (quality.max_windows), or compare exactly where FP16 and the variant fit "
-          "on a device together"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the summaries of jobs/", upload.attempt.job, " would take ", query.Int(0) + size,
+                       " bytes, expected at most ", most_job_bytes,
+                       ": score fewer windows (quality.max_windows), or compare exactly where FP16 and the variant fit "
+                       "on a device together"));
     }
   }
   std::int32_t pieces = 0;
@@ -62,8 +63,9 @@ absl::Status PutSummary(Connection* connection, const SummaryUpload& upload, con
 }
 
 absl::StatusOr<SummaryInfo> FindSummary(Connection* connection, const SummaryKey& key) {
-  Query query(connection->Prepare("SELECT s.size, s.pieces, s.digest FROM job j JOIN summary s ON s.job = j.seq "
-                                  "WHERE j.id = ?1 AND s.summary_k = ?2 AND s.window = ?3"));
+  Query query(
+      connection->Prepare("SELECT s.size, s.pieces, s.digest FROM job j JOIN summary s ON s.job = j.seq "
+                          "WHERE j.id = ?1 AND s.summary_k = ?2 AND s.window = ?3"));
   if (!query.Bind(key.job, key.summary_k, key.window).Step()) {
     return absl::NotFoundError(absl::StrCat("jobs/", key.job, " has no summary with k ", key.summary_k, " of window ",
                                             key.window,
@@ -74,8 +76,9 @@ absl::StatusOr<SummaryInfo> FindSummary(Connection* connection, const SummaryKey
 
 absl::StatusOr<std::string> ReadSummaryPiece(Connection* connection, const std::string& path, const SummaryKey& key,
                                              std::int32_t piece) {
-  Query query(connection->Prepare("SELECT p.body, p.checksum FROM job j JOIN summary_piece p ON p.job = j.seq "
-                                  "WHERE j.id = ?1 AND p.summary_k = ?2 AND p.window = ?3 AND p.piece = ?4"));
+  Query query(
+      connection->Prepare("SELECT p.body, p.checksum FROM job j JOIN summary_piece p ON p.job = j.seq "
+                          "WHERE j.id = ?1 AND p.summary_k = ?2 AND p.window = ?3 AND p.piece = ?4"));
   if (!query.Bind(key.job, key.summary_k, key.window, piece).Step()) {
     return absl::NotFoundError(absl::StrCat("jobs/", key.job, " ended while its summary was read"));
   }

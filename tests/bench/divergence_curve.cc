@@ -97,8 +97,7 @@ void PrintWidths(const Rows& p, const Rows& q, int32_t k) {
   std::printf(
       "{\"k\": %d, \"bytes_per_position\": %.0f, \"width_mean\": %.3g, \"width_p95\": %.3g, \"width_max\": %.3g, "
       "\"contained\": %d, \"positions\": %zu}\n",
-      k, Mean(bytes), Mean(widths), widths[widths.size() * 95 / 100],
-      widths.back(), contained, p.size());
+      k, Mean(bytes), Mean(widths), widths[widths.size() * 95 / 100], widths.back(), contained, p.size());
 }
 
 void PrintGrown(const Rows& p, const Rows& q) {

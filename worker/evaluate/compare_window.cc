@@ -43,7 +43,8 @@ absl::StatusOr<measure::WindowSummary> SummarizeWindow(engine::Engine& reference
     const auto p = (*logits)->Next();
     if (!p.ok()) return p.status();
     if (!writer.has_value()) {
-      result.summary_k = static_cast<int32_t>(std::min<size_t>(static_cast<size_t>(std::max(k, kAgreementTokens)), p->size()));
+      result.summary_k =
+          static_cast<int32_t>(std::min<size_t>(static_cast<size_t>(std::max(k, kAgreementTokens)), p->size()));
       writer.emplace(window, static_cast<int64_t>(p->size()), result.summary_k);
     }
     writer->Add(Summarize(*p, result.summary_k));

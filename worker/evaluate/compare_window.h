@@ -20,14 +20,14 @@ inline constexpr int32_t kAgreementTokens = 10;
                                                                       engine::Engine& variant,
                                                                       std::span<const int32_t> window);
 
-// FP16's summary of the window, of the `k` likeliest tokens of each position or of all where there are fewer, k at least
-// kAgreementTokens. INVALID_ARGUMENT: a window that the engine cannot hold.
+// FP16's summary of the window, of the `k` likeliest tokens of each position or of all where there are fewer, k at
+// least kAgreementTokens. INVALID_ARGUMENT: a window that the engine cannot hold.
 [[nodiscard]] absl::StatusOr<measure::WindowSummary> SummarizeWindow(engine::Engine& reference,
                                                                      std::span<const int32_t> window, int32_t k);
 
 // The divergence bounded from both sides; which tokens agree is exact, since the summary has FP16's likeliest.
-// INVALID_ARGUMENT: a window that the engine cannot hold, or a summary of other tokens or another vocabulary. DATA_LOSS: a
-// damaged one.
+// INVALID_ARGUMENT: a window that the engine cannot hold, or a summary of other tokens or another vocabulary.
+// DATA_LOSS: a damaged one.
 [[nodiscard]] absl::StatusOr<measure::WindowDivergence> CompareWithSummary(std::string_view summary,
                                                                            engine::Engine& variant,
                                                                            std::span<const int32_t> window);

@@ -132,8 +132,8 @@ absl::StatusOr<SummaryReader> SummaryReader::Open(std::string_view bytes) {
   reader.at_ = kMagic.size();
   uint32_t vocabulary = 0, k = 0, positions = 0;
   constexpr size_t kDigestBytes = 32;
-  if (!Take(bytes, &reader.at_, &vocabulary) || !Take(bytes, &reader.at_, &k) || !Take(bytes, &reader.at_, &positions) ||
-      bytes.size() - reader.at_ < kDigestBytes) {
+  if (!Take(bytes, &reader.at_, &vocabulary) || !Take(bytes, &reader.at_, &k) ||
+      !Take(bytes, &reader.at_, &positions) || bytes.size() - reader.at_ < kDigestBytes) {
     return Damaged("ends in its header");
   }
   reader.tokens_ = bytes.substr(reader.at_, kDigestBytes);

@@ -15,8 +15,8 @@ namespace uaqf::link {
 // Used from one thread. While the coordinator is away it tries again.
 class RemoteSummaries final : public measure::SummaryExchange {
  public:
-  // `stub` is borrowed. `worker` is "workers/{worker}". `wait`: called before another try, waits a little and says whether
-  // the attempt is still wanted; CANCELLED otherwise.
+  // `stub` is borrowed. `worker` is "workers/{worker}". `wait`: called before another try, waits a little and says
+  // whether the attempt is still wanted; CANCELLED otherwise.
   RemoteSummaries(v1::WorkerService::StubInterface* stub, std::string worker, const v1::Lease& lease,
                   std::function<bool()> wait);
 

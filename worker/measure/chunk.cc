@@ -154,8 +154,7 @@ class Run {
   }
 
   absl::StatusOr<SummaryNote> Summarize(int32_t window) {
-    auto summary =
-        device_.evaluator->SummarizeWindow(*chunk_.items, chunk_.context_tokens, window, chunk_.summary_k);
+    auto summary = device_.evaluator->SummarizeWindow(*chunk_.items, chunk_.context_tokens, window, chunk_.summary_k);
     if (!summary.ok()) return summary.status();
     auto digest = chunk_.summaries->Put(window, summary->bytes);
     if (!digest.ok()) return digest.status();

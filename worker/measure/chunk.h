@@ -52,8 +52,8 @@ struct Chunk {
   int32_t warmup_generations = 1;
   bool clear_cache = true;
   int32_t context_tokens = 0;
-  // Of kSummary: tokens of each position; of kDivergence: those of the summaries, 0: exact. Above 0 `summaries`, borrowed
-  // for the run, is set.
+  // Of kSummary: tokens of each position; of kDivergence: those of the summaries, 0: exact. Above 0 `summaries`,
+  // borrowed for the run, is set.
   int32_t summary_k = 0;
   SummaryExchange* summaries = nullptr;
 };

@@ -128,16 +128,18 @@ TEST(Simulation, NeverHostsMoreThanADeviceHolds) {
   });
 }
 
-// Situation: anything may crash; some windows are too loose with the first k, or with every one. Each comparison that is
-// bounded from summaries grows until it is tight, or to the greatest k, once per block whoever asks.
+// Situation: anything may crash; some windows are too loose with the first k, or with every one. Each comparison that
+// is bounded from summaries grows until it is tight, or to the greatest k, once per block whoever asks.
 TEST(Simulation, GrowsSummariesUntilEveryBoundIsTight) {
   std::int64_t grown = 0;
   RunHistories(10, 9, {}, [&grown](std::uint64_t seed, const Simulation&, MemoryStore* store) {
     for (const auto& [id, job] : store->jobs()) {
-      std::map<std::pair<std::int32_t, std::int32_t>, std::pair<std::int32_t, bool>> last;  // (variant, window): k, loose
+      std::map<std::pair<std::int32_t, std::int32_t>, std::pair<std::int32_t, bool>>
+          last;  // (variant, window): k, loose
       for (const auto& [key, attempt] : job.attempts) {
         const Chunk& chunk = job.saved.chunks[key.first];
-        if (chunk.kind != ChunkKind::kDivergence || chunk.summary_k == 0 || attempt.outcome != Outcome::kAccepted) continue;
+        if (chunk.kind != ChunkKind::kDivergence || chunk.summary_k == 0 || attempt.outcome != Outcome::kAccepted)
+          continue;
         for (const RecordRow& record : attempt.records) {
           auto& best = last[{chunk.variant, record.item}];
           if (record.summary_k > best.first) best = {record.summary_k, TooLoose(record)};

@@ -128,7 +128,7 @@ def main():
         for made in summaries.values():
             for summary in made:
                 by_k.setdefault(summary["summary_k"], []).append(int(summary["bytes"]) / summary["positions"])
-        assert min(by_k) == min(FIRST_K, *by_k)
+        assert min(by_k) == FIRST_K, by_k.keys()
         for k, sizes in sorted(by_k.items()):
             widths = {v: [(b["kl_upper_sum"] - b["kl_sum"]) / b["positions"] for (variant, _), found in bounds.items()
                           for b in found if variant == v and b["summary_k"] == k] for v in VARIANTS}

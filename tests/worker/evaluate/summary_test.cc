@@ -90,8 +90,8 @@ TEST(Summary, OfAPositionWithoutNumbersSaysSo) {
   EXPECT_TRUE(std::isnan(bound.lower) && std::isnan(bound.upper));
 }
 
-// Sharp and flat, near and far, and tokens beyond the range of a logarithm: rounded, the bound still holds the value, and
-// is hardly wider.
+// Sharp and flat, near and far, and tokens beyond the range of a logarithm: rounded, the bound still holds the value,
+// and is hardly wider.
 TEST(Summary, WidensTheBoundByItsRounding) {
   std::mt19937_64 random(2);
   for (int round = 0; round < 300; ++round) {
