@@ -8,8 +8,9 @@
 //                                     +--> SUMMARY(4 k), unless it is planned, and DIVERGENCE(4 k) of this variant
 //
 // The records of the greatest k of a window supersede the others. Measured (SmolLM2, 3 windows of 256 tokens of
-// WikiText-2, rtn-w4-channel, whose exact divergence is 0.8681 nats): the mean width is 0.45 nats with k = 1024 in 3.3 kB
-// a position, 0.080 with 4096 in 12.5 kB and 0.0045 with 16384 in 49 kB; below 1024 it says little (3.4 nats with 64).
+// WikiText-2, rtn-w4-channel, whose exact divergence is 0.8681 nats): the mean width is 0.45 nats with k = 1024 in 3.3
+// kB a position, 0.080 with 4096 in 12.5 kB and 0.0045 with 16384 in 49 kB; below 1024 it says little (3.4 nats with
+// 64).
 #pragma once
 
 #include <cstdint>
