@@ -1,5 +1,7 @@
 #include "client/job_spec.h"
 
+#include <algorithm>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -15,6 +17,14 @@ absl::StatusOr<v1::OutputLength> ParseOutputLength(const std::string& text) {
     if (text == OutputLengthName(length)) return length;
   }
   return UsageError(absl::StrCat("got --output-length ", text, ", expected matched, fixed or natural"));
+}
+
+absl::StatusOr<v1::DivergenceMode> ParseDivergenceMode(const std::string& text) {
+  for (const v1::DivergenceMode mode :
+       {v1::DIVERGENCE_MODE_AUTO, v1::DIVERGENCE_MODE_EXACT, v1::DIVERGENCE_MODE_STREAMED}) {
+    if (text == DivergenceModeName(mode)) return mode;
+  }
+  return UsageError(absl::StrCat("got --divergence-mode ", text, ", expected auto, exact or streamed"));
 }
 
 absl::Status ApplyTiming(const JobFlags& flags, v1::TimingSpec* timing) {
@@ -70,8 +80,15 @@ absl::Status CheckComplete(const v1::JobSpec& spec) {
   if (quality.max_articles() != 0 && quality.article_set().empty()) {
     return UsageError("got --articles without --wikitext, expected the raw WikiText of which so many are scored");
   }
-  if (spec.quality().divergence() && spec.quality().text_set().empty()) {
+  if (quality.divergence() && quality.text_set().empty()) {
     return UsageError("got --divergence without --quality-text, expected the text on whose windows FP16 is compared");
+  }
+  const bool streamed = quality.divergence() && quality.divergence_mode() == v1::DIVERGENCE_MODE_STREAMED;
+  if (streamed && std::count(spec.variants().begin(), spec.variants().end(), "fp16") == 0) {
+    return UsageError(
+        "got --divergence-mode streamed without fp16 among --variants, expected it: its worker sends what the others "
+        "are "
+        "compared with");
   }
   if (spec.quality().max_task_items() != 0 && spec.quality().task_set().empty()) {
     return UsageError("got --task-items without --tasks, expected the set of which so many are scored");
@@ -101,7 +118,12 @@ absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobFlags& flags, const std::strin
   if (flags.windows) spec.mutable_quality()->set_max_windows(*flags.windows);
   if (flags.tasks) spec.mutable_quality()->set_task_set(*flags.tasks);
   if (flags.task_items) spec.mutable_quality()->set_max_task_items(*flags.task_items);
-  if (flags.divergence) spec.mutable_quality()->set_divergence(true);
+  if (flags.divergence || flags.divergence_mode) spec.mutable_quality()->set_divergence(true);
+  if (flags.divergence_mode) {
+    const auto mode = ParseDivergenceMode(*flags.divergence_mode);
+    if (!mode.ok()) return mode.status();
+    spec.mutable_quality()->set_divergence_mode(*mode);
+  }
   if (flags.wikitext) spec.mutable_quality()->set_article_set(*flags.wikitext);
   if (flags.articles) spec.mutable_quality()->set_max_articles(*flags.articles);
   if (flags.seed) spec.set_seed(*flags.seed);
@@ -140,6 +162,17 @@ std::string OutputLengthName(v1::OutputLength length) {
       return "natural";
     default:
       return "matched";
+  }
+}
+
+std::string DivergenceModeName(v1::DivergenceMode mode) {
+  switch (mode) {
+    case v1::DIVERGENCE_MODE_EXACT:
+      return "exact";
+    case v1::DIVERGENCE_MODE_STREAMED:
+      return "streamed";
+    default:
+      return "auto";
   }
 }
 

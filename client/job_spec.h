@@ -31,6 +31,7 @@ struct JobFlags {
   std::optional<std::string> tasks;
   std::optional<std::int32_t> task_items;
   bool divergence = false;
+  std::optional<std::string> divergence_mode;  // auto, exact, streamed; any of them compares
   std::optional<std::string> wikitext;
   std::optional<std::int32_t> articles;
   std::optional<std::uint64_t> seed;
@@ -49,5 +50,7 @@ struct JobFlags {
 
 // "matched", "fixed", "natural".
 std::string OutputLengthName(v1::OutputLength length);
+// "auto", "exact", "streamed".
+std::string DivergenceModeName(v1::DivergenceMode mode);
 
 }  // namespace uaqf::client

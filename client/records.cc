@@ -38,6 +38,13 @@ std::string ChecksText(const v1::TaskRecord& task) {
   return absl::StrJoin(checks, ", ");
 }
 
+// "KL 0.02000", "KL between 0.01900 and 0.02100".
+std::string DivergenceText(const v1::DivergenceRecord& d) {
+  const std::string lower = Fixed(d.kl_sum() / d.positions(), 5);
+  if (!d.has_kl_upper_sum()) return absl::StrCat("KL ", lower);
+  return absl::StrCat("KL between ", lower, " and ", Fixed(d.kl_upper_sum() / d.positions(), 5));
+}
+
 std::string Hex(const std::string& bytes) { return absl::BytesToHexString(bytes); }
 
 }  // namespace
@@ -84,8 +91,11 @@ std::string RecordTableLine(const v1::StoredRecord& stored, int variant_width) {
   } else if (record.has_divergence() && record.divergence().positions() > 0) {
     const v1::DivergenceRecord& d = record.divergence();
     cells[5] = absl::StrCat(d.positions());
-    cells[10] = absl::StrCat("KL ", Fixed(d.kl_sum() / d.positions(), 5), " per token, same top-1 ",
+    cells[10] = absl::StrCat(DivergenceText(d), " per token, same top-1 ",
                              Fixed(100.0 * d.same_top() / d.positions(), 1), " %");
+  } else if (record.has_summary()) {
+    cells[5] = absl::StrCat(record.summary().positions());
+    cells[10] = absl::StrCat("k ", record.summary().summary_k(), ", ", Bytes(record.summary().bytes()));
   } else if (record.has_article() && record.article().words() > 0) {
     const v1::ArticleRecord& a = record.article();
     cells[5] = absl::StrCat(a.scored_tokens());
@@ -129,7 +139,11 @@ std::string RecordCsvHeader() {
                   "answer",
                   "variant_digest",
                   "words",
-                  "bytes"});
+                  "bytes",
+                  "kl_upper_sum",
+                  "summary_k",
+                  "summary_bytes",
+                  "summary_digest"});
 }
 
 std::string RecordCsvLine(const v1::StoredRecord& stored) {
@@ -145,7 +159,7 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
                                     stored.category(),
                                     stored.worker(),
                                     stored.tainted() ? "true" : "false"};
-  cells.resize(33);
+  cells.resize(37);
   cells[30] = stored.variant_digest();
   if (record.has_timing()) {
     const v1::TimingRecord& t = record.timing();
@@ -179,6 +193,13 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
     cells[25] = absl::StrCat(record.divergence().same_top());
     cells[26] = absl::StrCat(record.divergence().top_k());
     cells[27] = absl::StrCat(record.divergence().shared_top());
+    if (record.divergence().has_kl_upper_sum()) cells[33] = Exact(record.divergence().kl_upper_sum());
+    cells[34] = absl::StrCat(record.divergence().summary_k());
+  } else if (record.has_summary()) {
+    cells[21] = absl::StrCat(record.summary().positions());
+    cells[34] = absl::StrCat(record.summary().summary_k());
+    cells[35] = absl::StrCat(record.summary().bytes());
+    cells[36] = record.summary().digest();
   } else if (record.has_article()) {
     cells[21] = absl::StrCat(record.article().scored_tokens());
     cells[22] = Exact(record.article().nll_sum());
@@ -204,6 +225,8 @@ std::string ChunkKindName(v1::ChunkKind kind) {
       return "divergence";
     case v1::CHUNK_KIND_ARTICLE:
       return "article";
+    case v1::CHUNK_KIND_SUMMARY:
+      return "summary";
     default:
       return "unknown";
   }

@@ -17,7 +17,7 @@ std::string RecordTableLine(const v1::StoredRecord& record, int variant_width);
 std::string RecordCsvHeader();
 std::string RecordCsvLine(const v1::StoredRecord& record);
 
-// "timing", "generation", "perplexity", "task", "divergence", "article".
+// "timing", "generation", "perplexity", "task", "divergence", "article", "summary".
 std::string ChunkKindName(v1::ChunkKind kind);
 // "numeric strict", "choice", "open sane length", ...
 std::string TaskMetricName(v1::TaskMetric metric);

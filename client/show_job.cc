@@ -17,6 +17,14 @@ std::string Line(const std::string& label, const std::string& text) {
   return absl::StrFormat("%-10s%s\n", label, Printable(WithShortDigests(text)));
 }
 
+std::string ComparedText(const v1::QualitySpec& quality) {
+  if (!quality.divergence()) return "";
+  const bool chosen = quality.divergence_mode() == v1::DIVERGENCE_MODE_EXACT ||
+                      quality.divergence_mode() == v1::DIVERGENCE_MODE_STREAMED;
+  return absl::StrCat(", compared with FP16", chosen ? ", " : "",
+                      chosen ? DivergenceModeName(quality.divergence_mode()) : "");
+}
+
 std::string DigestOf(const std::string& set_name) { return set_name.substr(set_name.find('/') + 1).substr(0, 12); }
 
 std::string TimingText(const v1::JobSpec& spec) {
@@ -34,7 +42,7 @@ std::string QualityText(const v1::QualitySpec& quality) {
     const std::string windows =
         quality.max_windows() > 0 ? Count(quality.max_windows(), "window") : std::string("all windows");
     parts.push_back(absl::StrCat(windows, " of ", quality.context_tokens(), " tokens of ", DigestOf(quality.text_set()),
-                                 quality.divergence() ? ", compared with FP16" : ""));
+                                 ComparedText(quality)));
   }
   if (!quality.task_set().empty()) {
     const std::string items =

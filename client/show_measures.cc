@@ -49,9 +49,14 @@ void AppendEstimate(bool has, const v1::Estimate& estimate, std::vector<std::str
   cells->push_back(Raw(has && estimate.has_half_width(), estimate.half_width()));
 }
 
-// A collapsed variant's divergence is no number; it was measured all the same.
+// A collapsed variant's divergence is no number, and of a bounded one both sides are known; it was measured all the
+// same.
 std::string DivergenceCell(const v1::DivergenceMeasure& divergence) {
   if (divergence.positions() == 0) return "";
+  if (!divergence.has_kl() && divergence.has_kl_lower() && divergence.has_kl_upper()) {
+    return absl::StrCat("between ", Fixed(divergence.kl_lower().value(), 4), " and ",
+                        Fixed(divergence.kl_upper().value(), 4));
+  }
   if (!divergence.has_kl()) return "collapsed";
   const std::string value = Fixed(divergence.kl().value(), 4);
   if (!divergence.kl().has_half_width()) return value;
@@ -208,7 +213,11 @@ std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures) {
                              "word_perplexity",
                              "byte_perplexity",
                              "bits_per_byte",
-                             "delta_word_perplexity"});
+                             "delta_word_perplexity",
+                             "kl_lower",
+                             "kl_lower_half_width",
+                             "kl_upper",
+                             "kl_upper_half_width"});
   for (const v1::VariantMeasures& m : measures.variants()) {
     std::vector<std::string> cells = {m.variant(), Raw(true, m.timing_records()), Raw(true, m.prompts()),
                                       Raw(true, m.repeats())};
@@ -250,6 +259,8 @@ std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures) {
     cells.push_back(Raw(a.has_byte_perplexity(), a.byte_perplexity()));
     cells.push_back(Raw(a.has_bits_per_byte(), a.bits_per_byte()));
     cells.push_back(Raw(a.has_delta_word_perplexity(), a.delta_word_perplexity()));
+    AppendEstimate(m.divergence().has_kl_lower(), m.divergence().kl_lower(), &cells);
+    AppendEstimate(m.divergence().has_kl_upper(), m.divergence().kl_upper(), &cells);
     csv += CsvLine(cells);
   }
   return csv;

@@ -212,7 +212,13 @@ void AddFlags(CLI::App* submit, SubmitFlags& flags) {
       "Text for perplexity: label, digest or file; raw WikiText by the label of its import with --join-rows");
   submit->add_option("--context", job.context, "Tokens in a window of the text [2048]");
   submit->add_option("--windows", job.windows, "Windows scored; 0: all [0]");
-  submit->add_flag("--divergence", job.divergence, "Compare with FP16, hosted beside the variant, on the same windows");
+  submit->add_flag("--divergence", job.divergence, "Compare with FP16 on the same windows");
+  submit
+      ->add_option(
+          "--divergence-mode", job.divergence_mode,
+          "exact: a worker hosts FP16 beside the variant; streamed: FP16's worker sends summaries that bound it "
+          "from both sides; auto: exact where both fit [auto]")
+      ->check(CLI::IsMember({"auto", "exact", "streamed"}));
   submit->add_option("--wikitext", job.wikitext,
                      "Raw WikiText whose articles are scored whole, by lm-eval's recipe: label, digest or file");
   submit->add_option("--articles", job.articles, "Articles scored, from the start [all]");

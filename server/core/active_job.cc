@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "server/core/divergence.h"
+#include "server/core/plan.h"
+
 namespace uaqf::core {
 
 ActiveJob::ActiveJob(JobId job, JobSpec job_spec, std::int32_t prompts, std::int64_t create_wall)
@@ -45,11 +48,11 @@ void ActiveJob::Index() {
     const std::int32_t block = spec.timing.block_prompts;
     const std::int32_t blocks = (prompt_count + block - 1) / block;
     lengths_.assign(prompt_count, kLengthUnknown);
-    missing_.assign(blocks, block);
-    missing_.back() = prompt_count - (blocks - 1) * block;
-    waiting_.resize(blocks);
+    length_gates_.assign(blocks, Gate{block, {}});
+    length_gates_.back().missing = prompt_count - (blocks - 1) * block;
     blocks_missing_ = blocks;
   }
+  for (const Chunk& chunk : chunks) IndexSummary(chunk);
   for (const Chunk& chunk : chunks) {
     if (!Open(chunk.state)) continue;
     ++open_chunks_;
@@ -62,13 +65,54 @@ void ActiveJob::Index() {
   }
 }
 
-bool ActiveJob::Gated(const Chunk& chunk) const {
-  return baseline_ >= 0 && chunk.kind == ChunkKind::kTiming && missing_[BlockOf(chunk)] > 0;
+ActiveJob::SummaryKey ActiveJob::KeyOf(const Chunk& chunk) {
+  // Halves of a split chunk stay within its block.
+  return {chunk.summary_k, chunk.first / kWindowsPerChunk};
+}
+
+void ActiveJob::IndexSummary(const Chunk& chunk) {
+  if (chunk.kind != ChunkKind::kSummary) return;
+  Gate& gate = summary_gates_[KeyOf(chunk)];
+  gate.given_up |= chunk.state == ChunkState::kQuarantined || chunk.state == ChunkState::kAbandoned;
+  if (!Open(chunk.state)) return;
+  summaries_missing_ += gate.missing == 0;
+  gate.missing += chunk.count;
+}
+
+ActiveJob::Gate* ActiveJob::GateOf(const Chunk& chunk) {
+  if (chunk.kind == ChunkKind::kTiming && baseline_ >= 0) {
+    Gate& gate = length_gates_[BlockOf(chunk)];
+    return gate.missing > 0 ? &gate : nullptr;
+  }
+  if (chunk.kind != ChunkKind::kDivergence || chunk.summary_k == 0) return nullptr;
+  const auto found = summary_gates_.find(KeyOf(chunk));
+  return found != summary_gates_.end() && found->second.missing > 0 ? &found->second : nullptr;
+}
+
+void ActiveJob::Pass(Gate* gate, std::int32_t items) {
+  gate->missing -= items;
+  if (gate->missing > 0) return;
+  std::vector<std::int32_t> freed;
+  freed.swap(gate->waiting);
+  for (std::int32_t index : freed) {
+    if (chunks[index].state == ChunkState::kPending) Enqueue(chunks[index]);
+  }
+}
+
+void ActiveJob::Close(const Chunk& chunk) {
+  --open_chunks_;
+  --open_per_variant_[chunk.variant];
+  // The halves of a split chunk are open in its place.
+  if (chunk.kind != ChunkKind::kSummary || chunk.state == ChunkState::kSplit) return;
+  Gate& gate = summary_gates_[KeyOf(chunk)];
+  gate.given_up |= chunk.state != ChunkState::kDone;
+  summaries_missing_ -= gate.missing == chunk.count;
+  Pass(&gate, chunk.count);
 }
 
 void ActiveJob::Enqueue(const Chunk& chunk) {
-  if (Gated(chunk)) {
-    waiting_[BlockOf(chunk)].push_back(chunk.index);
+  if (Gate* gate = GateOf(chunk); gate != nullptr) {
+    gate->waiting.push_back(chunk.index);
     return;
   }
   Queue& queue = queues[chunk.variant];
@@ -95,9 +139,20 @@ void ActiveJob::Finish(std::int32_t index, ChunkState end) {
   Chunk& chunk = chunks[index];
   chunk.state = end;
   --leased_chunks_;
-  --open_chunks_;
-  --open_per_variant_[chunk.variant];
+  Close(chunk);
   failed_on_.erase(index);
+}
+
+Chunk ActiveJob::Append(Chunk chunk) {
+  chunk.index = static_cast<std::int32_t>(chunks.size());
+  chunk.state = ChunkState::kPending;
+  chunk.epoch = 0;
+  chunk.tainted_runs = 0;
+  chunk.flagged = false;
+  chunks.push_back(chunk);
+  ++open_chunks_;
+  ++open_per_variant_[chunk.variant];
+  return chunk;
 }
 
 std::vector<Chunk> ActiveJob::Split(std::int32_t index) {
@@ -107,44 +162,64 @@ std::vector<Chunk> ActiveJob::Split(std::int32_t index) {
   std::vector<Chunk> halves;
   for (int half = 0; half < 2; ++half) {
     Chunk chunk = parent;
-    chunk.index = static_cast<std::int32_t>(chunks.size());
-    chunk.state = ChunkState::kPending;
     chunk.first = parent.first + (half == 0 ? 0 : parent.count / 2);
     chunk.count = half == 0 ? parent.count / 2 : parent.count - parent.count / 2;
-    chunk.epoch = 0;
     chunk.failures = spec.attempt_limit - 1;
-    chunk.tainted_runs = 0;
-    chunks.push_back(chunk);
-    halves.push_back(chunk);
-    failed_on_[chunk.index] = failed;
-    ++open_chunks_;
-    ++open_per_variant_[chunk.variant];
-    Enqueue(chunk);
+    halves.push_back(Append(chunk));
+    failed_on_[halves.back().index] = failed;
+    Enqueue(halves.back());
   }
   ++variants[parent.variant].tally.chunks_total;
   dirty.insert(parent.variant);
   return halves;
 }
 
+std::vector<Chunk> ActiveJob::Grow(std::int32_t index) {
+  Chunk chunk = chunks[index];
+  const std::int32_t baseline = VariantIndex(kBaselineVariant);
+  chunk.summary_k = NextSummaryK(chunk.summary_k, spec.quality.context_tokens);
+  if (chunk.summary_k == 0 || variants[baseline].state == VariantState::kFailed) return {};
+  chunk.failures = 0;
+  const auto known = summary_gates_.find(KeyOf(chunk));
+  if (known != summary_gates_.end() && known->second.given_up) return {};
+  std::vector<Chunk> added;
+  if (known == summary_gates_.end()) {
+    // Of the whole block, for whoever asks next.
+    Chunk summary = chunk;
+    summary.kind = ChunkKind::kSummary;
+    summary.variant = baseline;
+    summary.group = 0;
+    summary.first = KeyOf(chunk).second * kWindowsPerChunk;
+    summary.count = std::min(kWindowsPerChunk, WindowCount(spec, survey) - summary.first);
+    added.push_back(Append(summary));
+    IndexSummary(added.back());
+  }
+  added.push_back(Append(chunk));
+  for (const Chunk& grown : added) {
+    Enqueue(grown);
+    VariantStatus& status = variants[grown.variant];
+    ++status.tally.chunks_total;
+    status.tally.records_total += grown.count;
+    // The baseline may have had nothing left to do.
+    if (status.state == VariantState::kDone) status.state = VariantState::kPending;
+    dirty.insert(grown.variant);
+  }
+  return added;
+}
+
 void ActiveJob::SetBaselineLength(std::int32_t prompt, std::int32_t tokens) {
   if (baseline_ < 0 || prompt < 0 || prompt >= prompt_count || lengths_[prompt] != kLengthUnknown) return;
   lengths_[prompt] = tokens;
-  const std::int32_t block = prompt / spec.timing.block_prompts;
-  if (--missing_[block] > 0) return;
-  --blocks_missing_;
-  std::vector<std::int32_t> freed;
-  freed.swap(waiting_[block]);
-  for (std::int32_t index : freed) {
-    if (chunks[index].state == ChunkState::kPending) Enqueue(chunks[index]);
-  }
+  Gate& gate = length_gates_[prompt / spec.timing.block_prompts];
+  blocks_missing_ -= gate.missing == 1;
+  Pass(&gate, 1);
 }
 
 void ActiveJob::AbandonPending(std::int32_t variant) {
   for (Chunk& chunk : chunks) {
     if (chunk.variant != variant || chunk.state != ChunkState::kPending) continue;
     chunk.state = ChunkState::kAbandoned;
-    --open_chunks_;
-    --open_per_variant_[variant];
+    Close(chunk);
   }
   queues[variant] = Queue{};
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "server/core/chunk.h"
@@ -46,6 +47,10 @@ class ActiveJob {
   void Finish(std::int32_t chunk, ChunkState state);
   // LEASED -> SPLIT. Returns the halves: one attempt each, failed by the same workers.
   std::vector<Chunk> Split(std::int32_t chunk);
+  // A bounded comparison that was too loose: plans it again with the next k, and FP16's summary for it unless that was
+  // planned before. Empty when there is no greater k, or its summary can no longer be had. Returns what was added, in
+  // the order of their indices.
+  std::vector<Chunk> Grow(std::int32_t chunk);
   // Natural lengths of the baseline; may free gated TIMING chunks of other variants.
   void SetBaselineLength(std::int32_t prompt, std::int32_t tokens);
   // PENDING chunks of the variant -> ABANDONED. The caller ends the leased ones itself.
@@ -59,6 +64,8 @@ class ActiveJob {
   std::vector<std::int32_t> OutputTokens(const Chunk& chunk) const;
   // Some block waits for the natural lengths of the baseline.
   bool WaitsForBaseline() const { return blocks_missing_ > 0; }
+  // A comparison waits for a summary of the baseline.
+  bool WaitsForSummaries() const { return summaries_missing_ > 0; }
   // Chunks that are neither done, quarantined, split nor abandoned.
   std::int64_t open_chunks() const { return open_chunks_; }
   std::int64_t open_chunks(std::int32_t variant) const { return open_per_variant_[variant]; }
@@ -85,16 +92,35 @@ class ActiveJob {
   RateMeter meter;
 
  private:
+  // Items that must be done before others may be leased: prompts of a block the baseline generates for, or windows of a
+  // block it summarizes.
+  struct Gate {
+    std::int32_t missing = 0;
+    std::vector<std::int32_t> waiting;  // chunks to free
+    bool given_up = false;              // of some item: what waited for it fails
+  };
+  using SummaryKey = std::pair<std::int32_t, std::int32_t>;  // k, block of windows
+
   void Index();
+  void IndexSummary(const Chunk& chunk);
+  // Numbers a chunk that was not planned, and takes it into the queues.
+  Chunk Append(Chunk chunk);
   void Enqueue(const Chunk& chunk);
-  bool Gated(const Chunk& chunk) const;
+  // Null when nothing holds the chunk back.
+  Gate* GateOf(const Chunk& chunk);
+  // So many of its items are open no more; behind the last, what waited is free.
+  void Pass(Gate* gate, std::int32_t items);
+  // The chunk is open no more.
+  void Close(const Chunk& chunk);
   std::int32_t BlockOf(const Chunk& chunk) const { return chunk.first / spec.timing.block_prompts; }
+  static SummaryKey KeyOf(const Chunk& chunk);
 
   std::int32_t baseline_ = -1;  // its index when MATCHED timing depends on it, else -1
   std::vector<std::int32_t> lengths_;
-  std::vector<std::int32_t> missing_;               // by block: prompts whose length is not known
-  std::vector<std::vector<std::int32_t>> waiting_;  // by block: TIMING chunks to free
+  std::vector<Gate> length_gates_;                   // by block of prompts
+  absl::btree_map<SummaryKey, Gate> summary_gates_;  // of all summaries that were ever planned
   std::int32_t blocks_missing_ = 0;
+  std::int32_t summaries_missing_ = 0;
   std::int64_t open_chunks_ = 0;
   std::int64_t leased_chunks_ = 0;
   std::vector<std::int64_t> open_per_variant_;

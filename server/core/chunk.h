@@ -37,6 +37,7 @@ struct Chunk {
   std::int32_t group = 0;  // of the variants that take turns; the baseline is timed in each
   std::int32_t first = 0;
   std::int32_t count = 0;
+  std::int32_t summary_k = 0;     // of kSummary: tokens to send; of kDivergence: those of the summaries, 0: exact
   std::int64_t epoch = 0;         // of the latest lease; 0: never leased
   std::int32_t failures = 0;      // attempts that expired or failed; tainted and handed-back ones do not count
   std::int32_t tainted_runs = 0;  // attempts rejected as tainted

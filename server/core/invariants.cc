@@ -13,14 +13,14 @@ namespace {
 // What a record is about, whichever chunk carries it.
 struct Place {
   ChunkKind kind;
-  std::int32_t variant, group, repeat, item;
+  std::int32_t variant, group, summary_k, repeat, item;
 
   auto operator<=>(const Place&) const = default;
 };
 
 std::string Text(const Place& place) {
-  return absl::StrCat(Name(place.kind), " of variant ", place.variant, " in group ", place.group, ", repeat ",
-                      place.repeat, ", item ", place.item);
+  return absl::StrCat(Name(place.kind), " of variant ", place.variant, " in group ", place.group, ", k ",
+                      place.summary_k, ", repeat ", place.repeat, ", item ", place.item);
 }
 
 bool Terminal(Outcome outcome) { return outcome == Outcome::kAccepted || outcome == Outcome::kQuarantined; }
@@ -45,6 +45,7 @@ class Checker {
       }
     }
     CheckTerminalRecords();
+    CheckSummaries();
     CheckAttempts();
     CheckCounters();
     CheckEnd();
@@ -63,7 +64,7 @@ class Checker {
   }
 
   Place PlaceOf(const Chunk& chunk, std::int32_t item) const {
-    return {chunk.kind, chunk.variant, chunk.group, chunk.repeat, item};
+    return {chunk.kind, chunk.variant, chunk.group, chunk.summary_k, chunk.repeat, item};
   }
 
   // I1 and I2 over places: what the chunks still cover, and what is recorded for good.
@@ -91,6 +92,26 @@ class Checker {
     for (const Place& place : covered) {
       if (job_.variants[place.variant].state == VariantState::kFailed) continue;
       if (terminal.count(place) == 0) Report("I1", absl::StrCat("no terminal record of ", Text(place)));
+    }
+  }
+
+  // I1 and I2 of bounded comparisons: each has the summaries it needs, and none ran before they were made or given up.
+  void CheckSummaries() {
+    std::map<std::pair<std::int32_t, std::int32_t>, bool> open;  // by (k, window)
+    for (const Chunk& chunk : job_.chunks) {
+      if (chunk.kind != ChunkKind::kSummary || chunk.state == ChunkState::kSplit) continue;
+      for (std::int32_t i = 0; i < chunk.count; ++i) open[{chunk.summary_k, chunk.first + i}] = Open(chunk.state);
+    }
+    for (const Chunk& chunk : job_.chunks) {
+      if (chunk.kind != ChunkKind::kDivergence || chunk.summary_k == 0) continue;
+      for (std::int32_t i = 0; i < chunk.count; ++i) {
+        const auto summary = open.find({chunk.summary_k, chunk.first + i});
+        const std::string window = absl::StrCat("k ", chunk.summary_k, " of window ", chunk.first + i);
+        if (summary == open.end()) Report("I1", absl::StrCat("chunk ", chunk.index, " has no summary with ", window));
+        if (summary != open.end() && summary->second && chunk.epoch > 0) {
+          Report("I2", absl::StrCat("chunk ", chunk.index, " ran before the summary with ", window));
+        }
+      }
     }
   }
 

@@ -41,10 +41,11 @@ struct JobDump {
 };
 
 // One line per violation, beginning with the invariant's number; empty when all hold.
-//  I1 in a job that succeeded every planned (kind, variant, repeat, item) of a variant that did not fail ends in
-//  exactly
-//     one terminal record; chunks that are open, in any state, never share an item with another.
-//  I2 no two accepted records share (kind, variant, repeat, item); a chunk has at most one accepted attempt.
+//  I1 in a job that succeeded every planned (kind, variant, k, repeat, item) of a variant that did not fail ends in
+//     exactly one terminal record; chunks that are open, in any state, never share an item with another. What is
+//     bounded from a summary has one planned.
+//  I2 no two accepted records share (kind, variant, k, repeat, item); a chunk has at most one accepted attempt. Nothing
+//     is bounded from a summary that is still open.
 //  I3 an accepted attempt has the epoch of its chunk.
 //  I4 epochs of a chunk are 1, 2, ... without repetition, in the order of their commits.
 //  I5 at most one open attempt per chunk, it has the chunk's epoch, and the chunk is LEASED exactly then.

@@ -48,7 +48,9 @@ struct DivergenceColumns {
   std::vector<std::int32_t> variant;
   std::vector<std::int32_t> window;
   std::vector<std::int32_t> positions;
-  std::vector<double> kl_sum;
+  std::vector<double> kl_sum;           // the lower side, where it is bounded
+  std::vector<double> kl_upper_sum;     // equals kl_sum where it is exact
+  std::vector<std::int32_t> summary_k;  // 0: exact
   std::vector<std::int32_t> same_top;
   std::vector<std::int32_t> top_k;
   std::vector<std::int64_t> shared_top;

@@ -64,7 +64,7 @@ struct CloseAttempt {
   std::string error;  // of the others. With kQuarantined it becomes the failure of the chunk's one record
 };
 
-// The two halves of a chunk that CloseAttempt set to kSplit.
+// The two halves of a chunk that CloseAttempt set to kSplit, or what a loose comparison that it accepted asks for.
 struct AddChunks {
   JobId job;
   std::vector<Chunk> chunks;

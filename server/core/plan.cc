@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <string>
 
+#include "server/core/divergence.h"
 #include "server/core/random.h"
 
 namespace uaqf::core {
@@ -28,10 +30,24 @@ class PlanBuilder {
     for (std::int32_t b = 0; b < BlockCount(items, block); ++b) {
       chunk.first = b * block;
       chunk.count = std::min(block, items - chunk.first);
-      for (std::int32_t variant : order(b)) {
-        chunk.variant = variant;
-        chunk.index = chunk.position = static_cast<std::int32_t>(chunks_.size());
-        chunks_.push_back(chunk);
+      for (std::int32_t variant : order(b)) Add(chunk, variant);
+    }
+  }
+
+  // The chunks that compare one group with the baseline, which is `summarized` here or, for all groups, in the first.
+  void VisitCompared(Chunk chunk, std::int32_t windows, const VariantGroup& compared, const std::vector<bool>& streamed,
+                     std::int32_t k, std::optional<std::int32_t> summarized) {
+    for (chunk.first = 0; chunk.first < windows; chunk.first += kWindowsPerChunk) {
+      chunk.count = std::min(kWindowsPerChunk, windows - chunk.first);
+      if (summarized.has_value()) {
+        chunk.kind = ChunkKind::kSummary;
+        chunk.summary_k = k;
+        Add(chunk, *summarized);
+      }
+      chunk.kind = ChunkKind::kDivergence;
+      for (const std::int32_t variant : compared) {
+        chunk.summary_k = !streamed.empty() && streamed[variant] ? k : 0;
+        Add(chunk, variant);
       }
     }
   }
@@ -39,6 +55,12 @@ class PlanBuilder {
   std::vector<Chunk> Take() { return std::move(chunks_); }
 
  private:
+  void Add(Chunk chunk, std::int32_t variant) {
+    chunk.variant = variant;
+    chunk.index = chunk.position = static_cast<std::int32_t>(chunks_.size());
+    chunks_.push_back(chunk);
+  }
+
   std::vector<Chunk> chunks_;
 };
 
@@ -121,11 +143,13 @@ std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std:
   const auto variants = static_cast<std::int64_t>(spec.variants.size());
   const std::int64_t compared =
       variants - std::count(spec.variants.begin(), spec.variants.end(), std::string(kBaselineVariant));
-  return per_variant * variants + (spec.quality.divergence ? compared * windows : 0);
+  const bool summarized = spec.quality.divergence && spec.quality.divergence_mode == DivergenceMode::kStreamed;
+  return per_variant * variants + (spec.quality.divergence ? compared * windows : 0) + (summarized ? windows : 0);
 }
 
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey,
-                            const std::vector<VariantGroup>& groups) {
+                            const std::vector<VariantGroup>& groups, const std::vector<bool>& streamed) {
+  const bool any_streamed = std::count(streamed.begin(), streamed.end(), true) > 0;
   const std::int32_t block = spec.timing.block_prompts;
   const std::int64_t blocks = BlockCount(prompt_count, block);
   PlanBuilder plan;
@@ -141,8 +165,10 @@ std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, cons
     if (spec.quality.divergence) {
       const bool baseline_first = spec.variants[members.front()] == kBaselineVariant;
       const VariantGroup compared(members.begin() + (baseline_first ? 1 : 0), members.end());
-      plan.Visit(Of(ChunkKind::kDivergence, g, 0), WindowCount(spec, survey), kWindowsPerChunk,
-                 [&](std::int32_t) -> const VariantGroup& { return compared; });
+      std::optional<std::int32_t> summarized;
+      if (any_streamed && g == 0) summarized = members.front();
+      plan.VisitCompared(Of(ChunkKind::kDivergence, g, 0), WindowCount(spec, survey), compared, streamed,
+                         FirstSummaryK(spec.quality.context_tokens), summarized);
     }
 
     const BalancedOrder order(static_cast<std::int32_t>(members.size()), spec.seed);

@@ -3,8 +3,8 @@
 // Quality first, since MATCHED timing needs the baseline's output lengths: GENERATION by blocks of prompts, then
 // PERPLEXITY by blocks of windows, ARTICLE by blocks of articles, TASK by blocks of items and DIVERGENCE by blocks of
 // windows, within each block the baseline first and the others in the order of the spec; it does not diverge from
-// itself. Then TIMING: repeat by
-// repeat, block by block, each block visited by all variants in a seeded balanced order.
+// itself, but has a SUMMARY where variants are compared with one (divergence.h). Then TIMING: repeat by repeat, block
+// by block, each block visited by all variants in a seeded balanced order.
 //
 // Variants that a device does not hold together come in groups that it does, one group after the other, each planned
 // like this. The baseline is timed in every group, so that each variant has one that ran in turns with it, and is
@@ -19,7 +19,8 @@
 
 namespace uaqf::core {
 
-// Windows in one PERPLEXITY or DIVERGENCE chunk: few, so that variants take turns within minutes on a slow device.
+// Windows in one PERPLEXITY, DIVERGENCE or SUMMARY chunk: few, so that variants take turns within minutes on a slow
+// device.
 inline constexpr std::int32_t kWindowsPerChunk = 5;
 // Articles in one ARTICLE chunk: those of WikiText have some three windows each.
 inline constexpr std::int32_t kArticlesPerChunk = 2;
@@ -64,14 +65,16 @@ std::int32_t TaskCount(const JobSpec& spec, const Survey& survey);
 // Articles that the job scores: all the survey found, at most `max_articles`; 0 without an article set.
 std::int32_t ArticleCount(const JobSpec& spec, const Survey& survey);
 
-// Records a job makes when nothing fails and all variants are one group; each further group times the baseline again.
+// Records a job makes when nothing fails, all variants are one group and no summary grows; each further group times the
+// baseline again.
 std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std::int32_t windows,
                             std::int32_t tasks = 0, std::int32_t articles = 0);
 
 // Chunks with index = position = place in the result. Pure: equal arguments give equal plans. The spec is valid, as
-// ValidateSpec says, and the survey has no error. `groups` as MakeGroups gives them.
+// ValidateSpec says, and the survey has no error. `groups` as MakeGroups gives them; `streamed` as StreamedVariants
+// does, or empty: none is.
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey,
-                            const std::vector<VariantGroup>& groups);
+                            const std::vector<VariantGroup>& groups, const std::vector<bool>& streamed = {});
 // The same with all variants in one group.
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey);
 

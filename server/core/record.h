@@ -17,6 +17,7 @@ enum class RecordBody : std::int32_t {
   kTask = 5,
   kDivergence = 6,
   kArticle = 7,
+  kSummary = 8,
 };
 
 // Checks of one kind on one answer; `metric` has the numbers of TaskMetric of record.proto.
@@ -46,10 +47,13 @@ struct RecordRow {
   double nll_sum = 0;                  // nats; may be NaN or infinite for a collapsed variant
   std::vector<TaskCheck> checks = {};  // for kTask: 1 to kMostTaskChecks
   // For kDivergence, whose positions are `scored_tokens`.
-  double kl_sum = 0;  // nats; NaN for a collapsed variant
+  double kl_sum = 0;        // nats; NaN for a collapsed variant; with a `summary_k`, the lower side
+  double kl_upper_sum = 0;  // the upper side; equals `kl_sum` where that is exact
   std::int32_t same_top = 0;
   std::int32_t top_k = 0;
   std::int64_t shared_top = 0;
+  // For kDivergence: of the summary it was bounded with, 0: exact. For kSummary, whose positions are `scored_tokens`.
+  std::int32_t summary_k = 0;
   // For kArticle, whose tokens are `scored_tokens`.
   std::int32_t words = 0;
   std::int32_t bytes = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/divergence.h"
 #include "server/core/plan.h"
 #include "server/core/scheduler_impl.h"
 #include "server/core/validate.h"
@@ -56,6 +57,7 @@ void Scheduler::Impl::Restore(Snapshot snapshot, Instant now) {
       lease.next_sequence = attempt.next_sequence;
       lease.sums = attempt.sums;
       lease.lengths = std::move(attempt.lengths);
+      lease.loose = attempt.loose;
       lease.seen.resize(lease.chunk().count);
       for (std::int32_t item : attempt.items) lease.seen[item - lease.chunk().first] = true;
       lease.seen_count = static_cast<std::int32_t>(attempt.items.size());
@@ -203,10 +205,16 @@ void Scheduler::Impl::OnSurvey(const WorkerEntry& worker, const SurveyResult& re
   }
   job->survey = std::move(survey);
   const std::vector<VariantGroup> groups = MakeGroups(job->spec, RoomFor(*job));
-  job->SetPlan(MakePlan(job->spec, job->prompt_count, job->survey, groups));
+  const std::vector<bool> streamed = StreamedVariants(job->spec, LeastRoomFor(*job));
+  job->SetPlan(MakePlan(job->spec, job->prompt_count, job->survey, groups, streamed));
   if (groups.size() > 1) {
     Notice(absl::StrCat("jobs/", job->id, ": its variants do not fit on the device together: measured in ",
                         groups.size(), " groups, each with ", kBaselineVariant));
+  }
+  for (std::size_t v = 0; v < streamed.size(); ++v) {
+    if (!streamed[v] || job->spec.quality.divergence_mode == DivergenceMode::kStreamed) continue;
+    Notice(absl::StrCat("jobs/", job->id, ": ", job->spec.variants[v], " does not fit on a device beside ",
+                        kBaselineVariant, ": its divergence is bounded from summaries"));
   }
   mutations_.push_back(PlanJob{job->id, job->survey, job->chunks});
   Touch(*job);

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/core/divergence.h"
 #include "server/core/scheduler_impl.h"
 
 namespace uaqf::core {
@@ -22,8 +23,23 @@ RecordBody ExpectedBody(ChunkKind kind) {
       return RecordBody::kDivergence;
     case ChunkKind::kArticle:
       return RecordBody::kArticle;
+    case ChunkKind::kSummary:
+      return RecordBody::kSummary;
   }
   return RecordBody::kFailure;
+}
+
+// The same of what a summary, or a divergence bounded with one, says of its k.
+std::string SummaryContradiction(const RecordRow& record, const Chunk& chunk) {
+  // Fewer where the vocabulary has fewer.
+  const std::int32_t least = chunk.summary_k == 0 ? 0 : 1;
+  if (record.summary_k < least || record.summary_k > chunk.summary_k) {
+    return absl::StrCat("summary_k is ", record.summary_k, ", expected ", least, " to ", chunk.summary_k);
+  }
+  if (record.kl_upper_sum < record.kl_sum) {
+    return absl::StrCat("kl_upper_sum is ", record.kl_upper_sum, ", expected at least ", record.kl_sum, ", the kl_sum");
+  }
+  return "";
 }
 
 // Why a record cannot belong to the lease; empty when it can. `expected_tokens`: 0 when any length will do; of a
@@ -44,10 +60,12 @@ std::string Contradiction(const RecordRow& record, const Chunk& chunk, std::int3
       return absl::StrCat(item, "emitted ", record.output_tokens, " tokens, expected exactly ", expected_tokens);
     }
   }
-  const bool window = record.body == RecordBody::kWindow || record.body == RecordBody::kDivergence;
-  if (window && record.scored_tokens != expected_tokens) {
+  if (OverWindows(chunk.kind) && record.scored_tokens != expected_tokens) {
     return absl::StrCat(item, "scored ", record.scored_tokens, " tokens, expected exactly ", expected_tokens,
                         ", the window's length - 1");
+  }
+  if (record.body == RecordBody::kDivergence || record.body == RecordBody::kSummary) {
+    if (std::string why = SummaryContradiction(record, chunk); !why.empty()) return absl::StrCat(item, why);
   }
   if (record.body == RecordBody::kTask && record.checks.empty()) return absl::StrCat(item, "a task without a check");
   if (record.output_tokens < 0) return absl::StrCat(item, "emitted ", record.output_tokens, " tokens");
@@ -72,6 +90,7 @@ std::string TakeItems(const std::vector<RecordRow>& records, LeaseState* lease) 
     lease->seen[place] = true;
     ++lease->seen_count;
     Count(record, &lease->sums);
+    lease->loose |= TooLoose(record);
     if (chunk.kind == ChunkKind::kGeneration) {
       lease->lengths.emplace_back(record.item,
                                   record.body == RecordBody::kFailure ? kLengthFailed : record.output_tokens);
@@ -302,6 +321,10 @@ void Scheduler::Impl::Accept(WorkerEntry* worker, const LeaseState& lease, Close
   job->meter.Add(now.mono_ns, chunk.count);
   if (chunk.kind == ChunkKind::kGeneration && job->spec.variants[chunk.variant] == kBaselineVariant) {
     for (const auto& [item, tokens] : lease.lengths) job->SetBaselineLength(item, tokens);
+  }
+  if (lease.loose) {
+    std::vector<Chunk> grown = job->Grow(lease.id.chunk);
+    if (!grown.empty()) mutations_.push_back(AddChunks{job->id, std::move(grown)});
   }
   FinishVariantIfDone(job, chunk.variant);
   EndJobIfDone(job, now);

@@ -31,6 +31,7 @@ struct LeaseState {
   std::int32_t seen_count = 0;
   Tally sums;
   std::vector<std::pair<std::int32_t, std::int32_t>> lengths;  // (item, output tokens) of generations
+  bool loose = false;                                          // TooLoose of a record
 
   const Chunk& chunk() const { return job->chunks[id.chunk]; }
 };
@@ -174,6 +175,9 @@ class Scheduler::Impl {
   // What the job's variants are to share, as far as it is known when they are planned: the workers of the one device
   // that has its model; no limit when there are several devices.
   HostingRoom RoomFor(const ActiveJob& job) const;
+  // The least that any device with the job's model has for it, as far as it is known: what is to run on each must fit
+  // there.
+  HostingRoom LeastRoomFor(const ActiveJob& job) const;
   // Whether the device holds the variant on this worker beside what its other workers hold.
   bool HasRoom(const ActiveJob& job, std::int32_t variant, const WorkerEntry& worker) const;
   // Takes from workers of a device what they have nothing to do with now, so that others find room.

@@ -176,7 +176,8 @@ ActiveJob* Scheduler::Impl::ServedJob(const std::string& device, const std::vect
     }
     for (const WorkerEntry* worker : live) {
       const std::int32_t hosted = HostedIndex(*job, *worker);
-      const bool gated = hosted >= 0 && job->WaitsForBaseline() && job->open_chunks(hosted) > 0;
+      const bool waits = job->WaitsForBaseline() || job->WaitsForSummaries();
+      const bool gated = hosted >= 0 && waits && job->open_chunks(hosted) > 0;
       if (gated || (hosted >= 0 && FirstRunnable(*job, hosted, *worker).has_value()) ||
           PickVariant(*job, *worker) >= 0) {
         return job.get();

@@ -27,20 +27,26 @@ std::int64_t WorkerEntry::NeedBytes(const std::string& of_model, const std::stri
 }
 
 HostingRoom Scheduler::Impl::RoomFor(const ActiveJob& job) const {
-  HostingRoom room;
   std::set<std::string> devices;
-  const WorkerEntry* any = nullptr;
+  for (const auto& [id, worker] : workers_) {
+    if (worker.Live() && worker.FindModel(job.spec.model) != nullptr) devices.insert(worker.device.id);
+  }
+  return devices.size() == 1 ? LeastRoomFor(job) : HostingRoom{};
+}
+
+HostingRoom Scheduler::Impl::LeastRoomFor(const ActiveJob& job) const {
+  HostingRoom room;
+  const std::int32_t tokens = MaxSequenceTokens(job.spec, job.survey);
+  room.need_bytes.resize(job.spec.variants.size());
   for (const auto& [id, worker] : workers_) {
     if (!worker.Live() || worker.FindModel(job.spec.model) == nullptr) continue;
-    devices.insert(worker.device.id);
-    any = &worker;
     ++room.workers;
-  }
-  if (devices.size() != 1) return {};
-  room.memory_bytes = any->device.memory_bytes;
-  const std::int32_t tokens = MaxSequenceTokens(job.spec, job.survey);
-  for (const std::string& variant : job.spec.variants) {
-    room.need_bytes.push_back(any->NeedBytes(job.spec.model, variant, tokens));
+    const std::int64_t memory = worker.device.memory_bytes;
+    if (memory > 0 && (room.memory_bytes == 0 || memory < room.memory_bytes)) room.memory_bytes = memory;
+    for (std::size_t v = 0; v < room.need_bytes.size(); ++v) {
+      const std::int64_t need = worker.NeedBytes(job.spec.model, job.spec.variants[v], tokens);
+      room.need_bytes[v] = std::max(room.need_bytes[v], need);
+    }
   }
   return room;
 }

@@ -22,6 +22,7 @@ Lease ToLease(const LeaseState& state, std::int64_t now_ns) {
   lease.first_item = chunk.first;
   lease.item_count = chunk.count;
   lease.seed = spec.seed;
+  lease.summary_k = chunk.summary_k;
   if (OverWindows(chunk.kind)) {
     lease.prompt_set = spec.quality.text_set;
     lease.context_tokens = spec.quality.context_tokens;

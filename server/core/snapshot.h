@@ -22,6 +22,7 @@ struct OpenAttempt {
   std::vector<std::int32_t> items;                             // stored so far
   std::vector<std::pair<std::int32_t, std::int32_t>> lengths;  // (item, output tokens) of its generations; failures -1
   Tally sums;                                                  // over those records
+  bool loose = false;                                          // TooLoose (divergence.h) of one of them
 };
 
 // One job that has not ended.

@@ -19,6 +19,8 @@ const char* Name(ChunkKind kind) {
       return "divergence";
     case ChunkKind::kArticle:
       return "article";
+    case ChunkKind::kSummary:
+      return "summary";
   }
   return "unknown";
 }

@@ -31,11 +31,14 @@ enum class ChunkKind : std::int32_t {
   kPerplexity = 3,
   kTask = 4,
   kDivergence = 5,
-  kArticle = 6
+  kArticle = 6,
+  kSummary = 7
 };
 
 // Whether the items of such a chunk are windows of the text.
-inline bool OverWindows(ChunkKind kind) { return kind == ChunkKind::kPerplexity || kind == ChunkKind::kDivergence; }
+inline bool OverWindows(ChunkKind kind) {
+  return kind == ChunkKind::kPerplexity || kind == ChunkKind::kDivergence || kind == ChunkKind::kSummary;
+}
 // Whether they are prompts or tasks of a set, which have ids.
 inline bool OverPrompts(ChunkKind kind) { return !OverWindows(kind) && kind != ChunkKind::kArticle; }
 
@@ -60,6 +63,9 @@ struct TimingSpec {
   friend bool operator==(const TimingSpec&, const TimingSpec&) = default;
 };
 
+// How FP16 and a variant are compared; see divergence.h.
+enum class DivergenceMode : std::int32_t { kAuto = 1, kExact = 2, kStreamed = 3 };
+
 struct QualitySpec {
   std::string text_set;  // digest; empty: no quality
   std::int32_t context_tokens = 2048;
@@ -69,6 +75,7 @@ struct QualitySpec {
   bool divergence = false;          // from FP16, on the windows of the text
   std::string article_set = {};     // digest; empty: no articles
   std::int32_t max_articles = 0;    // 0: all
+  DivergenceMode divergence_mode = DivergenceMode::kAuto;
 
   friend bool operator==(const QualitySpec&, const QualitySpec&) = default;
 };

@@ -50,6 +50,12 @@ absl::Status CheckRanges(const JobSpec& spec) {
         "quality.divergence is asked for without quality.text_set, expected the text on whose windows FP16 and the "
         "variants are compared");
   }
+  if (spec.quality.divergence_mode == DivergenceMode::kStreamed && spec.quality.divergence &&
+      std::count(spec.variants.begin(), spec.variants.end(), kBaselineVariant) == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("quality.divergence_mode STREAMED needs ", kBaselineVariant,
+                                                   " among the variants, got ", absl::StrJoin(spec.variants, ", "),
+                                                   ": add ", kBaselineVariant, ", or choose EXACT"));
+  }
   constexpr std::int64_t kSecond = 1'000'000'000;
   if (spec.lease_ns < kSecond || spec.lease_ns > 3600 * kSecond) {
     return absl::InvalidArgumentError(

@@ -101,6 +101,7 @@ struct Lease {
   std::vector<std::int32_t> output_tokens;  // one per item for MATCHED and FIXED timing; empty: stop naturally
   std::int32_t context_tokens = 0;          // unless OverPrompts(kind)
   std::uint64_t seed = 0;
+  std::int32_t summary_k = 0;  // of the chunk
 };
 
 struct SurveyRequest {

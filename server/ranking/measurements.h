@@ -48,15 +48,17 @@ struct TaskColumns {
   std::vector<std::int32_t> made;    // > 0
 };
 
-// One row per window compared with FP16; (variant, window) is unique.
+// One row per window compared with FP16; (variant, window) is unique, once KeepTightestBounds has chosen.
 struct DivergenceColumns {
   std::vector<std::int32_t> variant;
   std::vector<std::int32_t> window;
   std::vector<std::int32_t> positions;   // > 0
-  std::vector<double> kl_sum;            // nats; NaN for a collapsed variant
+  std::vector<double> kl_sum;            // nats; NaN for a collapsed variant; the lower side where it is bounded
   std::vector<std::int32_t> same_top;    // 0 to positions
   std::vector<std::int32_t> top_k;       // the same in every row
   std::vector<std::int64_t> shared_top;  // 0 to positions * top_k
+  std::vector<double> kl_upper_sum;      // not below kl_sum; equals it where it is exact
+  std::vector<std::int32_t> summary_k;   // of the summary it was bounded with; 0: exact
 };
 
 // One row per article; (variant, article) is unique.

@@ -37,8 +37,12 @@ struct TaskMeasure {
 // Against FP16 on the same positions, as DivergenceMeasure of ranking_service.proto.
 struct DivergenceMeasure {
   std::int64_t positions = 0;
-  // Mean over positions; its interval over window means. Absent where a window's is not a number.
+  // Mean over positions; its interval over window means. Absent where a window's is not a number, or only bounded.
   std::optional<Estimate> kl;
+  // Between which that mean lies, each side with the interval of its own window means; equal where it is exact. Absent
+  // where a window's is not a number.
+  std::optional<Estimate> kl_lower;
+  std::optional<Estimate> kl_upper;
   double same_top = 0;
   double top_agreement = 0;
   std::int32_t top_k = 0;
@@ -117,6 +121,10 @@ struct VariantMeasures {
 // luck; the other variants keep theirs. Says why in VariantFacts. A coordinator accepts no such record; a store written
 // by another version may hold some, and one of them must not hide the rest of the job.
 [[nodiscard]] Measurements SetAsideWhatCannotBe(Measurements measurements);
+
+// Of the rows of one window and variant, which were bounded with growing summaries, leaves the one whose sides are
+// closest; an exact one before all others.
+[[nodiscard]] Measurements KeepTightestBounds(Measurements measurements);
 
 // One entry per variant, in the order of `measurements.variants`. Linear in the records.
 // InvalidArgument: columns of unequal length, an index out of range, a record twice, a time or count that cannot be.

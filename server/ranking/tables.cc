@@ -150,7 +150,7 @@ absl::Status CheckDivergences(const Measurements& m) {
   const DivergenceColumns& d = m.divergences;
   const std::size_t n = d.variant.size();
   if (d.window.size() != n || d.positions.size() != n || d.kl_sum.size() != n || d.same_top.size() != n ||
-      d.top_k.size() != n || d.shared_top.size() != n) {
+      d.top_k.size() != n || d.shared_top.size() != n || d.kl_upper_sum.size() != n || d.summary_k.size() != n) {
     return BadColumns("divergence");
   }
   PairIndex seen(n);
@@ -161,6 +161,7 @@ absl::Status CheckDivergences(const Measurements& m) {
     seen.Number(d.variant[k], d.window[k], &added);
     if (!added) return row.Bad(kTwice);
     if (d.positions[k] < 1 || d.top_k[k] < 1) return row.Bad("expected at least one position and a k of at least 1");
+    if (d.kl_upper_sum[k] < d.kl_sum[k]) return row.Bad("expected the upper side not below the lower one");
   }
   return absl::OkStatus();
 }

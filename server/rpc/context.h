@@ -24,6 +24,9 @@ struct Limits {
   // One item; less than a message of a batch.
   std::int64_t prompt_bytes = 1'000'000;
   std::size_t watchers = 1000;
+  // Summaries of FP16 that are kept for one job, and those under way together, bytes.
+  std::int64_t summary_job_bytes = std::int64_t{8} << 30;
+  std::int64_t summary_upload_bytes = 512 << 20;
 };
 
 struct ServiceContext {

@@ -147,6 +147,7 @@ static v1::Lease ToProto(const core::Lease& lease) {
   message.mutable_output_tokens()->Add(lease.output_tokens.begin(), lease.output_tokens.end());
   message.set_context_tokens(lease.context_tokens);
   message.set_seed(lease.seed);
+  message.set_summary_k(lease.summary_k);
   return message;
 }
 
@@ -199,9 +200,15 @@ static core::RecordRow FromProto(const v1::Record& message) {
     row.body = core::RecordBody::kDivergence;
     row.scored_tokens = divergence.positions();
     row.kl_sum = divergence.kl_sum();
+    row.kl_upper_sum = divergence.has_kl_upper_sum() ? divergence.kl_upper_sum() : divergence.kl_sum();
+    row.summary_k = divergence.summary_k();
     row.same_top = divergence.same_top();
     row.top_k = divergence.top_k();
     row.shared_top = divergence.shared_top();
+  } else if (message.has_summary()) {
+    row.body = core::RecordBody::kSummary;
+    row.scored_tokens = message.summary().positions();
+    row.summary_k = message.summary().summary_k();
   } else if (message.has_article()) {
     row.body = core::RecordBody::kArticle;
     row.scored_tokens = message.article().scored_tokens();
@@ -241,6 +248,7 @@ core::JobSpec FromProto(const v1::JobSpec& message) {
   spec.quality.divergence = message.quality().divergence();
   if (!message.quality().article_set().empty()) spec.quality.article_set = Id(message.quality().article_set());
   spec.quality.max_articles = message.quality().max_articles();
+  spec.quality.divergence_mode = static_cast<core::DivergenceMode>(message.quality().divergence_mode());
   spec.seed = message.seed();
   spec.lease_ns = message.lease_duration().seconds() * kNsPerSecond + message.lease_duration().nanos();
   spec.attempt_limit = message.attempt_limit();
@@ -267,6 +275,7 @@ v1::JobSpec ToProto(const core::JobSpec& spec) {
     message.mutable_quality()->set_article_set(wire::PromptSetName(spec.quality.article_set));
   }
   message.mutable_quality()->set_max_articles(spec.quality.max_articles);
+  message.mutable_quality()->set_divergence_mode(static_cast<v1::DivergenceMode>(spec.quality.divergence_mode));
   message.set_seed(spec.seed);
   SetNs(spec.lease_ns, *message.mutable_lease_duration());
   message.set_attempt_limit(spec.attempt_limit);

@@ -51,8 +51,9 @@ ranking::Measurements Move(core::Measurements from) {
   to.tasks = {std::move(from.tasks.variant), std::move(from.tasks.item), std::move(from.tasks.metric),
               std::move(from.tasks.passed), std::move(from.tasks.made)};
   core::DivergenceColumns& d = from.divergences;
-  to.divergences = {std::move(d.variant),  std::move(d.window), std::move(d.positions), std::move(d.kl_sum),
-                    std::move(d.same_top), std::move(d.top_k),  std::move(d.shared_top)};
+  to.divergences = {std::move(d.variant),    std::move(d.window),       std::move(d.positions),
+                    std::move(d.kl_sum),     std::move(d.same_top),     std::move(d.top_k),
+                    std::move(d.shared_top), std::move(d.kl_upper_sum), std::move(d.summary_k)};
   core::ArticleColumns& a = from.articles;
   to.articles = {std::move(a.variant), std::move(a.article), std::move(a.tokens),
                  std::move(a.nll_sum), std::move(a.words),   std::move(a.bytes)};
@@ -109,7 +110,7 @@ absl::StatusOr<ranking::AlignedRecords> Measurer::ReadAligned(const core::JobId&
   auto columns = jobs_->ReadMeasurements(id);
   if (!columns.ok()) return columns.status();
   result->configurations = Configurations(*columns);
-  return ranking::AlignGroups(ranking::SetAsideWhatCannotBe(Move(*std::move(columns))));
+  return ranking::AlignGroups(ranking::SetAsideWhatCannotBe(ranking::KeepTightestBounds(Move(*std::move(columns)))));
 }
 
 absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::JobId& id) {

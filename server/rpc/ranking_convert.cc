@@ -236,6 +236,8 @@ v1::VariantMeasures ToProto(const ranking::VariantMeasures& from) {
     v1::DivergenceMeasure& out = *to.mutable_divergence();
     out.set_positions(from.divergence->positions);
     Set(from.divergence->kl, &v1::DivergenceMeasure::mutable_kl, out);
+    Set(from.divergence->kl_lower, &v1::DivergenceMeasure::mutable_kl_lower, out);
+    Set(from.divergence->kl_upper, &v1::DivergenceMeasure::mutable_kl_upper, out);
     out.set_same_top(from.divergence->same_top);
     out.set_top_agreement(from.divergence->top_agreement);
     out.set_top_k(from.divergence->top_k);

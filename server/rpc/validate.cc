@@ -13,6 +13,7 @@
 #include "proto/wire/digest.h"
 #include "proto/wire/names.h"
 #include "proto/wire/status.h"
+#include "server/core/divergence.h"
 #include "server/core/record.h"
 
 namespace uaqf::rpc {
@@ -128,7 +129,18 @@ absl::Status ValidateSpec(const v1::JobSpec& spec) {
   for (const std::string& set : {quality.text_set(), quality.task_set(), quality.article_set()}) {
     if (status.ok() && !set.empty()) status = wire::ParsePromptSetName(set).status();
   }
-  if (!status.ok() || !quality.divergence() || !quality.text_set().empty()) return status;
+  if (status.ok() && !v1::DivergenceMode_IsValid(quality.divergence_mode())) {
+    return Invalid("UNKNOWN_ENUM", absl::StrCat("got quality.divergence_mode = ", quality.divergence_mode(),
+                                                ", expected AUTO, EXACT or STREAMED"));
+  }
+  if (!status.ok() || !quality.divergence()) return status;
+  if (quality.divergence_mode() == v1::DIVERGENCE_MODE_STREAMED && !has_fp16) {
+    return Invalid(
+        "STREAMED_NEEDS_FP16",
+        "got quality.divergence_mode = STREAMED without fp16 among the variants, expected it: its worker sends "
+        "what the others are compared with. Add fp16, or choose EXACT");
+  }
+  if (!quality.text_set().empty()) return absl::OkStatus();
   return Invalid("DIVERGENCE_NEEDS_TEXT",
                  "got quality.divergence without quality.text_set, expected the text on whose windows FP16 and the "
                  "variants are compared");
@@ -190,8 +202,12 @@ std::string LikelihoodContradiction(const Scored& w) {
 
 // A divergence is 0 or more, but for rounding; that of a collapsed variant is no number.
 std::string Contradiction(const v1::DivergenceRecord& d) {
-  if (!(d.kl_sum() < -1e-6 * d.positions())) return "";
-  return absl::StrCat("a divergence of ", d.kl_sum(), " nats, expected 0 or more");
+  if (d.kl_sum() < -1e-6 * d.positions()) {
+    return absl::StrCat("a divergence of ", d.kl_sum(), " nats, expected 0 or more");
+  }
+  if (d.has_kl_upper_sum() == (d.summary_k() > 0)) return "";
+  return absl::StrCat("a divergence with", d.has_kl_upper_sum() ? "" : "out", " an upper side and a summary_k of ",
+                      d.summary_k(), ", expected both or neither");
 }
 
 std::string Contradiction(const v1::AttemptEnd& end) {
@@ -238,6 +254,7 @@ absl::Status ValidateTaskRecord(const v1::TaskRecord& task) {
 
 absl::Status ValidateDivergence(const v1::DivergenceRecord& d) {
   return FirstOf({InRange("positions", d.positions(), 1, INT32_MAX),
+                  InRange("summary_k", d.summary_k(), 0, core::kMostSummaryK),
                   InRange("same_top", d.same_top(), 0, d.positions()), InRange("top_k", d.top_k(), 1, 1000),
                   InRange("shared_top", d.shared_top(), std::int64_t{0}, std::int64_t{d.positions()} * d.top_k())});
 }
@@ -264,6 +281,11 @@ absl::Status ValidateRecord(const v1::Record& record) {
       return FirstOf({InRange("scored_tokens", record.article().scored_tokens(), 1, INT32_MAX),
                       InRange("words", record.article().words(), 1, INT32_MAX),
                       InRange("bytes", record.article().bytes(), 1, INT32_MAX)});
+    case v1::Record::kSummary:
+      return FirstOf({InRange("positions", record.summary().positions(), 1, INT32_MAX),
+                      InRange("summary_k", record.summary().summary_k(), 1, core::kMostSummaryK),
+                      InRange("bytes", record.summary().bytes(), std::int64_t{1}, core::kMostSummaryBytes),
+                      Text("digest", record.summary().digest(), kDigestChars)});
     case v1::Record::kFailure:
       return Text("failure", record.failure(), 4096);
     case v1::Record::BODY_NOT_SET:
@@ -329,6 +351,9 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
   if (!timing.has_warmup_generations()) timing.set_warmup_generations(1);
   if (!timing.has_clear_cache()) timing.set_clear_cache(true);
   if (spec.quality().context_tokens() == 0) spec.mutable_quality()->set_context_tokens(2048);
+  if (spec.quality().divergence_mode() == v1::DIVERGENCE_MODE_UNSPECIFIED) {
+    spec.mutable_quality()->set_divergence_mode(v1::DIVERGENCE_MODE_AUTO);
+  }
   if (!spec.has_lease_duration()) spec.mutable_lease_duration()->set_seconds(30);
   if (spec.attempt_limit() == 0) spec.set_attempt_limit(5);
   return spec;
@@ -464,6 +489,23 @@ std::string Contradiction(const v1::RecordBatch& batch) {
                Text("end.variant_configuration", batch.end().variant_configuration(), kMostConfigurationBytes),
                ValidateEvidence(batch.end().evidence())});
   return end.ok() ? Contradiction(batch.end()) : std::string(end.message());
+}
+
+absl::Status Validate(const v1::SummaryHeader& header) {
+  absl::Status status = FirstOf({wire::ParseWorkerName(header.worker()).status(), ValidateAttempt(header.attempt()),
+                                 InRange("window", header.window(), 0, INT32_MAX),
+                                 InRange("summary_k", header.summary_k(), 1, core::kMostSummaryK),
+                                 InRange("bytes", header.bytes(), std::int64_t{1}, INT64_MAX),
+                                 Text("digest", header.digest(), kDigestChars)});
+  if (!status.ok() || header.bytes() <= core::kMostSummaryBytes) return status;
+  return wire::Error(absl::StatusCode::kResourceExhausted, "SUMMARY_TOO_LARGE",
+                     absl::StrCat("got a summary of ", header.bytes(), " bytes, expected at most ",
+                                  core::kMostSummaryBytes, ": shorten quality.context_tokens"));
+}
+
+absl::Status Validate(const v1::FetchSummaryRequest& request) {
+  return FirstOf({wire::ParseJobName(request.job()).status(), InRange("window", request.window(), 0, INT32_MAX),
+                  InRange("summary_k", request.summary_k(), 1, core::kMostSummaryK)});
 }
 
 absl::Status Validate(const v1::Profile& profile) {

@@ -33,6 +33,8 @@ v1::JobSpec WithDefaults(v1::JobSpec spec);
 // measured, an end without evidence. What cannot be must not be stored, for it would be read for ever; and it is
 // answered, since a batch whose stream just ended would be sent again for ever.
 std::string Contradiction(const v1::RecordBatch& batch);
+[[nodiscard]] absl::Status Validate(const v1::SummaryHeader& header);
+[[nodiscard]] absl::Status Validate(const v1::FetchSummaryRequest& request);
 [[nodiscard]] absl::Status Validate(const v1::CreateProfileRequest& request);
 [[nodiscard]] absl::Status Validate(const v1::Profile& profile);
 [[nodiscard]] absl::Status Validate(const v1::Constraint& constraint);

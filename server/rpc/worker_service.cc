@@ -7,6 +7,7 @@
 #include "server/rpc/call.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/out_stream.h"
+#include "server/rpc/summary_streams.h"
 
 namespace uaqf::rpc {
 namespace {
@@ -87,6 +88,16 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* WorkerService::Reco
 grpc::ServerWriteReactor<grpc::ByteBuffer>* WorkerService::FetchPrompts(grpc::CallbackServerContext*,
                                                                         const Bytes* request) {
   return PromptsStream::Start(context_, *request);
+}
+
+grpc::ServerReadReactor<grpc::ByteBuffer>* WorkerService::PutSummary(grpc::CallbackServerContext* context,
+                                                                     Bytes* response) {
+  return SummaryUploadStream::Start(context_, context, &summary_bytes_, response);
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* WorkerService::FetchSummary(grpc::CallbackServerContext*,
+                                                                        const Bytes* request) {
+  return SummaryStream::Start(context_, *request);
 }
 
 }  // namespace uaqf::rpc

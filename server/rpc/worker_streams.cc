@@ -18,14 +18,14 @@ namespace {
 constexpr std::size_t kMaxWaitingBatches = 16;
 constexpr std::size_t kMaxWaitingBytes = 4u << 20;
 
+}  // namespace
+
 absl::Status MayBe(const grpc::CallbackServerContext& call, const std::string& worker) {
   if (wire::MayBeWorker(*call.auth_context(), worker)) return absl::OkStatus();
   return wire::Error(absl::StatusCode::kPermissionDenied, "WRONG_WORKER",
                      absl::StrCat("got the name ", wire::WorkerName(worker),
                                   ", expected one that the certificate is for (uaqf://worker/...)"));
 }
-
-}  // namespace
 
 WorkerStream::WorkerStream(grpc::CallbackServerContext* call, const WorkerContext& context, const char* method)
     : context_(context), call_(call), method_(method) {}

@@ -26,6 +26,9 @@ struct WorkerContext {
   metrics::Metrics* metrics = nullptr;
 };
 
+// PERMISSION_DENIED (WRONG_WORKER) when the caller's certificate is not that worker's.
+[[nodiscard]] absl::Status MayBe(const grpc::CallbackServerContext& call, const std::string& worker);
+
 // A bidi stream of bytes whose writes are serialized and which is finished once.
 // The subclass gives NextWrite (what to send now, if anything) and is told of reads; `mutex_` guards its state.
 class WorkerStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {

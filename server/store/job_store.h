@@ -1,6 +1,6 @@
 // The durable state of the coordinator. State is only here: what the scheduler holds is rebuilt from it.
 //
-// Three small interfaces over one database. Every method may be called from any thread; writes take turns, reads see a
+// Small interfaces over one database. Every method may be called from any thread; writes take turns, reads see a
 // consistent state and do not wait for writes. Names are bare, as in server/core/types.h.
 //
 // Errors of every method: ResourceExhausted (disk full: nothing was half written; free space and go on), Unavailable
@@ -173,7 +173,45 @@ class ProfileStore {
   [[nodiscard]] virtual absl::Status DeleteProfile(const std::string& name) = 0;
 };
 
-// All three over one database.
-class Store : public JobStore, public PromptStore, public ProfileStore {};
+// FP16's summary of one window (divergence.h of server/core).
+struct SummaryKey {
+  core::JobId job;
+  std::int32_t window = 0;
+  std::int32_t summary_k = 0;
+};
+
+struct SummaryInfo {
+  std::int64_t bytes = 0;
+  std::int32_t pieces = 0;
+  std::string digest;  // SHA-256 of the bytes
+};
+
+// Who hands over which summary.
+struct SummaryUpload {
+  core::AttemptId attempt;
+  core::WorkerId worker;
+  std::int32_t window = 0;
+  std::int32_t summary_k = 0;
+  std::string digest;
+};
+
+// Bytes that only workers read, kept while their job runs: they go in the commit that ends it.
+class SummaryStore {
+ public:
+  virtual ~SummaryStore() = default;
+
+  // Stores the summary in one durable transaction, in place of what is there. Aborted: the chunk is no summary with
+  // that k and window, or is not leased to that worker under that epoch, or its job has ended. ResourceExhausted,
+  // besides a full disk: the summaries of the job would take more than `most_job_bytes`.
+  [[nodiscard]] virtual absl::Status PutSummary(const SummaryUpload& upload, const std::string& bytes,
+                                                std::int64_t most_job_bytes) = 0;
+  // NotFound: no such summary.
+  [[nodiscard]] virtual absl::StatusOr<SummaryInfo> FindSummary(const SummaryKey& key) = 0;
+  // One of the pieces [0, SummaryInfo::pieces), each well under 1 MiB. NotFound: it is gone.
+  [[nodiscard]] virtual absl::StatusOr<std::string> ReadSummaryPiece(const SummaryKey& key, std::int32_t piece) = 0;
+};
+
+// All of them over one database.
+class Store : public JobStore, public PromptStore, public ProfileStore, public SummaryStore {};
 
 }  // namespace uaqf::store

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <type_traits>
 
@@ -92,6 +93,12 @@ Figures ToFigures(const core::RecordRow& r) {
     figures.latency_ns = r.same_top;
     figures.tokenize_ns = r.top_k;
     figures.prefill_ns = r.shared_top;
+    if (r.summary_k > 0) {
+      figures.decode_ns = r.summary_k;
+      figures.detokenize_ns = std::bit_cast<std::int64_t>(r.kl_upper_sum);
+    }
+  } else if (r.body == core::RecordBody::kSummary) {
+    figures.decode_ns = r.summary_k;
   } else if (r.body == core::RecordBody::kArticle) {
     figures.latency_ns = r.words;
     figures.tokenize_ns = r.bytes;
@@ -111,8 +118,15 @@ void TakeDivergence(Figures& figures, core::RecordRow* record) {
   record->same_top = static_cast<std::int32_t>(figures.latency_ns);
   record->top_k = static_cast<std::int32_t>(figures.tokenize_ns);
   record->shared_top = figures.prefill_ns;
+  record->summary_k = static_cast<std::int32_t>(figures.decode_ns);
+  record->kl_upper_sum = record->summary_k > 0 ? std::bit_cast<double>(figures.detokenize_ns) : record->kl_sum;
   figures.nll_sum = 0;
-  figures.latency_ns = figures.tokenize_ns = figures.prefill_ns = 0;
+  figures.latency_ns = figures.tokenize_ns = figures.prefill_ns = figures.decode_ns = figures.detokenize_ns = 0;
+}
+
+void TakeSummary(Figures& figures, core::RecordRow* record) {
+  record->summary_k = static_cast<std::int32_t>(figures.decode_ns);
+  figures.decode_ns = 0;
 }
 
 void TakeArticle(Figures& figures, core::RecordRow* record) {
@@ -180,6 +194,7 @@ absl::StatusOr<std::vector<core::RecordRow>> DecodeFigures(const std::string& by
     if (record.body == core::RecordBody::kTask) TakeTask(figures, &record);
     if (record.body == core::RecordBody::kDivergence) TakeDivergence(figures, &record);
     if (record.body == core::RecordBody::kArticle) TakeArticle(figures, &record);
+    if (record.body == core::RecordBody::kSummary) TakeSummary(figures, &record);
     record.input_tokens = static_cast<std::int32_t>(figures.input_tokens);
     record.output_tokens = static_cast<std::int32_t>(figures.output_tokens);
     record.latency_ns = figures.latency_ns;

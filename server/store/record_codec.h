@@ -6,8 +6,9 @@
 //                    detokenize_ns, scored_tokens : int64, nll_sum : double } ...     what is decided and ranked on
 //
 // Bodies without times have other figures in those places: a task its checks, one in each, { metric, passed, made :
-// uint16 } from the low end; a divergence same_top, top_k and shared_top in the first three, and kl_sum in nll_sum; an
-// article words and bytes in the first two.
+// uint16 } from the low end; a divergence same_top, top_k and shared_top in the first three, kl_sum in nll_sum and,
+// where that is a lower side, summary_k and the bits of kl_upper_sum in the other two; an article words and bytes in
+// the first two; a summary its summary_k in the fourth.
 //
 // Little endian. Ranking reads the figures of 100 records as one value, which takes SQLite a twentieth of the time that
 // 100 rows of columns take. SQLite has no checksums of its own, so each part carries one: a flipped bit is

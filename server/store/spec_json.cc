@@ -29,7 +29,8 @@ std::string ToJson(const core::JobSpec& spec) {
         {"max_task_items", spec.quality.max_task_items},
         {"divergence", spec.quality.divergence},
         {"article_set", spec.quality.article_set},
-        {"max_articles", spec.quality.max_articles}}},
+        {"max_articles", spec.quality.max_articles},
+        {"divergence_mode", static_cast<int>(spec.quality.divergence_mode)}}},
       {"seed", spec.seed},
       {"lease_ns", spec.lease_ns},
       {"attempt_limit", spec.attempt_limit},
@@ -56,12 +57,14 @@ core::JobSpec SpecFromJson(const std::string& text) {
   quality.at("text_set").get_to(spec.quality.text_set);
   quality.at("context_tokens").get_to(spec.quality.context_tokens);
   quality.at("max_windows").get_to(spec.quality.max_windows);
-  // Jobs of versions before tasks, and before articles, lack these.
+  // Jobs of versions before tasks, articles and streamed comparisons lack these.
   spec.quality.task_set = quality.value("task_set", "");
   spec.quality.max_task_items = quality.value("max_task_items", 0);
   spec.quality.divergence = quality.value("divergence", false);
   spec.quality.article_set = quality.value("article_set", "");
   spec.quality.max_articles = quality.value("max_articles", 0);
+  spec.quality.divergence_mode = static_cast<core::DivergenceMode>(
+      quality.value("divergence_mode", static_cast<int>(core::DivergenceMode::kExact)));
   value.at("seed").get_to(spec.seed);
   value.at("lease_ns").get_to(spec.lease_ns);
   value.at("attempt_limit").get_to(spec.attempt_limit);

@@ -1,4 +1,5 @@
 #include "absl/strings/str_cat.h"
+#include "server/core/divergence.h"
 #include "server/core/progress.h"
 #include "server/store/spec_json.h"
 #include "server/store/sqlite_reader.h"
@@ -91,7 +92,7 @@ std::vector<core::Chunk> ReadChunks(Connection* connection, std::int64_t job) {
   std::vector<core::Chunk> chunks;
   Query query(
       connection->Prepare("SELECT idx, position, kind, state, variant, repeat, first, count, epoch, failures, "
-                          "tainted_runs, flagged, variant_group FROM chunk WHERE job = ?1 ORDER BY idx"));
+                          "tainted_runs, flagged, variant_group, summary_k FROM chunk WHERE job = ?1 ORDER BY idx"));
   query.Bind(job);
   while (query.Step()) {
     core::Chunk chunk;
@@ -108,6 +109,7 @@ std::vector<core::Chunk> ReadChunks(Connection* connection, std::int64_t job) {
     chunk.tainted_runs = query.Int32(10);
     chunk.flagged = query.Int(11) != 0;
     chunk.group = query.Int32(12);
+    chunk.summary_k = query.Int32(13);
     chunks.push_back(chunk);
   }
   return chunks;
@@ -120,6 +122,7 @@ absl::Status ReadOpenRecords(Connection* connection, const std::string& path, st
   if (!records.ok()) return records.status();
   for (const core::RecordRow& row : *records) {
     core::Count(row, &attempt->sums);
+    attempt->loose |= core::TooLoose(row);
     attempt->items.push_back(row.item);
     attempt->lengths.emplace_back(row.item, row.body == core::RecordBody::kFailure ? -1 : row.output_tokens);
   }

@@ -27,6 +27,13 @@ absl::StatusOr<RecordPage> ReadRecords(Connection* connection, const std::string
 absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, const std::string& path,
                                                     const core::JobId& id);
 
+// sqlite_summaries.cc. The first writes, within a transaction of the caller.
+absl::Status PutSummary(Connection* connection, const SummaryUpload& upload, const std::string& bytes,
+                        std::int64_t most_job_bytes);
+absl::StatusOr<SummaryInfo> FindSummary(Connection* connection, const SummaryKey& key);
+absl::StatusOr<std::string> ReadSummaryPiece(Connection* connection, const std::string& path, const SummaryKey& key,
+                                             std::int32_t piece);
+
 // sqlite_prompts.cc. The first two write, within a transaction of the caller.
 PromptSetInfo PutPromptSet(Connection* connection, const PromptSetInfo& info, absl::Span<const PromptItem> items);
 absl::Status CreateProfile(Connection* connection, const StoredProfile& profile);

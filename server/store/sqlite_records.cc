@@ -108,6 +108,8 @@ void AddRow(std::int32_t variant, std::int32_t group, const core::RecordRow& row
       out->divergences.window.push_back(row.item);
       out->divergences.positions.push_back(row.scored_tokens);
       out->divergences.kl_sum.push_back(row.kl_sum);
+      out->divergences.kl_upper_sum.push_back(row.kl_upper_sum);
+      out->divergences.summary_k.push_back(row.summary_k);
       out->divergences.same_top.push_back(row.same_top);
       out->divergences.top_k.push_back(row.top_k);
       out->divergences.shared_top.push_back(row.shared_top);
@@ -120,6 +122,7 @@ void AddRow(std::int32_t variant, std::int32_t group, const core::RecordRow& row
       out->articles.words.push_back(row.words);
       out->articles.bytes.push_back(row.bytes);
       return;
+    case core::RecordBody::kSummary:  // only others are measured with it
     case core::RecordBody::kFailure:
       return;
   }

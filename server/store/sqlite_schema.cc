@@ -168,6 +168,26 @@ CREATE TABLE configuration(
 )sql",
     // 7: what the survey found of the articles.
     "ALTER TABLE job ADD COLUMN articles INTEGER NOT NULL DEFAULT 0",
+    // 8: summaries of FP16's distributions, in pieces that are read one by one.
+    R"sql(
+ALTER TABLE chunk ADD COLUMN summary_k INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE summary(
+  job INTEGER NOT NULL,
+  summary_k INTEGER NOT NULL,
+  window INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  pieces INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  PRIMARY KEY(job, summary_k, window)) WITHOUT ROWID;
+CREATE TABLE summary_piece(
+  job INTEGER NOT NULL,
+  summary_k INTEGER NOT NULL,
+  window INTEGER NOT NULL,
+  piece INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
+  body BLOB NOT NULL,
+  UNIQUE(job, summary_k, window, piece));
+)sql",
 };
 
 constexpr int kVersion = static_cast<int>(std::size(kMigrations));

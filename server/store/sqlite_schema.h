@@ -9,6 +9,7 @@
 //                       1--n batch   the records as they came, and their figures (record_codec.h)
 //                       1--n record  the key of each, unique
 //                       0..1 quarantine
+//       1--n summary 1--n summary_piece   of FP16, while the job runs
 //   profile
 #pragma once
 

@@ -140,6 +140,16 @@ class SqliteStore : public Store {
     });
   }
 
+  absl::Status PutSummary(const SummaryUpload& upload, const std::string& bytes, std::int64_t most_job_bytes) override {
+    return Write([&](Connection* c) { return store::PutSummary(c, upload, bytes, most_job_bytes); });
+  }
+  absl::StatusOr<SummaryInfo> FindSummary(const SummaryKey& key) override {
+    return Read([&](Connection* c) { return store::FindSummary(c, key); });
+  }
+  absl::StatusOr<std::string> ReadSummaryPiece(const SummaryKey& key, std::int32_t piece) override {
+    return Read([&](Connection* c) { return store::ReadSummaryPiece(c, options_.path, key, piece); });
+  }
+
  private:
   static absl::Status StatusOf(const absl::Status& status) { return status; }
   template <typename T>
@@ -210,6 +220,8 @@ void Configure(Connection* connection) {
   database.exec("PRAGMA journal_mode = WAL");
   database.exec("PRAGMA synchronous = FULL");
   database.exec("PRAGMA cache_size = -32768");
+  // The end of a job frees its summaries; overwriting them first would hold the coordinator up for nothing.
+  database.exec("PRAGMA secure_delete = FAST");
   database.exec("PRAGMA wal_autocheckpoint = 4000");
 }
 

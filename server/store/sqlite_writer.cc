@@ -77,9 +77,9 @@ MutationResult SqliteWriter::Write(const core::PlanJob& plan) {
 }
 
 void SqliteWriter::InsertChunk(std::int64_t job, const core::Chunk& chunk) {
-  Run("INSERT INTO chunk VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)", job, chunk.index,
+  Run("INSERT INTO chunk VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)", job, chunk.index,
       chunk.position, Number(chunk.kind), Number(chunk.state), chunk.variant, chunk.repeat, chunk.first, chunk.count,
-      chunk.epoch, chunk.failures, chunk.tainted_runs, chunk.flagged, chunk.group);
+      chunk.epoch, chunk.failures, chunk.tainted_runs, chunk.flagged, chunk.group, chunk.summary_k);
 }
 
 MutationResult SqliteWriter::Write(const core::LeaseChunk& lease) {
@@ -192,6 +192,8 @@ MutationResult SqliteWriter::Write(const core::SetJobState& set) {
   }
   if (!Active(job)) return Lost();
   AbandonOpen(job, -1);
+  Run("DELETE FROM summary_piece WHERE job = ?1", job);
+  Run("DELETE FROM summary WHERE job = ?1", job);
   return Result(Run("UPDATE job SET state = ?2, end_wall_ns = ?3, error = ?4, end_commit = ?5 WHERE seq = ?1", job,
                     Number(set.state), set.wall_ns, set.error, commit_));
 }

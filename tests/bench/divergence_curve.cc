@@ -17,15 +17,41 @@
 #include "worker/engine/engine.h"
 #include "worker/evaluate/divergence.h"
 #include "worker/evaluate/open_model.h"
+#include "worker/evaluate/summary.h"
 
 namespace {
 
 using uaqf::evaluate::BoundDivergence;
 using uaqf::evaluate::Summarize;
+using uaqf::evaluate::SummaryReader;
+using uaqf::evaluate::SummaryWriter;
 using Rows = std::vector<std::vector<float>>;
 
 constexpr double kTight = 1e-3;
 constexpr int32_t kFirstK = 4;
+
+// Four times as many, at most the whole vocabulary.
+int32_t GrowK(int32_t k, int64_t vocabulary) {
+  return static_cast<int32_t>(std::min<int64_t>(int64_t{4} * k, vocabulary));
+}
+
+// What a position is on the other side, and the bytes that it takes on the way.
+struct Sent {
+  uaqf::evaluate::TopLogProbs position;
+  double bytes = 0;
+};
+
+Sent Send(const std::vector<float>& logits, int32_t k) {
+  const std::vector<int32_t> window = {0, 0};
+  const auto vocabulary = static_cast<int64_t>(logits.size());
+  SummaryWriter writer(window, vocabulary, k);
+  writer.Add(Summarize(logits, k));
+  const std::string bytes = writer.Take();
+  auto reader = SummaryReader::Open(bytes);
+  auto position = reader.ok() ? reader->Next() : reader.status();
+  if (!position.ok()) std::abort();
+  return {*std::move(position), static_cast<double>(bytes.size() - SummaryWriter(window, vocabulary, k).Take().size())};
+}
 
 double Mean(const std::vector<double>& values) {
   double sum = 0;
@@ -57,19 +83,21 @@ absl::StatusOr<Rows> LogitsOf(const uaqf::evaluate::OpenModel& model, const std:
 
 void PrintWidths(const Rows& p, const Rows& q, int32_t k) {
   std::vector<double> widths;
+  std::vector<double> bytes;
   int contained = 0;
   for (size_t i = 0; i < p.size(); ++i) {
-    const auto bound = BoundDivergence(Summarize(p[i], k), q[i]);
+    const Sent sent = Send(p[i], k);
+    bytes.push_back(sent.bytes);
+    const auto bound = BoundDivergence(sent.position, q[i]);
     const double value = uaqf::evaluate::Divergence(p[i], q[i]);
     contained += bound.lower <= value && value <= bound.upper ? 1 : 0;
     widths.push_back(bound.width());
   }
   std::sort(widths.begin(), widths.end());
   std::printf(
-      "{\"k\": %d, \"bytes_per_position\": %ld, \"width_mean\": %.3g, \"width_p95\": %.3g, \"width_max\": %.3g, "
+      "{\"k\": %d, \"bytes_per_position\": %.0f, \"width_mean\": %.3g, \"width_p95\": %.3g, \"width_max\": %.3g, "
       "\"contained\": %d, \"positions\": %zu}\n",
-      k, static_cast<long>(uaqf::evaluate::SummaryBytes(k)), Mean(widths), widths[widths.size() * 95 / 100],
-      widths.back(), contained, p.size());
+      k, Mean(bytes), Mean(widths), widths[widths.size() * 95 / 100], widths.back(), contained, p.size());
 }
 
 void PrintGrown(const Rows& p, const Rows& q) {
@@ -79,12 +107,14 @@ void PrintGrown(const Rows& p, const Rows& q) {
   std::vector<double> exact;
   for (size_t i = 0; i < p.size(); ++i) {
     int32_t k = kFirstK;
-    auto bound = BoundDivergence(Summarize(p[i], k), q[i]);
+    Sent sent = Send(p[i], k);
+    auto bound = BoundDivergence(sent.position, q[i]);
     while (bound.width() > kTight && k < vocabulary) {
-      k = uaqf::evaluate::GrowK(k, vocabulary);
-      bound = BoundDivergence(Summarize(p[i], k), q[i]);
+      k = GrowK(k, vocabulary);
+      sent = Send(p[i], k);
+      bound = BoundDivergence(sent.position, q[i]);
     }
-    bytes.push_back(static_cast<double>(uaqf::evaluate::SummaryBytes(k)));
+    bytes.push_back(sent.bytes);
     middle.push_back((bound.lower + bound.upper) / 2);
     exact.push_back(uaqf::evaluate::Divergence(p[i], q[i]));
   }
@@ -114,7 +144,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   const auto vocabulary = static_cast<int64_t>(p->front().size());
-  for (int32_t k = kFirstK; true; k = uaqf::evaluate::GrowK(k, vocabulary)) {
+  for (int32_t k = kFirstK; true; k = GrowK(k, vocabulary)) {
     PrintWidths(*p, *q, k);
     if (k == vocabulary) break;
   }

@@ -125,6 +125,17 @@ TEST(JobSpec, CarriesTasksAndTheComparisonWithFp16) {
   const auto spec = BuildJobSpec(flags, "");
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_TRUE(spec->quality().divergence());
+  EXPECT_EQ(spec->quality().divergence_mode(), v1::DIVERGENCE_MODE_UNSPECIFIED) << "the coordinator's default";
+  flags.divergence = false;
+  flags.divergence_mode = "streamed";
+  EXPECT_TRUE(BuildJobSpec(flags, "")->quality().divergence());
+  EXPECT_EQ(BuildJobSpec(flags, "")->quality().divergence_mode(), v1::DIVERGENCE_MODE_STREAMED);
+  flags.variants = {"rtn-w4"};
+  EXPECT_THAT(Refusal(flags), HasSubstr("streamed without fp16 among --variants"));
+  flags.divergence_mode = "guessed";
+  EXPECT_THAT(Refusal(flags), HasSubstr("expected auto, exact or streamed"));
+  flags.divergence_mode = std::nullopt;
+  flags.divergence = true;
   EXPECT_EQ(spec->quality().task_set(), "gsm8k");
   EXPECT_EQ(spec->quality().max_task_items(), 40);
   flags.quality_text.reset();

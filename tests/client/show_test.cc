@@ -55,6 +55,20 @@ TEST(ShowMeasures, ShowsTheDigitsOfASmallSpread) {
             "fp16        0.0393  0.0002\n");
 }
 
+// A bound is shown by both sides, never as a point.
+TEST(ShowMeasures, ShowsABoundedDivergenceByBothSides) {
+  v1::MeasureVariantsResponse measures;
+  v1::VariantMeasures& m = *measures.add_variants();
+  m.set_variant("rtn-w4");
+  m.mutable_divergence()->set_positions(4094);
+  m.mutable_divergence()->mutable_kl_lower()->set_value(.0123);
+  m.mutable_divergence()->mutable_kl_lower()->set_half_width(.001);
+  m.mutable_divergence()->mutable_kl_upper()->set_value(.0151);
+  m.mutable_divergence()->set_same_top(.943);
+  EXPECT_THAT(MeasuresText(measures, kPlain), HasSubstr("between 0.0123 and 0.0151"));
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",,0.943,0,0,4094,,,,,,,0.0123,0.001,0.0151,\n"));
+}
+
 // fp16 has no flips against itself; a collapsed variant's divergence is no number.
 TEST(ShowMeasures, ShowsTasksWithTheirFlipsAndDivergence) {
   v1::MeasureVariantsResponse measures;
@@ -84,7 +98,7 @@ TEST(ShowMeasures, ShowsTasksWithTheirFlipsAndDivergence) {
             "fp16     numeric strict     40  22.5 %               -               -\n"
             "rtn-w8   numeric strict     40  22.5 %               1               3\n"
             "rtn-w4   numeric strict     40  22.5 %               -               -\n");
-  EXPECT_THAT(MeasuresCsv(measures), HasSubstr("0.0123,0.0012,0.943,0,0,4094,numeric strict=0.225,,,,,\n"));
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr("0.0123,0.0012,0.943,0,0,4094,numeric strict=0.225,,,,,,,,,\n"));
 }
 
 TEST(ShowMeasures, SaysWhetherFlipsAreChance) {
@@ -124,7 +138,7 @@ TEST(ShowMeasures, NamesTheTwoRecipesApart) {
             "variant  perplexity   word PPL  Δword PPL  bits/byte\n"
             "fp16         19.300     30.125          0     0.9260\n"
             "rtn-w4            -  collapsed          -          -\n");
-  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",62,30.125,1.9,0.926,0\n"));
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",62,30.125,1.9,0.926,0,,,,\n"));
 }
 
 TEST(ShowMeasures, KeepsItsCsvColumns) {
@@ -138,9 +152,9 @@ TEST(ShowMeasures, KeepsItsCsvColumns) {
                               "memory_bytes,weights_bytes,kv_cache_bytes,workspace_bytes,measured_peak_bytes,"
                               "tainted_chunks,quarantined,kl,kl_half_width,same_top,top_agreement,top_k,"
                               "divergence_positions,tasks,articles,word_perplexity,byte_perplexity,bits_per_byte,"
-                              "delta_word_perplexity\n"));
+                              "delta_word_perplexity,kl_lower,kl_lower_half_width,kl_upper,kl_upper_half_width\n"));
   EXPECT_THAT(csv, HasSubstr("\nrtn-w4-g64,120,40,3,0.874,0.012,,,0.091,,73.3,,,,2.19,,,0.0077,,,0,,,8.71,0.361,0.02,,,"
-                             "117000000,,,,,0,0,,,,,,,,,,,,\n"));
+                             "117000000,,,,,0,0,,,,,,,,,,,,,,,,\n"));
 }
 
 TEST(ShowRank, IsTheOrderWithItsReasons) {
@@ -347,9 +361,10 @@ TEST(Records, KeepTheirCsvColumns) {
   EXPECT_EQ(RecordCsvHeader() + RecordCsvLine(Timing()),
             "job,variant,kind,chunk,epoch,item,repeat,prompt_id,category,worker,tainted,input_tokens,output_tokens,"
             "latency_ns,tokenize_ns,prefill_ns,decode_ns,detokenize_ns,start_offset_ns,output_digest,stopped,"
-            "scored_tokens,nll_sum,failure,kl_sum,same_top,top_k,shared_top,checks,answer,variant_digest,words,bytes\n"
+            "scored_tokens,nll_sum,failure,kl_sum,same_top,top_k,shared_top,checks,answer,variant_digest,words,bytes,"
+            "kl_upper_sum,summary_k,summary_bytes,summary_digest\n"
             "jobs/a,fp16,timing,0,0,4,0,math-1,\"math, hard\",,false,100,32,1000000000,0,84000000,0,0,0,01ff,,,,,,,,,,,"
-            "abc,,\n");
+            "abc,,,,,,\n");
 }
 
 TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
@@ -362,14 +377,27 @@ TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
   task.add_checks()->set_metric(v1::TASK_METRIC_NUMERIC_FLEXIBLE);
   task.mutable_checks(0)->set_made(1);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("numeric flexible 0/1"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",numeric flexible 0/1,#### 7,abc,,\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",numeric flexible 0/1,#### 7,abc,,,,,,\n"));
   stored.set_kind(v1::CHUNK_KIND_DIVERGENCE);
   v1::DivergenceRecord& divergence = *stored.mutable_record()->mutable_divergence();
   divergence.set_positions(100);
   divergence.set_kl_sum(2);
   divergence.set_same_top(95);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("KL 0.02000 per token, same top-1 95.0 %"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc,,\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc,,,,0,,\n"));
+  divergence.set_summary_k(4096);
+  divergence.set_kl_upper_sum(2.5);
+  EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("KL between 0.02000 and 0.02500 per token, same top-1 95.0 %"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc,,,2.5,4096,,\n"));
+  stored.set_kind(v1::CHUNK_KIND_SUMMARY);
+  v1::SummaryRecord& summary = *stored.mutable_record()->mutable_summary();
+  summary.set_positions(100);
+  summary.set_summary_k(4096);
+  summary.set_bytes(1500000);
+  summary.set_digest("d1");
+  EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("k 4096, 1.50 MB"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",summary,"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",4096,1500000,d1\n"));
   stored.set_kind(v1::CHUNK_KIND_ARTICLE);
   v1::ArticleRecord& article = *stored.mutable_record()->mutable_article();
   article.set_scored_tokens(150);
@@ -377,7 +405,7 @@ TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
   article.set_words(100);
   article.set_bytes(520);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("NLL 3.0000 per word, 100 words"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",150,300,,,,,,,,abc,100,520\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",150,300,,,,,,,,abc,100,520,,,,\n"));
 }
 
 TEST(Failures, HaveTheExitCodesThatScriptsKnow) {

@@ -1,8 +1,9 @@
-// FP16 and a variant going through one window side by side.
+// FP16 and a variant going through one window: side by side, or FP16 first, which leaves a summary for the variant.
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "worker/engine/engine.h"
@@ -18,5 +19,17 @@ inline constexpr int32_t kAgreementTokens = 10;
 [[nodiscard]] absl::StatusOr<measure::WindowDivergence> CompareWindow(engine::Engine& reference,
                                                                       engine::Engine& variant,
                                                                       std::span<const int32_t> window);
+
+// FP16's summary of the window, of the `k` likeliest tokens of each position or of all where there are fewer, k at
+// least kAgreementTokens. INVALID_ARGUMENT: a window that the engine cannot hold.
+[[nodiscard]] absl::StatusOr<measure::WindowSummary> SummarizeWindow(engine::Engine& reference,
+                                                                     std::span<const int32_t> window, int32_t k);
+
+// The divergence bounded from both sides; which tokens agree is exact, since the summary has FP16's likeliest.
+// INVALID_ARGUMENT: a window that the engine cannot hold, or a summary of other tokens or another vocabulary.
+// DATA_LOSS: a damaged one.
+[[nodiscard]] absl::StatusOr<measure::WindowDivergence> CompareWithSummary(std::string_view summary,
+                                                                           engine::Engine& variant,
+                                                                           std::span<const int32_t> window);
 
 }  // namespace uaqf::evaluate

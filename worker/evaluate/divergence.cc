@@ -14,6 +14,12 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // Half a unit in the last place of a float, relative.
 constexpr double kFloatRounding = 0x1p-24;
 
+// How far log_probs[i] may be off.
+double Rounding(const TopLogProbs& reference, size_t i) {
+  const double own = reference.rounding.empty() ? 0 : static_cast<double>(reference.rounding[i]);
+  return std::abs(static_cast<double>(reference.log_probs[i])) * kFloatRounding + own;
+}
+
 // log q of the tokens that are not in `ids`, the greatest first.
 std::vector<double> TailLogProbs(std::span<const float> logits, double normalizer, const std::vector<int32_t>& ids) {
   std::vector<bool> in_top(logits.size());
@@ -118,20 +124,22 @@ TopLogProbs Summarize(std::span<const float> logits, int32_t k) {
 
 DivergenceBound BoundDivergence(const TopLogProbs& reference, std::span<const float> variant) {
   const double normalizer = LogNormalizer(variant);
-  if (!std::isfinite(normalizer)) return {kNaN, kNaN};
+  if (!std::isfinite(normalizer) || !std::isfinite(reference.normalizer)) return {kNaN, kNaN};
   double top = 0;
   double slack = 0;
+  double cap = 1;
   for (size_t i = 0; i < reference.ids.size(); ++i) {
     const auto log_p = static_cast<double>(reference.log_probs[i]);
     const double log_q = static_cast<double>(variant[static_cast<size_t>(reference.ids[i])]) - normalizer;
     top += std::exp(log_p) * (log_p - log_q);
     // d/dlog_p of p (log p - log q) is p (log p - log q + 1).
-    slack += std::exp(log_p) * (std::abs(log_p - log_q) + 1) * std::abs(log_p) * kFloatRounding;
+    const double off = Rounding(reference, i);
+    slack += std::exp(log_p) * (std::abs(log_p - log_q) + 1) * off;
+    // Whatever is in the tail is no likelier than any of the top.
+    cap = std::min(cap, std::exp(log_p + off));
   }
   // Twice the first-order term covers the second, and an absolute unit what double rounds.
   slack = 2 * slack + 1e-12;
-  const auto last = static_cast<double>(reference.log_probs.back());
-  const double cap = std::exp(last + std::abs(last) * kFloatRounding);
   const std::vector<double> log_q = TailLogProbs(variant, normalizer, reference.ids);
   const double mass = reference.tail_mass;
   const double least = std::max(reference.tail_entropy + CrossEntropy(log_q.begin(), log_q.end(), mass, cap),
@@ -139,10 +147,6 @@ DivergenceBound BoundDivergence(const TopLogProbs& reference, std::span<const fl
   const double most = reference.tail_entropy + CrossEntropy(log_q.rbegin(), log_q.rend(), mass, cap);
   // A divergence is never negative.
   return {std::max(0.0, top + least - slack), std::max(0.0, top + most + slack)};
-}
-
-int32_t GrowK(int32_t k, int64_t vocabulary) {
-  return static_cast<int32_t>(std::min<int64_t>(int64_t{4} * k, vocabulary));
 }
 
 }  // namespace uaqf::evaluate

@@ -8,7 +8,7 @@
 // p_i = P and 0 <= p_i <= c, the least probability in S. It is linear in p, so it is greatest where the mass lies c by
 // c on the tokens of least q, and least where it lies so on those of greatest q. From below, sum_T p_i log(p_i/q_i) is
 // also at least its minimum under the same constraints, which by its convexity lies at p_i = min(c, lambda q_i). The
-// rounding of what is sent, to float, widens both sides.
+// rounding of what is sent, to float and to the steps of summary.h, widens both sides.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +34,8 @@ struct TopLogProbs {
   std::vector<int32_t> ids;
   // Natural logarithms of their probabilities, falling.
   std::vector<float> log_probs;
+  // How far each of them may be off beside float's own rounding, nats; empty: not at all.
+  std::vector<float> rounding = {};
   double tail_mass = 0;
   // sum p log p over the tail; 0 or less.
   double tail_entropy = 0;
@@ -44,9 +46,6 @@ struct TopLogProbs {
 // 1 <= k <= logits.size(); the logits are finite.
 TopLogProbs Summarize(std::span<const float> logits, int32_t k);
 
-// Bytes of a summary of k tokens: an id and a logarithm of 4 bytes each, and three doubles.
-constexpr int64_t SummaryBytes(int32_t k) { return 8 * int64_t{k} + 24; }
-
 // lower <= KL <= upper.
 struct DivergenceBound {
   double lower = 0;
@@ -55,10 +54,7 @@ struct DivergenceBound {
 };
 
 // The tightest that follows from the summary as derived above; equal sides, but for rounding, where it has all tokens.
-// NaN where the variant's logits are not finite.
+// NaN where the variant's logits, or those of the reference, are not finite.
 DivergenceBound BoundDivergence(const TopLogProbs& reference, std::span<const float> variant);
-
-// The next k to ask for where k was too loose: four times as many, at most the whole vocabulary.
-int32_t GrowK(int32_t k, int64_t vocabulary);
 
 }  // namespace uaqf::evaluate

@@ -42,6 +42,15 @@ class EncoderOnly final : public measure::TextModel {
   const OpenModel& model_;
 };
 
+// The error of a comparison in one process, with the way out where it failed for lack of memory.
+absl::Status WithoutRoomAdvice(const absl::Status& error) {
+  if (!absl::IsResourceExhausted(error)) return error;
+  return absl::ResourceExhaustedError(
+      absl::StrCat(error.message(),
+                   ". FP16 and the variant do not fit on this device together: compare them by summaries "
+                   "(quality.divergence_mode STREAMED, `uaqf jobs submit --divergence-mode streamed`)"));
+}
+
 // INVALID_ARGUMENT when a variant would be calibrated on what is scored. A variant that there is not is refused when it
 // is to be hosted, so that the others go on.
 absl::Status CheckCalibrationTexts(const std::vector<measure::SurveyedVariant>& variants, const char* scored_name,
@@ -257,8 +266,30 @@ absl::StatusOr<measure::WindowDivergence> EngineEvaluator::CompareWindow(const m
   if (absl::Status ready = PrepareText(text); !ready.ok()) return ready;
   const auto window = FindWindow(*engine_, text_ids_, context_tokens, index);
   if (!window.ok()) return window.status();
-  if (absl::Status reference = HostReference(context_tokens); !reference.ok()) return reference;
-  return evaluate::CompareWindow(*reference_, *engine_, *window);
+  if (absl::Status reference = HostReference(context_tokens); !reference.ok()) return WithoutRoomAdvice(reference);
+  auto compared = evaluate::CompareWindow(*reference_, *engine_, *window);
+  if (!compared.ok()) return WithoutRoomAdvice(compared.status());
+  return compared;
+}
+
+absl::StatusOr<measure::WindowSummary> EngineEvaluator::SummarizeWindow(const measure::PromptSet& text,
+                                                                        int32_t context_tokens, int32_t index,
+                                                                        int32_t summary_k) {
+  if (absl::Status ready = PrepareText(text); !ready.ok()) return ready;
+  DropReference();
+  const auto window = FindWindow(*engine_, text_ids_, context_tokens, index);
+  if (!window.ok()) return window.status();
+  return evaluate::SummarizeWindow(*engine_, *window, summary_k);
+}
+
+absl::StatusOr<measure::WindowDivergence> EngineEvaluator::CompareWithSummary(const measure::PromptSet& text,
+                                                                              int32_t context_tokens, int32_t index,
+                                                                              std::string_view summary) {
+  if (absl::Status ready = PrepareText(text); !ready.ok()) return ready;
+  DropReference();
+  const auto window = FindWindow(*engine_, text_ids_, context_tokens, index);
+  if (!window.ok()) return window.status();
+  return evaluate::CompareWithSummary(summary, *engine_, *window);
 }
 
 absl::StatusOr<measure::ArticleScore> EngineEvaluator::ScoreArticle(const measure::PromptSet& articles,

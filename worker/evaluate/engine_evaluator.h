@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "worker/engine/engine.h"
@@ -49,6 +50,10 @@ class EngineEvaluator final : public measure::Evaluator {
                                                  const measure::GenerationRequest& request) override;
   absl::StatusOr<measure::WindowDivergence> CompareWindow(const measure::PromptSet& text, int32_t context_tokens,
                                                           int32_t index) override;
+  absl::StatusOr<measure::WindowSummary> SummarizeWindow(const measure::PromptSet& text, int32_t context_tokens,
+                                                         int32_t index, int32_t summary_k) override;
+  absl::StatusOr<measure::WindowDivergence> CompareWithSummary(const measure::PromptSet& text, int32_t context_tokens,
+                                                               int32_t index, std::string_view summary) override;
   absl::StatusOr<measure::ArticleScore> ScoreArticle(const measure::PromptSet& articles, int32_t context_tokens,
                                                      int32_t index) override;
   absl::StatusOr<measure::Identity> Identify() override;

@@ -60,6 +60,17 @@ void Fill(const measure::WindowDivergence& divergence, v1::Record& record) {
   out.set_same_top(divergence.same_top);
   out.set_top_k(divergence.top_k);
   out.set_shared_top(divergence.shared_top);
+  if (divergence.summary_k == 0) return;
+  out.set_summary_k(divergence.summary_k);
+  out.set_kl_upper_sum(divergence.kl_upper_sum);
+}
+
+void Fill(const measure::SummaryNote& summary, v1::Record& record) {
+  v1::SummaryRecord& out = *record.mutable_summary();
+  out.set_positions(summary.positions);
+  out.set_summary_k(summary.summary_k);
+  out.set_bytes(summary.bytes);
+  out.set_digest(summary.digest);
 }
 
 void Fill(const measure::ArticleScore& score, v1::Record& record) {
@@ -155,11 +166,13 @@ absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease) {
     case v1::CHUNK_KIND_ARTICLE:
       chunk.kind = measure::ChunkKind::kArticle;
       break;
+    case v1::CHUNK_KIND_SUMMARY:
+      chunk.kind = measure::ChunkKind::kSummary;
+      break;
     default:
       return absl::InvalidArgumentError(absl::StrCat("chunk kind ", lease.kind(),
-                                                     ": expected TIMING, GENERATION, PERPLEXITY, TASK, DIVERGENCE or "
-                                                     "ARTICLE; "
-                                                     "is this worker older than the coordinator?"));
+                                                     ": expected TIMING, GENERATION, PERPLEXITY, TASK, DIVERGENCE, "
+                                                     "ARTICLE or SUMMARY; is this worker older than the coordinator?"));
   }
   chunk.repeat = lease.repeat();
   chunk.first_item = lease.first_item();
@@ -170,6 +183,7 @@ absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease) {
   chunk.warmup_generations = lease.timing().has_warmup_generations() ? lease.timing().warmup_generations() : 1;
   chunk.clear_cache = lease.timing().has_clear_cache() ? lease.timing().clear_cache() : true;
   chunk.context_tokens = lease.context_tokens();
+  chunk.summary_k = lease.summary_k();
   return chunk;
 }
 

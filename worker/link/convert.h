@@ -21,7 +21,7 @@ v1::GpuEvidence ToProto(const measure::GpuUse& use, int64_t wall_ns);
 // With its task, if it has one that this worker knows.
 measure::Prompt FromProto(const v1::Prompt& prompt);
 
-// All but `items`. INVALID_ARGUMENT: a kind that is not known here.
+// All but `items` and `summaries`. INVALID_ARGUMENT: a kind that is not known here.
 [[nodiscard]] absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease);
 // All but the sets.
 measure::SurveyRequest ToSurveyRequest(const v1::Survey& survey);

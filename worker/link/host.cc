@@ -53,7 +53,8 @@ Host::Host(HostOptions options, std::shared_ptr<grpc::Channel> channel, std::fun
                       board_.Failed(attempt, absl::StrCat("its records cannot be read: ", reason));
                     }}),
       prompts_(stub_.get()),
-      runner_({&board_, &session_, &records_, &prompts_, options_.device, options_.build}) {}
+      runner_({&board_, &session_, &records_, &prompts_, options_.device, options_.build, stub_.get(),
+               wire::WorkerName(options_.worker)}) {}
 
 Host::~Host() {
   {

@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "spdlog/spdlog.h"
 #include "worker/link/convert.h"
+#include "worker/link/summary_exchange.h"
 
 namespace uaqf::link {
 namespace {
@@ -215,6 +216,11 @@ absl::StatusOr<v1::AttemptEnd> Runner::Measure(const v1::Lease& lease) {
   if (!items.ok()) return items.status();
   chunk->items = items->get();
   chunk->generation.cancelled = &parts_.board->cancelled();
+  RemoteSummaries summaries(parts_.stub, parts_.worker, lease, [this, &attempt] {
+    parts_.board->WaitForChange(kPausePoll);
+    return parts_.board->MayContinue(attempt, parts_.device.clock->NowNs()) != Board::Permit::kStop;
+  });
+  chunk->summaries = &summaries;
   Sink sink(parts_, attempt);
   auto use = measure::RunChunk(*chunk, parts_.device, sink);
   if (!use.ok()) return use.status();

@@ -1,7 +1,7 @@
 // The thread that does the work: surveys, hosting and leases, one after the other, as the board says.
 #pragma once
 
-#include <uaqf/v1/worker_service.pb.h>
+#include <uaqf/v1/worker_service.grpc.pb.h>
 
 #include <cstdint>
 #include <memory>
@@ -25,6 +25,9 @@ struct RunnerParts {
   PromptCache* prompts;
   measure::ChunkDevice device;
   std::string build;
+  // For summaries.
+  v1::WorkerService::StubInterface* stub;
+  std::string worker;  // "workers/{worker}"
 };
 
 class Runner {

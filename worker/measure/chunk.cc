@@ -12,7 +12,8 @@ namespace {
 
 // Whether its items are parts of the text that the set's pieces make, and not these pieces.
 bool OverText(ChunkKind kind) {
-  return kind == ChunkKind::kPerplexity || kind == ChunkKind::kDivergence || kind == ChunkKind::kArticle;
+  return kind == ChunkKind::kPerplexity || kind == ChunkKind::kDivergence || kind == ChunkKind::kArticle ||
+         kind == ChunkKind::kSummary;
 }
 
 absl::Status Check(const Chunk& chunk) {
@@ -30,6 +31,11 @@ absl::Status Check(const Chunk& chunk) {
     return absl::InvalidArgumentError(absl::StrCat("chunk has ", chunk.output_tokens.size(),
                                                    " output lengths: expected one for each of its ", chunk.item_count,
                                                    " items, or none"));
+  }
+  const bool exchanges = chunk.kind == ChunkKind::kSummary || chunk.summary_k > 0;
+  if (exchanges && (chunk.summary_k < 1 || chunk.summaries == nullptr)) {
+    return absl::InvalidArgumentError(absl::StrCat("chunk with summaries of k ", chunk.summary_k,
+                                                   ": expected 1 or more, and somewhere to exchange them"));
   }
   return absl::OkStatus();
 }
@@ -118,9 +124,15 @@ class Run {
         return result;
       }
       case ChunkKind::kDivergence: {
-        auto divergence = device_.evaluator->CompareWindow(*chunk_.items, chunk_.context_tokens, result.item);
+        auto divergence = Compare(result.item);
         if (!divergence.ok()) return divergence.status();
         result.body = *divergence;
+        return result;
+      }
+      case ChunkKind::kSummary: {
+        auto note = Summarize(result.item);
+        if (!note.ok()) return note.status();
+        result.body = *std::move(note);
         return result;
       }
       case ChunkKind::kArticle: {
@@ -131,6 +143,23 @@ class Run {
       }
     }
     return absl::InternalError("unknown kind of chunk");
+  }
+
+  absl::StatusOr<WindowDivergence> Compare(int32_t window) {
+    Evaluator& evaluator = *device_.evaluator;
+    if (chunk_.summary_k == 0) return evaluator.CompareWindow(*chunk_.items, chunk_.context_tokens, window);
+    auto summary = chunk_.summaries->Get(window);
+    if (!summary.ok()) return summary.status();
+    return evaluator.CompareWithSummary(*chunk_.items, chunk_.context_tokens, window, *summary);
+  }
+
+  absl::StatusOr<SummaryNote> Summarize(int32_t window) {
+    auto summary = device_.evaluator->SummarizeWindow(*chunk_.items, chunk_.context_tokens, window, chunk_.summary_k);
+    if (!summary.ok()) return summary.status();
+    auto digest = chunk_.summaries->Put(window, summary->bytes);
+    if (!digest.ok()) return digest.status();
+    return SummaryNote{summary->positions, summary->summary_k, static_cast<int64_t>(summary->bytes.size()),
+                       *std::move(digest)};
   }
 
   absl::Status Named(const absl::Status& status, int32_t i) const {

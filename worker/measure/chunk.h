@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,7 +21,18 @@
 
 namespace uaqf::measure {
 
-enum class ChunkKind { kTiming, kGeneration, kPerplexity, kTask, kDivergence, kArticle };
+enum class ChunkKind { kTiming, kGeneration, kPerplexity, kTask, kDivergence, kArticle, kSummary };
+
+// Where FP16's summaries of the chunk's windows go, and come from. Between items, never beside a timed one.
+class SummaryExchange {
+ public:
+  virtual ~SummaryExchange() = default;
+  // Hands one over, and returns its SHA-256, hex, once it is stored. ABORTED: the attempt is not wanted any more.
+  // RESOURCE_EXHAUSTED: nobody keeps so much.
+  [[nodiscard]] virtual absl::StatusOr<std::string> Put(int32_t window, const std::string& bytes) = 0;
+  // NOT_FOUND: there is none.
+  [[nodiscard]] virtual absl::StatusOr<std::string> Get(int32_t window) = 0;
+};
 
 // What to run.
 struct Chunk {
@@ -40,6 +52,10 @@ struct Chunk {
   int32_t warmup_generations = 1;
   bool clear_cache = true;
   int32_t context_tokens = 0;
+  // Of kSummary: tokens of each position; of kDivergence: those of the summaries, 0: exact. Above 0 `summaries`,
+  // borrowed for the run, is set.
+  int32_t summary_k = 0;
+  SummaryExchange* summaries = nullptr;
 };
 
 // Where results go, and who may stop the run. Called from the measuring thread only.

@@ -95,6 +95,14 @@ class Evaluator {
   // call of another kind. RESOURCE_EXHAUSTED: there is no room for both.
   [[nodiscard]] virtual absl::StatusOr<WindowDivergence> CompareWindow(const PromptSet& text, int32_t context_tokens,
                                                                        int32_t index) = 0;
+  // Summarizes window `index` of the text, so many likeliest tokens of each position; FP16 is hosted.
+  [[nodiscard]] virtual absl::StatusOr<WindowSummary> SummarizeWindow(const PromptSet& text, int32_t context_tokens,
+                                                                      int32_t index, int32_t summary_k) = 0;
+  // Compares the variant with the bytes of such a summary of window `index`. INVALID_ARGUMENT: they are of another text
+  // or tokenizer. DATA_LOSS: they are damaged.
+  [[nodiscard]] virtual absl::StatusOr<WindowDivergence> CompareWithSummary(const PromptSet& text,
+                                                                            int32_t context_tokens, int32_t index,
+                                                                            std::string_view summary) = 0;
   // Scores article `index` (from 0) of the raw WikiText that the set's pieces make, in windows of `context_tokens`.
   [[nodiscard]] virtual absl::StatusOr<ArticleScore> ScoreArticle(const PromptSet& articles, int32_t context_tokens,
                                                                   int32_t index) = 0;

@@ -75,6 +75,24 @@ struct WindowDivergence {
   int32_t same_top = 0;
   int32_t top_k = 0;
   int64_t shared_top = 0;
+  // Where it was bounded from a summary of so many tokens, whose lower side then is `kl_sum`; 0: exact.
+  int32_t summary_k = 0;
+  double kl_upper_sum = 0;
+};
+
+// FP16's distributions over one window, for others to compare with.
+struct WindowSummary {
+  int32_t positions = 0;
+  int32_t summary_k = 0;
+  std::string bytes;  // worker/evaluate/summary.h
+};
+
+// SummaryRecord of the wire: that such a summary was handed over.
+struct SummaryNote {
+  int32_t positions = 0;
+  int32_t summary_k = 0;
+  int64_t bytes = 0;
+  std::string digest;  // SHA-256, hex
 };
 
 }  // namespace uaqf::measure

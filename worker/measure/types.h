@@ -92,7 +92,7 @@ struct ArticleScore {
 struct ItemResult {
   int32_t item = 0;
   int32_t repeat = 0;
-  std::variant<Timing, Generation, WindowScore, TaskResult, WindowDivergence, ArticleScore> body;
+  std::variant<Timing, Generation, WindowScore, TaskResult, WindowDivergence, ArticleScore, SummaryNote> body;
 };
 
 // Device of the wire.

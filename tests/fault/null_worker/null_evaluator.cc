@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "proto/wire/digest.h"
 #include "worker/measure/digest.h"
@@ -141,7 +143,30 @@ absl::StatusOr<measure::WindowDivergence> NullEvaluator::CompareWindow(const mea
   Work(absl::StrCat("window ", index));
   const int32_t positions = context_tokens - 1;
   const double kl = (1 + Fraction(absl::StrCat("window ", index))) / Bits(hosted_.variant);
-  return measure::WindowDivergence{positions, kl * positions, positions * 9 / 10, 10, int64_t{9} * positions};
+  return measure::WindowDivergence{positions, kl * positions, positions * 9 / 10, 10, int64_t{9} * positions, 0, 0};
+}
+
+absl::StatusOr<measure::WindowSummary> NullEvaluator::SummarizeWindow(const measure::PromptSet&, int32_t context_tokens,
+                                                                      int32_t index, int32_t summary_k) {
+  if (hosted_.variant.empty()) return NothingHosted();
+  Work(absl::StrCat("window ", index));
+  return measure::WindowSummary{context_tokens - 1, summary_k, absl::StrCat(index, " ", summary_k)};
+}
+
+// Too loose with the first k, exact with the second.
+absl::StatusOr<measure::WindowDivergence> NullEvaluator::CompareWithSummary(const measure::PromptSet& text,
+                                                                            int32_t context_tokens, int32_t index,
+                                                                            std::string_view summary) {
+  const std::vector<std::string> parts = absl::StrSplit(absl::string_view(summary.data(), summary.size()), ' ');
+  int32_t window = -1, k = 0;
+  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &window) || !absl::SimpleAtoi(parts[1], &k) || window != index) {
+    return absl::DataLossError(absl::StrCat("not the summary of window ", index));
+  }
+  auto exact = CompareWindow(text, context_tokens, index);
+  if (!exact.ok()) return exact;
+  exact->summary_k = k;
+  exact->kl_upper_sum = exact->kl_sum + (k > 1024 ? 0 : exact->positions);
+  return exact;
 }
 
 absl::StatusOr<measure::ArticleScore> NullEvaluator::ScoreArticle(const measure::PromptSet&, int32_t, int32_t index) {

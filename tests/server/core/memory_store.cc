@@ -1,5 +1,7 @@
 #include "tests/server/core/memory_store.h"
 
+#include "server/core/divergence.h"
+
 namespace uaqf::core {
 
 MemoryStore::Job* MemoryStore::Active(const JobId& id) {
@@ -73,6 +75,7 @@ bool MemoryStore::Apply(const AppendRecords& append) {
     attempt.open.items.push_back(record.item);
     attempt.open.lengths.emplace_back(record.item, record.body == RecordBody::kFailure ? -1 : record.output_tokens);
     Count(record, &attempt.open.sums);
+    attempt.open.loose |= TooLoose(record);
   }
   return true;
 }

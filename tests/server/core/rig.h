@@ -138,7 +138,13 @@ class Rig {
       case ChunkKind::kDivergence:
         row.body = RecordBody::kDivergence;
         row.scored_tokens = lease.context_tokens - 1;
-        row.kl_sum = 3;
+        row.kl_sum = row.kl_upper_sum = 3;
+        row.summary_k = lease.summary_k;
+        break;
+      case ChunkKind::kSummary:
+        row.body = RecordBody::kSummary;
+        row.scored_tokens = lease.context_tokens - 1;
+        row.summary_k = lease.summary_k;
         break;
       case ChunkKind::kArticle:
         row.body = RecordBody::kArticle;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/divergence.h"
 
 namespace uaqf::core {
 namespace {
@@ -65,6 +66,9 @@ void Simulation::SubmitJob() {
   if (Chance(40)) create.spec.quality.text_set = "t";
   create.spec.quality.context_tokens = 16;
   create.spec.seed = random_.Next();
+  // From the seed, not from another draw: histories that are known by their number stay what they are.
+  create.spec.quality.divergence = !create.spec.quality.text_set.empty() && create.spec.seed % 4 > 0;
+  create.spec.quality.divergence_mode = static_cast<DivergenceMode>(1 + create.spec.seed / 4 % 3);
   create.spec.lease_ns = kSecond;
   create.spec.attempt_limit = profile_.attempt_limit;
   create.prompt_count = 1 + static_cast<std::int32_t>(random_.Below(6));
@@ -231,8 +235,18 @@ RecordRow Simulation::Measure(const Lease& lease, std::int32_t item) {
   if (lease.kind == ChunkKind::kDivergence) {
     row.body = RecordBody::kDivergence;
     row.scored_tokens = lease.context_tokens - 1;
-    row.kl_sum = 0.1 * row.scored_tokens;
+    row.kl_sum = row.kl_upper_sum = 0.1 * row.scored_tokens;
     row.top_k = 10;
+    row.summary_k = lease.summary_k;
+    // Some windows are tight at once, some with the second k, some never.
+    const std::int32_t tight = kFirstSummaryK << 2 * ((item + static_cast<std::int32_t>(seed_ % 5)) % 4);
+    if (lease.summary_k > 0 && lease.summary_k < tight) row.kl_upper_sum += row.scored_tokens;
+    return row;
+  }
+  if (lease.kind == ChunkKind::kSummary) {
+    row.body = RecordBody::kSummary;
+    row.scored_tokens = lease.context_tokens - 1;
+    row.summary_k = lease.summary_k;
     return row;
   }
   if (lease.kind == ChunkKind::kArticle) {

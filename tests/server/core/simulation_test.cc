@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <map>
 #include <set>
 #include <tuple>
 
 #include "absl/strings/str_join.h"
+#include "server/core/divergence.h"
 
 namespace uaqf::core {
 namespace {
@@ -124,6 +126,32 @@ TEST(Simulation, NeverHostsMoreThanADeviceHolds) {
       ASSERT_EQ(store->Dump(id).state, JobState::kSucceeded) << "seed " << seed;
     }
   });
+}
+
+// Situation: anything may crash; some windows are too loose with the first k, or with every one. Each comparison that
+// is bounded from summaries grows until it is tight, or to the greatest k, once per block whoever asks.
+TEST(Simulation, GrowsSummariesUntilEveryBoundIsTight) {
+  std::int64_t grown = 0;
+  RunHistories(10, 9, {}, [&grown](std::uint64_t seed, const Simulation&, MemoryStore* store) {
+    for (const auto& [id, job] : store->jobs()) {
+      std::map<std::pair<std::int32_t, std::int32_t>, std::pair<std::int32_t, bool>>
+          last;  // (variant, window): k, loose
+      for (const auto& [key, attempt] : job.attempts) {
+        const Chunk& chunk = job.saved.chunks[key.first];
+        if (chunk.kind != ChunkKind::kDivergence || chunk.summary_k == 0 || attempt.outcome != Outcome::kAccepted)
+          continue;
+        for (const RecordRow& record : attempt.records) {
+          auto& best = last[{chunk.variant, record.item}];
+          if (record.summary_k > best.first) best = {record.summary_k, TooLoose(record)};
+          grown += record.summary_k > kFirstSummaryK;
+        }
+      }
+      for (const auto& [window, best] : last) {
+        ASSERT_TRUE(!best.second || best.first == kMostSummaryK) << "seed " << seed << " window " << window.second;
+      }
+    }
+  });
+  EXPECT_TRUE(grown > 0 || FromEnvironment("UAQF_SEED", 0) != 0);
 }
 
 // Situation: one prompt kills every worker that times it. No other fault.

@@ -67,6 +67,15 @@ class Recorder {
     d.same_top.push_back(same_top);
     d.top_k.push_back(10);
     d.shared_top.push_back(shared_top);
+    d.kl_upper_sum.push_back(d.kl_sum.back());
+    d.summary_k.push_back(0);
+    return *this;
+  }
+  // One that a summary of k tokens bounds from both sides.
+  Recorder& Bounded(int variant, int window, double lower_per_token, double upper_per_token, int k) {
+    Divergence(variant, window, lower_per_token, 90, 900);
+    measurements_.divergences.kl_upper_sum.back() = upper_per_token * 100;
+    measurements_.divergences.summary_k.back() = k;
     return *this;
   }
   Recorder& Article(int variant, int article, double nll_per_word, int words = 100) {

@@ -99,5 +99,45 @@ TEST(DivergenceMeasures, OfACollapsedVariantHaveNoMean) {
   EXPECT_DOUBLE_EQ(measures[0].divergence->same_top, 0.03);
 }
 
+// Situation: a window is exact, the other bounded. A bound is no point, and neither is their mean.
+TEST(DivergenceMeasures, OfABoundedWindowHaveTwoSidesAndNoPoint) {
+  Recorder recorder({"fp16", "rtn-w8"});
+  recorder.Divergence(1, 0, 0.02, 90, 900).Bounded(1, 1, 0.03, 0.05, 64);
+  const auto measures = Measured(recorder);
+  ASSERT_TRUE(measures[1].divergence.has_value() && measures[1].divergence->kl_upper.has_value());
+  EXPECT_FALSE(measures[1].divergence->kl.has_value());
+  EXPECT_NEAR(measures[1].divergence->kl_lower->value, 0.025, 1e-12);
+  EXPECT_NEAR(measures[1].divergence->kl_upper->value, 0.035, 1e-12);
+  EXPECT_LT(*measures[1].divergence->kl_lower->half_width, *measures[1].divergence->kl_upper->half_width);
+}
+
+TEST(DivergenceMeasures, OfExactWindowsHaveEqualSides) {
+  Recorder recorder({"fp16", "rtn-w8"});
+  recorder.Divergence(1, 0, 0.02, 90, 900);
+  const auto measures = Measured(recorder);
+  EXPECT_EQ(measures[1].divergence->kl_lower->value, measures[1].divergence->kl->value);
+  EXPECT_EQ(measures[1].divergence->kl_upper->value, measures[1].divergence->kl->value);
+}
+
+TEST(DivergenceMeasures, TakeTheTightestBoundOfAWindow) {
+  Recorder recorder({"fp16", "rtn-w8", "rtn-w4"});
+  recorder.Bounded(1, 0, 0.01, 0.09, 64).Bounded(1, 0, 0.03, 0.04, 256).Bounded(1, 1, 0.03, 0.04, 64);
+  // NaN, whatever k.
+  recorder.Bounded(2, 0, NAN, NAN, 64).Bounded(2, 0, NAN, NAN, 256);
+  recorder.measurements() = KeepTightestBounds(recorder.measurements());
+  const auto measures = Measured(recorder);
+  EXPECT_EQ(measures[1].divergence->positions, 200);
+  EXPECT_NEAR(measures[1].divergence->kl_lower->value, 0.03, 1e-12);
+  EXPECT_NEAR(measures[1].divergence->kl_upper->value, 0.04, 1e-12);
+  EXPECT_EQ(measures[2].divergence->positions, 100);
+  EXPECT_FALSE(measures[2].divergence->kl_upper.has_value());
+}
+
+TEST(DivergenceMeasures, HideNoExactWindowThatCameTwice) {
+  Recorder recorder({"fp16", "rtn-w8"});
+  recorder.Divergence(1, 0, 0.02, 90, 900).Divergence(1, 0, 0.03, 90, 900);
+  EXPECT_FALSE(Measure(KeepTightestBounds(recorder.measurements())).ok());
+}
+
 }  // namespace
 }  // namespace uaqf::ranking

@@ -155,11 +155,21 @@ std::vector<v1::Record> FakeWorker::Measure(const v1::Lease& lease) {
         v1::DivergenceRecord& divergence = *record.mutable_divergence();
         divergence.set_positions(lease.context_tokens() - 1);
         divergence.set_kl_sum(0.02 * divergence.positions());
+        if (lease.summary_k() > 0) {
+          divergence.set_summary_k(lease.summary_k());
+          // Too loose with the first k.
+          divergence.set_kl_upper_sum((lease.summary_k() < 2048 ? 0.2 : 0.025) * divergence.positions());
+        }
         divergence.set_same_top(divergence.positions());
         divergence.set_top_k(10);
         divergence.set_shared_top(9L * divergence.positions());
         break;
       }
+      case v1::CHUNK_KIND_SUMMARY:
+        record.mutable_summary()->set_positions(lease.context_tokens() - 1);
+        record.mutable_summary()->set_summary_k(lease.summary_k());
+        record.mutable_summary()->set_bytes(1);
+        break;
       default:
         record.mutable_window()->set_scored_tokens(lease.context_tokens() - 1);
         record.mutable_window()->set_nll_sum((fp16 ? 3.0 : 3.07) * record.window().scored_tokens());

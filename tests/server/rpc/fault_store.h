@@ -65,6 +65,16 @@ class FaultStore final : public store::Store {
     return real_->ListProfiles(after, limit);
   }
   absl::Status DeleteProfile(const std::string& name) override { return real_->DeleteProfile(name); }
+  absl::Status PutSummary(const store::SummaryUpload& upload, const std::string& bytes,
+                          std::int64_t most_job_bytes) override {
+    return real_->PutSummary(upload, bytes, most_job_bytes);
+  }
+  absl::StatusOr<store::SummaryInfo> FindSummary(const store::SummaryKey& key) override {
+    return real_->FindSummary(key);
+  }
+  absl::StatusOr<std::string> ReadSummaryPiece(const store::SummaryKey& key, std::int32_t piece) override {
+    return real_->ReadSummaryPiece(key, piece);
+  }
 
  private:
   store::Store* const real_;

@@ -103,6 +103,41 @@ TEST(Jobs, ScoreTasksAndCompareWithFp16) {
   }
 }
 
+// Situation: the first summary is too loose, the second close enough.
+TEST(Jobs, BoundTheDivergenceFromBothSidesWithGrowingSummaries) {
+  TestServer server;
+  FakeWorker worker(server.worker_channel(), "w");
+  ASSERT_TRUE(worker.Report().has_value());
+  v1::CreateJobRequest request = server.Request("r1");
+  v1::QualitySpec& quality = *request.mutable_spec()->mutable_quality();
+  quality.set_text_set(server.Upload(2, v1::PROMPT_SET_KIND_TEXT));
+  quality.set_context_tokens(16);
+  quality.set_divergence(true);
+  quality.set_divergence_mode(v1::DIVERGENCE_MODE_STREAMED);
+  const auto job = server.Create(request);
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_GT(worker.RunUntilIdle(), 0);
+  const auto ended = server.Get(job->name());
+  ASSERT_TRUE(ended.ok()) << ended.status();
+  EXPECT_EQ(ended->state(), v1::JOB_STATE_SUCCEEDED) << ended->error();
+  std::map<int, int> summaries, compared;  // by k
+  for (const v1::StoredRecord& record : server.Records(job->name())) {
+    if (record.kind() == v1::CHUNK_KIND_SUMMARY) ++summaries[record.record().summary().summary_k()];
+    if (record.kind() == v1::CHUNK_KIND_DIVERGENCE) ++compared[record.record().divergence().summary_k()];
+  }
+  EXPECT_EQ(summaries, (std::map<int, int>{{1024, 4}, {4096, 4}}));
+  EXPECT_EQ(compared, summaries);
+  v1::MeasureVariantsRequest measure;
+  measure.set_job(job->name());
+  v1::MeasureVariantsResponse measures;
+  ASSERT_TRUE(server.ranking().MeasureVariants(Within30s().get(), measure, &measures).ok());
+  const v1::DivergenceMeasure& divergence = measures.variants(1).divergence();
+  EXPECT_EQ(divergence.positions(), 4 * 15);
+  EXPECT_FALSE(divergence.has_kl());
+  EXPECT_NEAR(divergence.kl_lower().value(), 0.02, 1e-9);
+  EXPECT_NEAR(divergence.kl_upper().value(), 0.025, 1e-9);
+}
+
 TEST(Jobs, SayWhatEachVariantIsUnderTheDigestThatItsRecordsCarry) {
   TestServer server;
   FakeWorker worker(server.worker_channel(), "w");

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/wire/channel.h"
+#include "proto/wire/digest.h"
 #include "proto/wire/status.h"
 #include "tests/server/rpc/fake_worker.h"
 #include "tests/server/rpc/test_server.h"
@@ -66,6 +67,134 @@ TEST(Session, ShowsTheWorkerUntilItEnds) {
     EXPECT_EQ(variants.variants_size(), 3);
   }
   EXPECT_TRUE(Eventually([&] { return workers() == 0; }));
+}
+
+// A job whose first lease is a summary, and the worker that has it.
+struct Summarizing {
+  explicit Summarizing(rpc::ServerOptions options = TestServer::Options())
+      : server(std::move(options)), worker(server.worker_channel(), "w") {
+    EXPECT_TRUE(worker.Report().has_value());
+    v1::CreateJobRequest request = server.Request("r");
+    v1::QualitySpec& quality = *request.mutable_spec()->mutable_quality();
+    quality.set_text_set(server.Upload(2, v1::PROMPT_SET_KIND_TEXT));
+    quality.set_context_tokens(16);
+    quality.set_divergence(true);
+    quality.set_divergence_mode(v1::DIVERGENCE_MODE_STREAMED);
+    EXPECT_TRUE(server.Create(request).ok());
+    while (lease.kind() != v1::CHUNK_KIND_SUMMARY) {
+      lease = worker.AwaitLease();
+      if (lease.kind() != v1::CHUNK_KIND_SUMMARY && !worker.Complete(lease)) break;
+    }
+    header.set_worker("workers/w");
+    *header.mutable_attempt() = lease.attempt();
+    header.set_window(lease.first_item());
+    header.set_summary_k(lease.summary_k());
+  }
+
+  // In pieces of 300,000 bytes, under a header that fits unless it was told something else.
+  absl::Status Put(const std::string& bytes, bool with_header = true) {
+    const auto stub = v1::WorkerService::NewStub(server.worker_channel());
+    const auto context = Within30s();
+    v1::PutSummaryResponse response;
+    const auto writer = stub->PutSummary(context.get(), &response);
+    v1::SummaryPiece piece;
+    *piece.mutable_header() = header;
+    if (header.bytes() == 0) piece.mutable_header()->set_bytes(static_cast<std::int64_t>(bytes.size()));
+    if (header.digest().empty()) piece.mutable_header()->set_digest(wire::Sha256Hex(bytes));
+    bool open = !with_header || writer->Write(piece);
+    for (std::size_t at = 0; open && at < bytes.size(); at += 300'000) {
+      piece.set_data(bytes.substr(at, 300'000));
+      open = writer->Write(piece);
+    }
+    writer->WritesDone();
+    return wire::FromGrpc(writer->Finish());
+  }
+
+  absl::StatusOr<std::string> Fetch() {
+    const auto stub = v1::WorkerService::NewStub(server.worker_channel());
+    const auto context = Within30s();
+    v1::FetchSummaryRequest request;
+    request.set_job(lease.attempt().job());
+    request.set_window(header.window());
+    request.set_summary_k(header.summary_k());
+    const auto reader = stub->FetchSummary(context.get(), request);
+    v1::SummaryPiece piece;
+    std::string bytes;
+    v1::SummaryHeader got;
+    while (reader->Read(&piece)) {
+      if (piece.has_header()) got = piece.header();
+      bytes += piece.data();
+    }
+    const absl::Status status = wire::FromGrpc(reader->Finish());
+    if (!status.ok()) return status;
+    EXPECT_EQ(got.bytes(), static_cast<std::int64_t>(bytes.size()));
+    EXPECT_EQ(got.digest(), wire::Sha256Hex(bytes));
+    return bytes;
+  }
+
+  TestServer server;
+  FakeWorker worker;
+  v1::Lease lease;
+  v1::SummaryHeader header;
+};
+
+TEST(Summaries, ComeBackAsTheyWereSent) {
+  Summarizing job;
+  std::string bytes(1'200'000, 'x');
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * i >> 5);
+  EXPECT_EQ(wire::Reason(job.Fetch().status()), "SUMMARY_NOT_FOUND");
+  for (int again = 0; again < 2; ++again) ASSERT_TRUE(job.Put(bytes).ok());
+  const auto fetched = job.Fetch();
+  ASSERT_TRUE(fetched.ok()) << fetched.status();
+  EXPECT_TRUE(*fetched == bytes);
+}
+
+// Situation: the worker process came again, so that its chunk has a new epoch.
+TEST(Summaries, OfALeaseThatWasLostAreRefused) {
+  Summarizing job;
+  FakeWorker second(job.server.worker_channel(), "w", "second");
+  ASSERT_TRUE(second.Report().has_value());
+  const absl::Status refused = job.Put("stale");
+  EXPECT_EQ(refused.code(), absl::StatusCode::kAborted) << refused;
+  EXPECT_EQ(wire::Reason(refused), "LEASE_LOST");
+  EXPECT_EQ(wire::Reason(job.Fetch().status()), "SUMMARY_NOT_FOUND");
+}
+
+TEST(Summaries, AreRefusedUnlessTheyAreWhatTheirHeaderSays) {
+  Summarizing job;
+  EXPECT_EQ(wire::Reason(job.Put("abc", /*with_header=*/false)), "NO_HEADER");
+  job.header.set_bytes(4);
+  EXPECT_EQ(wire::Reason(job.Put("abc")), "WRONG_BYTES");
+  job.header.set_bytes(2);
+  EXPECT_EQ(wire::Reason(job.Put("abc")), "WRONG_SIZE");
+  job.header.set_bytes(0);
+  job.header.set_digest(wire::Sha256Hex("abd"));
+  EXPECT_EQ(wire::Reason(job.Put("abc")), "WRONG_BYTES");
+  job.header.set_bytes(std::int64_t{1} << 40);
+  EXPECT_EQ(wire::Reason(job.Put("abc")), "SUMMARY_TOO_LARGE");
+  EXPECT_FALSE(job.Fetch().ok());
+}
+
+TEST(Summaries, AreLimitedForAJobAndUnderWay) {
+  rpc::ServerOptions options = TestServer::Options();
+  options.limits.summary_job_bytes = 5;
+  options.limits.summary_upload_bytes = 8;
+  Summarizing job(options);
+  const absl::Status full = job.Put("123456");
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted) << full;
+  EXPECT_EQ(wire::Reason(full), "SUMMARIES_TOO_LARGE");
+  EXPECT_THAT(std::string(full.message()), testing::HasSubstr("quality.max_windows"));
+  const absl::Status busy = job.Put("123456789");
+  EXPECT_EQ(busy.code(), absl::StatusCode::kUnavailable) << busy;
+  EXPECT_TRUE(job.Put("12345").ok());
+}
+
+TEST(Summaries, GoWithTheirJob) {
+  Summarizing job;
+  ASSERT_TRUE(job.Put("abc").ok());
+  ASSERT_TRUE(job.server.Cancel(job.lease.attempt().job()).ok());
+  EXPECT_EQ(wire::Reason(job.Fetch().status()), "SUMMARY_NOT_FOUND");
+  EXPECT_EQ(wire::Reason(job.Put("abc")), "LEASE_LOST");
 }
 
 TEST(Records, OfALeaseThatWasLostAreRefused) {

@@ -421,6 +421,107 @@ TYPED_TEST(StoreConformance, CountsFlaggedChunksOfEachVariant) {
   EXPECT_TRUE(this->store_->ReadRecords("j", {}, {}, 10)->records[0].tainted);
 }
 
+// --- Summaries
+
+// The first summary chunk of a job whose comparisons are streamed.
+core::Chunk StreamedJob(Store* store, const core::JobId& id) {
+  core::CreateJob create = NewJob(id);
+  create.spec.quality.divergence = true;
+  create.spec.quality.divergence_mode = core::DivergenceMode::kStreamed;
+  core::PlanJob plan = PlanOf(create);
+  plan.chunks = core::MakePlan(create.spec, create.prompt_count, plan.survey, {{0, 1}}, {false, true});
+  EXPECT_TRUE(CommitOne(store, create));
+  EXPECT_TRUE(CommitOne(store, plan));
+  for (const core::Chunk& chunk : plan.chunks) {
+    if (chunk.kind == core::ChunkKind::kSummary) return chunk;
+  }
+  ADD_FAILURE() << "no summary is planned";
+  return {};
+}
+
+SummaryUpload UploadOf(const core::JobId& job, const core::Chunk& chunk, std::int64_t epoch = 1) {
+  return {{job, chunk.index, epoch}, "w1", chunk.first, chunk.summary_k, "digest"};
+}
+
+constexpr std::int64_t kPlenty = 1 << 30;
+
+std::string ReadAll(Store* store, const SummaryKey& key) {
+  const auto info = store->FindSummary(key);
+  std::string bytes;
+  for (std::int32_t piece = 0; info.ok() && piece < info->pieces; ++piece) {
+    const auto read = store->ReadSummaryPiece(key, piece);
+    EXPECT_TRUE(read.ok()) << read.status();
+    EXPECT_LT(read->size(), 1u << 20);
+    bytes += *read;
+  }
+  return bytes;
+}
+
+TYPED_TEST(StoreConformance, GivesBackASummaryPieceByPiece) {
+  const core::Chunk chunk = StreamedJob(this->store_.get(), "j");
+  ASSERT_TRUE(CommitOne(this->store_.get(), LeaseOf("j", chunk.index, 1)));
+  std::string bytes(1'500'000, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 7 >> 3);
+  const SummaryKey key = {"j", chunk.first, chunk.summary_k};
+  // Once more, and other bytes, as a worker does that lost the answer.
+  ASSERT_TRUE(this->store_->PutSummary(UploadOf("j", chunk), "before", kPlenty).ok());
+  ASSERT_TRUE(this->store_->PutSummary(UploadOf("j", chunk), bytes, kPlenty).ok());
+  EXPECT_EQ(this->store_->FindSummary(key)->bytes, 1'500'000);
+  EXPECT_EQ(this->store_->FindSummary(key)->digest, "digest");
+  EXPECT_TRUE(ReadAll(this->store_.get(), key) == bytes);
+  EXPECT_TRUE(absl::IsNotFound(this->store_->FindSummary({"j", chunk.first + 1, chunk.summary_k}).status()));
+  EXPECT_TRUE(absl::IsNotFound(this->store_->FindSummary({"j", chunk.first, 10}).status()));
+  EXPECT_TRUE(absl::IsNotFound(this->store_->FindSummary({"k", chunk.first, chunk.summary_k}).status()));
+}
+
+// Situation: the chunk was leased twice, and the first worker goes on.
+TYPED_TEST(StoreConformance, TakesASummaryOnlyUnderTheChunksLatestEpoch) {
+  const core::Chunk chunk = StreamedJob(this->store_.get(), "j");
+  Store* const store = this->store_.get();
+  EXPECT_TRUE(absl::IsAborted(store->PutSummary(UploadOf("j", chunk), "x", kPlenty))) << "nobody holds it";
+  core::CloseAttempt expired = Accepting("j", chunk.index, 1);
+  expired.outcome = core::Outcome::kExpired;
+  expired.next = core::ChunkState::kPending;
+  CommitAll(store, {LeaseOf("j", chunk.index, 1), expired, LeaseOf("j", chunk.index, 2)});
+  EXPECT_TRUE(absl::IsAborted(store->PutSummary(UploadOf("j", chunk, 1), "x", kPlenty)));
+  SummaryUpload other = UploadOf("j", chunk, 2);
+  other.worker = "w2";
+  EXPECT_TRUE(absl::IsAborted(store->PutSummary(other, "x", kPlenty)));
+  other = UploadOf("j", chunk, 2);
+  other.window = chunk.first + chunk.count;
+  EXPECT_TRUE(absl::IsAborted(store->PutSummary(other, "x", kPlenty)));
+  other = UploadOf("j", chunk, 2);
+  ++other.summary_k;
+  EXPECT_TRUE(absl::IsAborted(store->PutSummary(other, "x", kPlenty)));
+  EXPECT_TRUE(store->PutSummary(UploadOf("j", chunk, 2), "x", kPlenty).ok());
+}
+
+TYPED_TEST(StoreConformance, LimitsTheSummariesOfAJob) {
+  const core::Chunk chunk = StreamedJob(this->store_.get(), "j");
+  ASSERT_TRUE(CommitOne(this->store_.get(), LeaseOf("j", chunk.index, 1)));
+  SummaryUpload next = UploadOf("j", chunk);
+  ++next.window;
+  ASSERT_TRUE(this->store_->PutSummary(UploadOf("j", chunk), std::string(60, 'a'), 100).ok());
+  const absl::Status full = this->store_->PutSummary(next, std::string(41, 'b'), 100);
+  EXPECT_TRUE(absl::IsResourceExhausted(full)) << full;
+  EXPECT_THAT(std::string(full.message()), HasSubstr("would take 101 bytes, expected at most 100"));
+  EXPECT_TRUE(this->store_->PutSummary(UploadOf("j", chunk), std::string(100, 'c'), 100).ok()) << "in its own place";
+  EXPECT_EQ(ReadAll(this->store_.get(), {"j", chunk.first, chunk.summary_k}), std::string(100, 'c'));
+}
+
+TYPED_TEST(StoreConformance, ForgetsSummariesWithTheirJob) {
+  for (const core::JobState end : {core::JobState::kSucceeded, core::JobState::kCancelled, core::JobState::kFailed}) {
+    const core::JobId id = absl::StrCat("j", static_cast<int>(end));
+    const core::Chunk chunk = StreamedJob(this->store_.get(), id);
+    ASSERT_TRUE(CommitOne(this->store_.get(), LeaseOf(id, chunk.index, 1)));
+    ASSERT_TRUE(this->store_->PutSummary(UploadOf(id, chunk), "x", kPlenty).ok());
+    ASSERT_TRUE(CommitOne(this->store_.get(), core::SetJobState{id, end, 1, "", ""}));
+    EXPECT_TRUE(absl::IsNotFound(this->store_->FindSummary({id, chunk.first, chunk.summary_k}).status()));
+    EXPECT_TRUE(absl::IsNotFound(this->store_->ReadSummaryPiece({id, chunk.first, chunk.summary_k}, 0).status()));
+    EXPECT_TRUE(absl::IsAborted(this->store_->PutSummary(UploadOf(id, chunk), "x", kPlenty)));
+  }
+}
+
 // --- Prompt sets and profiles
 
 TYPED_TEST(StoreConformance, StoresAPromptSetOnceUnderItsDigest) {

@@ -76,6 +76,42 @@ TEST(RecordCodec, GivesBackTheChecksOfATask) {
   EXPECT_TRUE(decoded->at(1).checks.empty());
 }
 
+TEST(RecordCodec, GivesBackBothSidesOfABoundedDivergence) {
+  core::RecordRow row;
+  row.body = core::RecordBody::kDivergence;
+  row.scored_tokens = 2047;
+  row.kl_sum = 1.5;
+  row.kl_upper_sum = 2.25;
+  row.summary_k = 4096;
+  row.top_k = 10;
+  row.shared_top = 7;
+  core::RecordRow exact = row;
+  exact.summary_k = 0;
+  exact.kl_upper_sum = exact.kl_sum;
+  const auto decoded = DecodeFigures(EncodeFigures({row, exact}));
+  ASSERT_TRUE(decoded.ok());
+  for (int i = 0; i < 2; ++i) {
+    const core::RecordRow& expected = i == 0 ? row : exact;
+    EXPECT_EQ(decoded->at(i).kl_sum, expected.kl_sum);
+    EXPECT_EQ(decoded->at(i).kl_upper_sum, expected.kl_upper_sum);
+    EXPECT_EQ(decoded->at(i).summary_k, expected.summary_k);
+    EXPECT_EQ(decoded->at(i).shared_top, 7);
+    EXPECT_EQ(decoded->at(i).decode_ns, 0) << "a divergence has no time";
+    EXPECT_EQ(decoded->at(i).detokenize_ns, 0);
+  }
+}
+
+TEST(RecordCodec, GivesBackASummary) {
+  core::RecordRow row;
+  row.body = core::RecordBody::kSummary;
+  row.scored_tokens = 2047;
+  row.summary_k = 4096;
+  const auto decoded = DecodeFigures(EncodeFigures({row}));
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_EQ(decoded->at(0).summary_k, 4096);
+  EXPECT_EQ(decoded->at(0).decode_ns, 0);
+}
+
 TEST(RecordCodec, GivesBackADivergence) {
   core::RecordRow row;
   row.body = core::RecordBody::kDivergence;

@@ -156,7 +156,7 @@ TEST_F(SqliteStoreTest, RefusesANewerSchema) {
   { SQLite::Database(path_, SQLite::OPEN_READWRITE).exec("UPDATE schema_version SET version = 99"); }
   const auto store = Open(path_);
   ASSERT_TRUE(absl::IsFailedPrecondition(store.status())) << store.status();
-  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 7"));
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 8"));
 }
 
 TEST_F(SqliteStoreTest, BringsAStoreOfTheFirstSchemaUpToDate) {
@@ -169,6 +169,7 @@ TEST_F(SqliteStoreTest, BringsAStoreOfTheFirstSchemaUpToDate) {
         "ALTER TABLE job DROP COLUMN task_items; ALTER TABLE job DROP COLUMN longest_task_tokens; "
         "ALTER TABLE attempt DROP COLUMN variant_digest; DROP TABLE configuration; "
         "ALTER TABLE job DROP COLUMN articles; "
+        "ALTER TABLE chunk DROP COLUMN summary_k; DROP TABLE summary; DROP TABLE summary_piece; "
         "UPDATE schema_version SET version = 1");
   }
   auto store = OpenOrDie(path_);

@@ -74,6 +74,7 @@ class Twin : public core::SimStore {
       EXPECT_EQ(got.attempts[a].session, expected.attempts[a].session);
       EXPECT_EQ(got.attempts[a].next_sequence, expected.attempts[a].next_sequence);
       EXPECT_EQ(got.attempts[a].sums, expected.attempts[a].sums);
+      EXPECT_EQ(got.attempts[a].loose, expected.attempts[a].loose);
     }
   }
 

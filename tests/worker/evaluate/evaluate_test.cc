@@ -224,6 +224,41 @@ TEST_F(EvaluatorTest, ComparesWithFp16BesideTheVariant) {
   EXPECT_EQ(evaluator_->CompareWindow(text_, 64, 100000).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+// Situation: the variant's worker has no FP16, only the summary that another worker made.
+TEST_F(EvaluatorTest, BoundsTheDivergenceFromASummaryAroundTheExactOne) {
+  ASSERT_TRUE(Load("fp16").ok());
+  std::vector<measure::WindowSummary> summaries;
+  for (const int32_t k : {10, 64, 4096}) {
+    auto summary = evaluator_->SummarizeWindow(text_, 64, 1, k);
+    ASSERT_TRUE(summary.ok()) << summary.status();
+    EXPECT_EQ(summary->positions, 63);
+    summaries.push_back(*std::move(summary));
+  }
+  EXPECT_EQ(summaries[1].summary_k, 64);
+  EXPECT_LT(summaries[2].summary_k, 4096) << "no more than the vocabulary has";
+  ASSERT_TRUE(Load("rtn-w4-channel").ok());
+  const auto exact = evaluator_->CompareWindow(text_, 64, 1);
+  ASSERT_TRUE(exact.ok()) << exact.status();
+  EXPECT_EQ(exact->summary_k, 0);
+  double width = INFINITY;
+  for (const measure::WindowSummary& summary : summaries) {
+    const auto bounded = evaluator_->CompareWithSummary(text_, 64, 1, summary.bytes);
+    ASSERT_TRUE(bounded.ok()) << bounded.status();
+    EXPECT_EQ(bounded->summary_k, summary.summary_k);
+    EXPECT_LE(bounded->kl_sum, exact->kl_sum);
+    EXPECT_GE(bounded->kl_upper_sum, exact->kl_sum);
+    EXPECT_LT(bounded->kl_upper_sum - bounded->kl_sum, width);
+    width = bounded->kl_upper_sum - bounded->kl_sum;
+    EXPECT_EQ(bounded->same_top, exact->same_top);
+    EXPECT_EQ(bounded->top_k, exact->top_k);
+    EXPECT_EQ(bounded->shared_top, exact->shared_top);
+  }
+  EXPECT_LT(width, 63 * 2e-3) << "only rounding is left with the whole vocabulary";
+  const auto other = evaluator_->CompareWithSummary(text_, 64, 2, summaries[0].bytes);
+  EXPECT_EQ(other.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(evaluator_->CompareWithSummary(text_, 64, 1, "nonsense").status().code(), absl::StatusCode::kDataLoss);
+}
+
 TEST_F(EvaluatorTest, ScoresArticlesWhole) {
   const std::string raw =
       " = A tale = \n \n Once upon a time , there was a little girl . She had a ball . \n"

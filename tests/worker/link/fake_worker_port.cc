@@ -162,4 +162,53 @@ grpc::Status FakeWorkerPort::FetchPrompts(grpc::ServerContext*, const v1::FetchP
   return grpc::Status::OK;
 }
 
+void FakeWorkerPort::AnswerSummaries(std::vector<grpc::Status> answers) {
+  const absl::MutexLock lock(&mutex_);
+  summary_answers_ = std::move(answers);
+}
+
+std::vector<std::pair<v1::SummaryHeader, std::string>> FakeWorkerPort::summaries() const {
+  const absl::MutexLock lock(&mutex_);
+  return summaries_;
+}
+
+grpc::Status FakeWorkerPort::PutSummary(grpc::ServerContext*, grpc::ServerReader<v1::SummaryPiece>* reader,
+                                        v1::PutSummaryResponse*) {
+  v1::SummaryPiece piece;
+  v1::SummaryHeader header;
+  std::string bytes;
+  while (reader->Read(&piece)) {
+    if (piece.has_header()) header = piece.header();
+    bytes += piece.data();
+  }
+  const absl::MutexLock lock(&mutex_);
+  if (!summary_answers_.empty()) {
+    const grpc::Status answer = summary_answers_.front();
+    summary_answers_.erase(summary_answers_.begin());
+    return answer;
+  }
+  summaries_.emplace_back(header, bytes);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeWorkerPort::FetchSummary(grpc::ServerContext*, const v1::FetchSummaryRequest* request,
+                                          grpc::ServerWriter<v1::SummaryPiece>* writer) {
+  const absl::MutexLock lock(&mutex_);
+  for (const auto& [header, bytes] : summaries_) {
+    if (header.attempt().job() != request->job() || header.window() != request->window() ||
+        header.summary_k() != request->summary_k()) {
+      continue;
+    }
+    v1::SummaryPiece piece;
+    *piece.mutable_header() = header;
+    writer->Write(piece);
+    for (const char byte : bytes) {
+      piece.set_data(std::string(1, byte));
+      writer->Write(piece);
+    }
+    return grpc::Status::OK;
+  }
+  return {grpc::StatusCode::NOT_FOUND, "no such summary"};
+}
+
 }  // namespace uaqf::test

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -39,6 +40,10 @@ class FakeWorkerPort final : public v1::WorkerService::Service {
   // Ends the session, and every later one, with this status.
   void RefuseSessions(const grpc::Status& status);
   void AddPrompts(const std::string& name, std::vector<v1::Prompt> prompts);
+  // The next answers to summaries that are sent, before they are stored.
+  void AnswerSummaries(std::vector<grpc::Status> answers);
+  // The summaries that came, each with its header.
+  std::vector<std::pair<v1::SummaryHeader, std::string>> summaries() const;
 
   // Checks `condition` now and whenever something was heard, until it holds; false after 20 s.
   bool Await(const std::function<bool()>& condition);
@@ -55,6 +60,10 @@ class FakeWorkerPort final : public v1::WorkerService::Service {
                        grpc::ServerReaderWriter<v1::RecordAck, v1::RecordBatch>* stream) override;
   grpc::Status FetchPrompts(grpc::ServerContext* context, const v1::FetchPromptsRequest* request,
                             grpc::ServerWriter<v1::PromptBatch>* writer) override;
+  grpc::Status PutSummary(grpc::ServerContext* context, grpc::ServerReader<v1::SummaryPiece>* reader,
+                          v1::PutSummaryResponse* response) override;
+  grpc::Status FetchSummary(grpc::ServerContext* context, const v1::FetchSummaryRequest* request,
+                            grpc::ServerWriter<v1::SummaryPiece>* writer) override;
 
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
@@ -67,6 +76,8 @@ class FakeWorkerPort final : public v1::WorkerService::Service {
   std::map<std::string, std::vector<v1::Prompt>> prompts_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::WorkerState> states_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::RecordBatch> batches_ ABSL_GUARDED_BY(mutex_);
+  std::vector<grpc::Status> summary_answers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::pair<v1::SummaryHeader, std::string>> summaries_ ABSL_GUARDED_BY(mutex_);
   int fetches_ ABSL_GUARDED_BY(mutex_) = 0;
   int record_streams_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t heard_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -72,6 +72,14 @@ class GatedEvaluator final : public measure::Evaluator {
                                                           int32_t index) override {
     return null_.CompareWindow(text, context, index);
   }
+  absl::StatusOr<measure::WindowSummary> SummarizeWindow(const measure::PromptSet& text, int32_t context, int32_t index,
+                                                         int32_t k) override {
+    return null_.SummarizeWindow(text, context, index, k);
+  }
+  absl::StatusOr<measure::WindowDivergence> CompareWithSummary(const measure::PromptSet& text, int32_t context,
+                                                               int32_t index, std::string_view summary) override {
+    return null_.CompareWithSummary(text, context, index, summary);
+  }
   absl::StatusOr<measure::ArticleScore> ScoreArticle(const measure::PromptSet& articles, int32_t context,
                                                      int32_t index) override {
     return null_.ScoreArticle(articles, context, index);
@@ -427,6 +435,64 @@ TEST_F(LinkTest, RunsTasksComparisonsAndArticles) {
   EXPECT_EQ(scored, 2);
   EXPECT_EQ(answers, 3);
   EXPECT_EQ(compared, 2);
+}
+
+v1::Lease SummaryLease(int chunk, v1::ChunkKind kind) {
+  v1::Lease lease = TimingLease(chunk, 2);
+  lease.set_kind(kind);
+  lease.set_repeat(0);
+  lease.set_first_item(0);
+  lease.set_context_tokens(64);
+  lease.set_summary_k(4096);
+  return lease;
+}
+
+// Situation: the coordinator is away for a moment when the first summary is sent.
+TEST_F(LinkTest, SendsSummariesBeforeTheirRecordsAndComparesWithThem) {
+  coordinator_.AnswerSummaries({{grpc::StatusCode::UNAVAILABLE, "gone for a moment"}});
+  coordinator_.Want(Wanting({SummaryLease(0, v1::CHUNK_KIND_SUMMARY), SummaryLease(1, v1::CHUNK_KIND_DIVERGENCE)}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 2; }));
+  const auto summaries = coordinator_.summaries();
+  ASSERT_EQ(summaries.size(), 2u);
+  EXPECT_EQ(summaries[1].first.window(), 1);
+  EXPECT_EQ(summaries[1].first.worker(), coordinator_.last_state().worker());
+  EXPECT_EQ(summaries[1].first.attempt().epoch(), 1);
+  EXPECT_EQ(summaries[1].first.bytes(), static_cast<int64_t>(summaries[1].second.size()));
+  int sent = 0, compared = 0;
+  for (const v1::RecordBatch& batch : coordinator_.batches()) {
+    for (const v1::Record& record : batch.records()) {
+      if (record.has_summary()) {
+        EXPECT_EQ(record.summary().digest(), summaries[sent++].first.digest());
+        continue;
+      }
+      ++compared;
+      EXPECT_EQ(record.divergence().summary_k(), 4096);
+      EXPECT_TRUE(record.divergence().has_kl_upper_sum());
+    }
+  }
+  EXPECT_EQ(sent, 2);
+  EXPECT_EQ(compared, 2);
+}
+
+TEST_F(LinkTest, SaysThatThereIsNoSummaryToCompareWith) {
+  coordinator_.Want(Wanting({SummaryLease(0, v1::CHUNK_KIND_DIVERGENCE)}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] {
+    const v1::WorkerState state = coordinator_.last_state();
+    return state.attempts_size() == 1 && !state.attempts(0).error().empty();
+  }));
+  EXPECT_THAT(coordinator_.last_state().attempts(0).error(),
+              HasSubstr("item 0: fetching the summary of window 0: no such summary"));
+}
+
+// Situation: the lease was lost while the summary was made.
+TEST_F(LinkTest, DropsTheAttemptWhoseSummaryComesTooLate) {
+  coordinator_.AnswerSummaries({{grpc::StatusCode::ABORTED, "not leased"}});
+  coordinator_.Want(Wanting({SummaryLease(0, v1::CHUNK_KIND_SUMMARY), TimingLease(1, 1)}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 1; }));
+  EXPECT_EQ(coordinator_.batches().back().attempt().chunk(), 1);
 }
 
 TEST_F(LinkTest, SurveysAJobWithoutHostingAnything) {

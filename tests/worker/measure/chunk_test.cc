@@ -50,6 +50,15 @@ class FakeEvaluator final : public Evaluator {
     events_->push_back(absl::StrCat("compare ", index, " of ", context));
     return WindowDivergence{};
   }
+  absl::StatusOr<WindowSummary> SummarizeWindow(const PromptSet&, int32_t context, int32_t index, int32_t k) override {
+    events_->push_back(absl::StrCat("summarize ", index, " of ", context, " with ", k));
+    return WindowSummary{context - 1, k, absl::StrCat("summary ", index)};
+  }
+  absl::StatusOr<WindowDivergence> CompareWithSummary(const PromptSet&, int32_t context, int32_t index,
+                                                      std::string_view summary) override {
+    events_->push_back(absl::StrCat("compare ", index, " of ", context, " with ", std::string(summary)));
+    return WindowDivergence{};
+  }
   absl::StatusOr<ArticleScore> ScoreArticle(const PromptSet&, int32_t context, int32_t index) override {
     events_->push_back(absl::StrCat("article ", index, " of ", context));
     return ArticleScore{};
@@ -186,6 +195,57 @@ TEST_F(ChunkTest, ScoresWindowsAndGeneratesWithoutWarmUp) {
   chunk_.kind = ChunkKind::kArticle;
   ASSERT_TRUE(Run().ok());
   EXPECT_THAT(events_, ElementsAre("watch", "article 40 of 64", "add 40", "article 41 of 64", "add 41", "seen"));
+}
+
+class FakeExchange final : public SummaryExchange {
+ public:
+  explicit FakeExchange(Events* events) : events_(events) {}
+  absl::StatusOr<std::string> Put(int32_t window, const std::string& bytes) override {
+    events_->push_back(absl::StrCat("put ", window, ": ", bytes));
+    return absl::StrCat("digest of ", bytes);
+  }
+  absl::StatusOr<std::string> Get(int32_t window) override {
+    events_->push_back(absl::StrCat("get ", window));
+    if (window == missing) return absl::NotFoundError("there is none");
+    return absl::StrCat("what is of ", window);
+  }
+
+  int32_t missing = -1;
+
+ private:
+  Events* const events_;
+};
+
+TEST_F(ChunkTest, HandsEachSummaryOverBeforeItIsRecorded) {
+  FakeExchange exchange(&events_);
+  chunk_.kind = ChunkKind::kSummary;
+  chunk_.summary_k = 64;
+  chunk_.context_tokens = 16;
+  chunk_.summaries = &exchange;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(events_, ElementsAre("watch", "summarize 2 of 16 with 64", "put 2: summary 2", "add 2",
+                                   "summarize 3 of 16 with 64", "put 3: summary 3", "add 3", "seen"));
+  const auto& note = std::get<SummaryNote>(sink_.results[1].body);
+  EXPECT_EQ(note.digest, "digest of summary 3");
+  EXPECT_EQ(note.bytes, 9);
+  EXPECT_EQ(note.positions, 15);
+}
+
+TEST_F(ChunkTest, ComparesWithTheSummaryOfEachWindow) {
+  FakeExchange exchange(&events_);
+  chunk_.kind = ChunkKind::kDivergence;
+  chunk_.summary_k = 64;
+  chunk_.context_tokens = 16;
+  chunk_.summaries = &exchange;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(events_, ElementsAre("watch", "get 2", "compare 2 of 16 with what is of 2", "add 2", "get 3",
+                                   "compare 3 of 16 with what is of 3", "add 3", "seen"));
+  exchange.missing = 3;
+  const absl::Status missing = Run().status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("item 3: there is none"));
+  chunk_.summaries = nullptr;
+  EXPECT_EQ(Run().status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(ChunkTest, StopsBeforeTheNextItemWhenTheSinkSaysSo) {
