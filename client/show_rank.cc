@@ -175,12 +175,14 @@ std::string SweepText(const v1::WeightSweep& sweep, const std::string& winner) {
     ++at;
   }
   std::vector<std::string> changes;
+  // A weight of all but nothing, or of all but everything, is no choice that anybody makes.
+  const auto is_choice = [](double weight) { return weight >= 0.005 && weight < 0.995; };
   const auto other = [](const v1::SweepSegment& segment) { return Printable(WithShortDigests(segment.winner())); };
-  if (at > 0) {
+  if (at > 0 && is_choice(sweep.segments(at).from())) {
     changes.push_back(
         absl::StrCat("below ", Fixed(sweep.segments(at).from(), 2), " ", other(sweep.segments(at - 1)), " would win"));
   }
-  if (at + 1 < sweep.segments_size()) {
+  if (at + 1 < sweep.segments_size() && is_choice(sweep.segments(at).to())) {
     changes.push_back(
         absl::StrCat("above ", Fixed(sweep.segments(at).to(), 2), " ", other(sweep.segments(at + 1)), " would win"));
   }

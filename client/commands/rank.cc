@@ -70,6 +70,9 @@ absl::Status Rank(Context& context, const RankFlags& flags) {
     context.Print(RankCsv(*answer));
   } else {
     context.Print(RankText(*answer, context.out));
+    if (!flags.by.empty() && answer->slices().empty()) {
+      context.Print(absl::StrCat("no prompt of the job has a ", flags.by, ": only sets that name one can be split\n"));
+    }
     context.Next(absl::StrCat("uaqf rank ", request->job(),
                               " --profile NAME (another profile costs no new measurement: uaqf profiles list)"));
   }

@@ -65,31 +65,32 @@ class Tally {
   std::vector<std::int32_t> ranks_;  // [variant * variants + rank from 0]
 };
 
-// Differences of the winner to each variant, with intervals that hold for all of them at once: each as many of its own
-// standard deviations wide as the largest deviation over the variants is in 95 % of the resamples.
+// How far out each value is: how many of all are on its shorter side, itself included. `sorted` are all of them.
+std::int32_t Depth(const std::vector<double>& sorted, double value) {
+  const auto below = std::upper_bound(sorted.begin(), sorted.end(), value) - sorted.begin();
+  const auto above = sorted.end() - std::lower_bound(sorted.begin(), sorted.end(), value);
+  return static_cast<std::int32_t>(std::min(below, above));
+}
+
+// Differences of the winner to each variant, with intervals that hold for all of them at once: each from the k-th value
+// of its own resamples to the k-th last, with the largest k that leaves 95 % of the resamples within all intervals.
 void FillBehind(const Utilities& u, std::size_t winner, std::vector<Standing>* standings) {
   const std::size_t n = u.variants, resamples = u.resamples();
-  const auto behind = [&](std::size_t r, std::size_t v) {
-    return u.resampled[r * n + winner] - u.resampled[r * n + v];
-  };
-  std::vector<double> observed(n), deviation(n);
+  std::vector<std::vector<double>> sorted(n, std::vector<double>(resamples));
+  std::vector<double> depth(resamples, static_cast<double>(resamples));
   for (std::size_t v = 0; v < n; ++v) {
-    observed[v] = u.observed[winner] - u.observed[v];
-    Moments moments;
-    for (std::size_t r = 0; r < resamples; ++r) moments.Add(behind(r, v));
-    deviation[v] = moments.Deviation().value_or(0);
-  }
-  std::vector<double> largest(resamples);
-  for (std::size_t r = 0; r < resamples; ++r) {
-    for (std::size_t v = 0; v < n; ++v) {
-      if (deviation[v] <= 0) continue;
-      largest[r] = std::max(largest[r], std::abs(behind(r, v) - observed[v]) / deviation[v]);
+    if (v == winner) continue;
+    const auto behind = [&](std::size_t r) { return u.resampled[r * n + winner] - u.resampled[r * n + v]; };
+    for (std::size_t r = 0; r < resamples; ++r) sorted[v][r] = behind(r);
+    std::sort(sorted[v].begin(), sorted[v].end());
+    for (std::size_t r = 0; r < resamples; ++r) {
+      depth[r] = std::min(depth[r], static_cast<double>(Depth(sorted[v], behind(r))));
     }
   }
-  const double critical = OrderStatistic(largest, 0.95);
+  const auto k = static_cast<std::size_t>(OrderStatistic(depth, 0.05));
   for (std::size_t v = 0; v < n; ++v) {
     Standing& out = (*standings)[v];
-    out.behind = {observed[v] - critical * deviation[v], observed[v] + critical * deviation[v]};
+    if (v != winner) out.behind = {sorted[v][k - 1], sorted[v][resamples - k]};
     out.tied = out.behind.low <= 0;
   }
 }

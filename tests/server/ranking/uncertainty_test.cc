@@ -48,6 +48,36 @@ TEST(Stand, WidensDifferencesForHowManyThereAre) {
   EXPECT_GT(many[1].behind.width(), 1.2 * few[1].behind.width());
 }
 
+// Differences that are never below 0, and far above it now and then: the spread alone would call them equal.
+TEST(Stand, TellsApartWhatIsSkewed) {
+  std::mt19937_64 engine(9);
+  std::exponential_distribution<double> tail(1);
+  Utilities utilities{2, {1.1, 0}, {}};
+  for (int r = 0; r < 4000; ++r) {
+    utilities.resampled.push_back(0.1 + tail(engine));
+    utilities.resampled.push_back(0);
+  }
+  EXPECT_FALSE(Stand(utilities, 0)[1].tied);
+  EXPECT_GT(Stand(utilities, 0)[1].behind.low, 0.1);
+}
+
+// 95 of 100 resamples lie within all intervals at once.
+TEST(Stand, CoversAllDifferencesTogether) {
+  std::vector<double> means = {0.3, 0.2, 0.1, 0, -0.1};
+  const Utilities utilities = Noisy(means, 0.1);
+  const std::vector<Standing> standings = Stand(utilities, 0);
+  std::size_t within = 0;
+  for (std::size_t r = 0; r < utilities.resamples(); ++r) {
+    bool all = true;
+    for (std::size_t v = 1; v < means.size(); ++v) {
+      const double behind = utilities.resampled[r * means.size()] - utilities.resampled[r * means.size() + v];
+      all = all && standings[v].behind.low <= behind && behind <= standings[v].behind.high;
+    }
+    within += all ? 1 : 0;
+  }
+  EXPECT_NEAR(static_cast<double>(within) / static_cast<double>(utilities.resamples()), 0.95, 0.002);
+}
+
 TEST(Stand, WithoutNoiseIsSure) {
   const Utilities utilities{2, {1, 0}, {1, 0, 1, 0, 1, 0}};
   const std::vector<Standing> standings = Stand(utilities, 0);
