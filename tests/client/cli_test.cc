@@ -49,6 +49,8 @@ TEST_F(Cli, TellsUsageErrorsOnStandardErrorWithTwo) {
                                              {"rank", "x", "--weights", "speed"},
                                              {"rank", "x", "--profile", "balanced", "--weights", "speed=1"},
                                              {"rank", "x", "--formula", "full"},
+                                             {"rank", "x", "--max", "speed=2"},
+                                             {"rank", "x", "--by", "letter"},
                                              {"prompts", "import"},
                                              {"workers", "--server", "nowhere"}}) {
     const Outcome outcome = Uaqf(arguments);
@@ -273,6 +275,21 @@ TEST_F(Cli, RanksForAProfileOrForWeights) {
   coordinator_.With([](FakeState& state) {
     EXPECT_EQ(state.last_rank.inline_profile().formula(), v1::UTILITY_FORMULA_REGIME);
     EXPECT_TRUE(state.last_rank.ignore_sanity());
+  });
+}
+
+TEST_F(Cli, RanksWithLimitsAndByPart) {
+  coordinator_.Add(SampleJob("jobs/k7f2m9", 360));
+  const Outcome outcome =
+      Uaqf({"rank", "k7f", "--max", "latency-p95=2s", "--max", "price=3", "--price-per-hour", "1.5", "--by", "group"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("no prompt of the job has a group"));
+  coordinator_.With([](FakeState& state) {
+    ASSERT_EQ(state.last_rank.constraints_size(), 2);
+    EXPECT_EQ(state.last_rank.constraints(0).figure(), v1::LIMITED_FIGURE_LATENCY_P95);
+    EXPECT_EQ(state.last_rank.constraints(1).limit(), 3);
+    EXPECT_EQ(state.last_rank.price_per_hour(), 1.5);
+    EXPECT_EQ(state.last_rank.split(), v1::SPLIT_GROUP);
   });
 }
 
