@@ -49,7 +49,7 @@ absl::Status SummaryUploadStream::TakeHeader(const v1::SummaryHeader& header) {
   if (absl::Status valid = Validate(header); !valid.ok()) return valid;
   if (absl::Status may = MayBe(*call_, *wire::ParseWorkerName(header.worker())); !may.ok()) return may;
   counted_bytes_ = header.bytes();
-  if (all_bytes_->fetch_add(counted_bytes_) + counted_bytes_ > context_.limits.summary_upload_bytes) {
+  if (all_bytes_->fetch_add(header.bytes()) + header.bytes() > context_.limits.summary_upload_bytes) {
     return Busy("too many summaries are under way; try again when others are through");
   }
   header_ = header;
@@ -108,13 +108,15 @@ void SummaryUploadStream::End(const absl::Status& status) {
   if (status.ok()) *response_ = Serialize(v1::PutSummaryResponse());
   const grpc::Status answer = wire::ToGrpc(status);
   context_.metrics->CountRpc(kPut, answer.error_code());
+  // Before the answer: who has it may send the next one.
+  all_bytes_->fetch_sub(counted_bytes_.exchange(0));
   Finish(answer);
 }
 
 void SummaryUploadStream::OnDone() {
   const std::shared_ptr<SummaryUploadStream> self = std::move(self_);
   context_.streams->Remove(this);
-  all_bytes_->fetch_sub(counted_bytes_);
+  all_bytes_->fetch_sub(counted_bytes_.exchange(0));
 }
 
 OutStream* SummaryStream::Start(const ServiceContext& context, const grpc::ByteBuffer& request) {

@@ -47,7 +47,7 @@ class SummaryUploadStream final : public grpc::ServerReadReactor<grpc::ByteBuffe
   grpc::ByteBuffer in_;
   // Touched by one at a time: reads come one by one, and storing begins after the last.
   std::optional<v1::SummaryHeader> header_;
-  std::int64_t counted_bytes_ = 0;
+  std::atomic<std::int64_t> counted_bytes_ = 0;  // of all_bytes_, given back once
   std::string bytes_;
   absl::Mutex mutex_;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
