@@ -1,7 +1,6 @@
 // What a deployment cannot do without: limits on figures, and whether a variant surely keeps them.
 #pragma once
 
-#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,11 +26,6 @@ enum class LimitedFigure {
   kPerplexityLoss,   // perplexity less fp16's
   kPricePerMillion,  // of output tokens one by one on the device, in the currency of the profile's price per hour
 };
-inline constexpr std::array<LimitedFigure, 10> kLimitedFigures = {
-    LimitedFigure::kLatencyP50,     LimitedFigure::kLatencyP95, LimitedFigure::kLatencyP99,
-    LimitedFigure::kTtftMean,       LimitedFigure::kTtftP95,    LimitedFigure::kInterTokenMean,
-    LimitedFigure::kMemory,         LimitedFigure::kNllLoss,    LimitedFigure::kPerplexityLoss,
-    LimitedFigure::kPricePerMillion};
 
 const char* NameOf(LimitedFigure figure);  // "latency_p95"
 const char* UnitOf(LimitedFigure figure);  // "s"

@@ -1,6 +1,5 @@
 #include "server/rpc/summary_streams.h"
 
-#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +9,7 @@
 #include "server/rpc/call.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/errors.h"
+#include "server/rpc/field_checks.h"
 #include "server/rpc/validate.h"
 #include "server/rpc/worker_streams.h"
 
@@ -17,10 +17,6 @@ namespace uaqf::rpc {
 namespace {
 
 constexpr char kPut[] = "WorkerService/PutSummary";
-
-absl::Status Invalid(absl::string_view reason, absl::string_view message) {
-  return wire::Error(absl::StatusCode::kInvalidArgument, reason, message);
-}
 
 absl::Status Busy(absl::string_view why) {
   return wire::WithRetryDelay(wire::Error(absl::StatusCode::kUnavailable, "OVERLOADED", why), absl::Seconds(1));
@@ -35,30 +31,33 @@ absl::Status Answer(const absl::Status& stored) {
 
 }  // namespace
 
+SummaryUploadStream::SummaryUploadStream(const ServiceContext& context, grpc::CallbackServerContext* call,
+                                         std::atomic<std::int64_t>* all_bytes, grpc::ByteBuffer* response)
+    : UploadReactor(context, call, response,
+                    {kPut, all_bytes, Busy("too many requests wait now; try again"),
+                     absl::CancelledError("the worker is gone")}) {}
+
 SummaryUploadStream* SummaryUploadStream::Start(const ServiceContext& context, grpc::CallbackServerContext* call,
                                                 std::atomic<std::int64_t>* all_bytes, grpc::ByteBuffer* response) {
   auto stream = std::make_shared<SummaryUploadStream>(context, call, all_bytes, response);
-  stream->self_ = stream;
-  context.streams->Add(stream);
-  stream->StartRead(&stream->in_);
+  stream->Begin(stream);
   return stream.get();
 }
 
 absl::Status SummaryUploadStream::TakeHeader(const v1::SummaryHeader& header) {
   if (header_.has_value()) return Invalid("SECOND_HEADER", "got a second header, expected data");
   if (absl::Status valid = Validate(header); !valid.ok()) return valid;
-  if (absl::Status may = MayBe(*call_, *wire::ParseWorkerName(header.worker())); !may.ok()) return may;
-  counted_bytes_ = header.bytes();
-  if (all_bytes_->fetch_add(header.bytes()) + header.bytes() > context_.limits.summary_upload_bytes) {
+  if (absl::Status may = MayBe(call(), *wire::ParseWorkerName(header.worker())); !may.ok()) return may;
+  if (!Count(header.bytes(), context().limits.summary_upload_bytes)) {
     return Busy("too many summaries are under way; try again when others are through");
   }
   header_ = header;
   return absl::OkStatus();
 }
 
-absl::Status SummaryUploadStream::Take() {
+absl::Status SummaryUploadStream::Take(const grpc::ByteBuffer& message) {
   v1::SummaryPiece piece;
-  if (absl::Status parsed = Parse(in_, &piece); !parsed.ok()) return parsed;
+  if (absl::Status parsed = Parse(message, &piece); !parsed.ok()) return parsed;
   if (piece.has_header()) return TakeHeader(piece.header());
   if (!header_.has_value()) return Invalid("NO_HEADER", "got data first, expected the header");
   bytes_ += piece.data();
@@ -66,26 +65,7 @@ absl::Status SummaryUploadStream::Take() {
   return Invalid("WRONG_SIZE", absl::StrCat("got ", bytes_.size(), " bytes or more, expected ", header_->bytes()));
 }
 
-void SummaryUploadStream::OnReadDone(bool ok) {
-  if (!ok) {
-    auto self = self_;
-    if (!context_.executor->Post([self] { self->End(self->Store()); }))
-      End(Busy("too many requests wait now; try again"));
-    return;
-  }
-  absl::Status taken;
-  try {
-    taken = Take();
-  } catch (const std::exception& error) {
-    taken = wire::Error(absl::StatusCode::kInternal, "INTERNAL", error.what());
-  }
-  if (!taken.ok()) return End(taken);
-  absl::MutexLock lock(&mutex_);
-  if (!finished_) StartRead(&in_);
-}
-
-absl::Status SummaryUploadStream::Store() {
-  // A cancelled call also ends its reads, and must not be taken for a complete one: its bytes would be too few.
+absl::StatusOr<grpc::ByteBuffer> SummaryUploadStream::Store() {
   if (!header_.has_value()) return Invalid("NO_HEADER", "got nothing, expected the header first");
   if (static_cast<std::int64_t>(bytes_.size()) != header_->bytes() || wire::Sha256Hex(bytes_) != header_->digest()) {
     return Invalid("WRONG_BYTES", absl::StrCat("got ", bytes_.size(), " bytes of another digest or size, expected ",
@@ -98,25 +78,9 @@ absl::Status SummaryUploadStream::Store() {
   upload.window = header_->window();
   upload.summary_k = header_->summary_k();
   upload.digest = header_->digest();
-  return Answer(context_.store->PutSummary(upload, bytes_, context_.limits.summary_job_bytes));
-}
-
-void SummaryUploadStream::End(const absl::Status& status) {
-  absl::MutexLock lock(&mutex_);
-  if (finished_) return;
-  finished_ = true;
-  if (status.ok()) *response_ = Serialize(v1::PutSummaryResponse());
-  const grpc::Status answer = wire::ToGrpc(status);
-  context_.metrics->CountRpc(kPut, answer.error_code());
-  // Before the answer: who has it may send the next one.
-  all_bytes_->fetch_sub(counted_bytes_.exchange(0));
-  Finish(answer);
-}
-
-void SummaryUploadStream::OnDone() {
-  const std::shared_ptr<SummaryUploadStream> self = std::move(self_);
-  context_.streams->Remove(this);
-  all_bytes_->fetch_sub(counted_bytes_.exchange(0));
+  const absl::Status stored = context().store->PutSummary(upload, bytes_, context().limits.summary_job_bytes);
+  if (!stored.ok()) return Answer(stored);
+  return Serialize(v1::PutSummaryResponse());
 }
 
 OutStream* SummaryStream::Start(const ServiceContext& context, const grpc::ByteBuffer& request) {

@@ -12,46 +12,30 @@
 #include <optional>
 #include <string>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/status/statusor.h"
 #include "server/rpc/context.h"
 #include "server/rpc/out_stream.h"
+#include "server/rpc/upload_reactor.h"
 
 namespace uaqf::rpc {
 
 // Collects one summary and stores it under its attempt.
-class SummaryUploadStream final : public grpc::ServerReadReactor<grpc::ByteBuffer>, public EndableStream {
+class SummaryUploadStream final : public UploadReactor {
  public:
   // `response` is gRPC's and lives until Finish. `all_bytes` counts the bytes of all summaries under way. Never null.
   static SummaryUploadStream* Start(const ServiceContext& context, grpc::CallbackServerContext* call,
                                     std::atomic<std::int64_t>* all_bytes, grpc::ByteBuffer* response);
   SummaryUploadStream(const ServiceContext& context, grpc::CallbackServerContext* call,
-                      std::atomic<std::int64_t>* all_bytes, grpc::ByteBuffer* response)
-      : context_(context), call_(call), all_bytes_(all_bytes), response_(response) {}
-
-  void OnReadDone(bool ok) override;
-  void OnCancel() override { End(absl::CancelledError("the worker is gone")); }
-  void OnDone() override;
-  void End(const absl::Status& status) override ABSL_LOCKS_EXCLUDED(mutex_);
+                      std::atomic<std::int64_t>* all_bytes, grpc::ByteBuffer* response);
 
  private:
-  absl::Status Take();
+  absl::Status Take(const grpc::ByteBuffer& message) override;
   absl::Status TakeHeader(const v1::SummaryHeader& header);
-  absl::Status Store();
+  absl::StatusOr<grpc::ByteBuffer> Store() override;
 
-  const ServiceContext& context_;
-  grpc::CallbackServerContext* const call_;
-  std::atomic<std::int64_t>* const all_bytes_;
-  grpc::ByteBuffer* const response_;
-  grpc::ByteBuffer in_;
-  // Touched by one at a time: reads come one by one, and storing begins after the last.
   std::optional<v1::SummaryHeader> header_;
-  std::atomic<std::int64_t> counted_bytes_ = 0;  // of all_bytes_, given back once
   std::string bytes_;
-  absl::Mutex mutex_;
-  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
-  std::shared_ptr<SummaryUploadStream> self_;
 };
 
 // Sends one summary piece by piece, read as it is sent.

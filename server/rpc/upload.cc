@@ -1,7 +1,6 @@
 #include "server/rpc/upload.h"
 
 #include <chrono>
-#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,16 +8,13 @@
 #include "server/rpc/call.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/errors.h"
+#include "server/rpc/field_checks.h"
 #include "server/rpc/validate.h"
 
 namespace uaqf::rpc {
 namespace {
 
 constexpr char kMethod[] = "EvaluationService/CreatePromptSet";
-
-absl::Status Invalid(absl::string_view reason, absl::string_view message) {
-  return wire::Error(absl::StatusCode::kInvalidArgument, reason, message);
-}
 
 absl::Status TooLarge(absl::string_view what, std::int64_t got, std::int64_t limit) {
   return wire::Error(absl::StatusCode::kResourceExhausted, "PROMPT_SET_TOO_LARGE",
@@ -78,76 +74,38 @@ absl::StatusOr<store::PromptSetInfo> PromptSetBuilder::Finish() {
   return info;
 }
 
+UploadStream::UploadStream(const ServiceContext& context, grpc::CallbackServerContext* call,
+                           std::atomic<std::int64_t>* all_bytes, grpc::ByteBuffer* response)
+    : UploadReactor(context, call, response,
+                    {kMethod, all_bytes, Overloaded(), absl::CancelledError("the client is gone")}),
+      builder_(context.limits) {}
+
 UploadStream* UploadStream::Start(const ServiceContext& context, grpc::CallbackServerContext* call,
                                   std::atomic<std::int64_t>* all_bytes, grpc::ByteBuffer* response) {
   auto stream = std::make_shared<UploadStream>(context, call, all_bytes, response);
-  stream->self_ = stream;
-  context.streams->Add(stream);
-  stream->StartRead(&stream->in_);
+  stream->Begin(stream);
   return stream.get();
 }
 
-absl::Status UploadStream::Take() {
-  const auto bytes = static_cast<std::int64_t>(in_.Length());
-  counted_bytes_ += bytes;
-  if (all_bytes_->fetch_add(bytes) + bytes > context_.limits.upload_bytes) {
+absl::Status UploadStream::Take(const grpc::ByteBuffer& message) {
+  if (!Count(static_cast<std::int64_t>(message.Length()), context().limits.upload_bytes)) {
     return wire::WithRetryDelay(
         wire::Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_UPLOADS",
-                    absl::StrCat("all uploads together hold more than ", context_.limits.upload_bytes,
+                    absl::StrCat("all uploads together hold more than ", context().limits.upload_bytes,
                                  " bytes now; try again when others are through")),
         absl::Seconds(2));
   }
   v1::CreatePromptSetRequest request;
-  if (absl::Status parsed = Parse(in_, &request); !parsed.ok()) return parsed;
+  if (absl::Status parsed = Parse(message, &request); !parsed.ok()) return parsed;
   return builder_.Add(request);
 }
 
-void UploadStream::OnReadDone(bool ok) {
-  if (!ok) {
-    auto self = self_;
-    if (!context_.executor->Post([self] { self->Store(); })) {
-      FinishOnce(Overloaded());
-    }
-    return;
-  }
-  absl::Status taken;
-  try {
-    taken = Take();
-  } catch (const std::exception& error) {
-    taken = wire::Error(absl::StatusCode::kInternal, "INTERNAL", error.what());
-  }
-  if (!taken.ok()) return FinishOnce(taken);
-  absl::MutexLock lock(&mutex_);
-  if (!finished_) StartRead(&in_);
-}
-
-void UploadStream::Store() {
-  {
-    // A cancelled upload also ends its reads, and must not be taken for a complete one.
-    absl::MutexLock lock(&mutex_);
-    if (finished_ || call_->IsCancelled()) return;  // OnCancel finishes it
-  }
+absl::StatusOr<grpc::ByteBuffer> UploadStream::Store() {
   auto info = builder_.Finish();
-  if (!info.ok()) return FinishOnce(info.status());
-  FinishOnce(context_.store->PutPromptSet(*info, builder_.items()));
-}
-
-void UploadStream::End(const absl::Status& status) { FinishOnce(status); }
-
-void UploadStream::FinishOnce(const absl::StatusOr<store::PromptSetInfo>& answer) {
-  absl::MutexLock lock(&mutex_);
-  if (finished_) return;
-  finished_ = true;
-  if (answer.ok()) *response_ = Serialize(ToProto(*answer));
-  const grpc::Status status = wire::ToGrpc(answer.status());
-  context_.metrics->CountRpc(kMethod, status.error_code());
-  Finish(status);
-}
-
-void UploadStream::OnDone() {
-  const std::shared_ptr<UploadStream> self = std::move(self_);
-  context_.streams->Remove(this);
-  all_bytes_->fetch_sub(counted_bytes_);
+  if (!info.ok()) return info.status();
+  auto stored = context().store->PutPromptSet(*info, builder_.items());
+  if (!stored.ok()) return stored.status();
+  return Serialize(ToProto(*stored));
 }
 
 }  // namespace uaqf::rpc

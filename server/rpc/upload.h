@@ -1,22 +1,18 @@
 // CreatePromptSet: a stream of items becomes a stored set.
 #pragma once
 
-#include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
 #include <uaqf/v1/evaluation_service.pb.h>
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "proto/wire/digest.h"
 #include "server/rpc/context.h"
+#include "server/rpc/upload_reactor.h"
 
 namespace uaqf::rpc {
 
@@ -42,35 +38,19 @@ class PromptSetBuilder {
   std::int64_t bytes_ = 0;
 };
 
-class UploadStream final : public grpc::ServerReadReactor<grpc::ByteBuffer>, public EndableStream {
+class UploadStream final : public UploadReactor {
  public:
   // `response` is gRPC's and lives until Finish. `all_bytes` counts the bytes of all uploads in progress. Never null.
   static UploadStream* Start(const ServiceContext& context, grpc::CallbackServerContext* call,
                              std::atomic<std::int64_t>* all_bytes, grpc::ByteBuffer* response);
   UploadStream(const ServiceContext& context, grpc::CallbackServerContext* call, std::atomic<std::int64_t>* all_bytes,
-               grpc::ByteBuffer* response)
-      : context_(context), call_(call), all_bytes_(all_bytes), response_(response), builder_(context.limits) {}
-
-  void OnReadDone(bool ok) override;
-  void OnCancel() override { End(absl::CancelledError("the client is gone")); }
-  void OnDone() override;
-  void End(const absl::Status& status) override ABSL_LOCKS_EXCLUDED(mutex_);
+               grpc::ByteBuffer* response);
 
  private:
-  absl::Status Take();
-  void Store();
-  void FinishOnce(const absl::StatusOr<store::PromptSetInfo>& answer) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Take(const grpc::ByteBuffer& message) override;
+  absl::StatusOr<grpc::ByteBuffer> Store() override;
 
-  const ServiceContext& context_;
-  grpc::CallbackServerContext* const call_;
-  std::atomic<std::int64_t>* const all_bytes_;
-  grpc::ByteBuffer* const response_;
-  grpc::ByteBuffer in_;
-  std::int64_t counted_bytes_ = 0;
-  PromptSetBuilder builder_;  // reads come one by one, and storing begins after the last
-  absl::Mutex mutex_;
-  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
-  std::shared_ptr<UploadStream> self_;
+  PromptSetBuilder builder_;
 };
 
 }  // namespace uaqf::rpc
