@@ -23,8 +23,9 @@ EXPECTED = (("gptq-w4-g64", "rtn-w4-g64", 0), ("awq-w4-g64", "rtn-w4-g64", 0), (
 
 
 def measure(args, variant):
-    command = [args.worker, "perplexity", args.model, "--variant", variant, "--text", args.text, "--join-rows",
-               "--windows", str(args.windows), "--context", str(args.context), "--output", "json"]
+    command = [*args.worker.split(), "perplexity", args.model, "--variant", variant, "--text", args.text, "--join-rows",
+               "--windows", str(args.windows), "--context", str(args.context),
+               "--device", args.device, "--output", "json"]
     if args.threads:
         command += ["--threads", str(args.threads)]
     if args.calibration_text:
@@ -43,6 +44,7 @@ def main():
     parser.add_argument("--variants", default=VARIANTS)
     parser.add_argument("--windows", type=int, default=20)
     parser.add_argument("--context", type=int, default=2048)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--calibration-text", default="")
     args = parser.parse_args()

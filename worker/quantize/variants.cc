@@ -29,6 +29,7 @@ struct MethodRow {
 // attend to it whatever it is: with one in 2048, what its values lose is larger than what they are (layers 12 and up of
 // SmolLM2-135M, whose perplexity on WikiText-2 is 29.1 with gptq-w4-g64 then, and 26.1 with one in 256).
 constexpr int32_t kGptqSampleTokens = 256;
+constexpr int32_t kAwqSampleTokens = 512;  // as mit-han-lab/llm-awq has them
 
 const MethodRow& RowOf(Method method) {
   static const std::vector<MethodRow> rows = {
@@ -46,7 +47,8 @@ const MethodRow& RowOf(Method method) {
       {"awq",
        true,
        {{"duo", 0, 0, 1, "1: the scale search looks at the weights as well"},
-        {"clip", 1, 0, 1, "1: search the clipping of each group"}}},
+        {"clip", 1, 0, 1, "1: search the clipping of each group"}},
+       kAwqSampleTokens},
       {"zeroquant", false, {{"row-groups", 64, 1, 65536, "groups of whole output rows to a matrix"}}},
       {"atom",
        true,

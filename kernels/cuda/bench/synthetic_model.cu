@@ -82,7 +82,9 @@ Status SyntheticModel::MakeMatrix(const WeightKind& kind, int cols, const TileMa
   UAQF_CUDA_CHECK(DeviceMatrix::Create(spec, stream, &m));
   if (kind.rounded) {
     std::vector<int32_t> order(static_cast<size_t>(spec.cols));
-    for (int c = 0; c < cols; ++c) order[static_cast<size_t>(c)] = static_cast<int32_t>(int64_t{c} * kStride % cols);
+    // down_proj has none: Atom puts the rows of gate and up in its order.
+    const int64_t stride = cols == model_.config.ff ? 1 : kStride;
+    for (int c = 0; c < cols; ++c) order[static_cast<size_t>(c)] = static_cast<int32_t>(c * stride % cols);
     for (int c = cols; c < spec.cols; ++c) order[static_cast<size_t>(c)] = order[static_cast<size_t>(c - kind.group)];
     UAQF_CUDA_CHECK(m.SetGather(order.data(), cols, stream));
   }

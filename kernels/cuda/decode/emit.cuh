@@ -40,7 +40,8 @@ __device__ __forceinline__ void PlacePair(const Context& x, const Cursor& c, Row
     if (c.layer + 1 < x.p.layers) to = x.table[c.layer + 1].place[kQkvMatrix];
     from = layer.place[kGateUpMatrix];
   }
-  const bool has[2] = {pair.has_first, pair.has_second};
+  // A pair of gate and up is one result.
+  const bool has[2] = {pair.has_first, pair.has_second && c.op != kGateUpOp};
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     if (!has[i]) continue;

@@ -23,6 +23,17 @@ OpShape ShapeOf(const DeviceMatrix& m, const Rounding& rounding, int step_cols, 
   return s;
 }
 
+// Whether some input comes in an order that its matrix does not have.
+bool TakesScattered(const DecodeModel& model) {
+  for (int i = 0; i < model.config.layers; ++i) {
+    const DecodeLayer& l = model.layers[i];
+    for (const DeviceMatrix* matrix : {l.qkv, l.out, l.gate_up, l.down}) {
+      if (matrix->view().place != nullptr) return true;
+    }
+  }
+  return false;
+}
+
 void SetSizes(const DecodeModel& model, int grid, TokenParams* p) {
   const DecodeConfig& c = model.config;
   p->grid = grid;
@@ -62,7 +73,8 @@ Status SetOps(const DecodeModel& model, const TokenLauncher& kernel, int grid, T
   p->tasks = p->kv_heads * p->tasks_per_head;
   p->splits = std::clamp(grid / p->tasks, 1, kMaxSplits);
   p->attend_blocks = p->tasks * p->splits;
-  p->early = grid * 3 / 8;
+  // Where four neighbours come from as many blocks, a vector that is asked for too early is asked for again and again.
+  p->early = TakesScattered(model) ? grid / 16 : grid * 3 / 8;
   if (p->attend_blocks <= grid) return {};
   return MakeError(cudaErrorInvalidValue, "got %d attention tasks for %d multiprocessors, expected no more",
                    p->attend_blocks, grid);

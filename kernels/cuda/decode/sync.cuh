@@ -48,7 +48,8 @@ __device__ __forceinline__ void Trace(const Context& x, const Cursor& c, int eve
 // Returns when all but `missing` of `target` blocks have said that they have published. The difference is signed, so
 // that the counter may wrap.
 __device__ __forceinline__ void AwaitArrivals(const Context& x, uint32_t target, int missing) {
-  if (threadIdx.x == 0) {
+  // The last warp seldom has rows to look up before.
+  if (threadIdx.x == kComputeThreads - 32) {
     int polls = 0;
     while (static_cast<int32_t>(LoadRelaxed(&x.p.state->arrivals) - target) < -missing) {
       if (++polls == kMaxPolls) __trap();
