@@ -20,6 +20,7 @@ std::vector<TermKind> WeighedTerms(const Profile& profile) {
 // Why the variant cannot be evaluated under the profile; empty when it can.
 std::string WhyNotMeasured(const VariantMeasures& m, const std::vector<TermKind>& kinds, const Profile& profile,
                            bool ignore_sanity) {
+  if (!m.stopped.empty()) return m.stopped;
   std::vector<std::string> reasons;
   for (const TermKind kind : kinds) {
     if (!RawValue(kind, m, profile))

@@ -94,6 +94,7 @@ struct VariantFacts {
   std::string quality_problem{};
   std::string length_problem{};  // of its natural generations
   std::string memory_problem{};
+  std::string stopped{};  // why it was not measured to the end (elimination.h); empty when it was
 };
 
 struct Measurements {

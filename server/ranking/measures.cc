@@ -22,6 +22,7 @@ absl::StatusOr<std::vector<VariantMeasures>> Measure(const Measurements& measure
     measures[v].quality_problem = facts.quality_problem;
     measures[v].length_problem = facts.length_problem;
     measures[v].memory_problem = facts.memory_problem;
+    measures[v].stopped = facts.stopped;
   }
   if (auto status = MeasureTimings(measurements, &measures); !status.ok()) return status;
   MeasureQuality(measurements, &measures);

@@ -114,6 +114,7 @@ struct VariantMeasures {
   std::string timing_problem;
   std::string length_problem;
   std::string memory_problem;
+  std::string stopped;  // VariantFacts has it
 };
 
 // Takes out what no device can have measured: times that do not add up, a likelihood above 1, memory of 0 bytes or

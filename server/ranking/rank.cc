@@ -109,6 +109,32 @@ std::vector<WeightSweep> Sweep(const Evaluation& evaluation, const Profile& prof
   return SweepWeights(names, swept);
 }
 
+// By their own records, each among those that were measured as far.
+void FillStopped(const Profile& profile, const JobFacts& job, const RankOptions& options,
+                 std::vector<RankedVariant>* variants) {
+  if (options.stopped == nullptr) return;
+  for (const StoppedVariant& stopped : *options.stopped) {
+    RankedVariant& out = (*variants)[stopped.variant];
+    RankOptions own = options;
+    own.data = &stopped.data;
+    own.stopped = nullptr;
+    const auto ranking = Rank(stopped.measures, profile, job, own);
+    if (!ranking.ok()) continue;
+    const auto same = [&](const RankedVariant& variant) { return variant.variant == out.variant; };
+    const RankedVariant& as_far = *std::find_if(ranking->variants.begin(), ranking->variants.end(), same);
+    if (as_far.status != RankStatus::kRanked) continue;
+    const std::string why = std::move(out.reason);
+    out = as_far;
+    out.status = RankStatus::kStopped;
+    out.reason = why;
+    out.rank = 0;
+    out.dominated_by.clear();
+    if (!out.standing) continue;
+    out.standing->probability_best = 0;
+    out.standing->tied = false;
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const Profile& profile, const JobFacts& job,
@@ -143,6 +169,7 @@ absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const
     }
   }
   ranking.variants = std::move(evaluation->variants);
+  FillStopped(profile, job, options, &ranking.variants);
   Order(&ranking.variants);
   if (ranking.winner.empty()) ranking.relaxation = LeastRelaxation(ranking.variants);
   warn(CollapseWarnings(profile, evaluation->terms));

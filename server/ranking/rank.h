@@ -10,6 +10,7 @@
 #include "server/ranking/decision_data.h"
 #include "server/ranking/measures.h"
 #include "server/ranking/profile.h"
+#include "server/ranking/stopped.h"
 #include "server/ranking/sweep.h"
 #include "server/ranking/uncertainty.h"
 
@@ -40,9 +41,12 @@ struct RankOptions {
   // Of the same records as the measures, in their order. Null: how sure the answer is is not told, and a profile with
   // constraints cannot be decided.
   const DecisionData* data = nullptr;
+  // Variants that were stopped, which the measures have no records of; null: none was.
+  const std::vector<StoppedVariant>* stopped = nullptr;
 };
 
-enum class RankStatus { kRanked, kNotFeasible, kNotMeasured };
+// kStopped: not measured to the end, since another variant was surely better or a limit surely broken.
+enum class RankStatus { kRanked, kStopped, kNotFeasible, kNotMeasured };
 
 struct Term {
   std::string name;  // "speed", "quality", "stability" or "memory"
@@ -66,7 +70,7 @@ struct RankedVariant {
   std::string variant;
   std::int32_t rank = 0;  // from 1 among the ranked; 0 otherwise
   RankStatus status = RankStatus::kNotMeasured;
-  std::optional<double> utility;  // present exactly when ranked
+  std::optional<double> utility;  // present exactly when ranked, or stopped: then of what it has
   std::vector<Term> terms;        // those with a weight above 0; empty when not measured
   std::string reason;             // why it is not ranked
   std::vector<Check> checks{};    // of the profile's constraints, in their order; empty when not measured

@@ -11,8 +11,10 @@
 namespace uaqf::ranking {
 namespace {
 
-constexpr int kVariants = 5, kPrompts = 40, kBlock = 5, kRuns = 3, kWindows = 20;
+constexpr int kVariants = kSimulatedVariants, kPrompts = kSimulatedPrompts, kBlock = kSimulatedBlock,
+              kRuns = kSimulatedRuns, kWindows = kSimulatedWindows;
 constexpr double kRivalSpread = 0.06;  // log of tokens/s
+constexpr double kLead = 0.4;          // the same
 constexpr double kWindowNoise = 0.01;  // nats
 
 std::size_t Place(int variant, int prompt, int run) {
@@ -28,8 +30,13 @@ double Variance(const double* values, int count) {
 
 }  // namespace
 
-JobSimulation::JobSimulation(NoiseShape shape, const Profile& profile, std::uint64_t seed)
-    : shape_(shape), profile_(profile), engine_(seed) {
+std::size_t SimulatedVariant(const std::string& name) {
+  return name == "fp16" ? 0 : static_cast<std::size_t>(name[0] - 'a') + 1;
+}
+
+JobSimulation::JobSimulation(NoiseShape shape, const Profile& profile, std::uint64_t seed, VisitOrder visits,
+                             Field field)
+    : shape_(shape), profile_(profile), visits_(visits), field_(field), engine_(seed) {
   if (shape == NoiseShape::kPerPromptEffects) {
     prompt_spread_ = 0.5;
     interaction_ = 0.06;
@@ -58,6 +65,10 @@ JobSimulation::Truth JobSimulation::DrawTruth() {
     truth.loss[v] = std::abs(Normal(0, 0.03));
     if (worth(v) > worth(best)) best = v;
   }
+  if (field_ == Field::kClear) {
+    truth.speed[best] += kLead;
+    return truth;
+  }
   const std::size_t rival = best + 1 < kVariants ? best + 1 : 1;
   truth.speed[rival] = truth.speed[best] + Uniform(-kRivalSpread, kRivalSpread);
   truth.loss[rival] = truth.loss[best];
@@ -72,15 +83,15 @@ std::vector<double> JobSimulation::DrawDrift() {
   std::vector<std::int32_t> row;
   double walk = 0;
   int chunk = 0;
-  for (int run = 0; run < kRuns; ++run) {
-    for (int block = 0; block < blocks; ++block) {
-      order.Row(run * blocks + block, &row);
-      for (const std::int32_t variant : row) {
-        const double time = static_cast<double>(chunk++) / chunks;
-        walk += Normal(0, 0.02 / std::sqrt(chunks));
-        const double slower = 0.05 * time + 0.01 * std::sin(6.283 * periods * time + phase) + walk;
-        for (int i = 0; i < kBlock; ++i) drift[Place(variant, block * kBlock + i, run)] = slower;
-      }
+  for (int visit = 0; visit < kRuns * blocks; ++visit) {
+    const int run = visits_ == VisitOrder::kRunByRun ? visit / blocks : visit % kRuns;
+    const int block = visits_ == VisitOrder::kRunByRun ? visit % blocks : visit / kRuns;
+    order.Row(visit, &row);
+    for (const std::int32_t variant : row) {
+      const double time = static_cast<double>(chunk++) / chunks;
+      walk += Normal(0, 0.02 / std::sqrt(chunks));
+      const double slower = 0.05 * time + 0.01 * std::sin(6.283 * periods * time + phase) + walk;
+      for (int i = 0; i < kBlock; ++i) drift[Place(variant, block * kBlock + i, run)] = slower;
     }
   }
   return drift;

@@ -1,0 +1,277 @@
+#include "server/ranking/elimination.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_format.h"
+#include "server/ranking/confidence_sequence.h"
+#include "server/ranking/paired_units.h"
+#include "server/ranking/statistics.h"
+#include "server/ranking/tables.h"
+#include "server/ranking/terms.h"
+
+namespace uaqf::ranking {
+namespace {
+
+// What lies further from the first units than so many of their standard deviations is cut off there.
+constexpr double kReach = 10;
+
+constexpr Interval kAnywhere = {-HUGE_VAL, HUGE_VAL};
+
+// Where the mean of all units lies, as long as they come in a random order.
+Interval MeanOf(const std::vector<double>& units, double error) {
+  if (units.size() < kScaleUnits) return kAnywhere;
+  Moments first;
+  for (std::size_t i = 0; i < kScaleUnits; ++i) first.Add(units[i]);
+  const double reach = kReach * *first.Deviation();
+  ConfidenceSequence mean(error);
+  for (const double unit : units) mean.Add(std::clamp(unit, first.mean() - reach, first.mean() + reach));
+  return mean.interval();
+}
+
+// Rows of active variants whose unit all active variants have as often as fp16.
+std::vector<bool> Complete(const std::vector<std::int32_t>& variant, const std::vector<std::int32_t>& unit,
+                           const std::vector<bool>& active, std::int32_t baseline) {
+  absl::flat_hash_map<std::int32_t, std::vector<std::int32_t>> counts;
+  std::int32_t runs = 0;
+  for (std::size_t k = 0; k < variant.size(); ++k) {
+    std::vector<std::int32_t>& count = counts.try_emplace(unit[k], active.size()).first->second;
+    ++count[variant[k]];
+    if (variant[k] == baseline) runs = std::max(runs, count[variant[k]]);
+  }
+  std::vector<bool> keep(variant.size());
+  for (std::size_t k = 0; k < variant.size(); ++k) {
+    const std::vector<std::int32_t>& count = counts.at(unit[k]);
+    keep[k] = active[variant[k]];
+    for (std::size_t v = 0; v < active.size(); ++v) keep[k] = keep[k] && (!active[v] || count[v] == runs);
+  }
+  return keep;
+}
+
+Measurements KeepComplete(Measurements m, const std::vector<bool>& active) {
+  const std::int32_t baseline = BaselineIndex(m);
+  TimingColumns& t = m.timings;
+  const std::vector<bool> timed = Complete(t.variant, t.item, active, baseline);
+  for (auto* column : {&t.variant, &t.item, &t.repeat, &t.output_tokens}) KeepColumn(timed, column);
+  for (auto* column : {&t.latency_ns, &t.prefill_ns, &t.decode_ns}) KeepColumn(timed, column);
+  WindowColumns& w = m.windows;
+  const std::vector<bool> scored = Complete(w.variant, w.window, active, baseline);
+  for (auto* column : {&w.variant, &w.window, &w.scored_tokens}) KeepColumn(scored, column);
+  KeepColumn(scored, &w.nll_sum);
+  return m;
+}
+
+class Contest {
+ public:
+  Contest(const Measurements& so_far, const std::vector<bool>& active, const Profile& profile, double error)
+      : active_(active), profile_(profile), m_(KeepComplete(so_far, active)), units_(PairUnits(m_)) {
+    baseline_ = static_cast<std::size_t>(BaselineIndex(m_));
+    const std::size_t limits = profile.constraints.size() + (profile.max_delta_nll ? 1 : 0);
+    const std::size_t rivals = std::max<std::size_t>(active.size(), 2) - 1;
+    // The best is not taken out unless one of its rivals' sequences fails; those of limits are on either side.
+    error_of_pair_ = (limits > 0 ? error / 2 : error) / static_cast<double>(rivals);
+    if (limits > 0) error_of_limit_ = error / 2 / static_cast<double>(2 * limits * active.size());
+    for (std::size_t v = 0; v < active.size(); ++v) worth_.push_back(WorthOf(v));
+  }
+
+  std::vector<Eliminated> Run() {
+    std::vector<Eliminated> out(active_.size());
+    std::vector<bool> keeps(active_.size());
+    for (std::size_t v = 0; v < active_.size(); ++v) {
+      if (active_[v]) keeps[v] = KeepsLimits(v, &out[v]);
+    }
+    for (std::size_t v = 0; v < active_.size(); ++v) {
+      if (!active_[v] || out[v].kind != Elimination::kNone) continue;
+      for (std::size_t rival = 0; rival < active_.size(); ++rival) {
+        if (rival == v || !keeps[rival] || out[rival].kind == Elimination::kInfeasible) continue;
+        const double ahead = SurelyAhead(rival, v);
+        if (!(ahead > 0)) continue;
+        out[v] = {Elimination::kBeaten,
+                  absl::StrFormat("%s is surely better, by %.3f or more of the utility, over %d prompts and %d windows",
+                                  m_.variants[rival].name, ahead, units_.runs.size(), units_.windows.size())};
+        break;
+      }
+    }
+    return out;
+  }
+
+ private:
+  // What each prompt and each window adds to the utility, and what is the same for all.
+  struct Worth {
+    bool known = false;
+    std::vector<double> prompts;
+    std::vector<double> windows;
+    double fixed = 0;
+  };
+
+  bool Weighs(TermKind kind) const { return HasTerm(profile_.formula, kind) && WeightOf(profile_.weights, kind) > 0; }
+
+  Worth WorthOf(std::size_t v) const {
+    Worth worth;
+    const VariantUnits& own = units_.variants[v];
+    const Weights& weights = profile_.weights;
+    if (Weighs(TermKind::kSpeed) || Weighs(TermKind::kStability)) {
+      for (std::size_t i = 0; i < own.tokens_per_s.size(); ++i) {
+        double value = 0;
+        if (Weighs(TermKind::kSpeed)) value += weights.speed * std::log2(own.tokens_per_s[i] / units_.runs[i]);
+        if (Weighs(TermKind::kStability)) value -= weights.stability / kStabilityUnit * DeviationOf(own, i);
+        if (!std::isfinite(value)) return worth;
+        worth.prompts.push_back(value);
+      }
+      if (worth.prompts.empty()) return worth;
+    }
+    if (Weighs(TermKind::kQuality)) {
+      for (const double nll : own.nll) worth.windows.push_back(-weights.quality / kNllUnit * nll);
+      if (worth.windows.empty()) return worth;
+    }
+    if (Weighs(TermKind::kMemory)) {
+      const std::optional<Memory>& memory = m_.variants[v].memory;
+      const std::optional<Memory>& reference = m_.variants[baseline_].memory;
+      if (!memory || !reference) return worth;
+      worth.fixed =
+          weights.memory * (1 - static_cast<double>(memory->Ranked()) / static_cast<double>(reference->Ranked()));
+    }
+    worth.known = true;
+    return worth;
+  }
+
+  // Of prompt i's runs, as the profile forms the penalty. A standard deviation of few runs is too small on the average:
+  // by (4 R - 4) / (4 R - 3) of R runs.
+  double DeviationOf(const VariantUnits& own, std::size_t i) const {
+    const double runs = units_.runs[i];
+    if (runs < 2) return 0;
+    const double mend = (4 * runs - 3) / (4 * runs - 4);
+    const double seconds = std::sqrt(own.latency_variance[i]) * mend;
+    if (profile_.stability_form == StabilityForm::kRelative) return seconds / (own.latency_s[i] / runs);
+    return profile_.stability_alpha * seconds + profile_.stability_beta * std::sqrt(own.throughput_variance[i]) * mend;
+  }
+
+  // The least by which the utility of `a` surely exceeds that of `b`.
+  double SurelyAhead(std::size_t a, std::size_t b) const {
+    const Worth& left = worth_[a];
+    const Worth& right = worth_[b];
+    if (!left.known || !right.known) return -HUGE_VAL;
+    const int sources = (left.prompts.empty() ? 0 : 1) + (left.windows.empty() ? 0 : 1);
+    double ahead = left.fixed - right.fixed;
+    for (const auto part : {&Worth::prompts, &Worth::windows}) {
+      std::vector<double> difference;
+      for (std::size_t i = 0; i < (left.*part).size(); ++i) difference.push_back((left.*part)[i] - (right.*part)[i]);
+      if (!difference.empty()) ahead += MeanOf(difference, error_of_pair_ / sources).low;
+    }
+    return ahead;
+  }
+
+  // Whether the variant surely keeps all limits; one that it surely breaks is said in `out`.
+  bool KeepsLimits(std::size_t v, Eliminated* out) const {
+    bool keeps = true;
+    const auto judge = [&](const std::string& name, const Interval& beyond) {
+      keeps = keeps && beyond.high <= 0;
+      if (beyond.low > 0) *out = {Elimination::kInfeasible, absl::StrFormat("it surely breaks the limit of %s", name)};
+    };
+    if (profile_.max_delta_nll) judge("the loss of quality", LossBeyond(v, *profile_.max_delta_nll));
+    for (const Constraint& constraint : profile_.constraints) judge(NameOf(constraint.figure), Beyond(v, constraint));
+    return keeps;
+  }
+
+  Interval LossBeyond(std::size_t v, double limit) const {
+    if (v == baseline_) return {-limit, -limit};
+    const std::vector<double>& own = units_.variants[v].nll;
+    const std::vector<double>& reference = units_.variants[baseline_].nll;
+    if (own.empty() || reference.empty()) return kAnywhere;
+    std::vector<double> loss;
+    for (std::size_t i = 0; i < own.size(); ++i) loss.push_back(own[i] - reference[i] - limit);
+    return MeanOf(loss, error_of_limit_);
+  }
+
+  // By how much the figure exceeds its limit, in units of its own: only the sign counts.
+  Interval Beyond(std::size_t v, const Constraint& c) const {
+    switch (c.figure) {
+      case LimitedFigure::kLatencyP50:
+        return ShareBeyond(v, m_.timings.latency_ns, c.limit, 0.5);
+      case LimitedFigure::kLatencyP95:
+        return ShareBeyond(v, m_.timings.latency_ns, c.limit, 0.05);
+      case LimitedFigure::kLatencyP99:
+        return ShareBeyond(v, m_.timings.latency_ns, c.limit, 0.01);
+      case LimitedFigure::kTtftP95:
+        return ShareBeyond(v, m_.timings.prefill_ns, c.limit, 0.05);
+      case LimitedFigure::kTtftMean:
+        return SumBeyond(v, &VariantUnits::ttft_s, nullptr, c.limit);
+      case LimitedFigure::kInterTokenMean:
+        return SumBeyond(v, &VariantUnits::decode_s, &VariantUnits::gaps, c.limit);
+      case LimitedFigure::kPricePerMillion:
+        return SumBeyond(v, &VariantUnits::latency_s, &VariantUnits::output_tokens,
+                         c.limit * 3600 / (1e6 * profile_.price_per_hour));
+      case LimitedFigure::kNllLoss:
+        return LossBeyond(v, c.limit);
+      case LimitedFigure::kMemory: {
+        if (!m_.variants[v].memory) return kAnywhere;
+        const double beyond = static_cast<double>(m_.variants[v].memory->Ranked()) - c.limit;
+        return {beyond, beyond};
+      }
+      case LimitedFigure::kPerplexityLoss:
+        break;
+    }
+    return kAnywhere;
+  }
+
+  // A quantile exceeds the limit when more records than `allowed` of all do: of each prompt, the share of its runs.
+  Interval ShareBeyond(std::size_t v, const std::vector<std::int64_t>& times_ns, double limit_s, double allowed) const {
+    absl::flat_hash_map<std::int32_t, std::size_t> place;
+    std::vector<std::pair<std::int32_t, Moments>> prompts;
+    for (std::size_t k = 0; k < times_ns.size(); ++k) {
+      if (m_.timings.variant[k] != static_cast<std::int32_t>(v)) continue;
+      const auto [at, added] = place.try_emplace(m_.timings.item[k], prompts.size());
+      if (added) prompts.emplace_back(m_.timings.item[k], Moments());
+      prompts[at->second].second.Add(static_cast<double>(times_ns[k]) / 1e9 > limit_s ? 1 : 0);
+    }
+    if (prompts.empty()) return kAnywhere;
+    std::sort(prompts.begin(), prompts.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    ShareSequence share(error_of_limit_);
+    for (const auto& [item, runs] : prompts) share.Add(runs.mean());
+    const Interval beyond = share.interval();
+    return {beyond.low - allowed, beyond.high - allowed};
+  }
+
+  // A ratio of sums exceeds the limit when the mean of (numerator - limit * denominator) is positive.
+  Interval SumBeyond(std::size_t v, std::vector<double> VariantUnits::*numerator,
+                     std::vector<double> VariantUnits::*denominator, double limit) const {
+    const VariantUnits& own = units_.variants[v];
+    if ((own.*numerator).empty()) return kAnywhere;
+    std::vector<double> beyond;
+    for (std::size_t i = 0; i < (own.*numerator).size(); ++i) {
+      const double by = denominator == nullptr ? units_.runs[i] : (own.*denominator)[i];
+      beyond.push_back((own.*numerator)[i] - limit * by);
+    }
+    return MeanOf(beyond, error_of_limit_);
+  }
+
+  const std::vector<bool>& active_;
+  const Profile& profile_;
+  const Measurements m_;
+  const PairedUnits units_;
+  std::size_t baseline_ = 0;
+  double error_of_pair_ = 0;
+  double error_of_limit_ = 0;
+  std::vector<Worth> worth_;
+};
+
+}  // namespace
+
+absl::Status CanEliminate(const Profile& profile) {
+  if (profile.normalization == Normalization::kBaseline) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrFormat("%s normalizes by minmax, under which the worth of a variant depends on the others: nothing can "
+                      "be told before all are measured; expected a profile that normalizes by fp16",
+                      profile.name.empty() ? "the profile" : profile.name));
+}
+
+std::vector<Eliminated> Eliminate(const Measurements& so_far, const std::vector<bool>& active, const Profile& profile,
+                                  double error) {
+  if (BaselineIndex(so_far) < 0 || !CanEliminate(profile).ok()) return std::vector<Eliminated>(active.size());
+  return Contest(so_far, active, profile, error).Run();
+}
+
+}  // namespace uaqf::ranking
