@@ -112,6 +112,33 @@ TEST(Twin, IsTimedByAnotherProcessWhereThereAreWorkersEnough) {
   }
 }
 
+// Situation: two devices with a worker each, and the one that timed the baseline is done first. It leaves the twin to
+// the other, and takes it where the other is gone.
+TEST(Twin, IsLeftToAnotherProcessThanTheBaselines) {
+  for (const bool other_stays : {true, false}) {
+    Rig rig;
+    JobSpec spec = SpecWithTwin();
+    rig.Submit("j", spec, 8);
+    rig.Connect("a", "d0");
+    rig.Connect("b", "d1");
+    std::vector<std::pair<WorkerId, std::string>> timed;
+    for (int i = 0; i < 300 && rig.State("j") != JobState::kSucceeded; ++i) {
+      for (const auto& [id, device] : {std::pair("a", "d0"), std::pair("b", "d1")}) {
+        // b is slow, or stops after a while.
+        if (id[0] == 'b' && (other_stays ? i % 3 != 0 : i > 6)) continue;
+        const std::vector<Lease> leases = rig.Leases(id);
+        if (!leases.empty() && leases[0].kind == ChunkKind::kTiming) timed.emplace_back(id, leases[0].variant);
+        rig.CompleteOne(id);
+        rig.Report(rig.ReportOf(id, device));
+      }
+      rig.Advance(kSecond);
+    }
+    EXPECT_EQ(rig.State("j"), JobState::kSucceeded);
+    EXPECT_EQ(WorkersOf(timed, kBaselineVariant), (std::set<WorkerId>{"a"}));
+    EXPECT_EQ(WorkersOf(timed, kBaselineTwin), (std::set<WorkerId>{other_stays ? "b" : "a"}));
+  }
+}
+
 // Situation: the coordinator starts anew while both are hosted. Each worker goes on with its own.
 TEST(Twin, StaysWithItsProcessWhenTheCoordinatorStartsAgain) {
   Rig rig;
