@@ -114,10 +114,10 @@ std::string JobLine(Client& client, const v1::Job& job, int prompts) {
   const v1::JobSpec& spec = job.spec();
   const int repeats = spec.timing().repeats();
   const int timed = spec.variants_size() + (spec.noise_floor() ? 1 : 0);
-  std::string text = absl::StrCat("job       ", job.name(), "   ", Count(spec.variants_size(), "variant"),
-                                  spec.noise_floor() ? " and fp16 once more" : "", " x ", Count(prompts, "prompt"),
-                                  " x ", Count(repeats, "repeat"), " = ",
-                                  Count(std::int64_t{timed} * prompts * repeats, "timed generation"));
+  std::string text =
+      absl::StrCat("job       ", job.name(), "   ", Count(spec.variants_size(), "variant"),
+                   spec.noise_floor() ? " and fp16 once more" : "", " x ", Count(prompts, "prompt"), " x ",
+                   Count(repeats, "repeat"), " = ", Count(std::int64_t{timed} * prompts * repeats, "timed generation"));
   if (!spec.quality().text_set().empty()) {
     absl::StrAppend(&text, ", ",
                     spec.quality().max_windows() > 0 ? Count(spec.quality().max_windows(), "window") : "all windows",

@@ -133,9 +133,9 @@ class Certainty {
       if (term.within_noise) continue;
       for (std::size_t i = 0; i < ranked.size(); ++i) {
         if (i == winner) continue;
-        noise[i] += WeightOf(profile_.weights, term.kind) *
-                    TermFloor(term.kind, *evaluation_.floor, profile_.normalization, term.raw, term.raw[ranked[i]],
-                              term.raw[ranked[winner]]);
+        noise[i] +=
+            WeightOf(profile_.weights, term.kind) * TermFloor(term.kind, *evaluation_.floor, profile_.normalization,
+                                                              term.raw, term.raw[ranked[i]], term.raw[ranked[winner]]);
       }
     }
     return noise;
@@ -161,8 +161,8 @@ class Certainty {
       const auto ratio = [](const Interval& i) { return Interval{std::exp(i.low), std::exp(i.high)}; };
       const std::optional<NoiseFloor>& floor = evaluation_.floor;
       const bool within = floor && floor->problem.empty() && std::abs(log.value) <= floor->speed.Floor();
-      out.speedup = {std::exp(log.value), ratio(log.interval), ratio(log.unpaired),
-                     std::expm1(log.smallest_detectable), within};
+      out.speedup = {std::exp(log.value), ratio(log.interval), ratio(log.unpaired), std::expm1(log.smallest_detectable),
+                     within};
     }
   }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/ranking/measures.h"
@@ -35,14 +36,15 @@ Times TimesOf(const TimingColumns& t, std::size_t k) {
 std::vector<ChunkPair> PairChunks(const TwinRecords& records) {
   using PromptRun = std::pair<std::int32_t, std::int32_t>;
   const TimingColumns& t = records.pair.timings;
-  std::map<PromptRun, Times> baseline;
+  absl::flat_hash_map<PromptRun, Times> baseline;
   for (std::size_t k = 0; k < t.variant.size(); ++k) {
     if (t.variant[k] == kBaselineIndex) baseline.emplace(PromptRun(t.item[k], t.repeat[k]), TimesOf(t, k));
   }
   std::map<PromptRun, ChunkPair> pairs;  // by (block, run)
   for (std::size_t k = 0; k < t.variant.size(); ++k) {
-    const auto same = baseline.find({t.item[k], t.repeat[k]});
-    if (t.variant[k] != kTwinIndex || same == baseline.end()) continue;
+    if (t.variant[k] != kTwinIndex) continue;
+    const auto same = baseline.find(PromptRun(t.item[k], t.repeat[k]));
+    if (same == baseline.end()) continue;
     ChunkPair& pair = pairs[{t.item[k] / records.block_prompts, t.repeat[k]}];
     const Times own = TimesOf(t, k);
     for (const auto& [index, times] : {std::pair(kBaselineIndex, same->second), std::pair(kTwinIndex, own)}) {

@@ -1,11 +1,12 @@
-// The noise floor: how far fp16 comes out from itself, timed a second time as another variant (A/A). No two variants are
-// told apart by less (METHODS.md, section 2), and a term in which all lie within it counts nothing (section 1).
+// The noise floor: how far fp16 comes out from itself, timed a second time as another variant (A/A). No two variants
+// are told apart by less (METHODS.md, section 2), and a term in which all lie within it counts nothing (section 1).
 //
-// Times. The twin runs the same weights on the same prompts, so the prompts add nothing to the difference: what varies is
-// the device over time. Units are therefore what ran in turns, a block of prompts in one run, one chunk of each; prompts
-// of a chunk share what disturbs the device for a second, and taking them for independent made the interval too short.
-// Of each pair of chunks d = ln(mean of the twin / mean of fp16) over the prompts both have, weighed by their number;
-// the difference is the mean of d, its interval Student's t over the pairs.
+// Times. The twin runs the same weights on the same prompts, so the prompts add nothing to the difference: what varies
+// is the device over time. Units are therefore what ran in turns, a block of prompts in one run, one chunk of each;
+// prompts of a chunk share what disturbs the device for a second, and taking them for independent would make the
+// interval too short. Of each pair of chunks d = ln(mean of the twin / mean of fp16) over the prompts both have,
+// weighed by their number; the difference is the mean of d, its interval Student's t over the pairs.
+//
 // Stability is one figure of all runs of a prompt: its interval is over resamples of prompts, as for every variant.
 // Quality and memory: the twin's are fp16's own, so their floor is 0.
 //
@@ -56,10 +57,11 @@ struct TwinData {
 struct NoiseFloor {
   bool separate_processes = false;
   std::int32_t pairs = 0;
-  SelfDifference speed;                     // of ln tokens/s
-  SelfDifference latency;                   // of ln s
-  std::optional<SelfDifference> stability;  // of the profile's SP; absent with one run or fewer than kLeastUnits prompts
-  std::string problem;                      // why there is none; then the rest is empty
+  SelfDifference speed;    // of ln tokens/s
+  SelfDifference latency;  // of ln s
+  // Of the profile's SP; absent with one run or fewer than kLeastUnits prompts.
+  std::optional<SelfDifference> stability;
+  std::string problem;  // why there is none; then the rest is empty
 };
 
 [[nodiscard]] NoiseFloor FloorOf(const TwinData& twin, const Profile& profile);
@@ -73,8 +75,8 @@ struct NoiseFloor {
 [[nodiscard]] bool AllWithin(TermKind kind, const NoiseFloor& floor, const std::vector<double>& raw, double baseline,
                              const std::vector<double>& normalized);
 
-// "fp16 differs from itself by ...", where it does; what is lost where the floor is not known. `within` are the names of
-// terms that counted nothing.
+// "fp16 differs from itself by ...", where it does; what is lost where the floor is not known. `within` are the names
+// of terms that counted nothing.
 [[nodiscard]] std::vector<std::string> FloorWarnings(const NoiseFloor& floor, const std::vector<std::string>& within);
 
 }  // namespace uaqf::ranking

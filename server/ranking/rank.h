@@ -102,7 +102,7 @@ struct Ranking {
   std::int32_t resamples = 0;
   std::uint64_t seed = 0;
   std::optional<NoiseFloor> floor{};  // absent where the job did not time fp16 twice
-  std::vector<WeightSweep> sweeps;  // of every term that the formula has and all evaluated variants
+  std::vector<WeightSweep> sweeps;    // of every term that the formula has and all evaluated variants
   std::string conditions;
 };
 

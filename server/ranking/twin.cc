@@ -41,9 +41,8 @@ TwinRecords PairOf(const Measurements& m, std::int32_t baseline, std::int32_t tw
     Add(t, k, is_twin ? 1 : 0, &out.pair.timings);
     (is_twin ? twin_processes : baseline_processes).insert(t.process[k]);
   }
-  out.separate_processes =
-      std::none_of(twin_processes.begin(), twin_processes.end(),
-                   [&](std::int32_t process) { return baseline_processes.count(process) > 0; });
+  out.separate_processes = std::none_of(twin_processes.begin(), twin_processes.end(),
+                                        [&](std::int32_t process) { return baseline_processes.count(process) > 0; });
   return out;
 }
 

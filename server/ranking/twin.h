@@ -1,5 +1,5 @@
-// The records of FP16's twin, which a job times to learn what noise makes (A/A; METHODS.md, section 2), apart from those
-// that are ranked.
+// The records of FP16's twin, which a job times to learn what noise makes (A/A; METHODS.md, section 2), apart from
+// those that are ranked.
 #pragma once
 
 #include <cstdint>

@@ -42,11 +42,10 @@ ranking::Measurements Move(core::Measurements from) {
     variant.quarantined = facts.quarantined;
     to.variants.push_back(std::move(variant));
   }
-  to.timings = {std::move(from.timings.variant),    std::move(from.timings.item),
-                std::move(from.timings.repeat),     std::move(from.timings.output_tokens),
-                std::move(from.timings.latency_ns), std::move(from.timings.prefill_ns),
-                std::move(from.timings.decode_ns),  std::move(from.timings.group),
-                std::move(from.timings.process)};
+  to.timings = {
+      std::move(from.timings.variant),       std::move(from.timings.item),       std::move(from.timings.repeat),
+      std::move(from.timings.output_tokens), std::move(from.timings.latency_ns), std::move(from.timings.prefill_ns),
+      std::move(from.timings.decode_ns),     std::move(from.timings.group),      std::move(from.timings.process)};
   to.windows = {std::move(from.windows.variant), std::move(from.windows.window), std::move(from.windows.scored_tokens),
                 std::move(from.windows.nll_sum)};
   to.generations = {std::move(from.generations.variant), std::move(from.generations.item),
@@ -113,12 +112,11 @@ absl::StatusOr<Measurer::Records> Measurer::ReadRecords(const core::JobId& id, J
   auto columns = jobs_->ReadMeasurements(id);
   if (!columns.ok()) return columns.status();
   result->configurations = Configurations(*columns);
-  ranking::SplitRecords split =
-      ranking::SplitTwin(Move(*std::move(columns)), result->view.spec.timing.block_prompts);
+  ranking::SplitRecords split = ranking::SplitTwin(Move(*std::move(columns)), result->view.spec.timing.block_prompts);
   if (split.twin) split.twin->pair = ranking::SetAsideWhatCannotBe(std::move(split.twin->pair));
-  return Records{ranking::AlignGroups(
-                     ranking::SetAsideWhatCannotBe(ranking::KeepTightestBounds(std::move(split.ranked)))),
-                 std::move(split.twin)};
+  return Records{
+      ranking::AlignGroups(ranking::SetAsideWhatCannotBe(ranking::KeepTightestBounds(std::move(split.ranked)))),
+      std::move(split.twin)};
 }
 
 absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::JobId& id) {
@@ -132,8 +130,7 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::Jo
   auto common = ranking::KeepCommonRecords(std::move(measurements));
   if (!common.ok()) return Contradictory(id, common.status());
   const bool all_common = common->notes.empty();
-  result->decision =
-      ranking::PrepareDecision(common->measurements, {.seed = result->view.spec.seed}, records->twin);
+  result->decision = ranking::PrepareDecision(common->measurements, {.seed = result->view.spec.seed}, records->twin);
   result->notes = std::move(records->aligned.notes);
   std::move(common->notes.begin(), common->notes.end(), std::back_inserter(result->notes));
   if (all_common) {

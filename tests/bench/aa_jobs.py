@@ -46,7 +46,24 @@ def stop_workers(service, names):
         time.sleep(0.1)
 
 
+def busy_share(seconds=2):
+    """Of all processors, by the kernel."""
+    def ticks():
+        fields = [int(f) for f in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+        return sum(fields), fields[3] + fields[4]
+    (total, idle), _ = ticks(), time.sleep(seconds)
+    total_after, idle_after = ticks()
+    return 1 - (idle_after - idle) / (total_after - total)
+
+
+def wait_for_idle(options):
+    deadline = time.monotonic() + options.patience
+    while busy_share() > 0.1 and time.monotonic() < deadline:
+        pass
+
+
 def run_job(service, options, prompts, k):
+    wait_for_idle(options)
     names = start_workers(service, options, k)
     load = os.getloadavg()[0]
     start = time.monotonic()
@@ -83,6 +100,7 @@ def main():
     parser.add_argument("--cpus", default="0", help="processors of the workers [0]")
     parser.add_argument("--slowdown", type=float, default=0.02)
     parser.add_argument("--max-foreign-load", type=float, default=0.25)
+    parser.add_argument("--patience", type=float, default=0, help="longest wait for idle processors before a job, s [0]")
     parser.add_argument("--seconds", type=float, default=600, help="longest job [600]")
     parser.add_argument("--verbose", action="store_true", help="print each job as it ends")
     parser.add_argument("--check", action="store_true")

@@ -11,6 +11,7 @@
 #include "server/ranking/decision_data.h"
 #include "server/ranking/measures.h"
 #include "server/ranking/rank.h"
+#include "server/ranking/slices.h"
 #include "tests/server/ranking/fixtures.h"
 
 namespace uaqf::ranking {
@@ -18,8 +19,8 @@ namespace {
 
 constexpr int kPrompts = 12, kRuns = 3, kBlock = 4;
 
-// A job of fp16, `a` and fp16's twin, each with a time that depends on variant, prompt and run. Group 0, and one process
-// for each variant.
+// A job of fp16, `a` and fp16's twin, each with a time that depends on variant, prompt and run. Group 0, and one
+// process for each variant.
 template <typename LatencyOf>
 Measurements Job(LatencyOf latency_of, const std::vector<std::string>& names = {"fp16", "a", kTwin}) {
   Recorder recorder(names);
@@ -123,8 +124,7 @@ TEST(NoiseFloor, IsTheFartherEndOfTheInterval) {
 
 // Against the same by hand: 9 pairs of chunks, ln(1.01 +- 0.02) in turns.
 TEST(NoiseFloor, IsStudentsTOverPairsOfChunks) {
-  const SplitRecords split =
-      SplitTwin(Job([](int v, int p, int r) { return Shifted(v, p, r, 0.01, 0.02); }), kBlock);
+  const SplitRecords split = SplitTwin(Job([](int v, int p, int r) { return Shifted(v, p, r, 0.01, 0.02); }), kBlock);
   const TwinData twin = PrepareTwin(*split.twin);
   EXPECT_EQ(twin.pairs, 9);
   const double slow = std::log(1.03), fast = std::log(0.99), mean = (5 * slow + 4 * fast) / 9;
@@ -134,6 +134,14 @@ TEST(NoiseFloor, IsStudentsTOverPairsOfChunks) {
   EXPECT_NEAR(twin.latency->interval.low, mean - half, 1e-6);
   EXPECT_NEAR(twin.latency->interval.high, mean + half, 1e-6);
   EXPECT_NEAR(twin.speed->value, -mean, 1e-7);
+}
+
+// Situation: blocks of 8 and of 4 prompts, and the twin is slower in the smaller ones alone.
+TEST(NoiseFloor, WeighsPairsByTheirPrompts) {
+  const SplitRecords split = SplitTwin(Job([](int v, int p, int) { return v == 2 && p >= 8 ? 1.03 : 1.0; }), 8);
+  const TwinData twin = PrepareTwin(*split.twin);
+  EXPECT_EQ(twin.pairs, 6);
+  EXPECT_NEAR(twin.latency->value, std::log(1.03) * 4 / 12, 1e-9);
 }
 
 // Situation: something disturbs single chunks of both for their whole length. Taking their prompts for independent
@@ -184,7 +192,9 @@ TEST(NoiseFloor, IsAbsentWhereTheJobDidNotMeasureIt) {
 
 // Situation: `a` is 1 % faster on every prompt, without any spread, and fp16 differs from itself by 2 %.
 TEST(NoiseFloor, TiesWhatItHides) {
-  const auto latency = [](int v, int p, int r) { return v == 1 ? 0.99 * (1 + 0.1 * p) : Shifted(v, p, r, 0.02, 0.001); };
+  const auto latency = [](int v, int p, int r) {
+    return v == 1 ? 0.99 * (1 + 0.1 * p) : Shifted(v, p, r, 0.02, 0.001);
+  };
   Profile profile = SpeedAlone();
   profile.normalization = Normalization::kMinMax;
   const Ranking ranking = RankOf(Job(latency), profile);
@@ -199,7 +209,9 @@ TEST(NoiseFloor, TiesWhatItHides) {
 
 // Situation: the same with 5 %, which the floor of 2 % does not hide.
 TEST(NoiseFloor, LetsGreaterDifferencesPass) {
-  const auto latency = [](int v, int p, int r) { return v == 1 ? 0.95 * (1 + 0.1 * p) : Shifted(v, p, r, 0.02, 0.001); };
+  const auto latency = [](int v, int p, int r) {
+    return v == 1 ? 0.95 * (1 + 0.1 * p) : Shifted(v, p, r, 0.02, 0.001);
+  };
   for (const Normalization normalization : {Normalization::kMinMax, Normalization::kBaseline}) {
     Profile profile = SpeedAlone();
     profile.normalization = normalization;
@@ -212,7 +224,9 @@ TEST(NoiseFloor, LetsGreaterDifferencesPass) {
 
 // Against fp16, a term in which nobody leaves the floor counts nothing (METHODS.md, section 1); min-max is literal.
 TEST(NoiseFloor, TakesATermInWhichAllLieWithinItOutOfTheUtility) {
-  const auto latency = [](int v, int p, int r) { return v == 1 ? 0.99 * (1 + 0.1 * p) : Shifted(v, p, r, 0.02, 0.001); };
+  const auto latency = [](int v, int p, int r) {
+    return v == 1 ? 0.99 * (1 + 0.1 * p) : Shifted(v, p, r, 0.02, 0.001);
+  };
   Profile profile = SpeedAlone();
   const Ranking against_fp16 = RankOf(Job(latency), profile);
   const Term& term = Find(against_fp16, "a").terms[0];
@@ -275,6 +289,23 @@ TEST(NoiseFloor, WarnsWhereFp16DiffersFromItself) {
   EXPECT_TRUE(AnyContains(ranking.warnings, "fp16 differs from itself by -2.9 % tokens/s"));
   const auto same = [](int v, int p, int r) { return v == 1 ? 0.5 : Shifted(v, p, r, 0, 0.002); };
   EXPECT_FALSE(AnyContains(RankOf(Job(same), SpeedAlone()).warnings, "differs from itself"));
+}
+
+// Situation: fp16 differs from itself on the prompts of one part alone.
+TEST(NoiseFloor, IsThatOfItsOwnPromptsInEveryPart) {
+  const auto latency = [](int v, int p, int r) {
+    return v == 1 ? 0.5 : v == 2 && p % 2 == 1 ? 1.05 + 0.001 * r : 1 + 0.001 * r;
+  };
+  const SplitRecords split = SplitTwin(Job(latency), kBlock);
+  SliceLabels labels{{"even", "odd"}, {}};
+  for (int p = 0; p < kPrompts; ++p) labels.of_item.push_back(p % 2);
+  const std::vector<Slice> slices = RankSlices(split.ranked, labels, SpeedAlone(), {}, false, {}, split.twin);
+  ASSERT_EQ(slices.size(), 2u);
+  for (const Slice& slice : slices) ASSERT_TRUE(slice.ranking.ok()) << slice.ranking.status();
+  EXPECT_EQ(slices[0].ranking->floor->pairs, 9);
+  EXPECT_FALSE(slices[0].ranking->floor->speed.Differs());
+  EXPECT_TRUE(slices[1].ranking->floor->speed.Differs());
+  EXPECT_NEAR(slices[1].ranking->floor->latency.value, std::log(1.05), 1e-3);
 }
 
 // Renaming it would make a variant of it; as it is, nobody can see it in a ranking.

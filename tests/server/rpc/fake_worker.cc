@@ -7,8 +7,8 @@
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
-#include "proto/wire/names.h"
 #include "proto/wire/digest.h"
+#include "proto/wire/names.h"
 
 namespace uaqf::test {
 namespace {
@@ -124,8 +124,10 @@ std::vector<v1::Record> FakeWorker::Measure(const v1::Lease& lease) {
         timing.set_input_tokens(10);
         timing.set_output_tokens(tokens);
         // fp16 takes twice as long, its twin 1 % longer still; runs differ a little.
-        timing.set_latency_ns((twin ? 20'200'000 : fp16 ? 20'000'000 : 10'000'000) + 100'000 * lease.repeat() +
-                              1000 * record.item());
+        timing.set_latency_ns((twin   ? 20'200'000
+                               : fp16 ? 20'000'000
+                                      : 10'000'000) +
+                              100'000 * lease.repeat() + 1000 * record.item());
         timing.set_prefill_ns(2'000'000);
         timing.set_decode_ns(timing.latency_ns() - 3'000'000);
         for (int gap = 1; gap < tokens; ++gap) {
@@ -194,7 +196,8 @@ v1::RecordBatch FakeWorker::Batch(const v1::Lease& lease, int sequence, int firs
     *evidence.mutable_device() = state.device();
     evidence.mutable_memory()->set_weights_bytes(wire::HostedVariantName(lease.variant()) == "fp16" ? 200 : 80);
     evidence.set_wall_ns(1'000'000);
-    batch.mutable_end()->set_variant_configuration(absl::StrCat("{\"method\":\"", wire::HostedVariantName(lease.variant()), "\"}"));
+    batch.mutable_end()->set_variant_configuration(
+        absl::StrCat("{\"method\":\"", wire::HostedVariantName(lease.variant()), "\"}"));
     evidence.set_variant_digest(wire::Sha256Hex(batch.end().variant_configuration()));
   }
   return batch;

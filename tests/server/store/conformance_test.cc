@@ -335,8 +335,8 @@ TYPED_TEST(StoreConformance, TellsWhichProcessTimedARecord) {
     if (chunk.kind != core::ChunkKind::kTiming) continue;
     core::LeaseChunk lease = LeaseOf("j", chunk.index, 1);
     lease.session = sessions[chunk.variant] = chunk.variant == 0 ? "w1/first" : "w1/second";
-    CommitAll(this->store_.get(), {lease, core::AppendRecords{{"j", chunk.index, 1}, 0, RowsOf(chunk)},
-                                   Accepting("j", chunk.index, 1)});
+    CommitAll(this->store_.get(),
+              {lease, core::AppendRecords{{"j", chunk.index, 1}, 0, RowsOf(chunk)}, Accepting("j", chunk.index, 1)});
   }
   const auto measured = this->store_->ReadMeasurements("j");
   ASSERT_EQ(measured->timings.process.size(), measured->timings.variant.size());

@@ -188,7 +188,8 @@ TEST_F(LinkTest, TellsWhatItIsAndHostsWhatItIsAssigned) {
   EXPECT_EQ(state.hosted().variant(), "fp16");
 }
 
-// Situation: fp16 is hosted once more, to be compared with itself. The name is the coordinator's, the weights are fp16's.
+// Situation: fp16 is hosted once more, to be compared with itself. The name is the coordinator's, the weights are
+// fp16's.
 TEST_F(LinkTest, HostsAVariantOnceMoreUnderTheNameItWasGiven) {
   v1::Lease lease = TimingLease(0, 2);
   lease.set_variant("fp16#2");
