@@ -126,6 +126,7 @@ absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobFlags& flags, const std::strin
   }
   if (flags.wikitext) spec.mutable_quality()->set_article_set(*flags.wikitext);
   if (flags.articles) spec.mutable_quality()->set_max_articles(*flags.articles);
+  if (flags.no_noise_floor) spec.set_noise_floor(false);
   if (flags.seed) spec.set_seed(*flags.seed);
   if (flags.attempts) spec.set_attempt_limit(*flags.attempts);
   if (flags.lease) {

@@ -25,6 +25,7 @@ struct JobFlags {
   std::optional<std::int32_t> warmup;
   bool chat = false;
   bool keep_cache = false;
+  bool no_noise_floor = false;
   std::optional<std::string> quality_text;
   std::optional<std::int32_t> context;
   std::optional<std::int32_t> windows;

@@ -33,6 +33,7 @@ std::string TimingText(const v1::JobSpec& spec) {
                                   " tokens out, output length ", OutputLengthName(timing.output_length()));
   if (timing.input_tokens() > 0) absl::StrAppend(&text, ", ", timing.input_tokens(), " tokens in");
   if (timing.chat()) absl::StrAppend(&text, ", chat template");
+  if (spec.noise_floor()) absl::StrAppend(&text, ", fp16 once more for the noise floor");
   return text;
 }
 

@@ -144,6 +144,19 @@ std::string TiesText(const v1::RankVariantsResponse& answer) {
   return absl::StrCat("not told apart from the winner: ", absl::StrJoin(tied, ", "), "\n");
 }
 
+// What is noise, by fp16 timed twice.
+std::string FloorText(const v1::RankVariantsResponse& answer) {
+  const v1::NoiseFloor& floor = answer.noise_floor();
+  if (!answer.has_noise_floor()) return "";
+  // Why is among the warnings.
+  if (!floor.reason().empty()) return "fp16 against itself: not known\n";
+  const v1::SelfDifference& speed = floor.tokens_per_s();
+  const auto percent = [](double share) { return Signed(100 * share, 2); };
+  return absl::StrCat("fp16 against itself, in ", floor.separate_processes() ? "two processes" : "one process", ": ",
+                      percent(speed.value()), " % tokens/s [", percent(speed.interval().low()), ", ",
+                      percent(speed.interval().high()), "]; up to ", Fixed(100 * speed.floor(), 2), " % is noise\n");
+}
+
 // How far the winner is from the limits.
 std::string LimitsText(const v1::RankVariantsResponse& answer) {
   if (answer.winner().empty() || answer.variants_size() == 0 || answer.variants(0).checks().empty()) return "";
@@ -260,7 +273,8 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
     const Style style = !ranked ? Style::kDim : variant.variant() == answer.winner() ? Style::kGreen : Style::kPlain;
     absl::StrAppend(&text, terminal.Paint(style, line), "\n");
   }
-  absl::StrAppend(&text, TiesText(answer), BeatenText(answer), LimitsText(answer), SweepsText(answer));
+  absl::StrAppend(&text, TiesText(answer), FloorText(answer), BeatenText(answer), LimitsText(answer),
+                  SweepsText(answer));
   absl::StrAppend(&text, SlicesText(answer, terminal));
   for (const std::string& warning : answer.warnings()) {
     absl::StrAppend(&text, terminal.Paint(Style::kYellow, "warning:"), " ", Printable(warning), "\n");

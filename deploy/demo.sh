@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# UAQF from nothing to a ranking: installs what is missing, builds, starts a coordinator and six workers, measures
-# six variants of SmolLM2-135M-Instruct and ranks them.
+# UAQF from nothing to a ranking: installs what is missing, builds, starts a coordinator and seven workers, measures
+# six variants of SmolLM2-135M-Instruct, fp16 twice for the noise floor, and ranks them.
 #
 #   deploy/demo.sh           run, print the answer, stop everything
 #   deploy/demo.sh --keep    leave the service running and say how to query it
@@ -63,7 +63,7 @@ wait_for() {
 }
 
 worker_count() { "$bin/uaqf" workers --output json | python3 -c 'import json,sys; print(len(json.load(sys.stdin).get("workers", [])))'; }
-all_workers() { [ "$(worker_count)" -eq 6 ]; }
+all_workers() { [ "$(worker_count)" -eq 7 ]; }
 
 build() {
   step "set up and build"
@@ -74,12 +74,12 @@ build() {
 }
 
 start_service() {
-  step "start the coordinator and six workers"
+  step "start the coordinator and seven workers"
   stop_service
   rm -rf "$run" && mkdir -p "$run"
   start server "$bin/uaqf-server" --insecure-dev --store "$run/uaqf.db"
   wait_for 20 "the coordinator's start" "$bin/uaqf" workers
-  for slot in 1 2 3 4 5 6; do
+  for slot in 1 2 3 4 5 6 7; do
     start "worker-$slot" "$bin/uaqf-worker" serve --insecure-dev --server 127.0.0.1:7601 \
       --models "$cache/deps/models" --device cpu --worker-name "demo-$slot"
   done

@@ -28,7 +28,9 @@ bool Wanted(const RecordsFlags& flags, const v1::StoredRecord& record) {
 
 int VariantWidth(const v1::Job& job) {
   int width = DisplayWidth("variant");
-  for (const std::string& variant : job.spec().variants()) width = std::max(width, DisplayWidth(variant));
+  for (const v1::VariantProgress& variant : job.progress().variants()) {
+    width = std::max(width, DisplayWidth(variant.variant()));
+  }
   return width;
 }
 
@@ -39,8 +41,10 @@ absl::Status Records(Context& context, const RecordsFlags& flags) {
   if (!name.ok()) return name.status();
   const auto job = (*client)->GetJob(*name);
   if (!job.ok()) return job.status();
-  const auto& variants = job->spec().variants();
-  if (!flags.variant.empty() && std::find(variants.begin(), variants.end(), flags.variant) == variants.end()) {
+  // Those of the spec, and fp16#2.
+  const auto& variants = job->progress().variants();
+  const auto is_wanted = [&](const v1::VariantProgress& variant) { return variant.variant() == flags.variant; };
+  if (!flags.variant.empty() && std::none_of(variants.begin(), variants.end(), is_wanted)) {
     return UsageError("got --variant " + flags.variant + ", expected one of the job's\nsee: uaqf jobs show " + *name);
   }
   const int width = VariantWidth(*job);

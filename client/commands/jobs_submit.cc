@@ -113,9 +113,11 @@ std::string DevicesFor(Client& client, const std::string& model) {
 std::string JobLine(Client& client, const v1::Job& job, int prompts) {
   const v1::JobSpec& spec = job.spec();
   const int repeats = spec.timing().repeats();
-  std::string text = absl::StrCat("job       ", job.name(), "   ", Count(spec.variants_size(), "variant"), " x ",
-                                  Count(prompts, "prompt"), " x ", Count(repeats, "repeat"), " = ",
-                                  Count(std::int64_t{spec.variants_size()} * prompts * repeats, "timed generation"));
+  const int timed = spec.variants_size() + (spec.noise_floor() ? 1 : 0);
+  std::string text =
+      absl::StrCat("job       ", job.name(), "   ", Count(spec.variants_size(), "variant"),
+                   spec.noise_floor() ? " and fp16 once more" : "", " x ", Count(prompts, "prompt"), " x ",
+                   Count(repeats, "repeat"), " = ", Count(std::int64_t{timed} * prompts * repeats, "timed generation"));
   if (!spec.quality().text_set().empty()) {
     absl::StrAppend(&text, ", ",
                     spec.quality().max_windows() > 0 ? Count(spec.quality().max_windows(), "window") : "all windows",
@@ -238,6 +240,8 @@ void AddFlags(CLI::App* submit, SubmitFlags& flags) {
   submit->add_option("--attempts", job.attempts, "Attempts a chunk gets [5]");
   submit->add_flag("--chat", job.chat, "Render text prompts with the model's chat template");
   submit->add_flag("--keep-cache", job.keep_cache, "Do not clear caches (on a GPU its L2) before each chunk");
+  submit->add_flag("--no-noise-floor", job.no_noise_floor,
+                   "Do not time fp16 once more as fp16#2, whose differences from it tell what noise makes");
   submit->add_option("--request-id", flags.request_id, "Makes a repeated submit harmless [random]");
   submit->add_flag("--watch", flags.watch, "Watch it to the end");
   submit->add_flag("--dry-run", flags.dry_run, "Print the JobSpec and submit nothing");

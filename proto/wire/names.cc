@@ -82,6 +82,8 @@ bool IsVariantName(absl::string_view name) {
   return name.size() <= 256 && IsPlainId(parts[0]) && std::all_of(parts.begin() + 1, parts.end(), IsOption);
 }
 
+std::string HostedVariantName(absl::string_view name) { return std::string(name.substr(0, name.find('#'))); }
+
 bool IsModelId(absl::string_view id) {
   constexpr absl::string_view kSynthetic = "synthetic:";
   return IsPlainId(id.substr(0, kSynthetic.size()) == kSynthetic ? id.substr(kSynthetic.size()) : id);

@@ -31,7 +31,10 @@ std::string WorkerName(absl::string_view id);
 bool IsPlainId(absl::string_view id);
 // The same, or "synthetic:" and the same: ids of models.
 bool IsModelId(absl::string_view id);
-// A plain id and options, 256 characters in all: "rtn-w4-g64", "gptq-w4:sym=1:damp=0.05", "checkpoint:NAME".
+// A plain id and options, 256 characters in all: "rtn-w4-g64", "gptq-w4:sym=1:damp=0.05", "checkpoint:NAME". No '#':
+// that is for what the coordinator has hosted once more.
 bool IsVariantName(absl::string_view name);
+// What "fp16#2", a hosting of a variant beside another one, hosts: "fp16". Other names are returned as they are.
+std::string HostedVariantName(absl::string_view name);
 
 }  // namespace uaqf::wire

@@ -14,6 +14,7 @@ ActiveJob::ActiveJob(JobId job, JobSpec job_spec, std::int32_t prompts, std::int
   variants.resize(n);
   load_failures.resize(n);
   load_errors.resize(n);
+  timed_by.resize(n);
   open_per_variant_.resize(n);
 }
 
@@ -232,6 +233,12 @@ void ActiveJob::NoteFailure(std::int32_t chunk, const WorkerId& worker) {
 std::int32_t ActiveJob::VariantIndex(const std::string& name) const {
   const auto it = std::find(spec.variants.begin(), spec.variants.end(), name);
   return it == spec.variants.end() ? -1 : static_cast<std::int32_t>(it - spec.variants.begin());
+}
+
+std::int32_t ActiveJob::TwinOf(std::int32_t variant) const {
+  const std::string& name = spec.variants[variant];
+  if (name == kBaselineVariant) return VariantIndex(kBaselineTwin);
+  return name == kBaselineTwin ? VariantIndex(kBaselineVariant) : -1;
 }
 
 const std::vector<WorkerId>& ActiveJob::FailedOn(std::int32_t chunk) const {

@@ -59,6 +59,8 @@ class ActiveJob {
 
   // Index of a variant name, -1 when the job does not have it.
   std::int32_t VariantIndex(const std::string& name) const;
+  // Of the baseline its twin's index, and the other way round; -1 for others, and where the job has no twin.
+  std::int32_t TwinOf(std::int32_t variant) const;
   const std::vector<WorkerId>& FailedOn(std::int32_t chunk) const;
   // Tokens to emit for each item of a TIMING chunk; empty: natural.
   std::vector<std::int32_t> OutputTokens(const Chunk& chunk) const;
@@ -88,6 +90,8 @@ class ActiveJob {
   std::vector<VariantStatus> variants;  // one per variant
   std::vector<std::set<WorkerId>> load_failures;
   std::vector<std::string> load_errors;
+  // Sessions of the worker processes that timed each variant, as far as this coordinator saw it.
+  std::vector<std::set<std::string>> timed_by;
   std::set<std::int32_t> dirty;  // variants whose status is to be saved
   RateMeter meter;
 

@@ -22,7 +22,7 @@ std::vector<bool> StreamedVariants(const JobSpec& spec, const HostingRoom& room)
   const auto base = static_cast<std::size_t>(baseline - spec.variants.begin());
   const bool known = room.memory_bytes > 0 && room.need_bytes.size() == count && room.need_bytes[base] > 0;
   for (std::size_t v = 0; v < count; ++v) {
-    if (v == base) continue;
+    if (v == base || spec.variants[v] == kBaselineTwin) continue;
     const bool both_fit =
         !known || room.need_bytes[v] <= 0 || room.need_bytes[v] + room.need_bytes[base] <= room.memory_bytes;
     streamed[v] = mode == DivergenceMode::kStreamed || !both_fit;

@@ -19,7 +19,8 @@ struct TimingColumns {
   std::vector<std::int64_t> latency_ns;
   std::vector<std::int64_t> prefill_ns;
   std::vector<std::int64_t> decode_ns;
-  std::vector<std::int32_t> group;  // of the chunk
+  std::vector<std::int32_t> group;    // of the chunk
+  std::vector<std::int32_t> process;  // the worker process that timed it: equal numbers, equal processes
 };
 
 struct WindowColumns {

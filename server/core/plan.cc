@@ -72,6 +72,16 @@ Chunk Of(ChunkKind kind, std::int32_t group, std::int32_t repeat) {
   return chunk;
 }
 
+// The members whose quality is measured in a group: not the baseline's twin, and the baseline's in the first alone.
+VariantGroup Scored(const JobSpec& spec, const VariantGroup& members, bool with_baseline) {
+  VariantGroup scored;
+  for (const std::int32_t member : members) {
+    const std::string& name = spec.variants[member];
+    if (name != kBaselineTwin && (with_baseline || name != kBaselineVariant)) scored.push_back(member);
+  }
+  return scored;
+}
+
 // Whether `group` has room for one more variant.
 bool Fits(const VariantGroup& group, std::int32_t variant, const HostingRoom& room) {
   if (room.workers > 0 && static_cast<std::int32_t>(group.size()) >= room.workers) return false;
@@ -139,12 +149,17 @@ std::int32_t ArticleCount(const JobSpec& spec, const Survey& survey) {
 
 std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std::int32_t windows, std::int32_t tasks,
                             std::int32_t articles) {
-  const std::int64_t per_variant = std::int64_t{prompt_count} * (spec.timing.repeats + 1) + windows + tasks + articles;
+  const auto count = [&](const char* name) {
+    return std::count(spec.variants.begin(), spec.variants.end(), std::string(name));
+  };
+  const std::int64_t timed = std::int64_t{prompt_count} * spec.timing.repeats;
+  const std::int64_t scored = std::int64_t{prompt_count} + windows + tasks + articles;
   const auto variants = static_cast<std::int64_t>(spec.variants.size());
-  const std::int64_t compared =
-      variants - std::count(spec.variants.begin(), spec.variants.end(), std::string(kBaselineVariant));
+  const std::int64_t twins = count(kBaselineTwin);
+  const std::int64_t compared = variants - twins - count(kBaselineVariant);
   const bool summarized = spec.quality.divergence && spec.quality.divergence_mode == DivergenceMode::kStreamed;
-  return per_variant * variants + (spec.quality.divergence ? compared * windows : 0) + (summarized ? windows : 0);
+  return timed * variants + scored * (variants - twins) + (spec.quality.divergence ? compared * windows : 0) +
+         (summarized ? windows : 0);
 }
 
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey,
@@ -155,16 +170,14 @@ std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, cons
   PlanBuilder plan;
   for (std::int32_t g = 0; g < static_cast<std::int32_t>(groups.size()); ++g) {
     const VariantGroup& members = groups[g];
-    // In the groups behind the first, the baseline's quality is known.
-    const VariantGroup unscored(members.begin() + (g > 0 ? 1 : 0), members.end());
-    const auto fixed = [&](std::int32_t) -> const VariantGroup& { return unscored; };
+    const VariantGroup scored = Scored(spec, members, /*with_baseline=*/g == 0);
+    const auto fixed = [&](std::int32_t) -> const VariantGroup& { return scored; };
     plan.Visit(Of(ChunkKind::kGeneration, g, 0), prompt_count, block, fixed);
     plan.Visit(Of(ChunkKind::kPerplexity, g, 0), WindowCount(spec, survey), kWindowsPerChunk, fixed);
     plan.Visit(Of(ChunkKind::kArticle, g, 0), ArticleCount(spec, survey), kArticlesPerChunk, fixed);
     plan.Visit(Of(ChunkKind::kTask, g, 0), TaskCount(spec, survey), block, fixed);
     if (spec.quality.divergence) {
-      const bool baseline_first = spec.variants[members.front()] == kBaselineVariant;
-      const VariantGroup compared(members.begin() + (baseline_first ? 1 : 0), members.end());
+      const VariantGroup compared = Scored(spec, members, /*with_baseline=*/false);
       std::optional<std::int32_t> summarized;
       if (any_streamed && g == 0) summarized = members.front();
       plan.VisitCompared(Of(ChunkKind::kDivergence, g, 0), WindowCount(spec, survey), compared, streamed,

@@ -9,6 +9,9 @@
 // Variants that a device does not hold together come in groups that it does, one group after the other, each planned
 // like this. The baseline is timed in every group, so that each variant has one that ran in turns with it, and is
 // compared by the ratio to that one; its quality, which does not drift, is measured in the first group alone.
+//
+// The baseline's twin (types.h) has TIMING chunks alone. It comes last: one worker, which hosts one variant after the
+// other, leaves the drift of the whole job between the two.
 #pragma once
 
 #include <cstdint>

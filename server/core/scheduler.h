@@ -20,6 +20,7 @@
 //  - No TIMING lease begins on a device where a worker loads a variant, and no load begins under one.
 //  - A worker keeps its variant while it has a runnable chunk, then gets the first variant of the job without a host,
 //    the baseline first. All work completes with one worker.
+//  - The baseline and its twin (types.h) are timed by different processes as long as there are two.
 //  - Workers of one device host together what its memory holds, by their estimates; a variant that does not fit beside
 //    the others waits until one of them has nothing left to do. What does not fit together, or has too few workers, is
 //    planned in groups with the baseline in each (plan.h); where several devices have the model, all is one group.

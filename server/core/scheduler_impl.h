@@ -163,6 +163,8 @@ class Scheduler::Impl {
   bool CanHost(const ActiveJob& job, std::int32_t variant, const WorkerEntry& worker) const;
   bool MayRun(const ActiveJob& job, std::int32_t chunk, std::int32_t variant, const WorkerEntry& worker) const;
   std::optional<Position> FirstRunnable(const ActiveJob& job, std::int32_t variant, const WorkerEntry& worker) const;
+  // Whether its process timed the variant's twin, and there is another one that may run what is left of the variant.
+  bool LeftToOthers(const ActiveJob& job, std::int32_t variant, const WorkerEntry& worker) const;
   // The variant of the job that an idle worker shall host next; -1: none.
   std::int32_t PickVariant(const ActiveJob& job, const WorkerEntry& worker) const;
   bool Served(const ActiveJob& job, std::int32_t variant, const WorkerEntry& but) const;

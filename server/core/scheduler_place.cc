@@ -146,10 +146,22 @@ bool Scheduler::Impl::Served(const ActiveJob& job, std::int32_t variant, const W
   });
 }
 
+bool Scheduler::Impl::LeftToOthers(const ActiveJob& job, std::int32_t variant, const WorkerEntry& worker) const {
+  const std::int32_t twin = job.TwinOf(variant);
+  if (twin < 0) return false;
+  const auto timed_twin = [&](const WorkerEntry& w) { return job.timed_by[twin].count(w.session) > 0; };
+  return timed_twin(worker) && std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+           const WorkerEntry& other = entry.second;
+           return other.Live() && !timed_twin(other) && CanHost(job, variant, other) &&
+                  FirstRunnable(job, variant, other).has_value();
+         });
+}
+
 std::int32_t Scheduler::Impl::PickVariant(const ActiveJob& job, const WorkerEntry& worker) const {
   std::int32_t spare = -1;
   for (std::int32_t v : HostingOrder(job.spec)) {
     if (!CanHost(job, v, worker) || !FirstRunnable(job, v, worker).has_value()) continue;
+    if (LeftToOthers(job, v, worker)) continue;
     if (!Served(job, v, worker)) return v;
     // A second host helps only on another device, and only where more waits than the hosts will soon have taken.
     const auto& hosts = HostsOf(job.spec.model, job.spec.variants[v]);
@@ -274,6 +286,7 @@ void Scheduler::Impl::GrantLease(ActiveJob* job, std::int32_t chunk, WorkerEntry
   turn.holder = worker->id;
   ++turn.leases;
   turn.timing += lease.chunk().kind == ChunkKind::kTiming;
+  if (lease.chunk().kind == ChunkKind::kTiming) job->timed_by[lease.chunk().variant].insert(worker->session);
   lease_owner_[{job->id, chunk}] = worker->id;
   worker->leases.push_back(std::move(lease));
   Touch(*worker);

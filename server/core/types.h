@@ -22,6 +22,11 @@ using WorkerId = std::string;
 
 // The variant that others are compared with, and whose natural output lengths MATCHED timing uses.
 inline constexpr char kBaselineVariant[] = "fp16";
+// The baseline once more, hosted by itself: what it differs from the baseline is the noise floor (A/A). It is timed,
+// but its quality is the baseline's. Stands behind all others in JobSpec::variants, and only beside the baseline. No
+// user can ask for it: '#' is in no name of a variant (wire::IsVariantName). NAME#N is one more hosting of NAME
+// everywhere.
+inline constexpr char kBaselineTwin[] = "fp16#2";
 
 enum class OutputLength : std::int32_t { kMatched = 1, kFixed = 2, kNatural = 3 };
 

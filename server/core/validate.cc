@@ -83,7 +83,8 @@ absl::Status CheckNames(const JobSpec& spec, const Limits& limits) {
     return absl::InvalidArgumentError(absl::StrCat(
         "model has ", spec.model.size(), " characters, expected 1 to 256: name a model that a worker can read"));
   }
-  const auto count = static_cast<std::int64_t>(spec.variants.size());
+  const std::int64_t count = static_cast<std::int64_t>(spec.variants.size()) -
+                             std::count(spec.variants.begin(), spec.variants.end(), kBaselineTwin);
   if (count < 1 || count > limits.max_variants) {
     return OutOfRange("the number of variants", count, 1, limits.max_variants,
                       "name what is to be compared, e.g. fp16");

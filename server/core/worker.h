@@ -33,11 +33,13 @@ struct VariantInfo {
   std::int64_t kv_bytes_per_token = 0;  // 0: not known
 };
 
-// Whether a job's `variant` is that variant, by its very name or with options: "gptq-w4" is "gptq-w4:act-order=1" too.
-// Only the worker knows which options there are; it refuses a wrong one when it is to host the variant.
+// Whether a job's `variant` is that variant, by its very name, with options ("gptq-w4" is "gptq-w4:act-order=1" too) or
+// hosted once more ("fp16" is "fp16#2" too). Only the worker knows which options there are; it refuses a wrong one when
+// it is to host the variant.
 inline bool IsVariant(const VariantInfo& known, const std::string& variant) {
-  return variant.compare(0, known.variant.size(), known.variant) == 0 &&
-         (variant.size() == known.variant.size() || variant[known.variant.size()] == ':');
+  if (variant.compare(0, known.variant.size(), known.variant) != 0) return false;
+  const char next = variant.size() == known.variant.size() ? ':' : variant[known.variant.size()];
+  return next == ':' || next == '#';
 }
 
 struct ModelInfo {

@@ -74,7 +74,12 @@ void AddJobs(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>& out
   MetricFamily records = Family("uaqf_job_records", "Records of the job");
   MetricFamily reruns = Family("uaqf_job_chunk_reruns", "Chunk attempts run again so far");
   MetricFamily rate = Family("uaqf_job_records_per_second", "Records accepted per second over the last minute");
+  MetricFamily difference =
+      Family("uaqf_job_self_difference", "Tokens/s of fp16 timed once more less fp16's, as a share of them");
+  MetricFamily floor = Family("uaqf_job_noise_floor", "Share of tokens/s up to which a difference is noise");
   for (const JobFigures& job : jobs) {
+    if (job.self_difference) Add(difference, {{"job_id", job.job}}, *job.self_difference);
+    if (job.noise_floor) Add(floor, {{"job_id", job.job}}, *job.noise_floor);
     Add(state, {{"job_id", job.job}, {"state", job.state}}, 1);
     Add(records, {{"job_id", job.job}, {"state", "done"}}, static_cast<double>(job.records_done));
     Add(records, {{"job_id", job.job}, {"state", "quarantined"}}, static_cast<double>(job.records_quarantined));
@@ -82,7 +87,8 @@ void AddJobs(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>& out
     Add(reruns, {{"job_id", job.job}}, static_cast<double>(job.chunk_reruns));
     Add(rate, {{"job_id", job.job}}, job.records_per_s);
   }
-  for (MetricFamily* family : {&state, &records, &reruns, &rate}) out.push_back(std::move(*family));
+  for (MetricFamily* family : {&state, &records, &reruns, &rate, &difference, &floor})
+    out.push_back(std::move(*family));
 }
 
 void AddProgress(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>& out) {

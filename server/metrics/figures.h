@@ -76,6 +76,9 @@ struct JobFigures {
   std::int64_t records_total = 0;
   std::int64_t chunk_reruns = 0;
   double records_per_s = 0;
+  // Of fp16 timed twice, as shares of its tokens/s; absent where they are not known.
+  std::optional<double> self_difference;
+  std::optional<double> noise_floor;
   std::vector<VariantFigures> variants;
   std::vector<DecisionFigures> decisions;
 };

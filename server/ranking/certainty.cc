@@ -1,5 +1,6 @@
 #include "server/ranking/certainty.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -83,7 +84,9 @@ class Certainty {
           raw[k] = RawValue(kind, resampled_.At(static_cast<std::int32_t>(r), v), reference, measures_[v], profile_);
           if (v == baseline_) baseline = raw[k];
         }
-        const std::vector<double> normalized = Normalize(kind, profile_.normalization, raw, baseline);
+        std::vector<double> normalized = Normalize(kind, profile_.normalization, raw, baseline);
+        // As the terms themselves: what counts is fixed before resampling.
+        if (evaluation_.terms[t].within_noise) std::fill(normalized.begin(), normalized.end(), 0);
         for (std::size_t k = 0; k < evaluated(); ++k) At(t, k, r) = normalized[k];
       }
     }
@@ -115,10 +118,27 @@ class Certainty {
         }
       }
     }
-    std::vector<Standing> standings = Stand(utilities, winner);
+    std::vector<Standing> standings = Stand(utilities, winner, NoiseOf(ranked, winner));
     for (std::size_t i = 0; i < ranked.size(); ++i) {
       evaluation_.variants[evaluation_.evaluated[ranked[i]]].standing = standings[i];
     }
+  }
+
+  // What noise may put between each of the ranked and the winner: at worst it adds up over the terms. Empty without a
+  // floor.
+  std::vector<double> NoiseOf(const std::vector<std::size_t>& ranked, std::size_t winner) const {
+    if (!evaluation_.floor) return {};
+    std::vector<double> noise(ranked.size());
+    for (const EvaluatedTerm& term : evaluation_.terms) {
+      if (term.within_noise) continue;
+      for (std::size_t i = 0; i < ranked.size(); ++i) {
+        if (i == winner) continue;
+        noise[i] +=
+            WeightOf(profile_.weights, term.kind) * TermFloor(term.kind, *evaluation_.floor, profile_.normalization,
+                                                              term.raw, term.raw[ranked[i]], term.raw[ranked[winner]]);
+      }
+    }
+    return noise;
   }
 
   void FillTermIntervals() {
@@ -139,8 +159,10 @@ class Certainty {
       // Differences of logarithms are ratios.
       Comparison log = Compare(v, [](const ResampledFigures& f) { return std::log(f.tokens_per_s); });
       const auto ratio = [](const Interval& i) { return Interval{std::exp(i.low), std::exp(i.high)}; };
-      out.speedup = {std::exp(log.value), ratio(log.interval), ratio(log.unpaired),
-                     std::expm1(log.smallest_detectable)};
+      const std::optional<NoiseFloor>& floor = evaluation_.floor;
+      const bool within = floor && floor->problem.empty() && std::abs(log.value) <= floor->speed.Floor();
+      out.speedup = {std::exp(log.value), ratio(log.interval), ratio(log.unpaired), std::expm1(log.smallest_detectable),
+                     within};
     }
   }
 

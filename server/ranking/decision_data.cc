@@ -6,8 +6,10 @@
 
 namespace uaqf::ranking {
 
-DecisionData PrepareDecision(const Measurements& common, const ResampleOptions& options) {
-  DecisionData data{Resample(PairUnits(common), options), {}};
+DecisionData PrepareDecision(const Measurements& common, const ResampleOptions& options,
+                             const std::optional<TwinRecords>& twin) {
+  DecisionData data{Resample(PairUnits(common), options), {}, {}};
+  if (twin) data.twin = PrepareTwin(*twin, options);
   data.times.resize(common.variants.size());
   const TimingColumns& t = common.timings;
   for (std::size_t k = 0; k < t.variant.size(); ++k) {

@@ -1,9 +1,11 @@
 // All that a ranking needs of the records beside the figures of each variant, read once for every profile.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "server/ranking/measurements.h"
+#include "server/ranking/noise_floor.h"
 #include "server/ranking/resample.h"
 
 namespace uaqf::ranking {
@@ -17,9 +19,11 @@ struct TimeSample {
 struct DecisionData {
   Resampled resampled;
   std::vector<TimeSample> times;  // in the order of Measurements::variants
+  std::optional<TwinData> twin;   // of fp16 timed twice; absent where the job did not
 };
 
-// `common` as KeepCommonRecords gives it.
-[[nodiscard]] DecisionData PrepareDecision(const Measurements& common, const ResampleOptions& options = {});
+// `common` as KeepCommonRecords gives it, `twin` as SplitTwin does.
+[[nodiscard]] DecisionData PrepareDecision(const Measurements& common, const ResampleOptions& options = {},
+                                           const std::optional<TwinRecords>& twin = std::nullopt);
 
 }  // namespace uaqf::ranking

@@ -49,15 +49,20 @@ std::string WhyNotFeasible(const VariantMeasures& m, const std::vector<Check>& c
 
 // Raw and normalized values of the evaluated variants, which all have the term.
 EvaluatedTerm TermOf(TermKind kind, const std::vector<VariantMeasures>& measures, const Profile& profile,
-                     const std::vector<std::size_t>& evaluated) {
+                     const Evaluation& evaluation) {
   EvaluatedTerm term;
   term.kind = kind;
-  for (const std::size_t v : evaluated) {
+  for (const std::size_t v : evaluation.evaluated) {
     term.variants.push_back(measures[v].variant);
     term.raw.push_back(*RawValue(kind, measures[v], profile));
     if (measures[v].variant == kBaseline) term.baseline = term.raw.back();
   }
   term.normalized = Normalize(kind, profile.normalization, term.raw, term.baseline);
+  if (profile.normalization == Normalization::kBaseline && evaluation.floor &&
+      AllWithin(kind, *evaluation.floor, term.raw, term.baseline, term.normalized)) {
+    term.within_noise = true;
+    std::fill(term.normalized.begin(), term.normalized.end(), 0);
+  }
   return term;
 }
 
@@ -67,7 +72,7 @@ void FillTerms(const std::vector<VariantMeasures>& measures, const Profile& prof
     const auto has = [&](std::size_t v) { return RawValue(kind, measures[v], profile).has_value(); };
     const std::vector<std::size_t>& evaluated = evaluation->evaluated;
     if (!HasTerm(profile.formula, kind) || !std::all_of(evaluated.begin(), evaluated.end(), has)) continue;
-    EvaluatedTerm term = TermOf(kind, measures, profile, evaluated);
+    EvaluatedTerm term = TermOf(kind, measures, profile, *evaluation);
     if (weight == 0) {
       evaluation->unweighed.push_back(std::move(term));
       continue;
@@ -80,6 +85,7 @@ void FillTerms(const std::vector<VariantMeasures>& measures, const Profile& prof
            .raw = term.raw[k],
            .unit = UnitOf(kind, profile),
            .normalized = term.normalized[k],
+           .within_noise = term.within_noise,
            .contribution = SignOf(kind) * weight * term.normalized[k] + 0.0});
     }
     evaluation->terms.push_back(std::move(term));
@@ -136,6 +142,7 @@ absl::StatusOr<Evaluation> Evaluate(const std::vector<VariantMeasures>& measures
     return absl::FailedPreconditionError("not decidable: the profile has constraints, which need the job's records");
   }
   Evaluation evaluation;
+  if (options.data != nullptr && options.data->twin) evaluation.floor = FloorOf(*options.data->twin, profile);
   const std::vector<TermKind> kinds = WeighedTerms(profile);
   const auto baseline =
       std::find_if(measures.begin(), measures.end(), [](const VariantMeasures& m) { return m.variant == kBaseline; });

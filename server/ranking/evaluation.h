@@ -18,9 +18,11 @@ struct Evaluation {
   std::vector<EvaluatedTerm> unweighed;  // those of the formula with a weight of 0 that all evaluated variants have
   std::vector<std::size_t> evaluated;    // indices of those that have all terms, feasible or not
   std::optional<std::size_t> winner;     // absent when none is feasible
+  std::optional<NoiseFloor> floor;       // absent where the job did not time fp16 twice
 };
 
-// Terms and utilities, but no ranks. Normalizes over all evaluated variants, also those that are not feasible.
+// Terms and utilities, but no ranks. Normalizes over all evaluated variants, also those that are not feasible. Against
+// fp16, a term in which all of them lie within the noise floor is 0.
 // FailedPrecondition as Rank.
 [[nodiscard]] absl::StatusOr<Evaluation> Evaluate(const std::vector<VariantMeasures>& measures, const Profile& profile,
                                                   const RankOptions& options);

@@ -21,6 +21,7 @@ struct TimingColumns {
   std::vector<std::int64_t> prefill_ns;     // time to first token, >= 0
   std::vector<std::int64_t> decode_ns;      // first token to last, >= 0
   std::vector<std::int32_t> group;          // that it was measured in, from 0; empty: all in one. See groups.h
+  std::vector<std::int32_t> process;        // that timed it: equal numbers, equal processes; only SplitTwin reads it
 };
 
 // One row per scored window; (variant, window) is unique.

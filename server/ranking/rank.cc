@@ -87,6 +87,14 @@ void FillFront(Evaluation* evaluation) {
   }
 }
 
+std::vector<std::string> TermsWithinNoise(const Evaluation& evaluation) {
+  std::vector<std::string> names;
+  for (const EvaluatedTerm& term : evaluation.terms) {
+    if (term.within_noise) names.emplace_back(TermName(term.kind));
+  }
+  return names;
+}
+
 std::vector<WeightSweep> Sweep(const Evaluation& evaluation, const Profile& profile) {
   // Equal utilities go to the first: in the order of the answer.
   std::vector<std::size_t> order;
@@ -151,6 +159,7 @@ absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const
   if (evaluation->winner) ranking.winner = evaluation->variants[*evaluation->winner].variant;
   ranking.conditions = ConditionsText(job);
   ranking.sweeps = Sweep(*evaluation, profile);
+  ranking.floor = evaluation->floor;
   for (const std::size_t v : evaluation->evaluated)
     ranking.records_used += measures[v].timing_records + measures[v].windows;
 
@@ -168,6 +177,7 @@ absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const
       warn({why});
     }
   }
+  if (ranking.floor) warn(FloorWarnings(*ranking.floor, TermsWithinNoise(*evaluation)));
   ranking.variants = std::move(evaluation->variants);
   FillStopped(profile, job, options, &ranking.variants);
   Order(&ranking.variants);

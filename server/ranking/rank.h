@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "server/ranking/decision_data.h"
 #include "server/ranking/measures.h"
+#include "server/ranking/noise_floor.h"
 #include "server/ranking/profile.h"
 #include "server/ranking/stopped.h"
 #include "server/ranking/sweep.h"
@@ -54,6 +55,7 @@ struct Term {
   double raw = 0;
   std::string unit;
   double normalized = 0;
+  bool within_noise = false;           // no variant leaves the noise floor in it: `normalized` is 0
   double contribution = 0;             // signed part of the utility
   std::optional<Interval> interval{};  // of `normalized`, 95 %
 };
@@ -64,6 +66,7 @@ struct Comparison {
   Interval interval;               // 95 %, paired
   Interval unpaired;               // what it would be had fp16 run on other units: what pairing gains
   double smallest_detectable = 0;  // difference that a repetition would find in 80 of 100 cases
+  bool within_noise = false;       // no larger than what fp16 differs from itself
 };
 
 struct RankedVariant {
@@ -102,7 +105,8 @@ struct Ranking {
   // Behind every interval and probability; 0 without.
   std::int32_t resamples = 0;
   std::uint64_t seed = 0;
-  std::vector<WeightSweep> sweeps;  // of every term that the formula has and all evaluated variants
+  std::optional<NoiseFloor> floor{};  // absent where the job did not time fp16 twice
+  std::vector<WeightSweep> sweeps;    // of every term that the formula has and all evaluated variants
   std::string conditions;
 };
 

@@ -57,6 +57,7 @@ std::string MinMaxText(const EvaluatedTerm& term, const Profile& profile) {
 
 std::string BaselineText(const EvaluatedTerm& term, const Profile& profile) {
   const std::string symbol = Symbol(term.kind, profile);
+  if (term.within_noise) return absl::StrFormat("%s = 0, since all lie within the noise floor", symbol);
   switch (term.kind) {
     case TermKind::kSpeed:
       return absl::StrFormat("%s = log2(T / %.6g tokens/s)", symbol, term.baseline);

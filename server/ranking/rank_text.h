@@ -16,6 +16,7 @@ struct EvaluatedTerm {
   std::vector<double> raw;
   double baseline = 0;
   std::vector<double> normalized;
+  bool within_noise = false;  // all differences to fp16 lie within the noise floor: `normalized` is 0 throughout
 };
 
 // The utility with its weights, then each term with the figures it is normalized by.

@@ -38,8 +38,11 @@ std::vector<std::vector<std::size_t>> RowsOf(const TimingColumns& t, const Slice
 }  // namespace
 
 std::vector<Slice> RankSlices(const Measurements& common, const SliceLabels& labels, const Profile& profile,
-                              const JobFacts& job, bool ignore_sanity, const ResampleOptions& resampling) {
+                              const JobFacts& job, bool ignore_sanity, const ResampleOptions& resampling,
+                              const std::optional<TwinRecords>& twin) {
   const std::vector<std::vector<std::size_t>> rows = RowsOf(common.timings, labels);
+  std::vector<std::vector<std::size_t>> twin_rows;
+  if (twin) twin_rows = RowsOf(twin->pair.timings, labels);
   std::vector<Slice> slices;
   for (std::size_t s = 0; s < rows.size(); ++s) {
     if (rows[s].empty()) continue;
@@ -53,7 +56,9 @@ std::vector<Slice> RankSlices(const Measurements& common, const SliceLabels& lab
       slice.ranking = measures.status();
       continue;
     }
-    const DecisionData data = PrepareDecision(part, resampling);
+    std::optional<TwinRecords> own_twin;
+    if (twin) own_twin = {Part(twin->pair, twin_rows[s]), twin->separate_processes, twin->block_prompts};
+    const DecisionData data = PrepareDecision(part, resampling, own_twin);
     RankOptions options;
     options.ignore_sanity = ignore_sanity;
     options.data = &data;

@@ -23,9 +23,11 @@ struct Slice {
   absl::StatusOr<Ranking> ranking = absl::UnknownError("not ranked");
 };
 
-// Those with a prompt that was measured, in the order of the names. `common` as KeepCommonRecords gives it.
+// Those with a prompt that was measured, in the order of the names. `common` as KeepCommonRecords gives it, `twin` as
+// SplitTwin does: each part has the noise floor of its own prompts.
 [[nodiscard]] std::vector<Slice> RankSlices(const Measurements& common, const SliceLabels& labels,
                                             const Profile& profile, const JobFacts& job, bool ignore_sanity,
-                                            const ResampleOptions& resampling = {});
+                                            const ResampleOptions& resampling = {},
+                                            const std::optional<TwinRecords>& twin = std::nullopt);
 
 }  // namespace uaqf::ranking

@@ -111,7 +111,7 @@ Interval IntervalOf(std::int32_t resamples, const std::function<double(std::int3
 
 double SmallestDetectable(const Interval& interval) { return (kZ975 + kZ80) * interval.width() / 2 / kZ975; }
 
-std::vector<Standing> Stand(const Utilities& utilities, std::size_t winner) {
+std::vector<Standing> Stand(const Utilities& utilities, std::size_t winner, const std::vector<double>& noise) {
   const std::size_t n = utilities.variants, resamples = utilities.resamples();
   std::vector<Standing> standings(n);
   if (resamples == 0) return standings;
@@ -124,6 +124,10 @@ std::vector<Standing> Stand(const Utilities& utilities, std::size_t winner) {
     standings[v].utility = CentralInterval(values);
   }
   FillBehind(utilities, winner, &standings);
+  for (std::size_t v = 0; v < noise.size(); ++v) {
+    standings[v].noise = noise[v];
+    standings[v].tied |= utilities.observed[winner] - utilities.observed[v] <= noise[v];
+  }
   return standings;
 }
 

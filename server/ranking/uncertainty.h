@@ -29,11 +29,14 @@ struct Standing {
   std::int32_t rank_high = 0;
   double expected_regret = 0;  // mean of (highest utility - its own) over resamples
   Interval behind;             // of (the winner's utility - its own): 95 % for all variants together; 0 for the winner
-  bool tied = false;           // `behind` reaches 0 or below
+  bool tied = false;           // `behind` reaches 0 or below, or its value does not exceed `noise`
+  double noise = 0;            // what noise alone may put between the winner's utility and its own; 0: none is known
 };
 
-// `winner` indexes the variant that the ranking names. Linear in resamples * variants, but for the sorting.
-[[nodiscard]] std::vector<Standing> Stand(const Utilities& utilities, std::size_t winner);
+// `winner` indexes the variant that the ranking names; `noise` is that of each variant, or empty: none is known. Linear
+// in resamples * variants, but for the sorting.
+[[nodiscard]] std::vector<Standing> Stand(const Utilities& utilities, std::size_t winner,
+                                          const std::vector<double>& noise = {});
 
 // The central 95 % of `values`, which are not empty and are reordered; between order statistics by linear
 // interpolation.

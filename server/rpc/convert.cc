@@ -238,6 +238,7 @@ core::JobSpec FromProto(const v1::JobSpec& message) {
   core::JobSpec spec;
   spec.model = message.model();
   spec.variants.assign(message.variants().begin(), message.variants().end());
+  if (message.noise_floor()) spec.variants.emplace_back(core::kBaselineTwin);
   spec.prompt_set = Id(message.prompt_set());
   spec.timing = FromProto(message.timing());
   if (!message.quality().text_set().empty()) spec.quality.text_set = Id(message.quality().text_set());
@@ -258,7 +259,14 @@ core::JobSpec FromProto(const v1::JobSpec& message) {
 v1::JobSpec ToProto(const core::JobSpec& spec) {
   v1::JobSpec message;
   message.set_model(spec.model);
-  for (const std::string& variant : spec.variants) message.add_variants(variant);
+  message.set_noise_floor(false);
+  for (const std::string& variant : spec.variants) {
+    if (variant == core::kBaselineTwin) {
+      message.set_noise_floor(true);
+    } else {
+      message.add_variants(variant);
+    }
+  }
   message.set_prompt_set(wire::PromptSetName(spec.prompt_set));
   *message.mutable_timing() = ToProto(spec.timing);
   if (!spec.quality.text_set.empty()) {

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <optional>
 #include <utility>
@@ -109,6 +110,10 @@ metrics::JobFigures JobFiguresPublisher::Measure(const core::JobView& view) {
   if (!measures.ok()) return figures;
   for (std::size_t i = 0; i < std::min((*measures)->all.size(), figures.variants.size()); ++i) {
     Fill((*measures)->all[i], figures.variants[i]);
+  }
+  if (const auto& twin = (*measures)->decision.twin; twin && twin->problem.empty()) {
+    figures.self_difference = std::expm1(twin->speed->value);
+    figures.noise_floor = std::expm1(twin->speed->Floor());
   }
   for (const ranking::Profile& profile : ranking::BuiltInProfiles()) {
     auto ranked = RankJob(**measures, profile, /*ignore_sanity=*/false);

@@ -16,6 +16,8 @@ namespace {
 std::vector<v1::VariantConfiguration> Configurations(const core::Measurements& measurements) {
   std::vector<v1::VariantConfiguration> configurations;
   for (const core::VariantFacts& variant : measurements.variants) {
+    // The twin's is fp16's.
+    if (variant.name == core::kBaselineTwin) continue;
     for (const core::Configuration& configuration : variant.configurations) {
       v1::VariantConfiguration& message = configurations.emplace_back();
       message.set_variant(variant.name);
@@ -40,10 +42,10 @@ ranking::Measurements Move(core::Measurements from) {
     variant.quarantined = facts.quarantined;
     to.variants.push_back(std::move(variant));
   }
-  to.timings = {std::move(from.timings.variant),    std::move(from.timings.item),
-                std::move(from.timings.repeat),     std::move(from.timings.output_tokens),
-                std::move(from.timings.latency_ns), std::move(from.timings.prefill_ns),
-                std::move(from.timings.decode_ns),  std::move(from.timings.group)};
+  to.timings = {
+      std::move(from.timings.variant),       std::move(from.timings.item),       std::move(from.timings.repeat),
+      std::move(from.timings.output_tokens), std::move(from.timings.latency_ns), std::move(from.timings.prefill_ns),
+      std::move(from.timings.decode_ns),     std::move(from.timings.group),      std::move(from.timings.process)};
   to.windows = {std::move(from.windows.variant), std::move(from.windows.window), std::move(from.windows.scored_tokens),
                 std::move(from.windows.nll_sum)};
   to.generations = {std::move(from.generations.variant), std::move(from.generations.item),
@@ -102,7 +104,7 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Of(const core::JobI
   return Read(id);
 }
 
-absl::StatusOr<ranking::AlignedRecords> Measurer::ReadAligned(const core::JobId& id, JobMeasures* result) {
+absl::StatusOr<Measurer::Records> Measurer::ReadRecords(const core::JobId& id, JobMeasures* result) {
   // The view first: when it says that the job has ended, the records read after it are all there are.
   auto view = jobs_->GetJob(id);
   if (!view.ok()) return OrMissing(view.status(), NoSuchJob(id));
@@ -110,22 +112,26 @@ absl::StatusOr<ranking::AlignedRecords> Measurer::ReadAligned(const core::JobId&
   auto columns = jobs_->ReadMeasurements(id);
   if (!columns.ok()) return columns.status();
   result->configurations = Configurations(*columns);
-  return ranking::AlignGroups(ranking::SetAsideWhatCannotBe(ranking::KeepTightestBounds(Move(*std::move(columns)))));
+  ranking::SplitRecords split = ranking::SplitTwin(Move(*std::move(columns)), result->view.spec.timing.block_prompts);
+  if (split.twin) split.twin->pair = ranking::SetAsideWhatCannotBe(std::move(split.twin->pair));
+  return Records{
+      ranking::AlignGroups(ranking::SetAsideWhatCannotBe(ranking::KeepTightestBounds(std::move(split.ranked)))),
+      std::move(split.twin)};
 }
 
 absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::JobId& id) {
   auto result = std::make_shared<JobMeasures>();
-  auto aligned = ReadAligned(id, result.get());
-  if (!aligned.ok()) return aligned.status();
-  ranking::Measurements& measurements = aligned->measurements;
+  auto records = ReadRecords(id, result.get());
+  if (!records.ok()) return records.status();
+  ranking::Measurements& measurements = records->aligned.measurements;
   auto all = ranking::Measure(measurements);
   if (!all.ok()) return Contradictory(id, all.status());
   result->all = *std::move(all);
   auto common = ranking::KeepCommonRecords(std::move(measurements));
   if (!common.ok()) return Contradictory(id, common.status());
   const bool all_common = common->notes.empty();
-  result->decision = ranking::PrepareDecision(common->measurements, {.seed = result->view.spec.seed});
-  result->notes = std::move(aligned->notes);
+  result->decision = ranking::PrepareDecision(common->measurements, {.seed = result->view.spec.seed}, records->twin);
+  result->notes = std::move(records->aligned.notes);
   std::move(common->notes.begin(), common->notes.end(), std::back_inserter(result->notes));
   if (all_common) {
     result->common = result->all;
@@ -147,12 +153,12 @@ absl::StatusOr<std::vector<ranking::Slice>> Measurer::RankSlices(const core::Job
                                                                  const ranking::SliceLabels& labels,
                                                                  const ranking::Profile& profile, bool ignore_sanity) {
   JobMeasures facts;
-  auto aligned = ReadAligned(id, &facts);
-  if (!aligned.ok()) return aligned.status();
-  auto common = ranking::KeepCommonRecords(std::move(aligned->measurements));
+  auto records = ReadRecords(id, &facts);
+  if (!records.ok()) return records.status();
+  auto common = ranking::KeepCommonRecords(std::move(records->aligned.measurements));
   if (!common.ok()) return Contradictory(id, common.status());
   return ranking::RankSlices(common->measurements, labels, profile, Facts(facts.view), ignore_sanity,
-                             {.seed = facts.view.spec.seed});
+                             {.seed = facts.view.spec.seed}, records->twin);
 }
 
 ranking::JobFacts Facts(const core::JobView& view) {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "server/ranking/measures.h"
 #include "server/ranking/rank.h"
 #include "server/ranking/slices.h"
+#include "server/ranking/twin.h"
 #include "server/store/job_store.h"
 #include "uaqf/v1/record.pb.h"
 
@@ -58,8 +60,14 @@ class Measurer {
  private:
   static constexpr std::size_t kKept = 16;
 
+  // What is ranked, and what tells the noise floor.
+  struct Records {
+    ranking::AlignedRecords aligned;
+    std::optional<ranking::TwinRecords> twin;
+  };
+
   // Fills view and configurations of `result`.
-  absl::StatusOr<ranking::AlignedRecords> ReadAligned(const core::JobId& id, JobMeasures* result);
+  absl::StatusOr<Records> ReadRecords(const core::JobId& id, JobMeasures* result);
   absl::StatusOr<std::shared_ptr<const JobMeasures>> Read(const core::JobId& id) ABSL_LOCKS_EXCLUDED(mutex_);
   std::shared_ptr<const JobMeasures> Kept(const core::JobId& id) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 

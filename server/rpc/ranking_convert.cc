@@ -1,5 +1,6 @@
 #include "server/rpc/ranking_convert.h"
 
+#include <cmath>
 #include <optional>
 
 namespace uaqf::rpc {
@@ -70,6 +71,7 @@ void Fill(const ranking::Standing& from, v1::Standing& to) {
   to.set_expected_regret(from.expected_regret);
   Fill(from.behind, *to.mutable_behind_winner());
   to.set_tied(from.tied);
+  to.set_noise(from.noise);
 }
 
 void Fill(const ranking::Comparison& from, v1::Comparison& to) {
@@ -77,6 +79,31 @@ void Fill(const ranking::Comparison& from, v1::Comparison& to) {
   Fill(from.interval, *to.mutable_interval());
   Fill(from.unpaired, *to.mutable_unpaired_interval());
   to.set_smallest_detectable(from.smallest_detectable);
+  to.set_within_noise(from.within_noise);
+}
+
+void Fill(const ranking::SelfDifference& from, v1::SelfDifference& to) {
+  to.set_value(from.value);
+  Fill(from.interval, *to.mutable_interval());
+  to.set_floor(from.Floor());
+}
+
+// Of logarithms, as a share.
+void FillShare(const ranking::SelfDifference& log, v1::SelfDifference& to) {
+  to.set_value(std::expm1(log.value));
+  Fill({std::expm1(log.interval.low), std::expm1(log.interval.high)}, *to.mutable_interval());
+  to.set_floor(std::expm1(log.Floor()));
+}
+
+void Fill(const ranking::NoiseFloor& from, v1::NoiseFloor& to) {
+  to.set_reason(from.problem);
+  if (!from.problem.empty()) return;
+  FillShare(from.speed, *to.mutable_tokens_per_s());
+  FillShare(from.latency, *to.mutable_latency());
+  if (from.stability) Fill(*from.stability, *to.mutable_stability());
+  to.set_pairs(from.pairs);
+  to.set_separate_processes(from.separate_processes);
+  to.set_differs(from.speed.Differs());
 }
 
 void Fill(const ranking::WeightSweep& from, v1::WeightSweep& to) {
@@ -142,6 +169,7 @@ void Fill(const ranking::RankedVariant& from, v1::RankedVariant& to) {
     out.set_normalized(term.normalized);
     out.set_contribution(term.contribution);
     if (term.interval) Fill(*term.interval, *out.mutable_interval());
+    out.set_within_noise(term.within_noise);
   }
   if (from.standing) Fill(*from.standing, *to.mutable_standing());
   if (from.speedup) Fill(*from.speedup, *to.mutable_speedup());
@@ -270,6 +298,7 @@ v1::RankedSlice ToProto(const ranking::Slice& slice) {
   }
   for (const ranking::RankedVariant& variant : slice.ranking->variants) Fill(variant, *to.add_variants());
   to.set_winner(slice.ranking->winner);
+  if (slice.ranking->floor) Fill(*slice.ranking->floor, *to.mutable_noise_floor());
   return to;
 }
 
@@ -287,6 +316,7 @@ v1::RankVariantsResponse ToProto(const ranking::Ranking& ranking) {
   to.set_resamples(ranking.resamples);
   to.set_seed(ranking.seed);
   for (const ranking::WeightSweep& sweep : ranking.sweeps) Fill(sweep, *to.add_sweeps());
+  if (ranking.floor) Fill(*ranking.floor, *to.mutable_noise_floor());
   if (ranking.relaxation) {
     to.mutable_relaxation()->set_variant(ranking.relaxation->variant);
     for (const ranking::Constraint& limit : ranking.relaxation->limits)

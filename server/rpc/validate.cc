@@ -49,9 +49,16 @@ absl::Status ValidateVariants(const v1::JobSpec& spec) {
   return absl::OkStatus();
 }
 
+bool HasFp16(const v1::JobSpec& spec) {
+  return std::find(spec.variants().begin(), spec.variants().end(), "fp16") != spec.variants().end();
+}
+
+// Whether there is something to compare that noise may hide.
+bool ComparesWithFp16(const v1::JobSpec& spec) { return spec.variants_size() > 1 && HasFp16(spec); }
+
 absl::Status ValidateSpec(const v1::JobSpec& spec) {
   if (absl::Status variants = ValidateVariants(spec); !variants.ok()) return variants;
-  const bool has_fp16 = std::find(spec.variants().begin(), spec.variants().end(), "fp16") != spec.variants().end();
+  const bool has_fp16 = HasFp16(spec);
   const v1::QualitySpec& quality = spec.quality();
   const double lease_s = static_cast<double>(spec.lease_duration().seconds()) + spec.lease_duration().nanos() * 1e-9;
   absl::Status status =
@@ -64,6 +71,11 @@ absl::Status ValidateSpec(const v1::JobSpec& spec) {
                InRange("quality.max_articles", quality.max_articles(), 0, 10'000'000)});
   for (const std::string& set : {quality.text_set(), quality.task_set(), quality.article_set()}) {
     if (status.ok() && !set.empty()) status = wire::ParsePromptSetName(set).status();
+  }
+  if (status.ok() && spec.noise_floor() && !ComparesWithFp16(spec)) {
+    return Invalid("NOISE_FLOOR_NEEDS_FP16",
+                   "got noise_floor without fp16 and another variant, expected both: it is what fp16 differs from "
+                   "itself, beneath which no variants are told apart. Add them, or leave noise_floor out");
   }
   if (status.ok() && !v1::DivergenceMode_IsValid(quality.divergence_mode())) {
     return Invalid("UNKNOWN_ENUM", absl::StrCat("got quality.divergence_mode = ", quality.divergence_mode(),
@@ -106,6 +118,7 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
   }
   if (!spec.has_lease_duration()) spec.mutable_lease_duration()->set_seconds(30);
   if (spec.attempt_limit() == 0) spec.set_attempt_limit(5);
+  if (!spec.has_noise_floor()) spec.set_noise_floor(ComparesWithFp16(spec));
   return spec;
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "server/store/record_codec.h"
@@ -71,7 +72,15 @@ absl::Status Append(Connection* connection, const std::string& path, std::int64_
   return absl::OkStatus();
 }
 
-void AddRow(std::int32_t variant, std::int32_t group, const core::RecordRow& row, core::Measurements* out) {
+// What the rows of one attempt have in common.
+struct RowOrigin {
+  std::int32_t variant = 0;
+  std::int32_t group = 0;
+  std::int32_t process = 0;
+};
+
+void AddRow(const RowOrigin& origin, const core::RecordRow& row, core::Measurements* out) {
+  const std::int32_t variant = origin.variant;
   switch (row.body) {
     case core::RecordBody::kTiming:
       out->timings.variant.push_back(variant);
@@ -81,7 +90,8 @@ void AddRow(std::int32_t variant, std::int32_t group, const core::RecordRow& row
       out->timings.latency_ns.push_back(row.latency_ns);
       out->timings.prefill_ns.push_back(row.prefill_ns);
       out->timings.decode_ns.push_back(row.decode_ns);
-      out->timings.group.push_back(group);
+      out->timings.group.push_back(origin.group);
+      out->timings.process.push_back(origin.process);
       return;
     case core::RecordBody::kGeneration:
       out->generations.variant.push_back(variant);
@@ -236,17 +246,19 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
   ReadMemory(connection, *job, &out);
   ReadConfigurations(connection, *job, &out);
   Query query(connection->Prepare(
-      "SELECT c.variant, b.figures, b.figures_checksum, c.variant_group FROM chunk c "
+      "SELECT c.variant, b.figures, b.figures_checksum, c.variant_group, a.session FROM chunk c "
       "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
       "JOIN batch b ON b.job = c.job AND b.chunk = c.idx AND b.epoch = c.epoch WHERE c.job = ?1 AND c.state = 3"));
   query.Bind(*job);
+  std::map<std::string, std::int32_t> processes;  // by session, which is new with every process
   while (query.Step()) {
     const std::string figures = query.Text(1);
     const auto rows = DecodeFigures(figures);
     if (Check(figures) != query.Int(2) || !rows.ok()) {
       return Damaged(path, absl::StrCat("records of jobs/", id, " do not match their checksum"));
     }
-    for (const core::RecordRow& row : *rows) AddRow(query.Int32(0), query.Int32(3), row, &out);
+    const auto process = processes.emplace(query.Text(4), static_cast<std::int32_t>(processes.size())).first;
+    for (const core::RecordRow& row : *rows) AddRow({query.Int32(0), query.Int32(3), process->second}, row, &out);
   }
   return out;
 }

@@ -56,7 +56,7 @@ def variant_names(count):
 
 
 def submit(contract, stub, variants, prompts, repeats):
-    """Records: of each variant and prompt, one natural generation and `repeats` timed ones."""
+    """Records: of each variant and prompt, one natural generation and `repeats` timed ones; `repeats` more of fp16#2."""
     spec = contract.JobSpec(model="null", variants=variants, prompt_set=prompts,
                             timing=contract.TimingSpec(repeats=repeats, max_output_tokens=8, block_prompts=500,
                                                        output_length=contract.OUTPUT_LENGTH_FIXED))
@@ -125,7 +125,8 @@ def measure(records, variant_count):
         few = 100_000 // (variant_count * repeats)
         small = service.json("prompts", "import", service.prompts_file(few), "--name", "small")["name"]
         job = submit(contract, evaluation, variants, small, repeats)
-        run_job(service, evaluation, contract, job, few * variant_count * (repeats + 1))
+        of_prompt = variant_count * (repeats + 1) + repeats
+        run_job(service, evaluation, contract, job, few * of_prompt)
         cpu = cpu_ms(service.server.pid)
         figures["rank_first_ms"], answer = rank_ms(ranking, contract, job)
         figures["rank_first_server_cpu_ms"] = cpu_ms(service.server.pid) - cpu
@@ -133,11 +134,11 @@ def measure(records, variant_count):
         figures["rank_again_ms"] = statistics.median(rank_ms(ranking, contract, job)[0] for _ in range(9))
         figures["overhead_mean_ms"], figures["overhead_p99_ms"], figures["overhead_gaps"] = overheads_ms(evaluation, contract, job)
 
-        prompts = records // (variant_count * (repeats + 1))
+        prompts = records // of_prompt
         large = service.json("prompts", "import", service.prompts_file(prompts), "--name", "large", seconds=300)["name"]
         cpu = cpu_ms(service.server.pid)
         job = submit(contract, evaluation, variants, large, repeats)
-        rate, seconds = run_job(service, evaluation, contract, job, prompts * variant_count * (repeats + 1))
+        rate, seconds = run_job(service, evaluation, contract, job, prompts * of_prompt)
         figures.update(records_per_s=rate, seconds=seconds, server_cpu_s=(cpu_ms(service.server.pid) - cpu) / 1e3,
                        server_peak_mib=peak_mib(service.server.pid))
         figures["rank_all_first_ms"], _ = rank_ms(ranking, contract, job)

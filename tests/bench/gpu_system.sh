@@ -72,7 +72,7 @@ fi
 
 step "$shape, 512 in, 512 out"
 job=$(submit --model "$shape" --variants fp16,rtn-w8-channel,rtn-w4-g128 --prompts system --repeats 2 \
-  --input-tokens 512 --max-output-tokens 512 --output-length fixed --seed 1)
+  --input-tokens 512 --max-output-tokens 512 --output-length fixed --seed 1 --no-noise-floor)
 timeout 200 "$prefix/run.sh" "$prefix/bin/uaqf" jobs watch "$job"
 program uaqf rank "$job" --weights speed=0.5,memory=0.5 --no-sanity
 
@@ -85,7 +85,7 @@ step "a worker that loses its GPU in the middle of a job"
 UAQF_CUDA_FAULT=lost:600 worker gpu-faulty "$device"
 await_workers 3
 job=$(submit --model synthetic:tiny --variants fp16,rtn-w8,rtn-w4-g64 --prompts system --repeats 3 \
-  --max-output-tokens 64 --output-length fixed --block 2 --seed 2)
+  --max-output-tokens 64 --output-length fixed --block 2 --seed 2 --no-noise-floor)
 timeout 90 "$prefix/run.sh" "$prefix/bin/uaqf" jobs watch "$job"
 program uaqf jobs records "$job" --output json | python3 -c '
 import collections, json, sys

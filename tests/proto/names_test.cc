@@ -35,10 +35,16 @@ TEST(Names, OfVariantsMayHaveOptions) {
     EXPECT_TRUE(IsVariantName(name)) << name;
   }
   for (const char* name :
-       {"", ":", "fp16:", "gptq-w4::sym=1", ":sym=1", "gptq w4", "gptq-w4:sym=1/..", ".hidden:a=1"}) {
+       {"", ":", "fp16:", "gptq-w4::sym=1", ":sym=1", "gptq w4", "gptq-w4:sym=1/..", ".hidden:a=1", "fp16#2"}) {
     EXPECT_FALSE(IsVariantName(name)) << name;
   }
   EXPECT_FALSE(IsVariantName("fp16:" + std::string(256, 'a')));
+}
+
+// Such a name is the coordinator's alone.
+TEST(Names, OfFurtherHostingsSayWhatIsHosted) {
+  EXPECT_EQ(HostedVariantName("fp16#2"), "fp16");
+  EXPECT_EQ(HostedVariantName("gptq-w4:sym=1"), "gptq-w4:sym=1");
 }
 
 TEST(Names, RefusalSaysWhatCameAndWhatWasExpected) {

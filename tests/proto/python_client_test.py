@@ -131,22 +131,24 @@ def drive(api):
     prompt_set = upload(api)
     job = submit(api, prompt_set)
     assert job.spec.timing.warmup_generations == 1, "defaults are filled in"
+    assert job.spec.noise_floor and list(job.spec.variants) == ["fp16", "rtn-w4-g64"], job.spec
     assert submit(api, prompt_set).name == job.name, "the same request gives the same job"
     expect_error(grpc.StatusCode.ALREADY_EXISTS, lambda: submit(api, prompt_set, repeats=3))
 
     states = list(api.call("EvaluationService", "WatchJob", api.message("WatchJobRequest")(name=job.name)))
     last = states[-1]
     assert last.state == 3, f"got state {last.state}: {last.error}, expected SUCCEEDED"
-    # 6 prompts, 2 variants: 12 generations, and 24 timings.
-    assert last.progress.records_done == last.progress.records_total == 36, last.progress
+    # 6 prompts, 2 variants: 12 generations, and 24 timings; 12 more of fp16, timed once more for the noise floor.
+    assert last.progress.records_done == last.progress.records_total == 48, last.progress
+    assert [v.variant for v in last.progress.variants] == ["fp16", "rtn-w4-g64", "fp16#2"], last.progress
     assert [s.progress.records_done for s in states] == sorted(s.progress.records_done for s in states)
 
     page = api.call("EvaluationService", "ListRecords", api.message("ListRecordsRequest")(job=job.name, kind=1))
-    assert len(page.records) == 24 and page.records[0].prompt_id.startswith("p") and page.records[0].category, page
+    assert len(page.records) == 36 and page.records[0].prompt_id.startswith("p") and page.records[0].category, page
     streamed = sum(len(part.records) for part in
                    api.call("EvaluationService", "StreamRecords",
                             api.message("StreamRecordsRequest")(job=job.name, follow=True)))
-    assert streamed == 36, streamed
+    assert streamed == 48, streamed
 
     profile = api.message("Profile")(formula=3, normalization=2)
     profile.weights.speed = 0.5
@@ -155,6 +157,10 @@ def drive(api):
                       api.message("RankVariantsRequest")(job=job.name, inline_profile=profile))
     assert ranked.winner == ranked.variants[0].variant == "rtn-w4-g64", ranked
     assert ranked.variants[0].utility > ranked.variants[1].utility, ranked
+    # One worker hosts one variant after the other; what it makes up is the same for both hostings of fp16.
+    floor = ranked.noise_floor
+    assert floor.pairs == 4 and not floor.separate_processes and not floor.differs and not floor.reason, floor
+    assert len(ranked.variants) == 2 and floor.tokens_per_s.floor < 1e-9, ranked
     undecided = expect_error(grpc.StatusCode.FAILED_PRECONDITION, lambda: api.call(
         "RankingService", "RankVariants",
         api.message("RankVariantsRequest")(job=job.name, profile="profiles/accuracy-critical")))

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "proto/wire/names.h"
 #include "spdlog/spdlog.h"
 #include "worker/link/convert.h"
 #include "worker/link/summary_exchange.h"
@@ -156,7 +157,8 @@ void Runner::Do(const v1::VariantAssignment& assignment) {
 }
 
 absl::Status Runner::Load(const v1::VariantAssignment& assignment, const v1::HostedVariant& loading) {
-  measure::HostRequest request = {assignment.model(), assignment.variant(), assignment.max_sequence_tokens()};
+  measure::HostRequest request = {assignment.model(), wire::HostedVariantName(assignment.variant()),
+                                  assignment.max_sequence_tokens()};
   request.calibrated = [&](int32_t done, int32_t all) {
     v1::HostedVariant hosted = loading;
     hosted.mutable_calibration()->set_layers_done(done);

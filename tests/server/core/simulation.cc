@@ -18,7 +18,7 @@ constexpr char kModel[] = "m";
 const char* const kVariants[] = {"fp16", "rtn-w8", "rtn-w4"};
 
 // Bytes a hosted variant takes, whatever its sequence.
-const std::map<std::string, std::int64_t> kResident = {{"fp16", 4}, {"rtn-w8", 2}, {"rtn-w4", 1}};
+const std::map<std::string, std::int64_t> kResident = {{"fp16", 4}, {kBaselineTwin, 4}, {"rtn-w8", 2}, {"rtn-w4", 1}};
 
 ModelInfo Model() {
   ModelInfo model;
@@ -69,6 +69,7 @@ void Simulation::SubmitJob() {
   // From the seed, not from another draw: histories that are known by their number stay what they are.
   create.spec.quality.divergence = !create.spec.quality.text_set.empty() && create.spec.seed % 4 > 0;
   create.spec.quality.divergence_mode = static_cast<DivergenceMode>(1 + create.spec.seed / 4 % 3);
+  if (variants > 1 && create.spec.seed / 16 % 2 == 0) create.spec.variants.emplace_back(kBaselineTwin);
   create.spec.lease_ns = kSecond;
   create.spec.attempt_limit = profile_.attempt_limit;
   create.prompt_count = 1 + static_cast<std::int32_t>(random_.Below(6));

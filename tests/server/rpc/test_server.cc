@@ -100,6 +100,7 @@ v1::CreateJobRequest TestServer::Request(const std::string& request_id, int prom
   spec.mutable_timing()->set_block_prompts(2);
   spec.mutable_timing()->set_max_output_tokens(8);
   spec.mutable_timing()->set_output_length(v1::OUTPUT_LENGTH_FIXED);
+  spec.set_noise_floor(false);
   return request;
 }
 

@@ -37,7 +37,7 @@ class TestServer {
 
   // Uploads `count` prompts, or a text of as many pieces; its name.
   std::string Upload(int count, v1::PromptSetKind kind = v1::PROMPT_SET_KIND_PROMPTS);
-  // fp16 and rtn-w4 on `prompts` prompts, R = 2, blocks of 2, FIXED 8 tokens.
+  // fp16 and rtn-w4 on `prompts` prompts, R = 2, blocks of 2, FIXED 8 tokens, no noise floor.
   v1::CreateJobRequest Request(const std::string& request_id, int prompts = 4);
   absl::StatusOr<v1::Job> Create(const v1::CreateJobRequest& request);
   absl::StatusOr<v1::Job> Get(const std::string& name);

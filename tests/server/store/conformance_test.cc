@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <set>
+#include <string>
 
 #include "tests/server/store/store_fixture.h"
 
@@ -322,6 +324,28 @@ TYPED_TEST(StoreConformance, GivesMeasurementsAsColumns) {
   ASSERT_TRUE(measured->variants[0].memory.has_value());
   EXPECT_EQ(measured->variants[0].memory->kv_cache_bytes, 10);
   EXPECT_TRUE(absl::IsNotFound(this->store_->ReadMeasurements("nope").status()));
+}
+
+// Situation: two processes of one worker time a chunk each.
+TYPED_TEST(StoreConformance, TellsWhichProcessTimedARecord) {
+  const core::PlanJob plan = this->Plan("j");
+  std::map<std::string, std::set<std::int32_t>> processes;  // by session
+  std::map<std::int32_t, std::string> sessions;             // by variant
+  for (const core::Chunk& chunk : plan.chunks) {
+    if (chunk.kind != core::ChunkKind::kTiming) continue;
+    core::LeaseChunk lease = LeaseOf("j", chunk.index, 1);
+    lease.session = sessions[chunk.variant] = chunk.variant == 0 ? "w1/first" : "w1/second";
+    CommitAll(this->store_.get(),
+              {lease, core::AppendRecords{{"j", chunk.index, 1}, 0, RowsOf(chunk)}, Accepting("j", chunk.index, 1)});
+  }
+  const auto measured = this->store_->ReadMeasurements("j");
+  ASSERT_EQ(measured->timings.process.size(), measured->timings.variant.size());
+  for (std::size_t k = 0; k < measured->timings.variant.size(); ++k) {
+    processes[sessions[measured->timings.variant[k]]].insert(measured->timings.process[k]);
+  }
+  ASSERT_EQ(processes.size(), 2u);
+  for (const auto& [session, numbers] : processes) EXPECT_EQ(numbers.size(), 1u) << session;
+  EXPECT_NE(processes["w1/first"], processes["w1/second"]);
 }
 
 // Situation: the second variant is measured by two workers whose calibrations rounded differently.

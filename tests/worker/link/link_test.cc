@@ -188,6 +188,21 @@ TEST_F(LinkTest, TellsWhatItIsAndHostsWhatItIsAssigned) {
   EXPECT_EQ(state.hosted().variant(), "fp16");
 }
 
+// Situation: fp16 is hosted once more, to be compared with itself. The name is the coordinator's, the weights are
+// fp16's.
+TEST_F(LinkTest, HostsAVariantOnceMoreUnderTheNameItWasGiven) {
+  v1::Lease lease = TimingLease(0, 2);
+  lease.set_variant("fp16#2");
+  v1::DesiredState desired = Wanting({lease});
+  desired.mutable_assignment()->set_variant("fp16#2");
+  coordinator_.Want(desired);
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await(
+      [this] { return !coordinator_.batches().empty() && coordinator_.batches().back().has_end(); }));
+  EXPECT_EQ(coordinator_.last_state().hosted().variant(), "fp16#2");
+  EXPECT_EQ(coordinator_.batches().back().end().variant_configuration(), "{\"variant\":\"fp16\"}");
+}
+
 // Situation: one layer takes longer than everything else that the coordinator knows of.
 TEST_F(LinkTest, GoesOnReportingWhileItCalibrates) {
   evaluator_.layers = 30;
