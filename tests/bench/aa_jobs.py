@@ -24,15 +24,25 @@ from service import BIN, Service  # noqa: E402
 
 WORKERS = 3
 PLANTED = "fp16-slowed"
+ALL_CPUS = os.sched_getaffinity(0)
+
+
+def keep_off(cpus):
+    """Coordinator, client and this script leave the workers' processors alone, where there are others."""
+    others = ALL_CPUS - {int(cpu) for part in cpus.split(",") for cpu in range(int(part.split("-")[0]),
+                                                                             int(part.split("-")[-1]) + 1)}
+    os.sched_setaffinity(0, others or ALL_CPUS)
 
 
 def start_workers(service, options, k):
     names = [f"j{k}-w{n}" for n in range(WORKERS)]
+    os.sched_setaffinity(0, ALL_CPUS)
     for name in names:
         service.workers[name] = service.start(name, [
             BIN / "uaqf-slowed-worker", "--server", f"127.0.0.1:{service.worker_port}", "--worker-name", name, "--models",
             options.models, "--cpus", options.cpus, "--slowdown", options.slowdown, "--max-foreign-load",
             options.max_foreign_load])
+    keep_off(options.cpus)
     service.wait_for_workers(WORKERS, seconds=60)
     return names
 
@@ -70,7 +80,8 @@ def run_job(service, options, prompts, k):
     job = service.json("jobs", "submit", "--model", options.model, "--variants", f"fp16,{PLANTED}", "--prompts", prompts,
                        "--repeats", options.repeats, "--block", options.block, "--max-output-tokens", options.tokens,
                        "--output-length", "fixed", "--seed", k)["name"]
-    service.wait_for_job(job, options.seconds)
+    # One process that waits, and not one after the other that asks: they would be noise.
+    service.uaqf("jobs", "watch", job, seconds=options.seconds)
     answer = service.json("rank", job, "--weights", "speed=1", "--no-sanity")
     stop_workers(service, names)
     floor = answer["noise_floor"]
@@ -106,6 +117,7 @@ def main():
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     jobs = []
+    keep_off(options.cpus)
     with Service() as service:
         service.start_server()
         service.wait_for_server()

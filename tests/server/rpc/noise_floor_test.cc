@@ -101,6 +101,18 @@ TEST(NoiseFloor, IsMeasuredByDefaultInAProcessOfItsOwn) {
   EXPECT_EQ(answer.configurations_size(), 2) << "the twin's is fp16's";
 }
 
+TEST(NoiseFloor, IsAmongTheGaugesOfItsJob) {
+  TestServer server;
+  std::string job;
+  RunWith(server, {"a"}, DefaultRequest(server), &job);
+  const std::string label = "{job_id=\"" + job.substr(job.find('/') + 1) + "\"} ";
+  const auto shows = [&](const std::string& start) {
+    return server.server().metrics().Text().find("\n" + start) != std::string::npos;
+  };
+  EXPECT_TRUE(Eventually([&] { return shows("uaqf_job_noise_floor" + label + "0.0"); }));
+  EXPECT_TRUE(shows("uaqf_job_self_difference" + label + "-0.00"));
+}
+
 // Situation: fewer workers than variants. fp16 is timed again beside its twin.
 TEST(NoiseFloor, NeedsTwoWorkersForSeparateProcesses) {
   TestServer server;
