@@ -8,6 +8,7 @@ namespace uaqf::ranking {
 
 DecisionData PrepareDecision(const Measurements& common, const ResampleOptions& options) {
   DecisionData data{Resample(PairUnits(common), options), {}};
+  data.energy = ResampleEnergy(EnergyOf(common), options);
   data.times.resize(common.variants.size());
   const TimingColumns& t = common.timings;
   for (std::size_t k = 0; k < t.variant.size(); ++k) {

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "server/ranking/energy.h"
 #include "server/ranking/measurements.h"
 #include "server/ranking/resample.h"
 
@@ -17,6 +18,7 @@ struct TimeSample {
 struct DecisionData {
   Resampled resampled;
   std::vector<TimeSample> times;  // in the order of Measurements::variants
+  std::vector<ResampledEnergy> energy{};  // in the same order
 };
 
 // `common` as KeepCommonRecords gives it.

@@ -194,6 +194,7 @@ v1::RecordBatch FakeWorker::Batch(const v1::Lease& lease, int sequence, int firs
     batch.mutable_end()->set_variant_configuration(absl::StrCat("{\"method\":\"", lease.variant(), "\"}"));
     evidence.set_variant_digest(wire::Sha256Hex(batch.end().variant_configuration()));
   }
+  if (adjust) adjust(lease, batch);
   return batch;
 }
 
