@@ -39,6 +39,10 @@ std::string Heading(const v1::RankVariantsResponse& answer, const Terminal& term
     absl::StrAppend(&text, terminal.Paint(Style::kDim, absl::StrCat("  ", clauses[i])), "\n");
   }
   if (!answer.conditions().empty()) absl::StrAppend(&text, Printable(answer.conditions()), "\n");
+  if (!answer.more_jobs().empty()) {
+    absl::StrAppend(&text, "variants of ", Printable(answer.job()), " and of ", Printable(absl::StrJoin(answer.more_jobs(), ", ")),
+                    ", against fp16 of the first\n");
+  }
   return text;
 }
 
@@ -156,6 +160,20 @@ std::string LimitsText(const v1::RankVariantsResponse& answer) {
   return absl::StrCat("the winner keeps ", absl::StrJoin(kept, ", "), "\n");
 }
 
+// What each generated token takes, of those whose device counts it.
+std::string EnergyText(const v1::RankVariantsResponse& answer) {
+  std::vector<std::string> energies;
+  for (const v1::RankedVariant& variant : answer.variants()) {
+    if (!variant.has_energy_per_token()) continue;
+    std::string& text = energies.emplace_back(absl::StrCat(NameText(variant), " ", Fixed(variant.energy_per_token(), 3)));
+    if (!variant.has_energy_interval()) continue;
+    absl::StrAppend(&text, " [", Fixed(variant.energy_interval().low(), 3), ", ",
+                    Fixed(variant.energy_interval().high(), 3), "]");
+  }
+  if (energies.empty()) return "";
+  return absl::StrCat("energy in J/token: ", absl::StrJoin(energies, ", "), "\n");
+}
+
 // Who is nowhere better than another.
 std::string BeatenText(const v1::RankVariantsResponse& answer) {
   std::vector<std::string> beaten;
@@ -261,6 +279,7 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
     absl::StrAppend(&text, terminal.Paint(style, line), "\n");
   }
   absl::StrAppend(&text, TiesText(answer), BeatenText(answer), LimitsText(answer), SweepsText(answer));
+  absl::StrAppend(&text, EnergyText(answer));
   absl::StrAppend(&text, SlicesText(answer, terminal));
   for (const std::string& warning : answer.warnings()) {
     absl::StrAppend(&text, terminal.Paint(Style::kYellow, "warning:"), " ", Printable(warning), "\n");
@@ -274,7 +293,8 @@ std::string RankCsv(const v1::RankVariantsResponse& answer) {
       CsvLine({"rank",         "variant",   "status",          "utility",       "speed",        "quality",
                "stability",    "memory",    "reason",          "utility_low",   "utility_high", "probability_best",
                "rank_low",     "rank_high", "expected_regret", "tied",          "speedup",      "speedup_low",
-               "speedup_high", "nll_loss",  "nll_loss_low",    "nll_loss_high", "dominated_by"});
+               "speedup_high", "nll_loss",  "nll_loss_low",    "nll_loss_high", "dominated_by",
+               "energy_per_token", "energy_low", "energy_high"});
   for (const v1::RankedVariant& variant : answer.variants()) {
     std::vector<std::string> cells = {variant.rank() > 0 ? absl::StrCat(variant.rank()) : "", variant.variant(),
                                       StatusName(variant.status()),
@@ -288,6 +308,9 @@ std::string RankCsv(const v1::RankVariantsResponse& answer) {
     AppendComparison(variant.has_speedup(), variant.speedup(), &cells);
     AppendComparison(variant.has_nll_loss(), variant.nll_loss(), &cells);
     cells.push_back(variant.dominated_by());
+    cells.push_back(variant.has_energy_per_token() ? Exact(variant.energy_per_token()) : "");
+    cells.push_back(variant.has_energy_interval() ? Exact(variant.energy_interval().low()) : "");
+    cells.push_back(variant.has_energy_interval() ? Exact(variant.energy_interval().high()) : "");
     csv += CsvLine(cells);
   }
   return csv;
