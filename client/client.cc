@@ -184,6 +184,13 @@ absl::StatusOr<v1::Job> Client::CreateJob(const std::string& request_id, const v
   return Call(*evaluation_, &v1::EvaluationService::StubInterface::CreateJob, request);
 }
 
+absl::StatusOr<v1::Job> Client::ImportJob(const std::string& request_id, const v1::ImportedTable& table) {
+  v1::ImportJobRequest request;
+  request.set_request_id(request_id);
+  *request.mutable_table() = table;
+  return Call(*evaluation_, &v1::EvaluationService::StubInterface::ImportJob, request);
+}
+
 absl::StatusOr<v1::Job> Client::GetJob(const std::string& name) {
   v1::GetJobRequest request;
   request.set_name(name);
@@ -247,6 +254,13 @@ absl::StatusOr<v1::MeasureVariantsResponse> Client::MeasureVariants(const std::s
 
 absl::StatusOr<v1::RankVariantsResponse> Client::RankVariants(const v1::RankVariantsRequest& request) {
   return Call(*ranking_, &v1::RankingService::StubInterface::RankVariants, request);
+}
+
+absl::StatusOr<v1::CompareJobsResponse> Client::CompareJobs(const std::string& job, const std::string& other) {
+  v1::CompareJobsRequest request;
+  request.set_job(job);
+  request.set_other_job(other);
+  return Call(*ranking_, &v1::RankingService::StubInterface::CompareJobs, request);
 }
 
 absl::StatusOr<v1::Profile> Client::CreateProfile(const v1::Profile& profile, const std::string& request_id) {

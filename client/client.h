@@ -68,6 +68,7 @@ class Client {
   [[nodiscard]] absl::StatusOr<v1::ListPromptSetsResponse> ListPromptSets();
 
   [[nodiscard]] absl::StatusOr<v1::Job> CreateJob(const std::string& request_id, const v1::JobSpec& spec);
+  [[nodiscard]] absl::StatusOr<v1::Job> ImportJob(const std::string& request_id, const v1::ImportedTable& table);
   [[nodiscard]] absl::StatusOr<v1::Job> GetJob(const std::string& name);
   // Newest first.
   [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> ListJobs();
@@ -87,6 +88,7 @@ class Client {
 
   [[nodiscard]] absl::StatusOr<v1::MeasureVariantsResponse> MeasureVariants(const std::string& job);
   [[nodiscard]] absl::StatusOr<v1::RankVariantsResponse> RankVariants(const v1::RankVariantsRequest& request);
+  [[nodiscard]] absl::StatusOr<v1::CompareJobsResponse> CompareJobs(const std::string& job, const std::string& other);
   [[nodiscard]] absl::StatusOr<v1::Profile> CreateProfile(const v1::Profile& profile, const std::string& request_id);
   [[nodiscard]] absl::StatusOr<v1::Profile> GetProfile(const std::string& name);
   [[nodiscard]] absl::StatusOr<v1::ListProfilesResponse> ListProfiles();

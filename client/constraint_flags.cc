@@ -22,6 +22,7 @@ struct Unit {
 constexpr std::array<Unit, 3> kTimes = {{{"", 1}, {"s", 1}, {"ms", 1e-3}}};
 constexpr std::array<Unit, 6> kBytes = {
     {{"", 1}, {"B", 1}, {"MB", 1e6}, {"GB", 1e9}, {"MiB", 1048576}, {"GiB", 1073741824}}};
+constexpr std::array<Unit, 3> kEnergies = {{{"", 1}, {"J", 1}, {"mJ", 1e-3}}};
 constexpr std::array<Unit, 1> kNone = {{{"", 1}}};
 
 struct Figure {
@@ -29,7 +30,7 @@ struct Figure {
   const char* name;  // as typed
   const char* unit;  // of its values
 };
-constexpr std::array<Figure, 10> kFigures = {{{v1::LIMITED_FIGURE_LATENCY_P50, "latency-p50", "s"},
+constexpr std::array<Figure, 11> kFigures = {{{v1::LIMITED_FIGURE_LATENCY_P50, "latency-p50", "s"},
                                               {v1::LIMITED_FIGURE_LATENCY_P95, "latency-p95", "s"},
                                               {v1::LIMITED_FIGURE_LATENCY_P99, "latency-p99", "s"},
                                               {v1::LIMITED_FIGURE_TTFT, "ttft", "s"},
@@ -38,7 +39,8 @@ constexpr std::array<Figure, 10> kFigures = {{{v1::LIMITED_FIGURE_LATENCY_P50, "
                                               {v1::LIMITED_FIGURE_MEMORY, "memory", "bytes"},
                                               {v1::LIMITED_FIGURE_NLL_LOSS, "nll-loss", "nats/token"},
                                               {v1::LIMITED_FIGURE_PERPLEXITY_LOSS, "perplexity-loss", ""},
-                                              {v1::LIMITED_FIGURE_PRICE, "price", "per million tokens"}}};
+                                              {v1::LIMITED_FIGURE_PRICE, "price", "per million tokens"},
+                                              {v1::LIMITED_FIGURE_ENERGY_PER_TOKEN, "energy-per-token", "J/token"}}};
 
 const Figure* Find(v1::LimitedFigure figure) {
   for (const Figure& known : kFigures) {
@@ -60,6 +62,7 @@ bool Scale(const std::array<Unit, n>& units, const std::string& unit, double* va
 bool ToFiguresUnit(const Figure& figure, const std::string& unit, double* value) {
   if (std::string(figure.unit) == "s") return Scale(kTimes, unit, value);
   if (std::string(figure.unit) == "bytes") return Scale(kBytes, unit, value);
+  if (std::string(figure.unit) == "J/token") return Scale(kEnergies, unit, value);
   return Scale(kNone, unit, value);
 }
 
@@ -90,6 +93,7 @@ absl::StatusOr<v1::Constraint> ParseConstraint(const std::string& text) {
       !std::isfinite(value)) {
     const std::string form = std::string(figure->unit) == "s"       ? "2s or 40ms"
                              : std::string(figure->unit) == "bytes" ? "8GB or 512MiB"
+                             : std::string(figure->unit) == "J/token" ? "0.5J or 500mJ"
                                                                     : "0.05";
     return UsageError(absl::StrCat("got the limit \"", text, "\", expected ", name, "= and a number such as ", form));
   }

@@ -9,7 +9,8 @@
 
 namespace uaqf::client {
 
-// One constraint. Times take s or ms (s when nothing is said), memory B, MB, GB, MiB or GiB (bytes).
+// One constraint. Times take s or ms (s when nothing is said), memory B, MB, GB, MiB or GiB (bytes),
+// energy J or mJ (J).
 // InvalidArgument: an unknown figure, no number, a unit that the figure does not have.
 [[nodiscard]] absl::StatusOr<v1::Constraint> ParseConstraint(const std::string& text);
 

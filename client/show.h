@@ -27,6 +27,10 @@ Table ConfigurationsCsv(const v1::MeasureVariantsResponse& measures);
 std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& terminal);
 std::string RankCsv(const v1::RankVariantsResponse& answer);
 
+// Each variant of two jobs: ratio of speeds, difference of losses, and what may be concluded.
+std::string CompareText(const v1::CompareJobsResponse& answer, const Terminal& terminal);
+std::string CompareCsv(const v1::CompareJobsResponse& answer);
+
 // What was asked and where it is, above the measured table.
 std::string JobText(const v1::Job& job, const Terminal& terminal);
 Table JobsTable(const v1::ListJobsResponse& jobs, absl::Time now);

@@ -63,6 +63,13 @@ std::string DivergenceCell(const v1::DivergenceMeasure& divergence) {
   return absl::StrCat(value, " ±", Fixed(divergence.kl().half_width(), 4));
 }
 
+std::string EnergyCell(const v1::EnergyMeasure& energy) {
+  if (energy.chunks() == 0) return "";
+  const std::string value = Fixed(energy.joules_per_token().value(), 3);
+  if (!energy.joules_per_token().has_half_width()) return value;
+  return absl::StrCat(value, " ±", Fixed(energy.joules_per_token().half_width(), 3));
+}
+
 std::string WordPerplexityCell(const v1::ArticleMeasure& articles) {
   if (articles.articles() == 0) return "";
   return articles.has_word_perplexity() ? Fixed(articles.word_perplexity(), 3) : "collapsed";
@@ -137,6 +144,7 @@ std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Term
                {"bits/byte", Align::kRight},
                {"length", Align::kRight},
                {"memory", Align::kRight},
+               {"J/token", Align::kRight},
                {"tainted", Align::kRight},
                {"quarantined", Align::kRight}});
   for (const v1::VariantMeasures& m : measures.variants()) {
@@ -153,7 +161,7 @@ std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Term
          m.articles().has_delta_word_perplexity() ? Signed(m.articles().delta_word_perplexity(), 3) : "",
          m.articles().has_bits_per_byte() ? Fixed(m.articles().bits_per_byte(), 4) : "",
          SignedWithSpread(m.has_output_length_change(), m.output_length_change(), 1),
-         m.has_memory_bytes() ? Bytes(m.memory_bytes()) : "",
+         m.has_memory_bytes() ? Bytes(m.memory_bytes()) : "", EnergyCell(m.energy()),
          m.tainted_chunks() > 0 ? Count(m.tainted_chunks(), "chunk") : "",
          m.quarantined() > 0 ? Count(m.quarantined(), "record") : ""});
   }
@@ -217,7 +225,11 @@ std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures) {
                              "kl_lower",
                              "kl_lower_half_width",
                              "kl_upper",
-                             "kl_upper_half_width"});
+                             "kl_upper_half_width",
+                             "energy_per_token",
+                             "energy_per_token_half_width",
+                             "energy_chunks",
+                             "energy_j"});
   for (const v1::VariantMeasures& m : measures.variants()) {
     std::vector<std::string> cells = {m.variant(), Raw(true, m.timing_records()), Raw(true, m.prompts()),
                                       Raw(true, m.repeats())};
@@ -261,6 +273,9 @@ std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures) {
     cells.push_back(Raw(a.has_delta_word_perplexity(), a.delta_word_perplexity()));
     AppendEstimate(m.divergence().has_kl_lower(), m.divergence().kl_lower(), &cells);
     AppendEstimate(m.divergence().has_kl_upper(), m.divergence().kl_upper(), &cells);
+    AppendEstimate(m.has_energy(), m.energy().joules_per_token(), &cells);
+    cells.push_back(Raw(m.has_energy(), m.energy().chunks()));
+    cells.push_back(Raw(m.has_energy(), m.energy().energy_j()));
     csv += CsvLine(cells);
   }
   return csv;

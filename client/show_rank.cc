@@ -39,11 +39,30 @@ std::string Heading(const v1::RankVariantsResponse& answer, const Terminal& term
     absl::StrAppend(&text, terminal.Paint(Style::kDim, absl::StrCat("  ", clauses[i])), "\n");
   }
   if (!answer.conditions().empty()) absl::StrAppend(&text, Printable(answer.conditions()), "\n");
+  if (!answer.more_jobs().empty()) {
+    absl::StrAppend(&text, "variants of ", Printable(answer.job()), " and of ", Printable(absl::StrJoin(answer.more_jobs(), ", ")),
+                    ", against fp16 of the first\n");
+  }
   return text;
 }
 
+const char* StatusName(v1::RankStatus status) {
+  switch (status) {
+    case v1::RANK_STATUS_RANKED:
+      return "ranked";
+    case v1::RANK_STATUS_STOPPED:
+      return "stopped";
+    case v1::RANK_STATUS_NOT_FEASIBLE:
+      return "not feasible";
+    case v1::RANK_STATUS_NOT_MEASURED:
+      return "not measured";
+    default:
+      return "unknown";
+  }
+}
+
 std::string Why(const v1::RankedVariant& variant) {
-  const char* status = variant.status() == v1::RANK_STATUS_NOT_FEASIBLE ? "not feasible" : "not measured";
+  const char* status = StatusName(variant.status());
   const std::string reason = Printable(variant.reason());
   if (absl::StartsWith(reason, status)) return reason;
   return reason.empty() ? status : absl::StrCat(status, ": ", reason);
@@ -73,19 +92,6 @@ const v1::Term* FindTerm(const v1::RankedVariant& variant, absl::string_view nam
     if (term.name() == name) return &term;
   }
   return nullptr;
-}
-
-const char* StatusName(v1::RankStatus status) {
-  switch (status) {
-    case v1::RANK_STATUS_RANKED:
-      return "ranked";
-    case v1::RANK_STATUS_NOT_FEASIBLE:
-      return "not feasible";
-    case v1::RANK_STATUS_NOT_MEASURED:
-      return "not measured";
-    default:
-      return "unknown";
-  }
 }
 
 std::string UtilityText(const v1::RankedVariant& variant, int decimals) {
@@ -167,6 +173,20 @@ std::string LimitsText(const v1::RankVariantsResponse& answer) {
                                 FigureText(figure, check.constraint().limit())));
   }
   return absl::StrCat("the winner keeps ", absl::StrJoin(kept, ", "), "\n");
+}
+
+// What each generated token takes, of those whose device counts it.
+std::string EnergyText(const v1::RankVariantsResponse& answer) {
+  std::vector<std::string> energies;
+  for (const v1::RankedVariant& variant : answer.variants()) {
+    if (!variant.has_energy_per_token()) continue;
+    std::string& text = energies.emplace_back(absl::StrCat(NameText(variant), " ", Fixed(variant.energy_per_token(), 3)));
+    if (!variant.has_energy_interval()) continue;
+    absl::StrAppend(&text, " [", Fixed(variant.energy_interval().low(), 3), ", ",
+                    Fixed(variant.energy_interval().high(), 3), "]");
+  }
+  if (energies.empty()) return "";
+  return absl::StrCat("energy in J/token: ", absl::StrJoin(energies, ", "), "\n");
 }
 
 // Who is nowhere better than another.
@@ -275,6 +295,7 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
   }
   absl::StrAppend(&text, TiesText(answer), FloorText(answer), BeatenText(answer), LimitsText(answer),
                   SweepsText(answer));
+  absl::StrAppend(&text, EnergyText(answer));
   absl::StrAppend(&text, SlicesText(answer, terminal));
   for (const std::string& warning : answer.warnings()) {
     absl::StrAppend(&text, terminal.Paint(Style::kYellow, "warning:"), " ", Printable(warning), "\n");
@@ -288,7 +309,8 @@ std::string RankCsv(const v1::RankVariantsResponse& answer) {
       CsvLine({"rank",         "variant",   "status",          "utility",       "speed",        "quality",
                "stability",    "memory",    "reason",          "utility_low",   "utility_high", "probability_best",
                "rank_low",     "rank_high", "expected_regret", "tied",          "speedup",      "speedup_low",
-               "speedup_high", "nll_loss",  "nll_loss_low",    "nll_loss_high", "dominated_by"});
+               "speedup_high", "nll_loss",  "nll_loss_low",    "nll_loss_high", "dominated_by",
+               "energy_per_token", "energy_low", "energy_high"});
   for (const v1::RankedVariant& variant : answer.variants()) {
     std::vector<std::string> cells = {variant.rank() > 0 ? absl::StrCat(variant.rank()) : "", variant.variant(),
                                       StatusName(variant.status()),
@@ -302,6 +324,9 @@ std::string RankCsv(const v1::RankVariantsResponse& answer) {
     AppendComparison(variant.has_speedup(), variant.speedup(), &cells);
     AppendComparison(variant.has_nll_loss(), variant.nll_loss(), &cells);
     cells.push_back(variant.dominated_by());
+    cells.push_back(variant.has_energy_per_token() ? Exact(variant.energy_per_token()) : "");
+    cells.push_back(variant.has_energy_interval() ? Exact(variant.energy_interval().low()) : "");
+    cells.push_back(variant.has_energy_interval() ? Exact(variant.energy_interval().high()) : "");
     csv += CsvLine(cells);
   }
   return csv;

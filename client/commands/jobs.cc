@@ -110,6 +110,7 @@ void AddJobs(CLI::App& app, Context& context) {
   CLI::App* jobs = AddCommand(app, "jobs", "Measurements: submit, watch, show", "uaqf jobs list");
   jobs->require_subcommand(1);
   AddJobsSubmit(*jobs, context);
+  AddJobsImport(*jobs, context);
 
   CLI::App* list = AddCommand(*jobs, "list", "List jobs, newest first", "uaqf jobs list --output csv");
   OnCommand(list, context, [&context] { return List(context); });
@@ -119,6 +120,7 @@ void AddJobs(CLI::App& app, Context& context) {
   show->add_option("JOB", *shown, "Name, id, or the beginning of one")->required();
   OnCommand(show, context, [&context, shown] { return Show(context, *shown); });
 
+  AddJobsCompare(*jobs, context);
   AddJobsWatch(*jobs, context);
   AddJobsRecords(*jobs, context);
 

@@ -1,7 +1,10 @@
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/commands/commands.h"
 #include "client/commands/profile_options.h"
 #include "client/failure.h"
@@ -14,7 +17,7 @@ namespace uaqf::client {
 namespace {
 
 struct RankFlags {
-  std::string job;
+  std::vector<std::string> jobs;  // the first has the baseline
   std::string profile;
   ProfileFlags given;
   std::string by;  // "", "category" or "group"
@@ -22,9 +25,15 @@ struct RankFlags {
 
 absl::StatusOr<v1::RankVariantsRequest> Request(Client& client, const RankFlags& flags) {
   v1::RankVariantsRequest request;
-  const auto job = ResolveJob(client, flags.job);
-  if (!job.ok()) return job.status();
-  request.set_job(*job);
+  for (const std::string& wanted : flags.jobs) {
+    const auto job = ResolveJob(client, wanted);
+    if (!job.ok()) return job.status();
+    if (request.job().empty()) {
+      request.set_job(*job);
+    } else {
+      request.add_more_jobs(*job);
+    }
+  }
   request.set_ignore_sanity(flags.given.no_sanity);
   const auto constraints = BuildConstraints(flags.given);
   if (!constraints.ok()) return constraints.status();
@@ -73,7 +82,8 @@ absl::Status Rank(Context& context, const RankFlags& flags) {
     if (!flags.by.empty() && answer->slices().empty()) {
       context.Print(absl::StrCat("no prompt of the job has a ", flags.by, ": only sets that name one can be split\n"));
     }
-    context.Next(absl::StrCat("uaqf rank ", request->job(),
+    context.Next(absl::StrCat("uaqf rank ", request->job(), request->more_jobs().empty() ? "" : " ",
+                              absl::StrJoin(request->more_jobs(), " "),
                               " --profile NAME (another profile costs no new measurement: uaqf profiles list)"));
   }
   return absl::OkStatus();
@@ -83,11 +93,14 @@ absl::Status Rank(Context& context, const RankFlags& flags) {
 
 void AddRank(CLI::App& app, Context& context) {
   auto flags = std::make_shared<RankFlags>();
-  CLI::App* rank = AddCommand(app, "rank", "Rank the variants of a job for a deployment profile",
+  CLI::App* rank = AddCommand(app, "rank", "Rank the variants of a job, or of several, for a deployment profile",
                               "uaqf rank k7f --profile latency-critical\n"
                               "  uaqf rank k7f --weights speed=0.5,quality=0.5 --no-sanity\n"
-                              "  uaqf rank k7f --max latency-p95=2s --max memory=8GB --by group");
-  rank->add_option("JOB", flags->job, "Name, id, or the beginning of one")->required();
+                              "  uaqf rank k7f --max latency-p95=2s --max memory=8GB --by group\n"
+                              "  uaqf rank k7f 2m9   (variants of both, against fp16 of the first)");
+  rank->add_option("JOB", flags->jobs, "Name, id, or the beginning of one; of several, which must be comparable, the first "
+                                       "has the fp16 that all are compared with")
+      ->required();
   CLI::Option* profile =
       rank->add_option("--profile", flags->profile, "Profile by name (uaqf profiles list)")->default_str("balanced");
   flags->profile = "balanced";

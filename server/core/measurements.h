@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "server/core/attempt_evidence.h"
 #include "server/core/record.h"
 
 namespace uaqf::core {
@@ -90,6 +91,7 @@ struct Measurements {
   TaskColumns tasks;
   DivergenceColumns divergences;
   ArticleColumns articles;
+  std::vector<AttemptEvidence> attempts;  // in the order of their acceptance
 };
 
 }  // namespace uaqf::core

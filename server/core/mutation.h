@@ -31,6 +31,14 @@ struct CreateJob {
   std::int64_t wall_ns = 0;
 };
 
+// No mutation of the scheduler's: published figures, which are a job that has ended as soon as it is there.
+struct ImportJob {
+  JobId id;
+  ImportedTable table;
+  RequestKey request;
+  std::int64_t wall_ns = 0;
+};
+
 // The survey came in: the plan, written once.
 struct PlanJob {
   JobId job;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/core/imported.h"
 #include "server/core/record.h"
 #include "server/core/types.h"
 
@@ -85,6 +86,8 @@ struct JobView {
   JobProgress progress;
   std::string error;
   std::string release_format;  // of the survey; empty before it
+  // Of a job that was imported, which has ended and has no records; its spec names the variants alone.
+  std::optional<ImportedTable> imported = {};
 };
 
 // Progress of the sums alone: no rate, no current chunk. `status` has one entry per variant of `spec`.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "server/ranking/comparison.h"
 
 namespace uaqf::ranking {
 namespace {
@@ -154,33 +155,19 @@ class Certainty {
     for (const std::size_t v : evaluation_.evaluated) {
       if (v == baseline_) continue;
       RankedVariant& out = evaluation_.variants[v];
-      if (resampled_.has(v).nll) out.nll_loss = Compare(v, [](const ResampledFigures& f) { return f.nll; });
+      if (resampled_.has(v).nll) {
+        out.nll_loss = CompareFigure(resampled_, v, baseline_, [](const ResampledFigures& f) { return f.nll; });
+      }
       if (!resampled_.has(v).timings || !Emits(v) || !Emits(baseline_)) continue;
-      // Differences of logarithms are ratios.
-      Comparison log = Compare(v, [](const ResampledFigures& f) { return std::log(f.tokens_per_s); });
-      const auto ratio = [](const Interval& i) { return Interval{std::exp(i.low), std::exp(i.high)}; };
+      out.speedup = CompareSpeed(resampled_, v, baseline_);
       const std::optional<NoiseFloor>& floor = evaluation_.floor;
-      const bool within = floor && floor->problem.empty() && std::abs(log.value) <= floor->speed.Floor();
-      out.speedup = {std::exp(log.value), ratio(log.interval), ratio(log.unpaired), std::expm1(log.smallest_detectable),
-                     within};
+      out.speedup->within_noise =
+          floor && floor->problem.empty() && std::abs(std::log(out.speedup->value)) <= floor->speed.Floor();
     }
   }
 
   // Of no token there is no ratio.
   bool Emits(std::size_t v) const { return resampled_.At(Resampled::kAllUnits, v).tokens_per_s > 0; }
-
-  Comparison Compare(std::size_t v, double (*figure)(const ResampledFigures&)) const {
-    const auto own = [&](std::int32_t r) { return figure(resampled_.At(r, v)); };
-    const auto reference = [&](std::int32_t r) { return figure(resampled_.At(r, baseline_)); };
-    Comparison out;
-    out.value = own(Resampled::kAllUnits) - reference(Resampled::kAllUnits);
-    out.interval = IntervalOf(resampled_.resamples(), [&](std::int32_t r) { return own(r) - reference(r); });
-    const double apart = std::hypot(IntervalOf(resampled_.resamples(), own).width() / 2,
-                                    IntervalOf(resampled_.resamples(), reference).width() / 2);
-    out.unpaired = {out.value - apart, out.value + apart};
-    out.smallest_detectable = SmallestDetectable(out.interval);
-    return out;
-  }
 
   const Resampled& resampled_;
   const std::vector<VariantMeasures>& measures_;

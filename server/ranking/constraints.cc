@@ -74,6 +74,8 @@ class Checker {
     check.constraint = constraint;
     if (constraint.figure == LimitedFigure::kMemory) {
       CheckMemory(&check);
+    } else if (constraint.figure == LimitedFigure::kEnergyPerToken) {
+      CheckEnergy(&check);
     } else if (PercentileOf(constraint.figure) > 0) {
       CheckPercentile(&check);
     } else {
@@ -114,6 +116,31 @@ class Checker {
     Judge(check);
   }
 
+  void CheckEnergy(Check* check) const {
+    const char* name = NameOf(check->constraint.figure);
+    if (variant_ >= data_.energy.size() || !data_.energy[variant_].value) {
+      check->reason = absl::StrFormat("%s is not measured: the device counts no energy", name);
+      return;
+    }
+    const ResampledEnergy& energy = data_.energy[variant_];
+    check->value = energy.value;
+    check->interval = energy.Bounds();
+    if (!check->interval) {
+      check->margin = check->constraint.limit - *check->value;
+      check->reason = absl::StrFormat("%s: %d blocks of prompts do not decide it, expected at least %d", name,
+                                      energy.blocks, kLeastUnits);
+      return;
+    }
+    FillProbability(energy.resampled, check);
+    Judge(check);
+  }
+
+  static void FillProbability(const std::vector<double>& values, Check* check) {
+    const auto met =
+        std::count_if(values.begin(), values.end(), [&](double v) { return v <= check->constraint.limit; });
+    check->probability_met = static_cast<double>(met) / static_cast<double>(values.size());
+  }
+
   // A figure that resamples have.
   void CheckMean(Check* check) const {
     const auto figure = FigureOf(check->constraint.figure);
@@ -126,9 +153,7 @@ class Checker {
     check->value = figure(Resampled::kAllUnits);
     std::vector<double> values(static_cast<std::size_t>(resampled.resamples()));
     for (std::int32_t r = 0; r < resampled.resamples(); ++r) values[static_cast<std::size_t>(r)] = figure(r);
-    const auto met =
-        std::count_if(values.begin(), values.end(), [&](double v) { return v <= check->constraint.limit; });
-    check->probability_met = static_cast<double>(met) / static_cast<double>(values.size());
+    FillProbability(values, check);
     check->interval = CentralInterval(values);
     Judge(check);
   }
@@ -200,6 +225,8 @@ const char* NameOf(LimitedFigure figure) {
       return "nll_loss";
     case LimitedFigure::kPerplexityLoss:
       return "perplexity_loss";
+    case LimitedFigure::kEnergyPerToken:
+      return "energy_per_token";
     case LimitedFigure::kPricePerMillion:
       break;
   }
@@ -216,6 +243,8 @@ const char* UnitOf(LimitedFigure figure) {
       return "";
     case LimitedFigure::kPricePerMillion:
       return "per million tokens";
+    case LimitedFigure::kEnergyPerToken:
+      return "J/token";
     default:
       break;
   }

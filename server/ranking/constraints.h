@@ -25,6 +25,7 @@ enum class LimitedFigure {
   kNllLoss,          // nats per token against fp16
   kPerplexityLoss,   // perplexity less fp16's
   kPricePerMillion,  // of output tokens one by one on the device, in the currency of the profile's price per hour
+  kEnergyPerToken,   // J, by the device's counter
 };
 
 const char* NameOf(LimitedFigure figure);  // "latency_p95"

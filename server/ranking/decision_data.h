@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "server/ranking/energy.h"
 #include "server/ranking/measurements.h"
 #include "server/ranking/noise_floor.h"
 #include "server/ranking/resample.h"
@@ -18,8 +19,9 @@ struct TimeSample {
 
 struct DecisionData {
   Resampled resampled;
-  std::vector<TimeSample> times;  // in the order of Measurements::variants
-  std::optional<TwinData> twin;   // of fp16 timed twice; absent where the job did not
+  std::vector<TimeSample> times;          // in the order of Measurements::variants
+  std::vector<ResampledEnergy> energy{};  // in the same order
+  std::optional<TwinData> twin{};         // of fp16 timed twice; absent where the job did not
 };
 
 // `common` as KeepCommonRecords gives it, `twin` as SplitTwin does.

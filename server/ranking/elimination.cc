@@ -211,7 +211,9 @@ class Contest {
         const double beyond = static_cast<double>(m_.variants[v].memory->Ranked()) - c.limit;
         return {beyond, beyond};
       }
+      // Neither goes by the unit.
       case LimitedFigure::kPerplexityLoss:
+      case LimitedFigure::kEnergyPerToken:
         break;
     }
     return kAnywhere;

@@ -72,6 +72,15 @@ struct ArticleColumns {
   std::vector<std::int32_t> bytes;   // > 0
 };
 
+// One row per accepted timing chunk.
+struct EnergyColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> first;  // prompts [first, first + count)
+  std::vector<std::int32_t> count;
+  std::vector<double> energy_j;             // 0: the device does not count it
+  std::vector<std::int64_t> output_tokens;  // generated meanwhile, those of warm-ups too
+};
+
 // Memory one hosted variant takes, bytes.
 struct Memory {
   std::int64_t weights_bytes = 0;
@@ -87,7 +96,7 @@ struct Memory {
 // What is known of a variant beside its records. The names are those of the job's spec, in its order.
 struct VariantFacts {
   std::string name;
-  std::optional<Memory> memory;     // absent until a chunk of it was accepted
+  std::optional<Memory> memory{};   // absent until a chunk of it was accepted
   std::int32_t tainted_chunks = 0;  // kept although tainted
   std::int64_t quarantined = 0;     // records given up
   // Why its records of a kind, or its memory, were set aside (SetAsideWhatCannotBe); empty when they were not.
@@ -106,6 +115,7 @@ struct Measurements {
   TaskColumns tasks;
   DivergenceColumns divergences;
   ArticleColumns articles;
+  EnergyColumns energies;
 };
 
 }  // namespace uaqf::ranking

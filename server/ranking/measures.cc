@@ -1,6 +1,7 @@
 #include "server/ranking/measures.h"
 
 #include "server/ranking/article_measures.h"
+#include "server/ranking/energy.h"
 #include "server/ranking/quality_measures.h"
 #include "server/ranking/tables.h"
 #include "server/ranking/task_measures.h"
@@ -29,6 +30,7 @@ absl::StatusOr<std::vector<VariantMeasures>> Measure(const Measurements& measure
   MeasureTasks(measurements, &measures);
   MeasureDivergence(measurements, &measures);
   MeasureArticles(measurements, &measures);
+  MeasureEnergy(measurements, &measures);
   return measures;
 }
 

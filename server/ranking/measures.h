@@ -61,6 +61,14 @@ struct ArticleMeasure {
   std::optional<double> delta_word_perplexity;
 };
 
+// As EnergyMeasure of ranking_service.proto; see energy.h.
+struct EnergyMeasure {
+  Estimate joules_per_token;
+  std::int32_t chunks = 0;
+  double energy_j = 0;
+  std::int64_t output_tokens = 0;
+};
+
 // Everything measured of one variant; fields and units as in VariantMeasures of ranking_service.proto.
 // Absent means not measured, never zero.
 struct VariantMeasures {
@@ -102,11 +110,15 @@ struct VariantMeasures {
   std::vector<TaskMeasure> tasks;  // by metric
   std::optional<DivergenceMeasure> divergence;
   std::optional<ArticleMeasure> articles;
+  std::optional<EnergyMeasure> energy;  // absent where the device does not count it
 
   std::optional<Memory> memory;
   std::optional<std::int64_t> memory_bytes;
   std::int32_t tainted_chunks = 0;
   std::int64_t quarantined = 0;
+
+  // Imported as single values: there are no records behind it.
+  bool published = false;
 
   // Why quality is absent although windows were scored, e.g. a window whose likelihood is not a number.
   std::string quality_problem;

@@ -95,6 +95,13 @@ std::vector<std::string> TermsWithinNoise(const Evaluation& evaluation) {
   return names;
 }
 
+void FillEnergy(const std::vector<ResampledEnergy>& energy, std::vector<RankedVariant>* variants) {
+  for (std::size_t v = 0; v < energy.size(); ++v) {
+    (*variants)[v].energy_per_token = energy[v].value;
+    (*variants)[v].energy_interval = energy[v].Bounds();
+  }
+}
+
 std::vector<WeightSweep> Sweep(const Evaluation& evaluation, const Profile& profile) {
   // Equal utilities go to the first: in the order of the answer.
   std::vector<std::size_t> order;
@@ -158,6 +165,7 @@ absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const
   ranking.formula = FormulaText(profile, evaluation->terms);
   if (evaluation->winner) ranking.winner = evaluation->variants[*evaluation->winner].variant;
   ranking.conditions = ConditionsText(job);
+  ranking.point_values = job.point_values;
   ranking.sweeps = Sweep(*evaluation, profile);
   ranking.floor = evaluation->floor;
   for (const std::size_t v : evaluation->evaluated)
@@ -169,6 +177,9 @@ absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const
   warn(options.notes);
   FillFront(&*evaluation);
   if (options.data != nullptr) {
+    FillEnergy(options.data->energy, &evaluation->variants);
+  }
+  if (options.data != nullptr && !job.point_values) {
     const std::string why = AddCertainty(options.data->resampled, measures, profile, &*evaluation);
     if (why.empty()) {
       ranking.resamples = options.data->resampled.resamples();

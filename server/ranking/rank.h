@@ -32,6 +32,10 @@ struct JobFacts {
   std::int32_t context_tokens = 0;
   // What fp16 stands for when it is not the model's own release, e.g. "the Q4_1 release"; empty otherwise.
   std::string baseline_release{};
+  // The figures were imported as single values: no resamples, and of what is above only `job` is known.
+  bool point_values = false;
+  std::string table{};           // its title
+  std::string baseline_label{};  // that its baseline's row had
 };
 
 struct RankOptions {
@@ -79,6 +83,9 @@ struct RankedVariant {
   std::vector<Check> checks{};    // of the profile's constraints, in their order; empty when not measured
   // A variant that is at least as good in every term that is measured and better in one; empty on the Pareto front.
   std::string dominated_by{};
+  // J/token, and 95 % of it; absent where it is not measured, or by too few blocks of prompts.
+  std::optional<double> energy_per_token{};
+  std::optional<Interval> energy_interval{};
   // Absent without resamples; the standing also unless ranked, the comparisons also for fp16.
   std::optional<Standing> standing{};
   std::optional<Comparison> speedup{};   // ratio of mean tokens/s; smallest_detectable as a share of fp16's
@@ -108,6 +115,7 @@ struct Ranking {
   std::optional<NoiseFloor> floor{};  // absent where the job did not time fp16 twice
   std::vector<WeightSweep> sweeps;    // of every term that the formula has and all evaluated variants
   std::string conditions;
+  bool point_values = false;  // JobFacts::point_values: nothing is known of how sure the answer is
 };
 
 // Variants that are not feasible come behind the ranked ones, those first whose constraints need the least relaxation.

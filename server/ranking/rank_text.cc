@@ -110,6 +110,11 @@ std::vector<std::string> CollapseWarnings(const Profile& profile, const std::vec
 
 std::vector<std::string> JobWarnings(const std::vector<VariantMeasures>& measures, const JobFacts& job) {
   std::vector<std::string> warnings;
+  if (job.point_values) {
+    return {
+        "the figures were imported as single values: nothing is known of their uncertainty, so there is neither a "
+        "P(best) nor an interval"};
+  }
   if (!job.ended) warnings.push_back("the job has not ended: figures are of the records accepted so far");
   const bool one_run = std::any_of(measures.begin(), measures.end(),
                                    [](const VariantMeasures& m) { return m.timing_records > 0 && m.repeats < 2; });
@@ -156,6 +161,10 @@ std::vector<std::string> ConstraintWarnings(const std::vector<VariantMeasures>& 
 }
 
 std::string ConditionsText(const JobFacts& job) {
+  if (job.point_values) {
+    return absl::StrFormat("imported from %s, whose row %s is fp16; how it was measured is not known", job.table,
+                           job.baseline_label);
+  }
   std::string text;
   switch (job.output_length) {
     case OutputLength::kMatched:

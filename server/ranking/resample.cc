@@ -2,55 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <utility>
 
 #include "server/ranking/generator.h"
-#include "server/ranking/statistics.h"
+#include "server/ranking/sum_resamples.h"
 
 namespace uaqf::ranking {
 namespace {
 
-constexpr double kZ975 = 1.959963984540054;
-// Resamples that are summed in one pass over the units: a column is read once for all of them.
-constexpr std::size_t kBatch = 8;
 // Moved sums of times and rates stay above this share of what all units sum to: they are positive by nature.
 constexpr double kLeastShare = 1e-3;
 
-double Expansion(std::size_t n) {
-  const auto units = static_cast<double>(n);
-  return StudentT975(static_cast<std::int64_t>(n) - 1) / kZ975 * std::sqrt(units / (units - 1));
-}
-
 using Columns = std::vector<const std::vector<double>*>;
-
-// For each resample r of `n` units: take(r, sums), where sums[column * kBatch] is the column's sum over the units
-// drawn, moved by the expansion.
-void SumResamples(std::size_t n, const Columns& columns, std::int32_t resamples, Generator* generator,
-                  const std::function<void(std::int32_t, const double*)>& take) {
-  std::vector<double> totals(columns.size());
-  for (std::size_t c = 0; c < columns.size(); ++c) {
-    for (const double value : *columns[c]) totals[c] += value;
-  }
-  const double expansion = Expansion(n);
-  std::vector<double> counts(n * kBatch), sums(columns.size() * kBatch);
-  for (std::int32_t first = 0; first < resamples; first += kBatch) {
-    std::fill(counts.begin(), counts.end(), 0);
-    for (std::size_t b = 0; b < kBatch; ++b) {
-      for (std::size_t i = 0; i < n; ++i) ++counts[generator->Below(static_cast<std::uint32_t>(n)) * kBatch + b];
-    }
-    for (std::size_t c = 0; c < columns.size(); ++c) {
-      double drawn[kBatch] = {};
-      const double* column = columns[c]->data();
-      for (std::size_t i = 0; i < n; ++i) {
-        for (std::size_t b = 0; b < kBatch; ++b) drawn[b] += counts[i * kBatch + b] * column[i];
-      }
-      for (std::size_t b = 0; b < kBatch; ++b) sums[c * kBatch + b] = totals[c] + expansion * (drawn[b] - totals[c]);
-    }
-    const std::int32_t last = std::min<std::int32_t>(first + kBatch, resamples);
-    for (std::int32_t r = first; r < last; ++r) take(r, sums.data() + (r - first));
-  }
-}
 
 // Sums over the prompts drawn, in the order of the columns: those of all variants, then those of one.
 enum SharedColumn { kRuns, kSeveral, kSharedColumns };
@@ -138,9 +101,9 @@ class Resampler {
     if (timed.empty()) return;
     SumResamples(units_.runs.size(), columns, out_.resamples_, &generator_, [&](std::int32_t r, const double* sums) {
       for (std::size_t k = 0; k < timed.size(); ++k) {
-        const double* own = sums + (kSharedColumns + kOwnColumns * k) * kBatch;
-        Row(r)[timed[k]] = FiguresOf([&](std::size_t c) { return sums[c * kBatch]; },
-                                     [&](std::size_t c) { return own[c * kBatch]; }, out_.figures_[timed[k]]);
+        const double* own = sums + (kSharedColumns + kOwnColumns * k) * kResampleBatch;
+        Row(r)[timed[k]] = FiguresOf([&](std::size_t c) { return sums[c * kResampleBatch]; },
+                                     [&](std::size_t c) { return own[c * kResampleBatch]; }, out_.figures_[timed[k]]);
       }
     });
   }
@@ -160,7 +123,7 @@ class Resampler {
     if (scored.empty()) return;
     SumResamples(units_.windows.size(), columns, out_.resamples_, &generator_, [&](std::int32_t r, const double* sums) {
       for (std::size_t k = 0; k < scored.size(); ++k) {
-        Row(r)[scored[k]].nll = sums[(1 + k) * kBatch] / sums[0];
+        Row(r)[scored[k]].nll = sums[(1 + k) * kResampleBatch] / sums[0];
       }
     });
   }

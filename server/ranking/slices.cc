@@ -11,6 +11,7 @@ Measurements Part(const Measurements& common, const std::vector<std::size_t>& ro
   Measurements part;
   part.variants = common.variants;
   part.windows = common.windows;
+  part.energies = common.energies;
   const TimingColumns& from = common.timings;
   TimingColumns& to = part.timings;
   for (const std::size_t k : rows) {

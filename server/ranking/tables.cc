@@ -187,6 +187,20 @@ absl::Status CheckArticles(const Measurements& m) {
   return absl::OkStatus();
 }
 
+absl::Status CheckEnergies(const Measurements& m) {
+  const EnergyColumns& e = m.energies;
+  const std::size_t n = e.variant.size();
+  if (e.first.size() != n || e.count.size() != n || e.energy_j.size() != n || e.output_tokens.size() != n) {
+    return BadColumns("energy");
+  }
+  for (std::size_t k = 0; k < n; ++k) {
+    const Row row{m, "energy", e.variant[k], e.first[k], 0};
+    if (auto status = row.CheckPlace(); !status.ok()) return status;
+    if (e.count[k] < 1) return row.Bad(absl::StrFormat("of %d prompts, expected at least 1", e.count[k]));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckVariants(const Measurements& m) {
   absl::flat_hash_map<std::string, int> names;
   for (const VariantFacts& variant : m.variants) {
@@ -261,8 +275,8 @@ std::int32_t BaselineIndex(const Measurements& measurements) {
 }
 
 absl::Status CheckTables(const Measurements& measurements) {
-  for (const auto check :
-       {CheckVariants, CheckTimings, CheckWindows, CheckGenerations, CheckTasks, CheckDivergences, CheckArticles}) {
+  for (const auto check : {CheckVariants, CheckTimings, CheckWindows, CheckGenerations, CheckTasks, CheckDivergences,
+                           CheckArticles, CheckEnergies}) {
     if (auto status = check(measurements); !status.ok()) return status;
   }
   return absl::OkStatus();

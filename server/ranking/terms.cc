@@ -27,6 +27,26 @@ std::string WhyNoQuality(const VariantMeasures& m) {
   return "no window was scored on both it and fp16";
 }
 
+// What a published table lacks.
+std::string WhyNotPublished(TermKind kind, const Profile& profile) {
+  switch (kind) {
+    case TermKind::kSpeed:
+      return "the imported table gives no throughput of it";
+    case TermKind::kQuality:
+      if (UsesPerplexity(profile)) return "the imported table gives no change of perplexity of it";
+      return "an imported table gives changes of perplexity and no log-likelihoods, which this profile weighs or "
+             "limits: "
+             "rank with a regime of the paper (latency-critical, accuracy-critical, memory-constrained)";
+    case TermKind::kStability:
+      return "an imported table gives no runs, which stability is told from: rank with a profile whose stability "
+             "weight "
+             "is 0";
+    case TermKind::kMemory:
+      break;
+  }
+  return "the imported table gives no memory of it";
+}
+
 }  // namespace
 
 const char* TermName(TermKind kind) {
@@ -103,7 +123,8 @@ std::optional<double> RawValue(TermKind kind, const VariantMeasures& m, const Pr
   return m.memory_bytes ? std::optional<double>(static_cast<double>(*m.memory_bytes)) : std::nullopt;
 }
 
-std::string WhyMissing(TermKind kind, const VariantMeasures& m, const Profile&) {
+std::string WhyMissing(TermKind kind, const VariantMeasures& m, const Profile& profile) {
+  if (m.published) return WhyNotPublished(kind, profile);
   switch (kind) {
     case TermKind::kSpeed:
       if (!m.timing_problem.empty()) return m.timing_problem;

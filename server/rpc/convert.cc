@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "proto/wire/names.h"
+#include "server/rpc/imported.h"
 
 namespace uaqf::rpc {
 // Static and not in a nameless namespace, whose overloads would hide those of the header.
@@ -293,7 +294,12 @@ v1::JobSpec ToProto(const core::JobSpec& spec) {
 v1::Job ToProto(const core::JobView& view) {
   v1::Job message;
   message.set_name(wire::JobName(view.id));
-  *message.mutable_spec() = ToProto(view.spec);
+  if (view.imported) {
+    message.mutable_spec()->mutable_variants()->Assign(view.spec.variants.begin(), view.spec.variants.end());
+    *message.mutable_imported() = ToProto(*view.imported);
+  } else {
+    *message.mutable_spec() = ToProto(view.spec);
+  }
   message.set_state(static_cast<v1::JobState>(view.state));
   SetNs(view.create_wall_ns, *message.mutable_create_time());
   if (view.start_wall_ns != 0) SetNs(view.start_wall_ns, *message.mutable_start_time());

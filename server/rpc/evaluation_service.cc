@@ -11,6 +11,7 @@
 #include "server/core/ids.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/errors.h"
+#include "server/rpc/imported.h"
 #include "server/rpc/job_streams.h"
 #include "server/rpc/out_stream.h"
 #include "server/rpc/upload.h"
@@ -169,6 +170,18 @@ void EvaluationService::PrepareJob(const v1::CreateJobRequest& request, const Ca
   context_.coordinator->CreateJob(std::move(job), [call](absl::StatusOr<core::JobView> view) {
     call->Finish(view.ok() ? absl::StatusOr<v1::Job>(ToProto(*view)) : view.status());
   });
+}
+
+grpc::ServerUnaryReactor* EvaluationService::ImportJob(Context* context, const Bytes* request, Bytes* response) {
+  return HandleUnary<v1::ImportJobRequest, v1::Job>(
+      context, request, response, context_.metrics, "EvaluationService/ImportJob",
+      [this](v1::ImportJobRequest message, const Call<v1::Job>& call) {
+        if (absl::Status valid = Validate(message); !valid.ok()) return call->Finish(valid);
+        OnExecutor(context_.executor, call, [this, call, message = std::move(message)] {
+          const auto id = Import(context_.store, message);
+          call->Finish(id.ok() ? JobFromStore(context_.store, *id) : id.status());
+        });
+      });
 }
 
 grpc::ServerUnaryReactor* EvaluationService::GetJob(Context* context, const Bytes* request, Bytes* response) {

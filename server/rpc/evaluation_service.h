@@ -15,7 +15,7 @@ namespace uaqf::rpc {
 
 // Every method takes bytes; see call.h.
 using EvaluationServiceBase = v1::EvaluationService::WithRawCallbackMethod_CreatePromptSet<
-    v1::EvaluationService::WithRawCallbackMethod_GetPromptSet<
+    v1::EvaluationService::WithRawCallbackMethod_ImportJob<v1::EvaluationService::WithRawCallbackMethod_GetPromptSet<
         v1::EvaluationService::WithRawCallbackMethod_ListPromptSets<
             v1::EvaluationService::WithRawCallbackMethod_CreateJob<v1::EvaluationService::WithRawCallbackMethod_GetJob<
                 v1::EvaluationService::WithRawCallbackMethod_ListJobs<
@@ -25,7 +25,7 @@ using EvaluationServiceBase = v1::EvaluationService::WithRawCallbackMethod_Creat
                                 v1::EvaluationService::WithRawCallbackMethod_StreamRecords<
                                     v1::EvaluationService::WithRawCallbackMethod_ListWorkers<
                                         v1::EvaluationService::WithRawCallbackMethod_ListVariants<
-                                            v1::EvaluationService::Service>>>>>>>>>>>>;
+                                            v1::EvaluationService::Service>>>>>>>>>>>>>;
 
 class EvaluationService final : public EvaluationServiceBase {
  public:
@@ -37,6 +37,7 @@ class EvaluationService final : public EvaluationServiceBase {
   grpc::ServerUnaryReactor* GetPromptSet(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* ListPromptSets(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* CreateJob(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerUnaryReactor* ImportJob(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* GetJob(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* ListJobs(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* CancelJob(Context* context, const Bytes* request, Bytes* response) override;

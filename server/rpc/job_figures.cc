@@ -106,7 +106,7 @@ metrics::JobFigures JobFiguresPublisher::Measure(const core::JobView& view) {
     to.chunks_tainted = variant.chunks_tainted;
   }
   if (figures.records_done == 0) return figures;
-  auto measures = measurer_->Of(view.id);
+  auto measures = measurer_->Of({view.id});
   if (!measures.ok()) return figures;
   for (std::size_t i = 0; i < std::min((*measures)->all.size(), figures.variants.size()); ++i) {
     Fill((*measures)->all[i], figures.variants[i]);

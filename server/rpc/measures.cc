@@ -5,10 +5,16 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proto/wire/names.h"
 #include "proto/wire/status.h"
 #include "server/ranking/groups.h"
+#include "server/ranking/merge.h"
+#include "server/ranking/published.h"
+#include "server/rpc/attempts.h"
 #include "server/rpc/errors.h"
+#include "server/rpc/identity.h"
+#include "server/rpc/imported.h"
 
 namespace uaqf::rpc {
 namespace {
@@ -80,48 +86,136 @@ absl::Status Contradictory(const core::JobId& id, const absl::Status& problem) {
                      absl::StrCat("the records of ", wire::JobName(id), " contradict each other: ", problem.message()));
 }
 
+// FAILED_PRECONDITION (NOT_COMPARABLE) with every mismatch.
+absl::Status CheckComparable(const ranking::JobIdentity& one, const ranking::JobIdentity& other) {
+  const std::vector<ranking::Mismatch> mismatches = ranking::FindMismatches(one, other);
+  if (mismatches.empty()) return absl::OkStatus();
+  return wire::Error(absl::StatusCode::kFailedPrecondition, "NOT_COMPARABLE",
+                     ranking::MismatchText(one, other, mismatches));
+}
+
 }  // namespace
 
-std::shared_ptr<const JobMeasures> Measurer::Kept(const core::JobId& id) const {
+std::shared_ptr<const JobMeasures> Measurer::Kept(const std::string& key) const {
   for (const auto& [kept, measures] : kept_) {
-    if (kept == id) return measures;
+    if (kept == key) return measures;
   }
   return nullptr;
 }
 
-absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Of(const core::JobId& id) {
+absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Of(const std::vector<core::JobId>& ids) {
+  const std::string key = absl::StrJoin(ids, " ");
   {
     absl::MutexLock lock(&mutex_);
-    const auto free = [this, &id]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return reading_.count(id) == 0; };
+    const auto free = [this, &key]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return reading_.count(key) == 0; };
     mutex_.Await(absl::Condition(&free));
-    if (auto kept = Kept(id)) return kept;
-    reading_.insert(id);
+    if (auto kept = Kept(key)) return kept;
+    reading_.insert(key);
   }
-  const auto done = absl::MakeCleanup([this, &id] {
+  const auto done = absl::MakeCleanup([this, &key] {
     absl::MutexLock lock(&mutex_);
-    reading_.erase(id);
+    reading_.erase(key);
   });
-  return Read(id);
+  return Read(ids, key);
 }
 
-absl::StatusOr<Measurer::Records> Measurer::ReadRecords(const core::JobId& id, JobMeasures* result) {
+absl::StatusOr<Measurer::Part> Measurer::ReadPart(const core::JobId& id) {
+  Part part;
   // The view first: when it says that the job has ended, the records read after it are all there are.
   auto view = jobs_->GetJob(id);
   if (!view.ok()) return OrMissing(view.status(), NoSuchJob(id));
-  result->view = *std::move(view);
+  part.view = *std::move(view);
   auto columns = jobs_->ReadMeasurements(id);
   if (!columns.ok()) return columns.status();
-  result->configurations = Configurations(*columns);
-  ranking::SplitRecords split = ranking::SplitTwin(Move(*std::move(columns)), result->view.spec.timing.block_prompts);
-  if (split.twin) split.twin->pair = ranking::SetAsideWhatCannotBe(std::move(split.twin->pair));
-  return Records{
-      ranking::AlignGroups(ranking::SetAsideWhatCannotBe(ranking::KeepTightestBounds(std::move(split.ranked)))),
-      std::move(split.twin)};
+  part.configurations = Configurations(*columns);
+  const std::vector<v1::ChunkEvidence> evidence = ParseEvidence(columns->attempts);
+  part.identity = IdentityOf(part.view, evidence, part.configurations);
+  ranking::EnergyColumns energies = Energies(columns->attempts, evidence, part.view.spec.timing);
+  ranking::Measurements measurements = Move(*std::move(columns));
+  measurements.energies = std::move(energies);
+  ranking::SplitRecords split = ranking::SplitTwin(std::move(measurements), part.view.spec.timing.block_prompts);
+  part.measurements = ranking::SetAsideWhatCannotBe(ranking::KeepTightestBounds(std::move(split.ranked)));
+  part.twin = std::move(split.twin);
+  if (part.twin) part.twin->pair = ranking::SetAsideWhatCannotBe(std::move(part.twin->pair));
+  return part;
 }
 
-absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::JobId& id) {
+absl::StatusOr<Measurer::Records> Measurer::ReadAligned(const std::vector<core::JobId>& ids, JobMeasures* result) {
+  std::vector<ranking::JobRecords> records;
+  std::optional<ranking::TwinRecords> twin;
+  ranking::JobIdentity first;
+  for (const core::JobId& id : ids) {
+    auto part = ReadPart(id);
+    if (!part.ok()) return part.status();
+    if (records.empty()) {
+      first = part->identity;
+      result->view = part->view;
+      twin = std::move(part->twin);
+    } else if (absl::Status comparable = CheckComparable(first, part->identity); !comparable.ok()) {
+      return comparable;
+    }
+    // As long as one of them runs, more may come.
+    if (!core::Ended(part->view.state)) result->view.state = part->view.state;
+    for (v1::VariantConfiguration& configuration : part->configurations) {
+      if (records.empty() || configuration.variant() != core::kBaselineVariant) {
+        result->configurations.push_back(std::move(configuration));
+      }
+    }
+    records.push_back({wire::JobName(id), std::move(part->measurements)});
+  }
+  auto merged = ranking::MergeJobs(std::move(records));
+  if (!merged.ok()) return wire::WithReason(merged.status(), "VARIANT_IN_SEVERAL_JOBS");
+  ranking::AlignedRecords aligned = ranking::AlignGroups(std::move(merged->measurements));
+  aligned.notes.insert(aligned.notes.begin(), merged->notes.begin(), merged->notes.end());
+  return Records{std::move(aligned), std::move(twin)};
+}
+
+absl::StatusOr<ranking::JobComparison> Measurer::Compare(const core::JobId& one, const core::JobId& other) {
+  auto a = ReadPart(one), b = ReadPart(other);
+  for (const auto* part : {&a, &b}) {
+    if (!part->ok()) return part->status();
+  }
+  if (absl::Status comparable = CheckComparable(a->identity, b->identity); !comparable.ok()) return comparable;
+  ranking::AlignedRecords first = ranking::AlignGroups(std::move(a->measurements));
+  ranking::AlignedRecords second = ranking::AlignGroups(std::move(b->measurements));
+  auto comparison = ranking::CompareJobs(first.measurements, second.measurements, {.seed = a->view.spec.seed});
+  if (absl::IsFailedPrecondition(comparison.status())) {
+    return wire::WithReason(comparison.status(), "NOTHING_SHARED");
+  }
+  if (!comparison.ok()) return Contradictory(absl::StrCat(one, " or ", other), comparison.status());
+  for (const core::JobView* view : {&a->view, &b->view}) {
+    if (core::Ended(view->state)) continue;
+    comparison->notes.push_back(
+        absl::StrCat(wire::JobName(view->id), " has not ended: figures are of the records accepted so far"));
+  }
+  return comparison;
+}
+
+namespace {
+
+// Everything that can be told of published figures.
+std::shared_ptr<const JobMeasures> MeasuresOfTable(core::JobView view) {
   auto result = std::make_shared<JobMeasures>();
-  auto records = ReadRecords(id, result.get());
+  result->all = ranking::MeasuresOf(FiguresOf(*view.imported));
+  result->common = result->all;
+  // Of no records: a limit on what they would tell is not decidable.
+  ranking::Measurements none;
+  for (const ranking::VariantMeasures& m : result->all) none.variants.push_back({.name = m.variant});
+  result->decision = ranking::PrepareDecision(none);
+  result->view = std::move(view);
+  return result;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const std::vector<core::JobId>& ids,
+                                                                  const std::string& key) {
+  const core::JobId& id = ids.front();
+  auto view = jobs_->GetJob(id);
+  if (!view.ok()) return OrMissing(view.status(), NoSuchJob(id));
+  if (view->imported && ids.size() == 1) return MeasuresOfTable(*std::move(view));
+  auto result = std::make_shared<JobMeasures>();
+  auto records = ReadAligned(ids, result.get());
   if (!records.ok()) return records.status();
   ranking::Measurements& measurements = records->aligned.measurements;
   auto all = ranking::Measure(measurements);
@@ -143,20 +237,20 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const core::Jo
   std::shared_ptr<const JobMeasures> shared = std::move(result);
   if (core::Ended(shared->view.state)) {
     absl::MutexLock lock(&mutex_);
-    kept_.emplace_front(id, shared);
+    kept_.emplace_front(key, shared);
     if (kept_.size() > kKept) kept_.pop_back();
   }
   return shared;
 }
 
-absl::StatusOr<std::vector<ranking::Slice>> Measurer::RankSlices(const core::JobId& id,
+absl::StatusOr<std::vector<ranking::Slice>> Measurer::RankSlices(const std::vector<core::JobId>& ids,
                                                                  const ranking::SliceLabels& labels,
                                                                  const ranking::Profile& profile, bool ignore_sanity) {
   JobMeasures facts;
-  auto records = ReadRecords(id, &facts);
+  auto records = ReadAligned(ids, &facts);
   if (!records.ok()) return records.status();
   auto common = ranking::KeepCommonRecords(std::move(records->aligned.measurements));
-  if (!common.ok()) return Contradictory(id, common.status());
+  if (!common.ok()) return Contradictory(ids.front(), common.status());
   return ranking::RankSlices(common->measurements, labels, profile, Facts(facts.view), ignore_sanity,
                              {.seed = facts.view.spec.seed}, records->twin);
 }
@@ -171,6 +265,11 @@ ranking::JobFacts Facts(const core::JobView& view) {
   facts.repeats = view.spec.timing.repeats;
   facts.measures_quality = !view.spec.quality.text_set.empty();
   facts.context_tokens = view.spec.quality.context_tokens;
+  if (view.imported) {
+    facts.point_values = true;
+    facts.table = view.imported->title;
+    facts.baseline_label = view.imported->baseline_label;
+  }
   if (!view.release_format.empty()) facts.baseline_release = absl::StrCat("the ", view.release_format, " release");
   return facts;
 }

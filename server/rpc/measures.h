@@ -15,6 +15,8 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "server/core/progress.h"
+#include "server/ranking/comparability.h"
+#include "server/ranking/compare_jobs.h"
 #include "server/ranking/decision_data.h"
 #include "server/ranking/groups.h"
 #include "server/ranking/measures.h"
@@ -28,6 +30,7 @@ namespace uaqf::rpc {
 
 // The figures of a job, as far as it is.
 struct JobMeasures {
+  // Of several jobs, the first; its state is that of one that has not ended, if there is one.
   core::JobView view;
   // Over every accepted record, all groups brought to the scale of the first.
   std::vector<ranking::VariantMeasures> all;
@@ -46,13 +49,17 @@ class Measurer {
  public:
   explicit Measurer(store::JobStore* jobs) : jobs_(jobs) {}
 
-  // NOT_FOUND (JOB_NOT_FOUND), or what the store says.
-  [[nodiscard]] absl::StatusOr<std::shared_ptr<const JobMeasures>> Of(const core::JobId& id)
+  // Of one job, or of several as merge.h has it. NOT_FOUND (JOB_NOT_FOUND); FAILED_PRECONDITION (NOT_COMPARABLE,
+  // VARIANT_IN_SEVERAL_JOBS); or what the store says.
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<const JobMeasures>> Of(const std::vector<core::JobId>& ids)
       ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The variants of both. Errors as Of, and FAILED_PRECONDITION (NOTHING_SHARED).
+  [[nodiscard]] absl::StatusOr<ranking::JobComparison> Compare(const core::JobId& one, const core::JobId& other);
 
   // Reads the records again: parts are asked for by people, and keeping every record for them would cost much memory.
   // Errors as Of.
-  [[nodiscard]] absl::StatusOr<std::vector<ranking::Slice>> RankSlices(const core::JobId& id,
+  [[nodiscard]] absl::StatusOr<std::vector<ranking::Slice>> RankSlices(const std::vector<core::JobId>& ids,
                                                                        const ranking::SliceLabels& labels,
                                                                        const ranking::Profile& profile,
                                                                        bool ignore_sanity);
@@ -60,21 +67,34 @@ class Measurer {
  private:
   static constexpr std::size_t kKept = 16;
 
-  // What is ranked, and what tells the noise floor.
+  // One job as it is stored: before its groups are aligned.
+  struct Part {
+    core::JobView view;
+    ranking::Measurements measurements;
+    std::optional<ranking::TwinRecords> twin;
+    ranking::JobIdentity identity;
+    std::vector<v1::VariantConfiguration> configurations;
+  };
+
+  absl::StatusOr<Part> ReadPart(const core::JobId& id);
+  // What is ranked, and what tells the noise floor: the first job's.
   struct Records {
     ranking::AlignedRecords aligned;
     std::optional<ranking::TwinRecords> twin;
   };
 
   // Fills view and configurations of `result`.
-  absl::StatusOr<Records> ReadRecords(const core::JobId& id, JobMeasures* result);
-  absl::StatusOr<std::shared_ptr<const JobMeasures>> Read(const core::JobId& id) ABSL_LOCKS_EXCLUDED(mutex_);
-  std::shared_ptr<const JobMeasures> Kept(const core::JobId& id) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<Records> ReadAligned(const std::vector<core::JobId>& ids, JobMeasures* result);
+  // `key` is that of `ids` in `kept_`.
+  absl::StatusOr<std::shared_ptr<const JobMeasures>> Read(const std::vector<core::JobId>& ids, const std::string& key)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  std::shared_ptr<const JobMeasures> Kept(const std::string& key) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   store::JobStore* const jobs_;
   absl::Mutex mutex_;
-  std::deque<std::pair<core::JobId, std::shared_ptr<const JobMeasures>>> kept_ ABSL_GUARDED_BY(mutex_);
-  std::set<core::JobId> reading_ ABSL_GUARDED_BY(mutex_);
+  // By their ids, with spaces between.
+  std::deque<std::pair<std::string, std::shared_ptr<const JobMeasures>>> kept_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> reading_ ABSL_GUARDED_BY(mutex_);
 };
 
 // What a ranking says beside the figures.

@@ -50,6 +50,8 @@ v1::RankStatus ToProto(ranking::RankStatus status) {
   switch (status) {
     case ranking::RankStatus::kRanked:
       return v1::RANK_STATUS_RANKED;
+    case ranking::RankStatus::kStopped:
+      return v1::RANK_STATUS_STOPPED;
     case ranking::RankStatus::kNotFeasible:
       return v1::RANK_STATUS_NOT_FEASIBLE;
     case ranking::RankStatus::kNotMeasured:
@@ -137,6 +139,7 @@ v1::LimitedFigure ToProto(ranking::LimitedFigure figure) {
 }
 static_assert(static_cast<int>(ranking::LimitedFigure::kPricePerMillion) + 1 == v1::LIMITED_FIGURE_PRICE);
 static_assert(static_cast<int>(ranking::LimitedFigure::kMemory) + 1 == v1::LIMITED_FIGURE_MEMORY);
+static_assert(static_cast<int>(ranking::LimitedFigure::kEnergyPerToken) + 1 == v1::LIMITED_FIGURE_ENERGY_PER_TOKEN);
 
 void Fill(const ranking::Constraint& from, v1::Constraint& to) {
   to.set_figure(ToProto(from.figure));
@@ -176,6 +179,8 @@ void Fill(const ranking::RankedVariant& from, v1::RankedVariant& to) {
   if (from.nll_loss) Fill(*from.nll_loss, *to.mutable_nll_loss());
   for (const ranking::Check& check : from.checks) Fill(check, *to.add_checks());
   to.set_dominated_by(from.dominated_by);
+  if (from.energy_per_token) to.set_energy_per_token(*from.energy_per_token);
+  if (from.energy_interval) Fill(*from.energy_interval, *to.mutable_energy_interval());
 }
 
 }  // namespace
@@ -281,6 +286,16 @@ v1::VariantMeasures ToProto(const ranking::VariantMeasures& from) {
     if (from.articles->bits_per_byte) out.set_bits_per_byte(*from.articles->bits_per_byte);
     if (from.articles->delta_word_perplexity) out.set_delta_word_perplexity(*from.articles->delta_word_perplexity);
   }
+  if (from.energy) {
+    v1::EnergyMeasure& out = *to.mutable_energy();
+    out.mutable_joules_per_token()->set_value(from.energy->joules_per_token.value);
+    if (from.energy->joules_per_token.half_width) {
+      out.mutable_joules_per_token()->set_half_width(*from.energy->joules_per_token.half_width);
+    }
+    out.set_chunks(from.energy->chunks);
+    out.set_energy_j(from.energy->energy_j);
+    out.set_output_tokens(from.energy->output_tokens);
+  }
   SetMemory(from.memory, to);
   if (from.memory_bytes.has_value()) to.set_memory_bytes(*from.memory_bytes);
   to.set_tainted_chunks(from.tainted_chunks);
@@ -313,6 +328,7 @@ v1::RankVariantsResponse ToProto(const ranking::Ranking& ranking) {
   for (const std::string& warning : ranking.warnings) to.add_warnings(warning);
   to.set_records_used(ranking.records_used);
   to.set_conditions(ranking.conditions);
+  to.set_point_values(ranking.point_values);
   to.set_resamples(ranking.resamples);
   to.set_seed(ranking.seed);
   for (const ranking::WeightSweep& sweep : ranking.sweeps) Fill(sweep, *to.add_sweeps());
@@ -322,6 +338,24 @@ v1::RankVariantsResponse ToProto(const ranking::Ranking& ranking) {
     for (const ranking::Constraint& limit : ranking.relaxation->limits)
       Fill(limit, *to.mutable_relaxation()->add_limits());
   }
+  return to;
+}
+
+v1::CompareJobsResponse ToProto(const ranking::JobComparison& comparison) {
+  v1::CompareJobsResponse to;
+  for (const ranking::ComparedVariant& from : comparison.variants) {
+    v1::ComparedVariant& variant = *to.add_variants();
+    variant.set_variant(from.variant);
+    variant.set_prompts(from.prompts);
+    variant.set_windows(from.windows);
+    if (from.speed_ratio) Fill(*from.speed_ratio, *variant.mutable_speed_ratio());
+    if (from.nll_difference) Fill(*from.nll_difference, *variant.mutable_nll_difference());
+    variant.set_speed_differs(from.SpeedDiffers());
+    variant.set_nll_differs(from.NllDiffers());
+  }
+  for (const std::string& note : comparison.notes) to.add_notes(note);
+  to.set_resamples(comparison.resamples);
+  to.set_seed(comparison.seed);
   return to;
 }
 

@@ -3,6 +3,7 @@
 
 #include <uaqf/v1/ranking_service.pb.h>
 
+#include "server/ranking/compare_jobs.h"
 #include "server/ranking/measures.h"
 #include "server/ranking/profile.h"
 #include "server/ranking/rank.h"
@@ -16,5 +17,7 @@ v1::Profile ToProto(const ranking::Profile& profile);
 v1::VariantMeasures ToProto(const ranking::VariantMeasures& measures);
 v1::RankedSlice ToProto(const ranking::Slice& slice);
 v1::RankVariantsResponse ToProto(const ranking::Ranking& ranking);
+// Without the names of the jobs.
+v1::CompareJobsResponse ToProto(const ranking::JobComparison& comparison);
 
 }  // namespace uaqf::rpc

@@ -56,6 +56,30 @@ void AddConstraints(const v1::RankVariantsRequest& request, v1::Profile& profile
   }
 }
 
+absl::Status JobTwice(const core::JobId& id) {
+  return wire::Error(absl::StatusCode::kInvalidArgument, "DUPLICATE_JOB",
+                     absl::StrCat("got ", wire::JobName(id), " twice, expected each job once"));
+}
+
+// The jobs whose variants are to be ranked together, the one with the baseline first.
+absl::StatusOr<std::vector<core::JobId>> JobsOf(const v1::RankVariantsRequest& request) {
+  constexpr int kMostMore = 15;
+  if (request.more_jobs_size() > kMostMore) {
+    return wire::Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
+                       absl::StrCat("got ", request.more_jobs_size(), " more_jobs, expected at most ", kMostMore));
+  }
+  auto first = wire::ParseJobName(request.job());
+  if (!first.ok()) return first.status();
+  std::vector<core::JobId> jobs = {*std::move(first)};
+  for (const std::string& name : request.more_jobs()) {
+    auto id = wire::ParseJobName(name);
+    if (!id.ok()) return id.status();
+    if (std::find(jobs.begin(), jobs.end(), *id) != jobs.end()) return JobTwice(*id);
+    jobs.push_back(*std::move(id));
+  }
+  return jobs;
+}
+
 absl::Status CheckWeights(const v1::Profile& profile) {
   const absl::Status valid = ranking::Validate(FromProto(profile));
   return valid.ok() ? valid : wire::WithReason(valid, "INVALID_PROFILE");
@@ -70,7 +94,7 @@ grpc::ServerUnaryReactor* RankingService::MeasureVariants(Context* context, cons
         auto id = wire::ParseJobName(message.job());
         if (!id.ok()) return call->Finish(id.status());
         OnExecutor(context_.executor, call, [this, call, id = *id] {
-          auto measures = measurer_->Of(id);
+          auto measures = measurer_->Of({id});
           if (!measures.ok()) return call->Finish(measures.status());
           v1::MeasureVariantsResponse answer;
           answer.set_job(wire::JobName(id));
@@ -89,42 +113,67 @@ grpc::ServerUnaryReactor* RankingService::RankVariants(Context* context, const B
   return HandleUnary<v1::RankVariantsRequest, v1::RankVariantsResponse>(
       context, request, response, context_.metrics, "RankingService/RankVariants",
       [this](v1::RankVariantsRequest message, const Call<v1::RankVariantsResponse>& call) {
-        auto id = wire::ParseJobName(message.job());
-        if (!id.ok()) return call->Finish(id.status());
+        auto jobs = JobsOf(message);
+        if (!jobs.ok()) return call->Finish(jobs.status());
         OnExecutor(context_.executor, call,
-                   [this, call, message = std::move(message), id = *id] { call->Finish(Rank(message, id)); });
+                   [this, call, message = std::move(message), jobs = *jobs] { call->Finish(Rank(message, jobs)); });
+      });
+}
+
+grpc::ServerUnaryReactor* RankingService::CompareJobs(Context* context, const Bytes* request, Bytes* response) {
+  return HandleUnary<v1::CompareJobsRequest, v1::CompareJobsResponse>(
+      context, request, response, context_.metrics, "RankingService/CompareJobs",
+      [this](v1::CompareJobsRequest message, const Call<v1::CompareJobsResponse>& call) {
+        auto one = wire::ParseJobName(message.job()), other = wire::ParseJobName(message.other_job());
+        if (!one.ok()) return call->Finish(one.status());
+        if (!other.ok()) return call->Finish(other.status());
+        if (*one == *other) return call->Finish(JobTwice(*one));
+        OnExecutor(context_.executor, call, [this, call, one = *one, other = *other] {
+          const auto comparison = measurer_->Compare(one, other);
+          if (!comparison.ok()) return call->Finish(comparison.status());
+          v1::CompareJobsResponse answer = ToProto(*comparison);
+          answer.set_job(wire::JobName(one));
+          answer.set_other_job(wire::JobName(other));
+          call->Finish(answer);
+        });
       });
 }
 
 absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVariantsRequest& request,
-                                                              const core::JobId& job) {
+                                                              const std::vector<core::JobId>& jobs) {
   auto profile = ProfileOf(request);
   if (!profile.ok()) return profile.status();
-  auto measures = measurer_->Of(job);
+  auto measures = measurer_->Of(jobs);
   if (!measures.ok()) return measures.status();
   auto ranked = RankJob(**measures, FromProto(*profile), request.ignore_sanity());
   if (!ranked.ok()) return ranked.status();
   v1::RankVariantsResponse answer = ToProto(*ranked);
   if (request.split() != v1::SPLIT_UNSPECIFIED) {
-    if (absl::Status sliced = AddSlices(request, job, **measures, FromProto(*profile), answer); !sliced.ok()) {
+    if (absl::Status sliced = AddSlices(request, jobs, **measures, FromProto(*profile), answer); !sliced.ok()) {
       return sliced;
     }
   }
+  for (std::size_t k = 1; k < jobs.size(); ++k) answer.add_more_jobs(wire::JobName(jobs[k]));
   *answer.mutable_profile() = *std::move(profile);
   answer.mutable_configurations()->Assign((*measures)->configurations.begin(), (*measures)->configurations.end());
   return answer;
 }
 
-absl::Status RankingService::AddSlices(const v1::RankVariantsRequest& request, const core::JobId& job,
+absl::Status RankingService::AddSlices(const v1::RankVariantsRequest& request, const std::vector<core::JobId>& jobs,
                                        const JobMeasures& measures, const ranking::Profile& profile,
                                        v1::RankVariantsResponse& answer) {
   if (!v1::Split_IsValid(request.split())) {
     return wire::Error(absl::StatusCode::kInvalidArgument, "UNKNOWN_ENUM",
                        absl::StrCat("got split = ", request.split(), ", expected CATEGORY or GROUP"));
   }
+  if (measures.view.imported) {
+    return wire::Error(absl::StatusCode::kFailedPrecondition, "NO_PROMPTS",
+                       absl::StrCat("got a split of ", wire::JobName(jobs[0]), ", which was imported: a published table has no "
+                                    "prompts to split"));
+  }
   const auto labels = LabelPrompts(*context_.store, measures.view.spec.prompt_set, request.split());
   if (!labels.ok()) return labels.status();
-  const auto slices = measurer_->RankSlices(job, *labels, profile, request.ignore_sanity());
+  const auto slices = measurer_->RankSlices(jobs, *labels, profile, request.ignore_sanity());
   if (!slices.ok()) return slices.status();
   for (const ranking::Slice& slice : *slices) *answer.add_slices() = ToProto(slice);
   return absl::OkStatus();

@@ -4,6 +4,7 @@
 #include <uaqf/v1/ranking_service.grpc.pb.h>
 
 #include <string>
+#include <vector>
 
 #include "server/ranking/profile.h"
 #include "server/rpc/call.h"
@@ -13,10 +14,10 @@
 namespace uaqf::rpc {
 
 // Every method takes bytes; see call.h.
-using RankingServiceBase = v1::RankingService::WithRawCallbackMethod_MeasureVariants<
+using RankingServiceBase = v1::RankingService::WithRawCallbackMethod_CompareJobs<v1::RankingService::WithRawCallbackMethod_MeasureVariants<
     v1::RankingService::WithRawCallbackMethod_RankVariants<v1::RankingService::WithRawCallbackMethod_CreateProfile<
         v1::RankingService::WithRawCallbackMethod_GetProfile<v1::RankingService::WithRawCallbackMethod_ListProfiles<
-            v1::RankingService::WithRawCallbackMethod_DeleteProfile<v1::RankingService::Service>>>>>>;
+            v1::RankingService::WithRawCallbackMethod_DeleteProfile<v1::RankingService::Service>>>>>>>;
 
 class RankingService final : public RankingServiceBase {
  public:
@@ -26,6 +27,7 @@ class RankingService final : public RankingServiceBase {
   using Bytes = grpc::ByteBuffer;
   grpc::ServerUnaryReactor* MeasureVariants(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* RankVariants(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerUnaryReactor* CompareJobs(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* CreateProfile(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* GetProfile(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* ListProfiles(Context* context, const Bytes* request, Bytes* response) override;
@@ -35,11 +37,13 @@ class RankingService final : public RankingServiceBase {
   // The profile that the request names or gives, with its constraints added; valid.
   absl::StatusOr<v1::Profile> ProfileOf(const v1::RankVariantsRequest& request);
   // Ranks the parts asked for into `answer`.
-  absl::Status AddSlices(const v1::RankVariantsRequest& request, const core::JobId& job, const JobMeasures& measures,
-                         const ranking::Profile& profile, v1::RankVariantsResponse& answer);
+  absl::Status AddSlices(const v1::RankVariantsRequest& request, const std::vector<core::JobId>& jobs,
+                         const JobMeasures& measures, const ranking::Profile& profile,
+                         v1::RankVariantsResponse& answer);
   // Built in or stored; reads the store. NOT_FOUND (PROFILE_NOT_FOUND).
   absl::StatusOr<v1::Profile> FindProfile(const std::string& name);
-  absl::StatusOr<v1::RankVariantsResponse> Rank(const v1::RankVariantsRequest& request, const core::JobId& job);
+  absl::StatusOr<v1::RankVariantsResponse> Rank(const v1::RankVariantsRequest& request,
+                                                const std::vector<core::JobId>& jobs);
   absl::StatusOr<v1::Profile> Create(const v1::Profile& profile);
   absl::StatusOr<v1::ListProfilesResponse> List(const std::string& after, std::int32_t size);
 

@@ -18,6 +18,7 @@ constexpr std::size_t kPageBytes = wire::kMaxMessageBytes * 3 / 4;
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const PromptLabels::Labels>> PromptLabels::Of(const std::string& digest) {
+  if (digest.empty()) return std::make_shared<const Labels>();
   {
     absl::MutexLock lock(&mutex_);
     for (const auto& [kept, labels] : kept_) {

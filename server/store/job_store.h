@@ -211,7 +211,16 @@ class SummaryStore {
   [[nodiscard]] virtual absl::StatusOr<std::string> ReadSummaryPiece(const SummaryKey& key, std::int32_t piece) = 0;
 };
 
+// Jobs that were measured elsewhere. JobStore gives them back as JobView::imported.
+class ImportStore {
+ public:
+  virtual ~ImportStore() = default;
+
+  // Durable when it returns; kExists, kRequestReused and kIdTaken as for CreateJob.
+  [[nodiscard]] virtual absl::StatusOr<MutationResult> ImportJob(const core::ImportJob& import) = 0;
+};
+
 // All of them over one database.
-class Store : public JobStore, public PromptStore, public ProfileStore, public SummaryStore {};
+class Store : public JobStore, public PromptStore, public ProfileStore, public SummaryStore, public ImportStore {};
 
 }  // namespace uaqf::store

@@ -1,6 +1,9 @@
+#include <optional>
+
 #include "absl/strings/str_cat.h"
 #include "server/core/divergence.h"
 #include "server/core/progress.h"
+#include "server/store/imported_json.h"
 #include "server/store/spec_json.h"
 #include "server/store/sqlite_reader.h"
 
@@ -10,7 +13,7 @@ namespace {
 #define UAQF_JOB_COLUMNS                                                                                      \
   "seq, id, spec, prompt_count, state, create_wall_ns, start_wall_ns, end_wall_ns, end_commit, device_kind, " \
   "error, planned, longest_input_tokens, text_tokens, text_windows, release_format, "                         \
-  "task_items, longest_task_tokens, articles "
+  "task_items, longest_task_tokens, articles, imported "
 
 // One row of `job`.
 struct JobRow {
@@ -27,6 +30,7 @@ struct JobRow {
   std::string error;
   bool planned = false;
   core::Survey survey;
+  std::optional<core::ImportedTable> imported;
 };
 
 JobRow ToJobRow(const Query& query) {
@@ -50,6 +54,7 @@ JobRow ToJobRow(const Query& query) {
   row.survey.task_items = query.Int32(16);
   row.survey.longest_task_tokens = query.Int32(17);
   row.survey.articles = query.Int32(18);
+  if (const std::string table = query.Text(19); !table.empty()) row.imported = ImportedFromJson(table);
   return row;
 }
 
@@ -178,6 +183,7 @@ core::JobView ToView(Connection* connection, const JobRow& row) {
   view.end_wall_ns = row.end_wall_ns;
   view.error = row.error;
   view.release_format = row.survey.release_format;
+  view.imported = row.imported;
   view.progress = core::Summarize(row.spec, ReadVariants(connection, row.seq));
   return view;
 }

@@ -34,6 +34,9 @@ absl::StatusOr<SummaryInfo> FindSummary(Connection* connection, const SummaryKey
 absl::StatusOr<std::string> ReadSummaryPiece(Connection* connection, const std::string& path, const SummaryKey& key,
                                              std::int32_t piece);
 
+// sqlite_imported.cc. Writes, within a transaction of the caller.
+MutationResult ImportJob(Connection* connection, const core::ImportJob& import);
+
 // sqlite_prompts.cc. The first two write, within a transaction of the caller.
 PromptSetInfo PutPromptSet(Connection* connection, const PromptSetInfo& info, absl::Span<const PromptItem> items);
 absl::Status CreateProfile(Connection* connection, const StoredProfile& profile);

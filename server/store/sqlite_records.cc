@@ -180,6 +180,37 @@ void ReadConfigurations(Connection* connection, std::int64_t job, core::Measurem
   }
 }
 
+// Of the accepted attempts, without what their records tell; gives the place of each chunk's.
+std::map<std::int32_t, std::size_t> ReadAttempts(Connection* connection, std::int64_t job, core::Measurements* out) {
+  Query query(connection->Prepare(
+      "SELECT c.idx, c.variant, c.kind, c.repeat, c.first, c.count, c.flagged, a.evidence FROM attempt a "
+      "JOIN chunk c ON c.job = a.job AND c.idx = a.chunk "
+      "WHERE a.job = ?1 AND a.outcome = 1 ORDER BY a.acceptance"));
+  query.Bind(job);
+  std::map<std::int32_t, std::size_t> places;
+  while (query.Step()) {
+    core::AttemptEvidence attempt;
+    attempt.chunk = query.Int32(0);
+    attempt.variant = query.Int32(1);
+    attempt.kind = static_cast<core::ChunkKind>(query.Int32(2));
+    attempt.repeat = query.Int32(3);
+    attempt.first = query.Int32(4);
+    attempt.count = query.Int32(5);
+    attempt.tainted = query.Int(6) != 0;
+    attempt.evidence = query.Text(7);
+    places[attempt.chunk] = out->attempts.size();
+    out->attempts.push_back(std::move(attempt));
+  }
+  return places;
+}
+
+void AddTo(core::AttemptEvidence* attempt, const core::RecordRow& row) {
+  if (row.body != core::RecordBody::kTiming) return;
+  attempt->output_tokens += row.output_tokens;
+  if (row.item == attempt->first) attempt->first_output_tokens += row.output_tokens;
+  attempt->latency_sum_s += static_cast<double>(row.latency_ns) / 1e9;
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<core::RecordRow>> ReadFigures(Connection* connection, const std::string& path,
@@ -245,8 +276,9 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
   ReadFacts(connection, *job, &out);
   ReadMemory(connection, *job, &out);
   ReadConfigurations(connection, *job, &out);
+  const std::map<std::int32_t, std::size_t> attempts = ReadAttempts(connection, *job, &out);
   Query query(connection->Prepare(
-      "SELECT c.variant, b.figures, b.figures_checksum, c.variant_group, a.session FROM chunk c "
+      "SELECT c.variant, b.figures, b.figures_checksum, c.variant_group, a.session, c.idx FROM chunk c "
       "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
       "JOIN batch b ON b.job = c.job AND b.chunk = c.idx AND b.epoch = c.epoch WHERE c.job = ?1 AND c.state = 3"));
   query.Bind(*job);
@@ -259,6 +291,8 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
     }
     const auto process = processes.emplace(query.Text(4), static_cast<std::int32_t>(processes.size())).first;
     for (const core::RecordRow& row : *rows) AddRow({query.Int32(0), query.Int32(3), process->second}, row, &out);
+    core::AttemptEvidence& attempt = out.attempts[attempts.at(query.Int32(5))];
+    for (const core::RecordRow& row : *rows) AddTo(&attempt, row);
   }
   return out;
 }

@@ -188,6 +188,10 @@ CREATE TABLE summary_piece(
   body BLOB NOT NULL,
   UNIQUE(job, summary_k, window, piece));
 )sql",
+    // 9: nothing.
+    "",
+    // 10: published figures, which are a job without records.
+    "ALTER TABLE job ADD COLUMN imported TEXT NOT NULL DEFAULT ''",
 };
 
 constexpr int kVersion = static_cast<int>(std::size(kMigrations));

@@ -11,6 +11,7 @@
 //                       0..1 quarantine
 //       1--n summary 1--n summary_piece   of FP16, while the job runs
 //   profile
+// A job that was imported has its figures in `job`, and no chunks.
 #pragma once
 
 #include "absl/status/status.h"

@@ -140,6 +140,10 @@ class SqliteStore : public Store {
     });
   }
 
+  absl::StatusOr<MutationResult> ImportJob(const core::ImportJob& import) override {
+    return Write([&](Connection* c) -> absl::StatusOr<MutationResult> { return store::ImportJob(c, import); });
+  }
+
   absl::Status PutSummary(const SummaryUpload& upload, const std::string& bytes, std::int64_t most_job_bytes) override {
     return Write([&](Connection* c) { return store::PutSummary(c, upload, bytes, most_job_bytes); });
   }

@@ -78,6 +78,8 @@ TEST_F(Cli, HelpsWithAnExampleForEveryCommand) {
                                              {"jobs", "records"},
                                              {"jobs", "configurations"},
                                              {"jobs", "cancel"},
+                                             {"jobs", "compare"},
+                                             {"jobs", "import"},
                                              {"rank"},
                                              {"profiles"},
                                              {"profiles", "list"},

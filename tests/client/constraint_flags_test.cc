@@ -23,6 +23,8 @@ TEST(ParseConstraint, TakesTheUnitsOfItsFigure) {
   EXPECT_DOUBLE_EQ(LimitOf("memory=8GB", v1::LIMITED_FIGURE_MEMORY), 8e9);
   EXPECT_DOUBLE_EQ(LimitOf("memory=1.5 GiB", v1::LIMITED_FIGURE_MEMORY), 1.5 * 1073741824);
   EXPECT_DOUBLE_EQ(LimitOf("nll-loss=1e-2", v1::LIMITED_FIGURE_NLL_LOSS), 0.01);
+  EXPECT_DOUBLE_EQ(LimitOf("energy-per-token=0.5", v1::LIMITED_FIGURE_ENERGY_PER_TOKEN), 0.5);
+  EXPECT_DOUBLE_EQ(LimitOf("energy-per-token=500mJ", v1::LIMITED_FIGURE_ENERGY_PER_TOKEN), 0.5);
   EXPECT_DOUBLE_EQ(LimitOf("price=0", v1::LIMITED_FIGURE_PRICE), 0);
 }
 
@@ -30,7 +32,7 @@ TEST(ParseConstraint, SaysWhatItExpected) {
   for (const auto& [text, part] : {std::pair("speed=2", "expected one of latency-p50"), std::pair("ttft", "2s or 40ms"),
                                    std::pair("ttft=2GB", "2s or 40ms"), std::pair("memory=lots", "8GB or 512MiB"),
                                    std::pair("nll-loss=-1", "0.05"), std::pair("memory=nan", "8GB"),
-                                   std::pair("nll-loss=0.1s", "0.05"), std::pair("", "expected one of")}) {
+                                   std::pair("nll-loss=0.1s", "0.05"), std::pair("energy-per-token=2s", "500mJ"), std::pair("", "expected one of")}) {
     EXPECT_THAT(std::string(ParseConstraint(text).status().message()), HasSubstr(part)) << text;
   }
 }

@@ -92,6 +92,18 @@ class FakeCoordinator::Evaluation : public v1::EvaluationService::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status ImportJob(grpc::ServerContext*, const v1::ImportJobRequest* request, v1::Job* response) override {
+    const std::lock_guard<std::mutex> lock(state_.mutex);
+    if (const grpc::Status failure = Failure("ImportJob"); !failure.ok()) return failure;
+    response->set_name("jobs/imported");
+    response->set_state(v1::JOB_STATE_SUCCEEDED);
+    for (const v1::ImportedVariant& variant : request->table().variants()) {
+      response->mutable_spec()->add_variants(variant.variant());
+    }
+    *response->mutable_imported() = request->table();
+    return grpc::Status::OK;
+  }
+
   grpc::Status CreateJob(grpc::ServerContext*, const v1::CreateJobRequest* request, v1::Job* response) override {
     const std::lock_guard<std::mutex> lock(state_.mutex);
     if (const grpc::Status failure = Failure("CreateJob"); !failure.ok()) return failure;
@@ -221,6 +233,15 @@ class FakeCoordinator::Ranking : public v1::RankingService::Service {
     state_.last_rank = *request;
     *response = state_.ranking;
     return Failure("RankVariants");
+  }
+
+  grpc::Status CompareJobs(grpc::ServerContext*, const v1::CompareJobsRequest* request,
+                           v1::CompareJobsResponse* response) override {
+    const std::lock_guard<std::mutex> lock(state_.mutex);
+    *response = state_.comparison;
+    response->set_job(request->job());
+    response->set_other_job(request->other_job());
+    return Failure("CompareJobs");
   }
 
   grpc::Status CreateProfile(grpc::ServerContext*, const v1::CreateProfileRequest* request,

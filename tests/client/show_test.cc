@@ -66,7 +66,7 @@ TEST(ShowMeasures, ShowsABoundedDivergenceByBothSides) {
   m.mutable_divergence()->mutable_kl_upper()->set_value(.0151);
   m.mutable_divergence()->set_same_top(.943);
   EXPECT_THAT(MeasuresText(measures, kPlain), HasSubstr("between 0.0123 and 0.0151"));
-  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",,0.943,0,0,4094,,,,,,,0.0123,0.001,0.0151,\n"));
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",,0.943,0,0,4094,,,,,,,0.0123,0.001,0.0151,,,,,\n"));
 }
 
 // fp16 has no flips against itself; a collapsed variant's divergence is no number.
@@ -98,7 +98,7 @@ TEST(ShowMeasures, ShowsTasksWithTheirFlipsAndDivergence) {
             "fp16     numeric strict     40  22.5 %               -               -\n"
             "rtn-w8   numeric strict     40  22.5 %               1               3\n"
             "rtn-w4   numeric strict     40  22.5 %               -               -\n");
-  EXPECT_THAT(MeasuresCsv(measures), HasSubstr("0.0123,0.0012,0.943,0,0,4094,numeric strict=0.225,,,,,,,,,\n"));
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr("0.0123,0.0012,0.943,0,0,4094,numeric strict=0.225,,,,,,,,,,,,,\n"));
 }
 
 TEST(ShowMeasures, SaysWhetherFlipsAreChance) {
@@ -138,7 +138,22 @@ TEST(ShowMeasures, NamesTheTwoRecipesApart) {
             "variant  perplexity   word PPL  Δword PPL  bits/byte\n"
             "fp16         19.300     30.125          0     0.9260\n"
             "rtn-w4            -  collapsed          -          -\n");
-  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",62,30.125,1.9,0.926,0,,,,\n"));
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",62,30.125,1.9,0.926,0,,,,,,,,\n"));
+}
+
+TEST(ShowMeasures, ShowsEnergyWhereTheDeviceCountsIt) {
+  v1::MeasureVariantsResponse measures = SampleMeasures();
+  EXPECT_THAT(MeasuresText(measures, kPlain), Not(HasSubstr("J/token")));
+  v1::EnergyMeasure& energy = *measures.mutable_variants(0)->mutable_energy();
+  energy.set_chunks(15);
+  energy.set_energy_j(1234.5);
+  energy.mutable_joules_per_token()->set_value(.5214);
+  EXPECT_THAT(MeasuresText(measures, kPlain), HasSubstr("  0.521\n"));
+  energy.mutable_joules_per_token()->set_half_width(.0123);
+  const std::string text = MeasuresText(measures, kPlain);
+  EXPECT_THAT(text, HasSubstr("J/token"));
+  EXPECT_THAT(text, HasSubstr("0.521 ±0.012"));
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",0.5214,0.0123,15,1234.5\n"));
 }
 
 TEST(ShowMeasures, KeepsItsCsvColumns) {
@@ -152,9 +167,10 @@ TEST(ShowMeasures, KeepsItsCsvColumns) {
                               "memory_bytes,weights_bytes,kv_cache_bytes,workspace_bytes,measured_peak_bytes,"
                               "tainted_chunks,quarantined,kl,kl_half_width,same_top,top_agreement,top_k,"
                               "divergence_positions,tasks,articles,word_perplexity,byte_perplexity,bits_per_byte,"
-                              "delta_word_perplexity,kl_lower,kl_lower_half_width,kl_upper,kl_upper_half_width\n"));
+                              "delta_word_perplexity,kl_lower,kl_lower_half_width,kl_upper,kl_upper_half_width,energy_per_token,"
+                              "energy_per_token_half_width,energy_chunks,energy_j\n"));
   EXPECT_THAT(csv, HasSubstr("\nrtn-w4-g64,120,40,3,0.874,0.012,,,0.091,,73.3,,,,2.19,,,0.0077,,,0,,,8.71,0.361,0.02,,,"
-                             "117000000,,,,,0,0,,,,,,,,,,,,,,,,\n"));
+                             "117000000,,,,,0,0,,,,,,,,,,,,,,,,,,,,\n"));
 }
 
 TEST(ShowRank, IsTheOrderWithItsReasons) {
@@ -267,15 +283,27 @@ TEST(ShowRank, ShowsNeighboursApart) {
   EXPECT_THAT(RankText(answer, kPlain), HasSubstr("U +0.240 "));
 }
 
+TEST(ShowRank, SaysWhatATokenTakes) {
+  v1::RankVariantsResponse answer = SampleRanking();
+  EXPECT_THAT(RankText(answer, kPlain), Not(HasSubstr("J/token")));
+  answer.mutable_variants(0)->set_energy_per_token(.25);
+  answer.mutable_variants(0)->mutable_energy_interval()->set_low(.24);
+  answer.mutable_variants(0)->mutable_energy_interval()->set_high(.27);
+  answer.mutable_variants(1)->set_energy_per_token(.5);
+  EXPECT_THAT(RankText(answer, kPlain),
+              HasSubstr("energy in J/token: rtn-w8-channel 0.250 [0.240, 0.270], fp16 0.500\n"));
+  EXPECT_THAT(RankCsv(answer), HasSubstr(",0.25,0.24,0.27\n"));
+}
+
 TEST(ShowRank, KeepsItsCsvColumns) {
   EXPECT_EQ(RankCsv(SampleRanking()),
             "rank,variant,status,utility,speed,quality,stability,memory,reason,utility_low,utility_high,"
             "probability_best,rank_low,rank_high,expected_regret,tied,speedup,speedup_low,speedup_high,nll_loss,"
-            "nll_loss_low,nll_loss_high,dominated_by\n"
-            "1,rtn-w8-channel,ranked,0.24,0.268,-0.012,-0.016,,,,,,,,,,,,,,,,\n"
-            "2,fp16,ranked,0,0,0,0,,,,,,,,,,,,,,,,\n"
-            ",rtn-w4-g64,not feasible,,,,,,ΔNLL 0.361 > 0.3,,,,,,,,,,,,,,\n");
-  EXPECT_THAT(RankCsv(SureRanking()), HasSubstr("-0.016,,,0.231,0.262,0.9815,1,2,2e-04,true,1.59,1.57,1.61,,,,\n"));
+            "nll_loss_low,nll_loss_high,dominated_by,energy_per_token,energy_low,energy_high\n"
+            "1,rtn-w8-channel,ranked,0.24,0.268,-0.012,-0.016,,,,,,,,,,,,,,,,,,,\n"
+            "2,fp16,ranked,0,0,0,0,,,,,,,,,,,,,,,,,,,\n"
+            ",rtn-w4-g64,not feasible,,,,,,ΔNLL 0.361 > 0.3,,,,,,,,,,,,,,,,,\n");
+  EXPECT_THAT(RankCsv(SureRanking()), HasSubstr("-0.016,,,0.231,0.262,0.9815,1,2,2e-04,true,1.59,1.57,1.61,,,,,,,\n"));
 }
 
 TEST(ShowRank, StealsNoControlOfTheTerminal) {
@@ -318,6 +346,24 @@ TEST(ShowJob, SaysWhatWasAskedAndWhereItIs) {
             "failed    rtn-w4-g64: out of memory\n");
 }
 
+TEST(ShowJob, SaysWhereAnImportedOneCameFrom) {
+  v1::Job job;
+  job.set_name("jobs/k7f2m9");
+  job.set_state(v1::JOB_STATE_SUCCEEDED);
+  job.mutable_imported()->set_title("Table 7");
+  job.mutable_imported()->set_baseline_label("FP16 (Baseline)");
+  job.mutable_spec()->add_variants("fp16");
+  job.mutable_spec()->add_variants("RTN 8-bit");
+  EXPECT_EQ(JobText(job, kPlain),
+            "job       jobs/k7f2m9   imported\n"
+            "table     Table 7\n"
+            "variants  fp16, RTN 8-bit\n"
+            "baseline  fp16 is the row FP16 (Baseline)\n");
+  v1::ListJobsResponse jobs;
+  *jobs.add_jobs() = job;
+  EXPECT_THAT(JobsTable(jobs, absl::Now()).Text(kPlain), HasSubstr("imported: Table 7"));
+}
+
 TEST(ShowJobs, ListsThemWithTheirAge) {
   v1::ListJobsResponse jobs;
   *jobs.add_jobs() = SampleJob("jobs/k7f2m9", 223);
@@ -327,9 +373,9 @@ TEST(ShowJobs, ListsThemWithTheirAge) {
   EXPECT_EQ(
       JobsCsv(jobs).Csv(),
       "name,state,model,variants,prompt_set,records_done,records_total,records_quarantined,create_time,start_time,"
-      "end_time,error\n"
+      "end_time,error,imported\n"
       "jobs/k7f2m9,running,smollm2-135m-instruct,fp16 rtn-w8-channel rtn-w4-g64,promptSets/" +
-          std::string(64, 'a') + ",223,360,0,2023-11-14T22:13:20.000Z,2023-11-14T22:13:20.000Z,,\n");
+          std::string(64, 'a') + ",223,360,0,2023-11-14T22:13:20.000Z,2023-11-14T22:13:20.000Z,,,\n");
 }
 
 v1::StoredRecord Timing() {

@@ -88,6 +88,16 @@ class Recorder {
     a.bytes.push_back(words * 5);
     return *this;
   }
+  // One timing chunk of prompts [first, first + count).
+  Recorder& Energy(int variant, int first, int count, double energy_j, std::int64_t tokens) {
+    EnergyColumns& e = measurements_.energies;
+    e.variant.push_back(variant);
+    e.first.push_back(first);
+    e.count.push_back(count);
+    e.energy_j.push_back(energy_j);
+    e.output_tokens.push_back(tokens);
+    return *this;
+  }
   Measurements& measurements() { return measurements_; }
 
  private:

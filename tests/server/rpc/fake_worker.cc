@@ -200,6 +200,7 @@ v1::RecordBatch FakeWorker::Batch(const v1::Lease& lease, int sequence, int firs
         absl::StrCat("{\"method\":\"", wire::HostedVariantName(lease.variant()), "\"}"));
     evidence.set_variant_digest(wire::Sha256Hex(batch.end().variant_configuration()));
   }
+  if (adjust) adjust(lease, batch);
   return batch;
 }
 

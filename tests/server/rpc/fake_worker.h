@@ -20,6 +20,8 @@ class FakeWorker {
 
   // What the next report says; set up with model "m" and the variants fp16, rtn-w8, rtn-w4.
   v1::WorkerState state;
+  // What becomes of each batch before it is sent; nothing when empty.
+  std::function<void(const v1::Lease&, v1::RecordBatch&)> adjust;
 
   // Sends a report; the answer, or nothing when the stream has ended.
   std::optional<v1::DesiredState> Report();

@@ -65,6 +65,9 @@ class FaultStore final : public store::Store {
     return real_->ListProfiles(after, limit);
   }
   absl::Status DeleteProfile(const std::string& name) override { return real_->DeleteProfile(name); }
+  absl::StatusOr<store::MutationResult> ImportJob(const core::ImportJob& import) override {
+    return real_->ImportJob(import);
+  }
   absl::Status PutSummary(const store::SummaryUpload& upload, const std::string& bytes,
                           std::int64_t most_job_bytes) override {
     return real_->PutSummary(upload, bytes, most_job_bytes);

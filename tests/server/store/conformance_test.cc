@@ -47,6 +47,40 @@ TYPED_TEST_SUITE(StoreConformance, Stores);
 
 // --- Jobs
 
+core::ImportJob NewImport(const core::JobId& id, const std::string& request) {
+  core::ImportJob import;
+  import.id = id;
+  import.table = {"Table 7", "FP16", {{"fp16", 1.28, 38.2, 0.0, 13'500'000'000}, {"Atom \"4-bit\"", {}, 63.1, {}, {}}}};
+  import.request = {"me", request, "digest"};
+  import.wall_ns = 1'700'000'000'000'000'000;
+  return import;
+}
+
+TYPED_TEST(StoreConformance, KeepsPublishedFiguresAsAJobThatHasEnded) {
+  const core::ImportJob import = NewImport("aaaaaa", "r");
+  ASSERT_EQ(this->store_->ImportJob(import)->applied, Applied::kYes);
+  const auto job = this->store_->GetJob("aaaaaa");
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->state, core::JobState::kSucceeded);
+  ASSERT_TRUE(job->imported.has_value());
+  EXPECT_EQ(*job->imported, import.table);
+  EXPECT_THAT(job->spec.variants, ElementsAre("fp16", "Atom \"4-bit\""));
+  EXPECT_TRUE(this->store_->LoadSnapshot()->jobs.empty()) << "nothing to schedule";
+  EXPECT_TRUE(this->store_->ReadMeasurements("aaaaaa")->timings.variant.empty());
+  ASSERT_TRUE(CommitOne(this->store_.get(), NewJob("bbbbbb")));
+  EXPECT_FALSE(this->store_->GetJob("bbbbbb")->imported.has_value());
+}
+
+TYPED_TEST(StoreConformance, MakesOneJobOfARepeatedImport) {
+  ASSERT_EQ(this->store_->ImportJob(NewImport("aaaaaa", "r"))->applied, Applied::kYes);
+  EXPECT_EQ(this->store_->ImportJob(NewImport("bbbbbb", "r"))->existing, "aaaaaa");
+  EXPECT_EQ(this->store_->ImportJob(NewImport("aaaaaa", "other"))->applied, Applied::kIdTaken);
+  core::ImportJob reused = NewImport("cccccc", "r");
+  reused.request.digest = "another";
+  EXPECT_EQ(this->store_->ImportJob(reused)->applied, Applied::kRequestReused);
+  EXPECT_TRUE(absl::IsNotFound(this->store_->GetJob("cccccc").status()));
+}
+
 TYPED_TEST(StoreConformance, GivesBackAJobAsItWasAsked) {
   const core::CreateJob create = NewJob("k7f2m9");
   ASSERT_TRUE(CommitOne(this->store_.get(), create));

@@ -1,0 +1,95 @@
+#include "server/ranking/comparability.h"
+
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+
+namespace uaqf::ranking {
+namespace {
+
+struct TraitText {
+  Trait trait;
+  const char* name;
+  const char* why;
+};
+
+constexpr std::array<TraitText, 21> kTraits = {{
+    {Trait::kPrompts, "prompt set", "other prompts take other times"},
+    {Trait::kText, "text", "losses on another text are other losses"},
+    {Trait::kTasks, "task set", "scores of other tasks are other scores"},
+    {Trait::kArticles, "articles", "perplexities of other articles are other perplexities"},
+    {Trait::kContext, "tokens of a window", "a loss depends on how much of the text the model sees"},
+    {Trait::kInputTokens, "input tokens", "inputs of another length take other times"},
+    {Trait::kProseSeed, "seed", "inputs are filled up with other prose"},
+    {Trait::kOutputLength, "output length", "generations of other lengths take other times"},
+    {Trait::kMostTokens, "most output tokens", "generations of other lengths take other times"},
+    {Trait::kChat, "chat template", "the model sees other inputs"},
+    {Trait::kWarmUps, "warm-up generations", "chunks begin from another state of the device"},
+    {Trait::kClearCache, "clearing of caches", "chunks begin from another state of the device"},
+    {Trait::kModel, "model digest", "it is another checkpoint"},
+    {Trait::kTokenizer, "tokenizer digest", "a token is another amount of text"},
+    {Trait::kDevice, "device", "times of one device say nothing of another"},
+    {Trait::kBackend, "backend", "other kernels compute"},
+    {Trait::kThreads, "threads", "more threads are faster"},
+    {Trait::kIsa, "instruction set", "other kernels compute"},
+    {Trait::kDriver, "driver", "a driver has its own speed"},
+    {Trait::kCuda, "CUDA version", "a runtime has its own speed"},
+    {Trait::kBuild, "worker build", "other code computes"},
+}};
+
+// Digests are told apart by their beginnings.
+constexpr std::size_t kLongestShown = 64;
+constexpr std::size_t kDigestShown = 12;
+
+std::string Shown(const std::string& value) {
+  if (value.empty()) return "none";
+  const bool digest = value.size() == 64 && value.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (digest) return value.substr(0, kDigestShown);
+  return value.size() > kLongestShown ? absl::StrCat(value.substr(0, kLongestShown), "...") : value;
+}
+
+std::string Shown(const std::set<std::string>& values) {
+  if (values.empty()) return "not known";
+  return absl::StrJoin(values, " and ", [](std::string* out, const std::string& value) { *out += Shown(value); });
+}
+
+const std::set<std::string>& ValuesOf(const JobIdentity& job, Trait trait) {
+  static const auto& none = *new std::set<std::string>;
+  const auto found = job.traits.find(trait);
+  return found == job.traits.end() ? none : found->second;
+}
+
+}  // namespace
+
+std::vector<Mismatch> FindMismatches(const JobIdentity& one, const JobIdentity& other) {
+  if (one.imported || other.imported) {
+    const auto kind = [](const JobIdentity& job) { return job.imported ? "imported" : "measured"; };
+    return {{"kind", kind(one), kind(other), "published figures have no records that could be paired"}};
+  }
+  std::vector<Mismatch> mismatches;
+  for (const TraitText& text : kTraits) {
+    const std::set<std::string>&a = ValuesOf(one, text.trait), &b = ValuesOf(other, text.trait);
+    if (!a.empty() && a == b) continue;
+    const char* why = a.empty() || b.empty() ? "no chunk was accepted that would tell" : text.why;
+    mismatches.push_back({text.name, Shown(a), Shown(b), why});
+  }
+  for (const auto& [variant, digests] : one.configurations) {
+    const auto same = other.configurations.find(variant);
+    if (same == other.configurations.end() || same->second == digests) continue;
+    mismatches.push_back({absl::StrCat("configuration of ", variant), Shown(digests), Shown(same->second),
+                          "under one name they are two variants"});
+  }
+  return mismatches;
+}
+
+std::string MismatchText(const JobIdentity& one, const JobIdentity& other, const std::vector<Mismatch>& mismatches) {
+  std::string text = absl::StrFormat("%s and %s cannot be compared:", one.job, other.job);
+  for (const Mismatch& m : mismatches) {
+    absl::StrAppendFormat(&text, "\n%s: %s and %s; %s", m.what, m.one, m.other, m.why);
+  }
+  return text;
+}
+
+}  // namespace uaqf::ranking

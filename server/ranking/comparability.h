@@ -1,0 +1,61 @@
+// Whether figures of two jobs may be compared: what must be equal for a difference to be the variants' own.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace uaqf::ranking {
+
+// What jobs are compared by, in the order that mismatches are told.
+enum class Trait {
+  // As asked for.
+  kPrompts,       // digest of the prompt set
+  kText,          // of the text that losses are measured on; "" for none
+  kTasks,         // of the task set; "" for none
+  kArticles,      // of the articles; "" for none
+  kContext,       // tokens of a window
+  kInputTokens,   // that inputs are brought to
+  kProseSeed,     // of what inputs are filled up with
+  kOutputLength,  // how it is chosen
+  kMostTokens,    // emitted at most
+  kChat,          // whether prompts go through the chat template
+  kWarmUps,       // generations before a chunk
+  kClearCache,    // before a chunk
+  // As the evidence of accepted attempts has it.
+  kModel,      // digest of the checkpoint
+  kTokenizer,  // digest of the tokenizer
+  kDevice,     // name and id
+  kBackend,
+  kThreads,
+  kIsa,  // that kernels were chosen for
+  kDriver,
+  kCuda,
+  kBuild,  // of the worker, its kernels with it
+};
+
+// A job as far as it matters here.
+struct JobIdentity {
+  std::string job;        // "jobs/{job}"
+  bool imported = false;  // published figures: nothing below is known
+  // Several values where its workers differ. None: not known, since no chunk was accepted.
+  std::map<Trait, std::set<std::string>> traits;
+  // Digests of each variant's full configuration; more than one where its workers differ.
+  std::map<std::string, std::set<std::string>> configurations;
+};
+
+struct Mismatch {
+  std::string what;  // "driver", "configuration of rtn-w4"
+  std::string one;   // its value in the first job, for people
+  std::string other;
+  std::string why;  // it matters
+};
+
+// Every mismatch; none: their figures may be compared. Symmetric but for the order of the values.
+[[nodiscard]] std::vector<Mismatch> FindMismatches(const JobIdentity& one, const JobIdentity& other);
+
+// "jobs/a and jobs/b cannot be compared:" and a line for each mismatch.
+std::string MismatchText(const JobIdentity& one, const JobIdentity& other, const std::vector<Mismatch>& mismatches);
+
+}  // namespace uaqf::ranking

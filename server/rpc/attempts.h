@@ -1,0 +1,21 @@
+// What the evidence of a job's accepted attempts says, from the bytes that the store keeps.
+#pragma once
+
+#include <vector>
+
+#include "server/core/measurements.h"
+#include "server/core/types.h"
+#include "server/ranking/measurements.h"
+#include "uaqf/v1/record.pb.h"
+
+namespace uaqf::rpc {
+
+// One of each attempt, in their order. What cannot be read is empty.
+std::vector<v1::ChunkEvidence> ParseEvidence(const std::vector<core::AttemptEvidence>& attempts);
+
+// Of the timing attempts. Warm-ups run the first prompt of their chunk, to the same length, under the same counter: their
+// tokens count.
+ranking::EnergyColumns Energies(const std::vector<core::AttemptEvidence>& attempts,
+                                const std::vector<v1::ChunkEvidence>& evidence, const core::TimingSpec& timing);
+
+}  // namespace uaqf::rpc

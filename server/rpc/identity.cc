@@ -1,0 +1,75 @@
+#include "server/rpc/identity.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "proto/wire/names.h"
+
+namespace uaqf::rpc {
+namespace {
+
+using ranking::Trait;
+
+const char* NameOf(core::OutputLength length) {
+  switch (length) {
+    case core::OutputLength::kMatched:
+      return "matched";
+    case core::OutputLength::kFixed:
+      return "fixed";
+    case core::OutputLength::kNatural:
+      break;
+  }
+  return "natural";
+}
+
+const char* YesOrNo(bool yes) { return yes ? "yes" : "no"; }
+
+void AddAsked(const core::JobSpec& spec, ranking::JobIdentity& job) {
+  const core::TimingSpec& timing = spec.timing;
+  const core::QualitySpec& quality = spec.quality;
+  const bool windows = !quality.text_set.empty() || !quality.article_set.empty();
+  job.traits[Trait::kPrompts] = {spec.prompt_set};
+  job.traits[Trait::kText] = {quality.text_set};
+  job.traits[Trait::kTasks] = {quality.task_set};
+  job.traits[Trait::kArticles] = {quality.article_set};
+  job.traits[Trait::kContext] = {windows ? absl::StrCat(quality.context_tokens) : ""};
+  job.traits[Trait::kInputTokens] = {timing.input_tokens == 0 ? "each prompt's own" : absl::StrCat(timing.input_tokens)};
+  // Otherwise it orders chunks, and no more.
+  job.traits[Trait::kProseSeed] = {timing.input_tokens == 0 ? "" : absl::StrCat(spec.seed)};
+  job.traits[Trait::kOutputLength] = {NameOf(timing.output_length)};
+  job.traits[Trait::kMostTokens] = {absl::StrCat(timing.max_output_tokens)};
+  job.traits[Trait::kChat] = {YesOrNo(timing.chat)};
+  job.traits[Trait::kWarmUps] = {absl::StrCat(timing.warmup_generations)};
+  job.traits[Trait::kClearCache] = {YesOrNo(timing.clear_cache)};
+}
+
+void AddEvidence(const v1::ChunkEvidence& evidence, ranking::JobIdentity& job) {
+  const v1::Device& device = evidence.device();
+  job.traits[Trait::kModel].insert(evidence.model_digest());
+  job.traits[Trait::kTokenizer].insert(evidence.tokenizer_digest());
+  job.traits[Trait::kDevice].insert(device.name().empty() ? device.id() : absl::StrCat(device.name(), " ", device.id()));
+  job.traits[Trait::kBackend].insert(device.backend());
+  job.traits[Trait::kThreads].insert(absl::StrCat(device.threads()));
+  job.traits[Trait::kIsa].insert(device.isa());
+  job.traits[Trait::kDriver].insert(device.driver());
+  job.traits[Trait::kCuda].insert(device.cuda());
+  job.traits[Trait::kBuild].insert(evidence.build());
+}
+
+}  // namespace
+
+ranking::JobIdentity IdentityOf(const core::JobView& view, const std::vector<v1::ChunkEvidence>& evidence,
+                                const std::vector<v1::VariantConfiguration>& configurations) {
+  ranking::JobIdentity job;
+  job.job = wire::JobName(view.id);
+  job.imported = view.imported.has_value();
+  if (job.imported) return job;
+  AddAsked(view.spec, job);
+  for (const v1::ChunkEvidence& attempt : evidence) AddEvidence(attempt, job);
+  for (const v1::VariantConfiguration& configuration : configurations) {
+    job.configurations[configuration.variant()].insert(configuration.digest());
+  }
+  return job;
+}
+
+}  // namespace uaqf::rpc

@@ -1,0 +1,131 @@
+// Two jobs alike in everything, then different in one thing at a time: each is refused, and said why.
+#include "server/ranking/comparability.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <set>
+
+namespace uaqf::ranking {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+constexpr Trait kAll[] = {
+    Trait::kPrompts,     Trait::kText,       Trait::kTasks, Trait::kArticles,    Trait::kContext, Trait::kInputTokens,
+    Trait::kProseSeed,   Trait::kOutputLength, Trait::kMostTokens, Trait::kChat, Trait::kWarmUps, Trait::kClearCache,
+    Trait::kModel,       Trait::kTokenizer,  Trait::kDevice, Trait::kBackend,    Trait::kThreads, Trait::kIsa,
+    Trait::kDriver,      Trait::kCuda,       Trait::kBuild};
+
+JobIdentity Job(const std::string& name) {
+  JobIdentity job;
+  job.job = name;
+  for (const Trait trait : kAll) job.traits[trait] = {"same"};
+  job.configurations["fp16"] = {std::string(64, 'a')};
+  job.configurations["rtn-w4"] = {std::string(64, 'b')};
+  return job;
+}
+
+// The one mismatch of two jobs that differ in `trait` alone.
+Mismatch Only(Trait trait) {
+  JobIdentity other = Job("jobs/b");
+  other.traits[trait] = {"different"};
+  const auto mismatches = FindMismatches(Job("jobs/a"), other);
+  EXPECT_THAT(mismatches, SizeIs(1));
+  if (mismatches.size() != 1) return {};
+  EXPECT_EQ(mismatches[0].one, "same");
+  EXPECT_EQ(mismatches[0].other, "different");
+  return mismatches[0];
+}
+
+TEST(Comparable, AreJobsAlikeInEverything) { EXPECT_THAT(FindMismatches(Job("jobs/a"), Job("jobs/b")), IsEmpty()); }
+
+TEST(Comparable, AreJobsOfPartlyOtherVariants) {
+  JobIdentity other = Job("jobs/b");
+  other.configurations.erase("rtn-w4");
+  other.configurations["rtn-w8"] = {std::string(64, 'c')};
+  EXPECT_THAT(FindMismatches(Job("jobs/a"), other), IsEmpty());
+}
+
+TEST(NotComparable, AreOtherPrompts) { EXPECT_EQ(Only(Trait::kPrompts).what, "prompt set"); }
+TEST(NotComparable, IsAnotherText) { EXPECT_EQ(Only(Trait::kText).what, "text"); }
+TEST(NotComparable, AreOtherTasks) { EXPECT_EQ(Only(Trait::kTasks).what, "task set"); }
+TEST(NotComparable, AreOtherArticles) { EXPECT_EQ(Only(Trait::kArticles).what, "articles"); }
+TEST(NotComparable, AreWindowsOfAnotherLength) { EXPECT_EQ(Only(Trait::kContext).what, "tokens of a window"); }
+TEST(NotComparable, AreInputsOfAnotherLength) { EXPECT_EQ(Only(Trait::kInputTokens).what, "input tokens"); }
+TEST(NotComparable, IsOtherProse) { EXPECT_EQ(Only(Trait::kProseSeed).what, "seed"); }
+TEST(NotComparable, AreOutputLengthsChosenOtherwise) { EXPECT_EQ(Only(Trait::kOutputLength).what, "output length"); }
+TEST(NotComparable, IsAnotherLimitOfTokens) { EXPECT_EQ(Only(Trait::kMostTokens).what, "most output tokens"); }
+TEST(NotComparable, IsAChatTemplateInOneOnly) { EXPECT_EQ(Only(Trait::kChat).what, "chat template"); }
+TEST(NotComparable, AreOtherWarmUps) { EXPECT_EQ(Only(Trait::kWarmUps).what, "warm-up generations"); }
+TEST(NotComparable, AreCachesClearedInOneOnly) { EXPECT_EQ(Only(Trait::kClearCache).what, "clearing of caches"); }
+TEST(NotComparable, IsAnotherModel) { EXPECT_EQ(Only(Trait::kModel).what, "model digest"); }
+TEST(NotComparable, IsAnotherTokenizer) { EXPECT_EQ(Only(Trait::kTokenizer).what, "tokenizer digest"); }
+TEST(NotComparable, IsAnotherDevice) { EXPECT_EQ(Only(Trait::kDevice).what, "device"); }
+TEST(NotComparable, IsAnotherBackend) { EXPECT_EQ(Only(Trait::kBackend).what, "backend"); }
+TEST(NotComparable, IsAnotherNumberOfThreads) { EXPECT_EQ(Only(Trait::kThreads).what, "threads"); }
+TEST(NotComparable, IsAnotherInstructionSet) { EXPECT_EQ(Only(Trait::kIsa).what, "instruction set"); }
+TEST(NotComparable, IsAnotherDriver) { EXPECT_EQ(Only(Trait::kDriver).what, "driver"); }
+TEST(NotComparable, IsAnotherCuda) { EXPECT_EQ(Only(Trait::kCuda).what, "CUDA version"); }
+TEST(NotComparable, IsAnotherBuild) { EXPECT_EQ(Only(Trait::kBuild).what, "worker build"); }
+
+TEST(NotComparable, IsAVariantOfAnotherConfiguration) {
+  JobIdentity other = Job("jobs/b");
+  other.configurations["rtn-w4"] = {std::string(64, 'c')};
+  const auto mismatches = FindMismatches(Job("jobs/a"), other);
+  ASSERT_THAT(mismatches, SizeIs(1));
+  EXPECT_EQ(mismatches[0].what, "configuration of rtn-w4");
+  EXPECT_EQ(mismatches[0].one, "bbbbbbbbbbbb") << "digests are shown by their beginnings";
+}
+
+TEST(NotComparable, IsWhatWasImported) {
+  JobIdentity imported = Job("jobs/b");
+  imported.imported = true;
+  const auto mismatches = FindMismatches(Job("jobs/a"), imported);
+  ASSERT_THAT(mismatches, SizeIs(1));
+  EXPECT_EQ(mismatches[0].other, "imported");
+  EXPECT_THAT(FindMismatches(imported, imported), SizeIs(1)) << "two tables have no records either";
+}
+
+TEST(NotComparable, IsWhatIsNotKnown) {
+  JobIdentity early = Job("jobs/b");
+  early.traits.erase(Trait::kDevice);
+  const auto mismatches = FindMismatches(Job("jobs/a"), early);
+  ASSERT_THAT(mismatches, SizeIs(1));
+  EXPECT_EQ(mismatches[0].other, "not known");
+  EXPECT_THAT(mismatches[0].why, HasSubstr("no chunk was accepted"));
+  EXPECT_THAT(FindMismatches(early, early), SizeIs(1)) << "unknown is not equal to unknown";
+}
+
+TEST(NotComparable, IsAJobOfTwoDevicesAndOneOfOneOfThem) {
+  JobIdentity one = Job("jobs/a"), other = Job("jobs/b");
+  one.traits[Trait::kDevice] = {"GPU-1", "GPU-2"};
+  other.traits[Trait::kDevice] = {"GPU-1"};
+  const auto mismatches = FindMismatches(one, other);
+  ASSERT_THAT(mismatches, SizeIs(1));
+  EXPECT_EQ(mismatches[0].one, "GPU-1 and GPU-2");
+}
+
+TEST(NotComparable, TellsEveryMismatchWithBothValuesAndItsReason) {
+  JobIdentity one = Job("jobs/a"), other = Job("jobs/b");
+  one.traits[Trait::kDriver] = {"550.1"};
+  other.traits[Trait::kDriver] = {"555.2"};
+  other.traits[Trait::kText] = {""};
+  EXPECT_EQ(MismatchText(one, other, FindMismatches(one, other)),
+            "jobs/a and jobs/b cannot be compared:\n"
+            "text: same and none; losses on another text are other losses\n"
+            "driver: 550.1 and 555.2; a driver has its own speed");
+}
+
+TEST(NotComparable, IsSoFromEitherSide) {
+  for (const Trait trait : kAll) {
+    JobIdentity other = Job("jobs/b");
+    other.traits[trait] = {"different"};
+    EXPECT_THAT(FindMismatches(other, Job("jobs/a")), SizeIs(1));
+  }
+}
+
+}  // namespace
+}  // namespace uaqf::ranking
