@@ -31,12 +31,13 @@ enum class Disturbance {
 
 class AaSimulation {
  public:
-  AaSimulation(Disturbance disturbance, std::uint64_t seed) : disturbance_(disturbance), engine_(seed) {}
+  AaSimulation(Disturbance disturbance, double slowdown, std::uint64_t seed)
+      : disturbance_(disturbance), slowdown_(slowdown), engine_(seed) {}
 
   // fp16, slow, fp16#2.
   Measurements Next() {
     Recorder recorder({"fp16", "slow", kTwin});
-    std::array<double, kVariants> speed = {0, kSlowdown, 0};
+    std::array<double, kVariants> speed = {0, slowdown_, 0};
     if (disturbance_ == Disturbance::kProcesses) {
       for (double& log : speed) log += Normal(0.001);
     }
@@ -78,32 +79,38 @@ class AaSimulation {
   }
 
   const Disturbance disturbance_;
+  const double slowdown_;
   std::mt19937_64 engine_;
 };
+
+Ranking RankBySpeed(Measurements m) {
+  Profile profile;
+  profile.weights = {1, 0, 0, 0};
+  const SplitRecords split = SplitTwin(std::move(m), kBlock);
+  const auto measures = Measure(split.ranked);
+  const DecisionData data = PrepareDecision(split.ranked, {}, split.twin);
+  RankOptions options;
+  options.data = &data;
+  auto ranking = Rank(*measures, profile, JobFacts{}, options);
+  EXPECT_TRUE(ranking.ok()) << ranking.status();
+  return *std::move(ranking);
+}
 
 class NoiseFloorSimulation : public testing::TestWithParam<Disturbance> {};
 
 TEST_P(NoiseFloorSimulation, SeldomCallsFp16DifferentFromItselfAndFindsTwoPercent) {
-  Profile profile;
-  profile.weights = {1, 0, 0, 0};
-  AaSimulation simulation(GetParam(), 20260201 + static_cast<std::uint64_t>(GetParam()));
+  AaSimulation simulation(GetParam(), kSlowdown, 20260201 + static_cast<std::uint64_t>(GetParam()));
   int different = 0, found = 0, agreeing = 0;
   double floors = 0;
   for (int i = 0; i < kJobs; ++i) {
-    const SplitRecords split = SplitTwin(simulation.Next(), kBlock);
-    const auto measures = Measure(split.ranked);
-    const DecisionData data = PrepareDecision(split.ranked, {}, split.twin);
-    RankOptions options;
-    options.data = &data;
-    const auto ranking = Rank(*measures, profile, JobFacts{}, options);
-    ASSERT_TRUE(ranking.ok()) << ranking.status();
-    const RankedVariant& slow = Find(*ranking, "slow");
+    const Ranking ranking = RankBySpeed(simulation.Next());
+    const RankedVariant& slow = Find(ranking, "slow");
     const bool is_found = !slow.standing->tied;
-    different += ranking->floor->speed.Differs() ? 1 : 0;
-    found += is_found && ranking->winner == "fp16" ? 1 : 0;
+    different += ranking.floor->speed.Differs() ? 1 : 0;
+    found += is_found && ranking.winner == "fp16" ? 1 : 0;
     // The comparison with fp16 says the same as the tie group, whose other member is fp16.
     agreeing += is_found == (slow.speedup->interval.high < 1 && !slow.speedup->within_noise) ? 1 : 0;
-    floors += ranking->floor->speed.Floor() / kJobs;
+    floors += ranking.floor->speed.Floor() / kJobs;
   }
   std::printf("fp16 called different in %.4f of the jobs, 2 %% found in %.4f, mean floor %.2f %%\n",
               1.0 * different / kJobs, 1.0 * found / kJobs, 100 * floors);
@@ -115,6 +122,24 @@ TEST_P(NoiseFloorSimulation, SeldomCallsFp16DifferentFromItselfAndFindsTwoPercen
   if (GetParam() != Disturbance::kProcesses) {
     EXPECT_LE(different, 0.065 * kJobs);
   }
+}
+
+// What the floor is for: the variant is as fast as fp16, and its own interval, over prompts, does not know what
+// disturbs whole chunks.
+TEST(NoiseFloorSimulation, KeepsEqualVariantsTogetherWhereChunksAreDisturbed) {
+  AaSimulation simulation(Disturbance::kBursts, 0, 20260301);
+  int apart_alone = 0, apart = 0;
+  for (int i = 0; i < kJobs; ++i) {
+    const Ranking ranking = RankBySpeed(simulation.Next());
+    const Comparison& speedup = *Find(ranking, "slow").speedup;
+    const bool excludes_equality = speedup.interval.low > 1 || speedup.interval.high < 1;
+    apart_alone += excludes_equality ? 1 : 0;
+    apart += excludes_equality && !speedup.within_noise ? 1 : 0;
+  }
+  std::printf("equal variants told apart in %.4f of the jobs without the floor, in %.4f with it\n",
+              1.0 * apart_alone / kJobs, 1.0 * apart / kJobs);
+  EXPECT_GT(apart_alone, 0.07 * kJobs);
+  EXPECT_LE(apart, 0.05 * kJobs);
 }
 
 std::string NameOf(const testing::TestParamInfo<Disturbance>& info) {
