@@ -55,8 +55,7 @@ ComparedVariant Compared(const std::string& name, const Measurements& common, co
     out.speed_ratio = CompareSpeed(resampled, kOther, kOne);
   }
   if (both([](const Resampled::Has& has) { return has.nll; })) {
-    out.nll_difference =
-        CompareFigure(resampled, kOther, kOne, [](const ResampledFigures& f) { return f.nll; });
+    out.nll_difference = CompareFigure(resampled, kOther, kOne, [](const ResampledFigures& f) { return f.nll; });
   }
   return out;
 }

@@ -17,7 +17,7 @@ struct TimeSample {
 
 struct DecisionData {
   Resampled resampled;
-  std::vector<TimeSample> times;  // in the order of Measurements::variants
+  std::vector<TimeSample> times;          // in the order of Measurements::variants
   std::vector<ResampledEnergy> energy{};  // in the same order
 };
 

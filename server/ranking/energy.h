@@ -1,8 +1,8 @@
 // Joules for each generated token, by the difference of the device's energy counter over every timing chunk.
 //
-// A chunk has one figure for all of its prompts, so what is drawn again are not prompts but blocks of them: prompts that
-// any chunk has together, each with all its runs. Blocks are the same for all variants. A variant's energy is over all of
-// its own chunks, whatever the others have measured: it is compared with a limit and not with them.
+// A chunk has one figure for all of its prompts, so what is drawn again are not prompts but blocks of them: prompts
+// that any chunk has together, each with all its runs. Blocks are the same for all variants. A variant's energy is over
+// all of its own chunks, whatever the others have measured: it is compared with a limit and not with them.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,8 @@ struct VariantEnergy {
 // Fills `energy` of each; intervals as of a ratio estimator, t(0.975, blocks - 1), with at least kLeastUnits blocks.
 void MeasureEnergy(const Measurements& measurements, std::vector<VariantMeasures>* measures);
 
-// J/token of one variant: of all blocks, and in every resample. The latter are empty with fewer than kLeastUnits blocks.
+// J/token of one variant: of all blocks, and in every resample. The latter are empty with fewer than kLeastUnits
+// blocks.
 struct ResampledEnergy {
   std::optional<double> value;
   std::int32_t blocks = 0;

@@ -64,9 +64,8 @@ class Merger {
       own_baseline_ = own_baseline_ || baseline;
       const auto next = static_cast<std::int32_t>(out_.measurements.variants.size());
       if (baseline && jobs_ > 0 && named_.count(variant.name) == 0) {
-        return absl::FailedPreconditionError(
-            absl::StrFormat("the first job has no fp16, which every variant is compared with, and %s has: name it first",
-                            records.job));
+        return absl::FailedPreconditionError(absl::StrFormat(
+            "the first job has no fp16, which every variant is compared with, and %s has: name it first", records.job));
       }
       const auto [found, is_new] = named_.try_emplace(variant.name, Place{next, records.job});
       if (!is_new && !baseline) {

@@ -110,8 +110,9 @@ std::vector<std::string> CollapseWarnings(const Profile& profile, const std::vec
 std::vector<std::string> JobWarnings(const std::vector<VariantMeasures>& measures, const JobFacts& job) {
   std::vector<std::string> warnings;
   if (job.point_values) {
-    return {"the figures were imported as single values: nothing is known of their uncertainty, so there is neither a "
-            "P(best) nor an interval"};
+    return {
+        "the figures were imported as single values: nothing is known of their uncertainty, so there is neither a "
+        "P(best) nor an interval"};
   }
   if (!job.ended) warnings.push_back("the job has not ended: figures are of the records accepted so far");
   const bool one_run = std::any_of(measures.begin(), measures.end(),

@@ -15,8 +15,8 @@ struct SliceLabels {
   std::vector<std::int32_t> of_item;  // [prompt of the set] into `names`; -1: in none
 };
 
-// One part. Quality, which is measured on a text and not on prompts, memory, and energy, which is measured on chunks, are
-// those of the whole job.
+// One part. Quality, which is measured on a text and not on prompts, memory, and energy, which is measured on chunks,
+// are those of the whole job.
 struct Slice {
   std::string name;
   std::int32_t prompts = 0;  // measured

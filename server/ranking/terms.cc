@@ -34,10 +34,12 @@ std::string WhyNotPublished(TermKind kind, const Profile& profile) {
       return "the imported table gives no throughput of it";
     case TermKind::kQuality:
       if (UsesPerplexity(profile)) return "the imported table gives no change of perplexity of it";
-      return "an imported table gives changes of perplexity and no log-likelihoods, which this profile weighs or limits: "
+      return "an imported table gives changes of perplexity and no log-likelihoods, which this profile weighs or "
+             "limits: "
              "rank with a regime of the paper (latency-critical, accuracy-critical, memory-constrained)";
     case TermKind::kStability:
-      return "an imported table gives no runs, which stability is told from: rank with a profile whose stability weight "
+      return "an imported table gives no runs, which stability is told from: rank with a profile whose stability "
+             "weight "
              "is 0";
     case TermKind::kMemory:
       break;

@@ -128,6 +128,9 @@ absl::StatusOr<Measurer::Part> Measurer::ReadPart(const core::JobId& id) {
   part.configurations = Configurations(*columns);
   const std::vector<v1::ChunkEvidence> evidence = ParseEvidence(columns->attempts);
   part.identity = IdentityOf(part.view, evidence, part.configurations);
+  if (auto timed = TimedAttempts(columns->attempts, evidence); !timed.empty()) {
+    part.evidence = ranking::SummarizeEvidence(timed, columns->variants.size());
+  }
   ranking::EnergyColumns energies = Energies(columns->attempts, evidence, part.view.spec.timing);
   ranking::Measurements measurements = Move(*std::move(columns));
   measurements.energies = std::move(energies);
@@ -145,6 +148,7 @@ absl::StatusOr<ranking::AlignedRecords> Measurer::ReadAligned(const std::vector<
     if (records.empty()) {
       first = part->identity;
       result->view = part->view;
+      result->evidence = std::move(part->evidence);
     } else if (absl::Status comparable = CheckComparable(first, part->identity); !comparable.ok()) {
       return comparable;
     }
@@ -172,8 +176,7 @@ absl::StatusOr<ranking::JobComparison> Measurer::Compare(const core::JobId& one,
   if (absl::Status comparable = CheckComparable(a->identity, b->identity); !comparable.ok()) return comparable;
   ranking::AlignedRecords first = ranking::AlignGroups(std::move(a->measurements));
   ranking::AlignedRecords second = ranking::AlignGroups(std::move(b->measurements));
-  auto comparison =
-      ranking::CompareJobs(first.measurements, second.measurements, {.seed = a->view.spec.seed});
+  auto comparison = ranking::CompareJobs(first.measurements, second.measurements, {.seed = a->view.spec.seed});
   if (absl::IsFailedPrecondition(comparison.status())) {
     return wire::WithReason(comparison.status(), "NOTHING_SHARED");
   }
