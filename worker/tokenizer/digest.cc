@@ -16,9 +16,8 @@ constexpr std::string_view kProbe =
     "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. Ça va? ¿Qué tal? Příliš žluťoučký kůň.\n"
     "Съешь же ещё этих мягких французских булок. Ξεσκεπάζω τὴν ψυχοφθόρα βδελυγμία. いろはにほへと 色は匂へど "
     "敏捷的棕色狐狸\n"
-    "שפן אכל קצת גזר 키스의 고유조건은 نص حكيم له سر قاطع 🙂👩‍👩‍👧‍👦 e\u0301 \u00e9 <s> </s> "
-    "<|im_end|> "
-    "[INST]\n";
+    "שפן אכל קצת גזר 키스의 고유조건은 نص حكيم له سر قاطع\n"
+    "\U0001F642\U0001F469\u200D\U0001F467 e\u0301 \u00e9 <s> </s> <|im_end|> [INST]\n";
 
 void AddNumber(std::int64_t value, std::string* bytes) {
   for (int shift = 0; shift < 64; shift += 8) bytes->push_back(static_cast<char>(value >> shift));
