@@ -91,10 +91,10 @@ absl::StatusOr<v1::Constraint> ParseConstraint(const std::string& text) {
   double value = 0;
   if (!absl::SimpleAtod(given.substr(0, digits), &value) || !ToFiguresUnit(*figure, unit, &value) || value < 0 ||
       !std::isfinite(value)) {
-    const std::string form = std::string(figure->unit) == "s"       ? "2s or 40ms"
-                             : std::string(figure->unit) == "bytes" ? "8GB or 512MiB"
+    const std::string form = std::string(figure->unit) == "s"         ? "2s or 40ms"
+                             : std::string(figure->unit) == "bytes"   ? "8GB or 512MiB"
                              : std::string(figure->unit) == "J/token" ? "0.5J or 500mJ"
-                                                                    : "0.05";
+                                                                      : "0.05";
     return UsageError(absl::StrCat("got the limit \"", text, "\", expected ", name, "= and a number such as ", form));
   }
   v1::Constraint constraint;

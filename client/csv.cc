@@ -45,7 +45,9 @@ class Parser {
   }
 
  private:
-  absl::Status Bad(const std::string& problem) const { return UsageError(absl::StrCat(file_, ":", line_, ": ", problem)); }
+  absl::Status Bad(const std::string& problem) const {
+    return UsageError(absl::StrCat(file_, ":", line_, ": ", problem));
+  }
 
   // Up to the end of the line, which is consumed.
   absl::Status ReadRow(CsvRow* row) {
@@ -98,7 +100,8 @@ class Parser {
     }
     SkipBlanks();
     const bool ends = bytes_.empty() || bytes_[0] == ',' || bytes_[0] == '\n' || absl::StartsWith(bytes_, "\r\n");
-    return ends ? absl::OkStatus() : Bad("got text behind the quotes of a cell, expected a comma or the end of the line");
+    return ends ? absl::OkStatus()
+                : Bad("got text behind the quotes of a cell, expected a comma or the end of the line");
   }
 
   absl::string_view bytes_;

@@ -22,9 +22,9 @@ struct CsvLimits {
   std::size_t cells = 64;  // of a row
 };
 
-// The rows of `bytes`, the content of `file`, blank lines left out. Lines end with LF or CRLF; a byte order mark is read
-// over; white space around a cell without quotes is not part of it. Pure.
-// InvalidArgument with the line: not UTF-8, a quote that is not closed or stands inside a cell, over a limit.
+// The rows of `bytes`, the content of `file`, blank lines left out. Lines end with LF or CRLF; a byte order mark is
+// read over; white space around a cell without quotes is not part of it. Pure. InvalidArgument with the line: not
+// UTF-8, a quote that is not closed or stands inside a cell, over a limit.
 [[nodiscard]] absl::StatusOr<std::vector<CsvRow>> ParseCsv(absl::string_view bytes, const std::string& file,
                                                            const CsvLimits& limits = {});
 

@@ -75,10 +75,9 @@ Problem ReadRow(const CsvRow& row, const Places& places, v1::ImportedVariant* va
   }
   variant->set_variant(label);
   std::optional<double> latency_ms, throughput, perplexity, memory_gb;
-  for (const Problem& problem : {ReadNumber(row, places, kLatency, true, &latency_ms),
-                                 ReadNumber(row, places, kThroughput, true, &throughput),
-                                 ReadNumber(row, places, kPerplexity, false, &perplexity),
-                                 ReadNumber(row, places, kMemory, true, &memory_gb)}) {
+  for (const Problem& problem :
+       {ReadNumber(row, places, kLatency, true, &latency_ms), ReadNumber(row, places, kThroughput, true, &throughput),
+        ReadNumber(row, places, kPerplexity, false, &perplexity), ReadNumber(row, places, kMemory, true, &memory_gb)}) {
     if (!problem.empty()) return problem;
   }
   if (latency_ms) variant->set_latency_s(*latency_ms / 1e3);
@@ -128,7 +127,8 @@ absl::StatusOr<v1::ImportedTable> ParsePublishedTable(absl::string_view bytes, c
   if (!rows.ok()) return rows.status();
   if (rows->size() < 2) {
     return UsageError(absl::StrCat(file, " has ", rows->empty() ? "nothing in it" : "a header and no rows",
-                                   ", expected the header ", absl::StrJoin(kColumns, ","), " and a row for each variant"));
+                                   ", expected the header ", absl::StrJoin(kColumns, ","),
+                                   " and a row for each variant"));
   }
   const auto places = PlacesOf(rows->front(), file);
   if (!places.ok()) return places.status();

@@ -23,6 +23,11 @@ std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures);
 Table ConfigurationsTable(const v1::MeasureVariantsResponse& measures);
 Table ConfigurationsCsv(const v1::MeasureVariantsResponse& measures);
 
+// What devices did around the chunks, a row for each variant, and the line below; empty where nothing was timed.
+std::string EvidenceText(const v1::EvidenceSummary& evidence, const Terminal& terminal);
+// "evidence: 2 chunks rejected, drift +0.40 % ±0.30 over the run, variants took turns", with its line end.
+std::string EvidenceLine(const v1::EvidenceSummary& evidence);
+
 // Formula, conditions, ranks with utility and terms, reasons of what is not ranked, warnings.
 std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& terminal);
 std::string RankCsv(const v1::RankVariantsResponse& answer);

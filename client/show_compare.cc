@@ -28,7 +28,8 @@ std::string Finding(const v1::ComparedVariant& variant) {
   std::string text;
   if (variant.speed_differs()) text = variant.speed_ratio().value() > 1 ? "faster" : "slower";
   if (!variant.nll_differs()) return text;
-  return absl::StrCat(text, text.empty() ? "" : ", ", variant.nll_difference().value() > 0 ? "loses more" : "loses less");
+  return absl::StrCat(text, text.empty() ? "" : ", ",
+                      variant.nll_difference().value() > 0 ? "loses more" : "loses less");
 }
 
 }  // namespace
@@ -47,8 +48,7 @@ std::string CompareText(const v1::CompareJobsResponse& answer, const Terminal& t
     table.AddRow({Printable(WithShortDigests(v.variant())), absl::StrCat(v.prompts()),
                   speed ? absl::StrCat(Fixed(v.speed_ratio().value(), 4), "x") : "",
                   speed ? IntervalText(v.speed_ratio().interval(), 4) : "",
-                  v.windows() > 0 ? absl::StrCat(v.windows()) : "",
-                  nll ? Signed(v.nll_difference().value(), 5) : "",
+                  v.windows() > 0 ? absl::StrCat(v.windows()) : "", nll ? Signed(v.nll_difference().value(), 5) : "",
                   nll ? IntervalText(v.nll_difference().interval(), 5) : "", Finding(v)});
   }
   table.DropEmptyColumns();

@@ -85,9 +85,12 @@ std::string RecordsDone(const v1::JobProgress& progress) {
 
 // What was asked of an imported job: nothing; so where it came from.
 std::string ImportedText(const v1::Job& job, const Terminal& terminal) {
-  std::string text = absl::StrFormat("%-10s%s   %s\n", "job", Printable(job.name()), terminal.Paint(Style::kGreen, "imported"));
+  std::string text =
+      absl::StrFormat("%-10s%s   %s\n", "job", Printable(job.name()), terminal.Paint(Style::kGreen, "imported"));
   text += Line("table", job.imported().title());
-  text += Line("variants", absl::StrJoin(std::vector<std::string>(job.spec().variants().begin(), job.spec().variants().end()), ", "));
+  text +=
+      Line("variants",
+           absl::StrJoin(std::vector<std::string>(job.spec().variants().begin(), job.spec().variants().end()), ", "));
   return text + Line("baseline", absl::StrCat("fp16 is the row ", job.imported().baseline_label()));
 }
 
@@ -121,9 +124,11 @@ Table JobsTable(const v1::ListJobsResponse& jobs, absl::Time now) {
   Table table({{"job"}, {"state"}, {"model"}, {"variants"}, {"records", Align::kRight}, {"age", Align::kRight}});
   for (const v1::Job& job : jobs.jobs()) {
     const std::vector<std::string> variants(job.spec().variants().begin(), job.spec().variants().end());
-    const std::string model = job.has_imported() ? absl::StrCat("imported: ", job.imported().title()) : job.spec().model();
-    table.AddRow({job.name(), StateName(job.state()), FitToWidth(Printable(model), 48), FitToWidth(absl::StrJoin(variants, ","), 48),
-                  RecordsDone(job.progress()), Age(now - TimeOf(job.create_time()))});
+    const std::string model =
+        job.has_imported() ? absl::StrCat("imported: ", job.imported().title()) : job.spec().model();
+    table.AddRow({job.name(), StateName(job.state()), FitToWidth(Printable(model), 48),
+                  FitToWidth(absl::StrJoin(variants, ","), 48), RecordsDone(job.progress()),
+                  Age(now - TimeOf(job.create_time()))});
   }
   return table;
 }
@@ -147,7 +152,8 @@ Table JobsCsv(const v1::ListJobsResponse& jobs) {
     table.AddRow({job.name(), StateName(job.state()), job.spec().model(), absl::StrJoin(variants, " "),
                   job.spec().prompt_set(), absl::StrCat(job.progress().records_done()),
                   absl::StrCat(job.progress().records_total()), absl::StrCat(job.progress().records_quarantined()),
-                  TimeText(job.create_time()), TimeText(job.start_time()), TimeText(job.end_time()), job.error(), job.imported().title()});
+                  TimeText(job.create_time()), TimeText(job.start_time()), TimeText(job.end_time()), job.error(),
+                  job.imported().title()});
   }
   return table;
 }

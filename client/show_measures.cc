@@ -148,22 +148,26 @@ std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Term
                {"tainted", Align::kRight},
                {"quarantined", Align::kRight}});
   for (const v1::VariantMeasures& m : measures.variants()) {
-    table.AddRow(
-        {m.variant(), m.has_latency_s() ? Fixed(m.latency_s().value(), latency) : "",
-         Spread(m.has_latency_s(), m.latency_s(), latency), m.has_ttft_s() ? Fixed(m.ttft_s().value() * 1e3, ttft) : "",
-         m.has_tokens_per_s() ? Fixed(m.tokens_per_s().value(), 1) : "", m.has_speedup() ? Fixed(m.speedup(), 2) : "",
-         m.has_relative_stability() ? absl::StrCat(Fixed(m.relative_stability() * 100, 2), " %") : "",
-         m.has_perplexity() ? Fixed(m.perplexity(), 3) : "",
-         m.has_delta_perplexity() ? Signed(m.delta_perplexity(), 3) : "",
-         SignedWithSpread(m.has_delta_nll(), m.delta_nll(), nll), DivergenceCell(m.divergence()),
-         m.has_divergence() ? absl::StrCat(Fixed(m.divergence().same_top() * 100, 1), " %") : "",
-         WordPerplexityCell(m.articles()),
-         m.articles().has_delta_word_perplexity() ? Signed(m.articles().delta_word_perplexity(), 3) : "",
-         m.articles().has_bits_per_byte() ? Fixed(m.articles().bits_per_byte(), 4) : "",
-         SignedWithSpread(m.has_output_length_change(), m.output_length_change(), 1),
-         m.has_memory_bytes() ? Bytes(m.memory_bytes()) : "", EnergyCell(m.energy()),
-         m.tainted_chunks() > 0 ? Count(m.tainted_chunks(), "chunk") : "",
-         m.quarantined() > 0 ? Count(m.quarantined(), "record") : ""});
+    table.AddRow({m.variant(),
+                  m.has_latency_s() ? Fixed(m.latency_s().value(), latency) : "",
+                  Spread(m.has_latency_s(), m.latency_s(), latency),
+                  m.has_ttft_s() ? Fixed(m.ttft_s().value() * 1e3, ttft) : "",
+                  m.has_tokens_per_s() ? Fixed(m.tokens_per_s().value(), 1) : "",
+                  m.has_speedup() ? Fixed(m.speedup(), 2) : "",
+                  m.has_relative_stability() ? absl::StrCat(Fixed(m.relative_stability() * 100, 2), " %") : "",
+                  m.has_perplexity() ? Fixed(m.perplexity(), 3) : "",
+                  m.has_delta_perplexity() ? Signed(m.delta_perplexity(), 3) : "",
+                  SignedWithSpread(m.has_delta_nll(), m.delta_nll(), nll),
+                  DivergenceCell(m.divergence()),
+                  m.has_divergence() ? absl::StrCat(Fixed(m.divergence().same_top() * 100, 1), " %") : "",
+                  WordPerplexityCell(m.articles()),
+                  m.articles().has_delta_word_perplexity() ? Signed(m.articles().delta_word_perplexity(), 3) : "",
+                  m.articles().has_bits_per_byte() ? Fixed(m.articles().bits_per_byte(), 4) : "",
+                  SignedWithSpread(m.has_output_length_change(), m.output_length_change(), 1),
+                  m.has_memory_bytes() ? Bytes(m.memory_bytes()) : "",
+                  EnergyCell(m.energy()),
+                  m.tainted_chunks() > 0 ? Count(m.tainted_chunks(), "chunk") : "",
+                  m.quarantined() > 0 ? Count(m.quarantined(), "record") : ""});
   }
   table.DropEmptyColumns();
   std::string text = table.Text(terminal);

@@ -40,8 +40,8 @@ std::string Heading(const v1::RankVariantsResponse& answer, const Terminal& term
   }
   if (!answer.conditions().empty()) absl::StrAppend(&text, Printable(answer.conditions()), "\n");
   if (!answer.more_jobs().empty()) {
-    absl::StrAppend(&text, "variants of ", Printable(answer.job()), " and of ", Printable(absl::StrJoin(answer.more_jobs(), ", ")),
-                    ", against fp16 of the first\n");
+    absl::StrAppend(&text, "variants of ", Printable(answer.job()), " and of ",
+                    Printable(absl::StrJoin(answer.more_jobs(), ", ")), ", against fp16 of the first\n");
   }
   return text;
 }
@@ -180,7 +180,8 @@ std::string EnergyText(const v1::RankVariantsResponse& answer) {
   std::vector<std::string> energies;
   for (const v1::RankedVariant& variant : answer.variants()) {
     if (!variant.has_energy_per_token()) continue;
-    std::string& text = energies.emplace_back(absl::StrCat(NameText(variant), " ", Fixed(variant.energy_per_token(), 3)));
+    std::string& text =
+        energies.emplace_back(absl::StrCat(NameText(variant), " ", Fixed(variant.energy_per_token(), 3)));
     if (!variant.has_energy_interval()) continue;
     absl::StrAppend(&text, " [", Fixed(variant.energy_interval().low(), 3), ", ",
                     Fixed(variant.energy_interval().high(), 3), "]");
@@ -295,7 +296,7 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
   }
   absl::StrAppend(&text, TiesText(answer), FloorText(answer), BeatenText(answer), LimitsText(answer),
                   SweepsText(answer));
-  absl::StrAppend(&text, EnergyText(answer));
+  absl::StrAppend(&text, EnergyText(answer), EvidenceLine(answer.evidence()));
   absl::StrAppend(&text, SlicesText(answer, terminal));
   for (const std::string& warning : answer.warnings()) {
     absl::StrAppend(&text, terminal.Paint(Style::kYellow, "warning:"), " ", Printable(warning), "\n");
@@ -306,11 +307,11 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
 std::string RankCsv(const v1::RankVariantsResponse& answer) {
   constexpr std::array<const char*, 4> kTerms = {"speed", "quality", "stability", "memory"};
   std::string csv =
-      CsvLine({"rank",         "variant",   "status",          "utility",       "speed",        "quality",
-               "stability",    "memory",    "reason",          "utility_low",   "utility_high", "probability_best",
-               "rank_low",     "rank_high", "expected_regret", "tied",          "speedup",      "speedup_low",
-               "speedup_high", "nll_loss",  "nll_loss_low",    "nll_loss_high", "dominated_by",
-               "energy_per_token", "energy_low", "energy_high"});
+      CsvLine({"rank",         "variant",    "status",          "utility",       "speed",        "quality",
+               "stability",    "memory",     "reason",          "utility_low",   "utility_high", "probability_best",
+               "rank_low",     "rank_high",  "expected_regret", "tied",          "speedup",      "speedup_low",
+               "speedup_high", "nll_loss",   "nll_loss_low",    "nll_loss_high", "dominated_by", "energy_per_token",
+               "energy_low",   "energy_high"});
   for (const v1::RankedVariant& variant : answer.variants()) {
     std::vector<std::string> cells = {variant.rank() > 0 ? absl::StrCat(variant.rank()) : "", variant.variant(),
                                       StatusName(variant.status()),

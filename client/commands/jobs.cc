@@ -47,8 +47,11 @@ absl::Status Show(Context& context, const std::string& wanted) {
   } else if (context.csv()) {
     context.Print(MeasuresCsv(*measures));
   } else {
-    context.Print(absl::StrCat(JobText(*job, context.out), "\n", MeasuresText(*measures, context.out)));
-    context.Next(HasEnded(job->state()) ? absl::StrCat("uaqf rank ", *name, " --profile balanced")
+    const std::string evidence = EvidenceText(measures->evidence(), context.out);
+    context.Print(absl::StrCat(JobText(*job, context.out), "\n", MeasuresText(*measures, context.out),
+                               evidence.empty() ? "" : "\n", evidence));
+    const char* profile = job->has_imported() ? "latency-critical" : "balanced";
+    context.Next(HasEnded(job->state()) ? absl::StrCat("uaqf rank ", *name, " --profile ", profile)
                                         : absl::StrCat("uaqf jobs watch ", *name));
   }
   return absl::OkStatus();

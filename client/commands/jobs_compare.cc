@@ -29,7 +29,8 @@ absl::Status Compare(Context& context, const CompareFlags& flags) {
     context.Print(CompareCsv(*answer));
   } else {
     context.Print(CompareText(*answer, context.out));
-    context.Next(absl::StrCat("uaqf rank ", *job, " ", *other, " (variants that only one of them has, ranked together)"));
+    context.Next(
+        absl::StrCat("uaqf rank ", *job, " ", *other, " (variants that only one of them has, ranked together)"));
   }
   return absl::OkStatus();
 }

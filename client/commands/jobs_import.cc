@@ -46,10 +46,10 @@ absl::Status Import(Context& context, const ImportFlags& flags) {
 
 void AddJobsImport(CLI::App& jobs, Context& context) {
   auto flags = std::make_shared<ImportFlags>();
-  CLI::App* import =
-      AddCommand(jobs, "import", "Keep published figures as a job, to rank them by the same formulas, without uncertainty",
-                 "uaqf jobs import table7.csv --name \"Table 7, 7B\"\n"
-                 "  the header of FILE: variant,latency_ms,throughput_tokens_per_s,perplexity_change,memory_gb");
+  CLI::App* import = AddCommand(
+      jobs, "import", "Keep published figures as a job, to rank them by the same formulas, without uncertainty",
+      "uaqf jobs import table7.csv --name \"Table 7, 7B\"\n"
+      "  the header of FILE: variant,latency_ms,throughput_tokens_per_s,perplexity_change,memory_gb");
   import->add_option("FILE", flags->file, "CSV with one row for each variant, or - for standard input")->required();
   import->add_option("--name", flags->name, "What the table is called; else the file's name");
   import->add_option("--baseline", flags->baseline, "Label of the FP16 row, where it is not fp16");

@@ -98,8 +98,9 @@ void AddRank(CLI::App& app, Context& context) {
                               "  uaqf rank k7f --weights speed=0.5,quality=0.5 --no-sanity\n"
                               "  uaqf rank k7f --max latency-p95=2s --max memory=8GB --by group\n"
                               "  uaqf rank k7f 2m9   (variants of both, against fp16 of the first)");
-  rank->add_option("JOB", flags->jobs, "Name, id, or the beginning of one; of several, which must be comparable, the first "
-                                       "has the fp16 that all are compared with")
+  rank->add_option("JOB", flags->jobs,
+                   "Name, id, or the beginning of one; of several, which must be comparable, the first "
+                   "has the fp16 that all are compared with")
       ->required();
   CLI::Option* profile =
       rank->add_option("--profile", flags->profile, "Profile by name (uaqf profiles list)")->default_str("balanced");

@@ -14,6 +14,7 @@ constexpr char kServiceConfig[] = R"({
       {"service": "uaqf.v1.EvaluationService", "method": "GetPromptSet"},
       {"service": "uaqf.v1.EvaluationService", "method": "ListPromptSets"},
       {"service": "uaqf.v1.EvaluationService", "method": "CreateJob"},
+      {"service": "uaqf.v1.EvaluationService", "method": "ImportJob"},
       {"service": "uaqf.v1.EvaluationService", "method": "GetJob"},
       {"service": "uaqf.v1.EvaluationService", "method": "ListJobs"},
       {"service": "uaqf.v1.EvaluationService", "method": "CancelJob"},

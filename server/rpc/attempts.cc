@@ -25,4 +25,30 @@ ranking::EnergyColumns Energies(const std::vector<core::AttemptEvidence>& attemp
   return energies;
 }
 
+std::vector<ranking::TimedAttempt> TimedAttempts(const std::vector<core::AttemptEvidence>& attempts,
+                                                 const std::vector<v1::ChunkEvidence>& evidence) {
+  constexpr double kNsPerSecond = 1e9;
+  std::vector<ranking::TimedAttempt> timed;
+  for (std::size_t k = 0; k < attempts.size(); ++k) {
+    const core::AttemptEvidence& attempt = attempts[k];
+    if (attempt.kind != core::ChunkKind::kTiming) continue;
+    const v1::GpuEvidence& gpu = evidence[k].gpu();
+    ranking::TimedAttempt& to = timed.emplace_back();
+    to.variant = attempt.variant;
+    to.first = attempt.first;
+    to.count = attempt.count;
+    to.latency_s = attempt.latency_sum_s;
+    to.wall_s = static_cast<double>(evidence[k].wall_ns()) / kNsPerSecond;
+    to.clock_mhz = evidence[k].has_gpu() ? gpu.sm_mhz() : evidence[k].cpu_mhz();
+    to.power_capped_s = static_cast<double>(gpu.power_capped_ns()) / kNsPerSecond;
+    to.thermal_s = static_cast<double>(gpu.thermal_ns()) / kNsPerSecond;
+    to.temperature_c = gpu.temperature_c();
+    to.slowdowns.assign(gpu.slowdowns().begin(), gpu.slowdowns().end());
+    to.foreign_load = evidence[k].foreign_load();
+    to.involuntary_switches = evidence[k].involuntary_switches();
+    to.device = evidence[k].device().id();
+  }
+  return timed;
+}
+
 }  // namespace uaqf::rpc

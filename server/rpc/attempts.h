@@ -5,6 +5,7 @@
 
 #include "server/core/measurements.h"
 #include "server/core/types.h"
+#include "server/ranking/evidence.h"
 #include "server/ranking/measurements.h"
 #include "uaqf/v1/record.pb.h"
 
@@ -13,9 +14,13 @@ namespace uaqf::rpc {
 // One of each attempt, in their order. What cannot be read is empty.
 std::vector<v1::ChunkEvidence> ParseEvidence(const std::vector<core::AttemptEvidence>& attempts);
 
-// Of the timing attempts. Warm-ups run the first prompt of their chunk, to the same length, under the same counter: their
-// tokens count.
+// Of the timing attempts. Warm-ups run the first prompt of their chunk, to the same length, under the same counter:
+// their tokens count.
 ranking::EnergyColumns Energies(const std::vector<core::AttemptEvidence>& attempts,
                                 const std::vector<v1::ChunkEvidence>& evidence, const core::TimingSpec& timing);
+
+// The timing attempts, in their order.
+std::vector<ranking::TimedAttempt> TimedAttempts(const std::vector<core::AttemptEvidence>& attempts,
+                                                 const std::vector<v1::ChunkEvidence>& evidence);
 
 }  // namespace uaqf::rpc

@@ -33,7 +33,8 @@ void AddAsked(const core::JobSpec& spec, ranking::JobIdentity& job) {
   job.traits[Trait::kTasks] = {quality.task_set};
   job.traits[Trait::kArticles] = {quality.article_set};
   job.traits[Trait::kContext] = {windows ? absl::StrCat(quality.context_tokens) : ""};
-  job.traits[Trait::kInputTokens] = {timing.input_tokens == 0 ? "each prompt's own" : absl::StrCat(timing.input_tokens)};
+  job.traits[Trait::kInputTokens] = {timing.input_tokens == 0 ? "each prompt's own"
+                                                              : absl::StrCat(timing.input_tokens)};
   // Otherwise it orders chunks, and no more.
   job.traits[Trait::kProseSeed] = {timing.input_tokens == 0 ? "" : absl::StrCat(spec.seed)};
   job.traits[Trait::kOutputLength] = {NameOf(timing.output_length)};
@@ -47,7 +48,8 @@ void AddEvidence(const v1::ChunkEvidence& evidence, ranking::JobIdentity& job) {
   const v1::Device& device = evidence.device();
   job.traits[Trait::kModel].insert(evidence.model_digest());
   job.traits[Trait::kTokenizer].insert(evidence.tokenizer_digest());
-  job.traits[Trait::kDevice].insert(device.name().empty() ? device.id() : absl::StrCat(device.name(), " ", device.id()));
+  job.traits[Trait::kDevice].insert(device.name().empty() ? device.id()
+                                                          : absl::StrCat(device.name(), " ", device.id()));
   job.traits[Trait::kBackend].insert(device.backend());
   job.traits[Trait::kThreads].insert(absl::StrCat(device.threads()));
   job.traits[Trait::kIsa].insert(device.isa());

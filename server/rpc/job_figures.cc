@@ -74,6 +74,8 @@ void JobFiguresPublisher::PublishOnce() {
   std::vector<metrics::JobFigures> all;
   std::map<core::JobId, Kept> kept;
   for (const core::JobView& view : page->jobs) {
+    // Nothing of it is measured here, and its labels are anybody's.
+    if (view.imported) continue;
     Kept& job = kept[view.id];
     const auto before = kept_.find(view.id);
     const std::int64_t records = view.progress.records_done;

@@ -130,6 +130,9 @@ absl::StatusOr<Measurer::Part> Measurer::ReadPart(const core::JobId& id) {
   part.configurations = Configurations(*columns);
   const std::vector<v1::ChunkEvidence> evidence = ParseEvidence(columns->attempts);
   part.identity = IdentityOf(part.view, evidence, part.configurations);
+  if (auto timed = TimedAttempts(columns->attempts, evidence); !timed.empty()) {
+    part.evidence = ranking::SummarizeEvidence(timed, columns->variants.size());
+  }
   ranking::EnergyColumns energies = Energies(columns->attempts, evidence, part.view.spec.timing);
   ranking::Measurements measurements = Move(*std::move(columns));
   measurements.energies = std::move(energies);
@@ -151,6 +154,7 @@ absl::StatusOr<Measurer::Records> Measurer::ReadAligned(const std::vector<core::
       first = part->identity;
       result->view = part->view;
       twin = std::move(part->twin);
+      result->evidence = std::move(part->evidence);
     } else if (absl::Status comparable = CheckComparable(first, part->identity); !comparable.ok()) {
       return comparable;
     }

@@ -18,6 +18,7 @@
 #include "server/ranking/comparability.h"
 #include "server/ranking/compare_jobs.h"
 #include "server/ranking/decision_data.h"
+#include "server/ranking/evidence.h"
 #include "server/ranking/groups.h"
 #include "server/ranking/measures.h"
 #include "server/ranking/rank.h"
@@ -41,6 +42,8 @@ struct JobMeasures {
   ranking::DecisionData decision;
   // What the variants are in full, in the order of the spec.
   std::vector<v1::VariantConfiguration> configurations;
+  // Of the first job's timing chunks; absent before the first, and of published figures.
+  std::optional<ranking::EvidenceSummary> evidence;
 };
 
 // Thread-safe; reads the store, so it is for the executor. The figures of a job that has ended are kept, and one caller
@@ -74,6 +77,7 @@ class Measurer {
     std::optional<ranking::TwinRecords> twin;
     ranking::JobIdentity identity;
     std::vector<v1::VariantConfiguration> configurations;
+    std::optional<ranking::EvidenceSummary> evidence;
   };
 
   absl::StatusOr<Part> ReadPart(const core::JobId& id);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/evaluation_service.h"
+#include "server/rpc/evidence_convert.h"
 #include "server/rpc/ranking_convert.h"
 #include "server/rpc/slice_labels.h"
 #include "server/rpc/validate.h"
@@ -104,6 +105,9 @@ grpc::ServerUnaryReactor* RankingService::MeasureVariants(Context* context, cons
           }
           answer.mutable_configurations()->Assign((*measures)->configurations.begin(),
                                                   (*measures)->configurations.end());
+          if ((*measures)->evidence) {
+            *answer.mutable_evidence() = ToProto(*(*measures)->evidence, (*measures)->view);
+          }
           call->Finish(answer);
         });
       });
@@ -156,6 +160,7 @@ absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVari
   for (std::size_t k = 1; k < jobs.size(); ++k) answer.add_more_jobs(wire::JobName(jobs[k]));
   *answer.mutable_profile() = *std::move(profile);
   answer.mutable_configurations()->Assign((*measures)->configurations.begin(), (*measures)->configurations.end());
+  if ((*measures)->evidence) *answer.mutable_evidence() = ToProto(*(*measures)->evidence, (*measures)->view);
   return answer;
 }
 
@@ -168,7 +173,8 @@ absl::Status RankingService::AddSlices(const v1::RankVariantsRequest& request, c
   }
   if (measures.view.imported) {
     return wire::Error(absl::StatusCode::kFailedPrecondition, "NO_PROMPTS",
-                       absl::StrCat("got a split of ", wire::JobName(jobs[0]), ", which was imported: a published table has no "
+                       absl::StrCat("got a split of ", wire::JobName(jobs[0]),
+                                    ", which was imported: a published table has no "
                                     "prompts to split"));
   }
   const auto labels = LabelPrompts(*context_.store, measures.view.spec.prompt_set, request.split());

@@ -14,10 +14,11 @@
 namespace uaqf::rpc {
 
 // Every method takes bytes; see call.h.
-using RankingServiceBase = v1::RankingService::WithRawCallbackMethod_CompareJobs<v1::RankingService::WithRawCallbackMethod_MeasureVariants<
-    v1::RankingService::WithRawCallbackMethod_RankVariants<v1::RankingService::WithRawCallbackMethod_CreateProfile<
-        v1::RankingService::WithRawCallbackMethod_GetProfile<v1::RankingService::WithRawCallbackMethod_ListProfiles<
-            v1::RankingService::WithRawCallbackMethod_DeleteProfile<v1::RankingService::Service>>>>>>>;
+using RankingServiceBase =
+    v1::RankingService::WithRawCallbackMethod_CompareJobs<v1::RankingService::WithRawCallbackMethod_MeasureVariants<
+        v1::RankingService::WithRawCallbackMethod_RankVariants<v1::RankingService::WithRawCallbackMethod_CreateProfile<
+            v1::RankingService::WithRawCallbackMethod_GetProfile<v1::RankingService::WithRawCallbackMethod_ListProfiles<
+                v1::RankingService::WithRawCallbackMethod_DeleteProfile<v1::RankingService::Service>>>>>>>;
 
 class RankingService final : public RankingServiceBase {
  public:

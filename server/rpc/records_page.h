@@ -18,7 +18,8 @@
 
 namespace uaqf::rpc {
 
-// Id and category of every item of a set; none of the set "", which an imported job has. Sets never change, so the last few are kept. Thread-safe; reads the store.
+// Id and category of every item of a set; none of the set "", which an imported job has. Sets never change, so the last
+// few are kept. Thread-safe; reads the store.
 class PromptLabels {
  public:
   using Labels = std::vector<std::pair<std::string, std::string>>;

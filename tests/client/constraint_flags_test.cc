@@ -29,10 +29,11 @@ TEST(ParseConstraint, TakesTheUnitsOfItsFigure) {
 }
 
 TEST(ParseConstraint, SaysWhatItExpected) {
-  for (const auto& [text, part] : {std::pair("speed=2", "expected one of latency-p50"), std::pair("ttft", "2s or 40ms"),
-                                   std::pair("ttft=2GB", "2s or 40ms"), std::pair("memory=lots", "8GB or 512MiB"),
-                                   std::pair("nll-loss=-1", "0.05"), std::pair("memory=nan", "8GB"),
-                                   std::pair("nll-loss=0.1s", "0.05"), std::pair("energy-per-token=2s", "500mJ"), std::pair("", "expected one of")}) {
+  for (const auto& [text, part] :
+       {std::pair("speed=2", "expected one of latency-p50"), std::pair("ttft", "2s or 40ms"),
+        std::pair("ttft=2GB", "2s or 40ms"), std::pair("memory=lots", "8GB or 512MiB"),
+        std::pair("nll-loss=-1", "0.05"), std::pair("memory=nan", "8GB"), std::pair("nll-loss=0.1s", "0.05"),
+        std::pair("energy-per-token=2s", "500mJ"), std::pair("", "expected one of")}) {
     EXPECT_THAT(std::string(ParseConstraint(text).status().message()), HasSubstr(part)) << text;
   }
 }

@@ -37,7 +37,9 @@ TEST(ParseCsv, TakesQuotedCells) {
 }
 
 TEST(ParseCsv, ReadsOverByteOrderMarksBlanksAndBlankLines) {
-  EXPECT_THAT(Cells("\xEF\xBB\xBF" "a , b\n\n  \n 1,2 "), ElementsAre(ElementsAre("a", "b"), ElementsAre("1", "2")));
+  EXPECT_THAT(Cells("\xEF\xBB\xBF"
+                    "a , b\n\n  \n 1,2 "),
+              ElementsAre(ElementsAre("a", "b"), ElementsAre("1", "2")));
   EXPECT_THAT(Cells(""), ElementsAre());
 }
 
@@ -54,7 +56,8 @@ TEST(ParseCsv, ReadsBackWhatCsvLineWrites) {
 }
 
 TEST(ParseCsv, NamesTheLineOfWhatIsNone) {
-  EXPECT_EQ(Problem("a\nb\"c"), "f.csv:2: got a quote inside a cell, expected the whole cell in quotes, and \"\" for one inside");
+  EXPECT_EQ(Problem("a\nb\"c"),
+            "f.csv:2: got a quote inside a cell, expected the whole cell in quotes, and \"\" for one inside");
   EXPECT_THAT(Problem("a\n\"b\nc"), HasSubstr("f.csv:2: got a cell whose quote is not closed"));
   EXPECT_THAT(Problem("\"a\"b"), HasSubstr("text behind the quotes"));
   EXPECT_THAT(Problem("a\rb\nc"), HasSubstr("carriage return"));

@@ -23,8 +23,8 @@ TEST_F(Cli, ImportsAPublishedTable) {
             "table     table7\n"
             "variants  fp16, Atom 4-bit\n"
             "baseline  fp16 is the row FP16\n");
-  const Outcome piped = Uaqf({"jobs", "import", "-", "--name", "Table 7", "--output", "json"},
-                             ProgramRun::Where::kPipes, {}, kTable);
+  const Outcome piped =
+      Uaqf({"jobs", "import", "-", "--name", "Table 7", "--output", "json"}, ProgramRun::Where::kPipes, {}, kTable);
   ASSERT_EQ(piped.code, 0) << piped.err;
   const auto json = nlohmann::json::parse(piped.out);
   EXPECT_EQ(json["imported"]["title"], "Table 7");
@@ -66,9 +66,9 @@ TEST_F(Cli, SaysWhyTwoJobsCannotBeCompared) {
   coordinator_.Add(SampleJob("jobs/k7f2m9", 360));
   coordinator_.Add(SampleJob("jobs/a2b3c4", 360));
   coordinator_.With([](FakeState& state) {
-    state.failures["CompareJobs"] =
-        wire::Error(absl::StatusCode::kFailedPrecondition, "NOT_COMPARABLE",
-                    "jobs/k7f2m9 and jobs/a2b3c4 cannot be compared:\ndriver: 550.1 and 555.2; a driver has its own speed");
+    state.failures["CompareJobs"] = wire::Error(
+        absl::StatusCode::kFailedPrecondition, "NOT_COMPARABLE",
+        "jobs/k7f2m9 and jobs/a2b3c4 cannot be compared:\ndriver: 550.1 and 555.2; a driver has its own speed");
   });
   const Outcome outcome = Uaqf({"jobs", "compare", "k7", "a2"});
   EXPECT_EQ(outcome.code, 1);

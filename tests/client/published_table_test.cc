@@ -87,7 +87,8 @@ TEST(PublishedTable, NamesAColumnThatIsMissingUnknownOrThereTwice) {
 TEST(PublishedTable, NamesLineAndColumnOfAFigureThatIsNone) {
   EXPECT_EQ(RowProblem("a,fast,1,0,1"),
             "t.csv:3: got latency_ms = \"fast\", expected a number above 0, or nothing where none was published");
-  for (const char* row : {"a,-1,1,0,1", "a,0,1,0,1", "a,nan,1,0,1", "a,inf,1,0,1", "a,1e300,1,0,1", "a,\"1,5\",1,0,1"}) {
+  for (const char* row :
+       {"a,-1,1,0,1", "a,0,1,0,1", "a,nan,1,0,1", "a,inf,1,0,1", "a,1e300,1,0,1", "a,\"1,5\",1,0,1"}) {
     EXPECT_THAT(RowProblem(row), HasSubstr("t.csv:3: got latency_ms = ")) << row;
   }
   EXPECT_THAT(RowProblem("a,1,-2,0,1"), HasSubstr("got throughput_tokens_per_s = \"-2\""));

@@ -62,10 +62,11 @@ TEST(ShowCompare, ClaimsNothingOfTooFew) {
 }
 
 TEST(ShowCompare, KeepsItsCsvColumns) {
-  EXPECT_THAT(CompareCsv(Answer()),
-              HasSubstr("variant,prompts,windows,speed_ratio,speed_ratio_low,speed_ratio_high,speed_smallest_detectable,"
-                        "speed_differs,nll_difference,nll_difference_low,nll_difference_high,nll_smallest_detectable,"
-                        "nll_differs\nfp16,40,0,0.998,"));
+  EXPECT_THAT(
+      CompareCsv(Answer()),
+      HasSubstr("variant,prompts,windows,speed_ratio,speed_ratio_low,speed_ratio_high,speed_smallest_detectable,"
+                "speed_differs,nll_difference,nll_difference_low,nll_difference_high,nll_smallest_detectable,"
+                "nll_differs\nfp16,40,0,0.998,"));
 }
 
 }  // namespace

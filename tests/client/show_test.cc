@@ -158,17 +158,19 @@ TEST(ShowMeasures, ShowsEnergyWhereTheDeviceCountsIt) {
 
 TEST(ShowMeasures, KeepsItsCsvColumns) {
   const std::string csv = MeasuresCsv(SampleMeasures());
-  EXPECT_THAT(csv, StartsWith("variant,timing_records,prompts,repeats,latency_s,latency_s_half_width,latency_p50_s,"
-                              "latency_p95_s,ttft_s,ttft_s_half_width,tokens_per_s,tokens_per_s_half_width,"
-                              "token_weighted_tokens_per_s,inter_token_s,speedup,latency_deviation_s,"
-                              "throughput_deviation,relative_stability,run_mean_deviation_s,"
-                              "across_prompt_deviation_s,windows,nll,perplexity,delta_perplexity,delta_nll,"
-                              "delta_nll_half_width,output_length_change,output_length_change_half_width,"
-                              "memory_bytes,weights_bytes,kv_cache_bytes,workspace_bytes,measured_peak_bytes,"
-                              "tainted_chunks,quarantined,kl,kl_half_width,same_top,top_agreement,top_k,"
-                              "divergence_positions,tasks,articles,word_perplexity,byte_perplexity,bits_per_byte,"
-                              "delta_word_perplexity,kl_lower,kl_lower_half_width,kl_upper,kl_upper_half_width,energy_per_token,"
-                              "energy_per_token_half_width,energy_chunks,energy_j\n"));
+  EXPECT_THAT(
+      csv,
+      StartsWith("variant,timing_records,prompts,repeats,latency_s,latency_s_half_width,latency_p50_s,"
+                 "latency_p95_s,ttft_s,ttft_s_half_width,tokens_per_s,tokens_per_s_half_width,"
+                 "token_weighted_tokens_per_s,inter_token_s,speedup,latency_deviation_s,"
+                 "throughput_deviation,relative_stability,run_mean_deviation_s,"
+                 "across_prompt_deviation_s,windows,nll,perplexity,delta_perplexity,delta_nll,"
+                 "delta_nll_half_width,output_length_change,output_length_change_half_width,"
+                 "memory_bytes,weights_bytes,kv_cache_bytes,workspace_bytes,measured_peak_bytes,"
+                 "tainted_chunks,quarantined,kl,kl_half_width,same_top,top_agreement,top_k,"
+                 "divergence_positions,tasks,articles,word_perplexity,byte_perplexity,bits_per_byte,"
+                 "delta_word_perplexity,kl_lower,kl_lower_half_width,kl_upper,kl_upper_half_width,energy_per_token,"
+                 "energy_per_token_half_width,energy_chunks,energy_j\n"));
   EXPECT_THAT(csv, HasSubstr("\nrtn-w4-g64,120,40,3,0.874,0.012,,,0.091,,73.3,,,,2.19,,,0.0077,,,0,,,8.71,0.361,0.02,,,"
                              "117000000,,,,,0,0,,,,,,,,,,,,,,,,,,,,\n"));
 }

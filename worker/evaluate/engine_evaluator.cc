@@ -18,6 +18,7 @@
 #include "worker/measure/input_length.h"
 #include "worker/model/digest.h"
 #include "worker/quantize/prose.h"
+#include "worker/tokenizer/digest.h"
 
 namespace uaqf::evaluate {
 namespace {
@@ -103,6 +104,8 @@ absl::Status EngineEvaluator::Load(const measure::HostRequest& request) {
   }
   auto digest = (*model)->checkpoint().Digest();
   if (!digest.ok()) return digest.status();
+  auto tokenizer_digest = tokenizer::TokenizerDigest((*model)->tokenizer());
+  if (!tokenizer_digest.ok()) return tokenizer_digest.status();
   engine::EngineOptions options = {options_.device, options_.threads, options_.cpu_set, request.max_sequence_tokens};
   CalibratedVariant calibrated;
   if (quantize::NeedsCalibration(variant->variant)) {
@@ -117,7 +120,8 @@ absl::Status EngineEvaluator::Load(const measure::HostRequest& request) {
   engine_ = *std::move(engine);
   hosted_ = *std::move(model);
   text_model_ = std::make_unique<EngineTextModel>(*hosted_, *engine_);
-  identity_ = {*std::move(digest), model::Sha256(variant->config), std::move(variant->config)};
+  identity_ = {*std::move(digest), model::Sha256(variant->config), std::move(variant->config),
+               *std::move(tokenizer_digest)};
   return absl::OkStatus();
 }
 

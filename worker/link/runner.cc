@@ -241,6 +241,7 @@ absl::StatusOr<v1::AttemptEnd> Runner::End(const measure::DeviceUse& use) {
   evidence.set_build(parts_.build);
   evidence.set_model_digest(identity->model_digest);
   evidence.set_variant_digest(identity->variant_digest);
+  evidence.set_tokenizer_digest(identity->tokenizer_digest);
   *evidence.mutable_memory() = ToProto(*memory);
   evidence.set_foreign_load(use.foreign_load);
   evidence.set_involuntary_switches(use.involuntary_switches);

@@ -124,6 +124,8 @@ struct Identity {
   std::string variant_digest;
   // VariantConfiguration.configuration of the wire.
   std::string variant_config;
+  // ChunkEvidence.tokenizer_digest of the wire.
+  std::string tokenizer_digest;
 };
 
 // GpuEvidence of the wire: the GPU while a chunk ran.

@@ -179,7 +179,7 @@ absl::StatusOr<measure::ArticleScore> NullEvaluator::ScoreArticle(const measure:
 absl::StatusOr<measure::Identity> NullEvaluator::Identify() {
   if (hosted_.variant.empty()) return NothingHosted();
   const std::string config = absl::StrCat("{\"variant\":\"", hosted_.variant, "\"}");
-  return measure::Identity{std::string(64, '0'), wire::Sha256Hex(config), config};
+  return measure::Identity{std::string(64, '0'), wire::Sha256Hex(config), config, std::string(64, '1')};
 }
 
 absl::StatusOr<measure::Memory> NullEvaluator::MemoryUsed() {

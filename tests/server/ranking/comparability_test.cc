@@ -14,10 +14,10 @@ using testing::IsEmpty;
 using testing::SizeIs;
 
 constexpr Trait kAll[] = {
-    Trait::kPrompts,     Trait::kText,       Trait::kTasks, Trait::kArticles,    Trait::kContext, Trait::kInputTokens,
-    Trait::kProseSeed,   Trait::kOutputLength, Trait::kMostTokens, Trait::kChat, Trait::kWarmUps, Trait::kClearCache,
-    Trait::kModel,       Trait::kTokenizer,  Trait::kDevice, Trait::kBackend,    Trait::kThreads, Trait::kIsa,
-    Trait::kDriver,      Trait::kCuda,       Trait::kBuild};
+    Trait::kPrompts,   Trait::kText,         Trait::kTasks,      Trait::kArticles, Trait::kContext, Trait::kInputTokens,
+    Trait::kProseSeed, Trait::kOutputLength, Trait::kMostTokens, Trait::kChat,     Trait::kWarmUps, Trait::kClearCache,
+    Trait::kModel,     Trait::kTokenizer,    Trait::kDevice,     Trait::kBackend,  Trait::kThreads, Trait::kIsa,
+    Trait::kDriver,    Trait::kCuda,         Trait::kBuild};
 
 JobIdentity Job(const std::string& name) {
   JobIdentity job;

@@ -54,14 +54,16 @@ std::string Problem(const Profile& profile, const std::vector<PublishedFigures>&
 
 // U = a S~ - b QL~ + c M~, each term by its least and largest value in the table.
 TEST(Published, IsRankedByTheFormulaOfThePaper) {
-  for (const auto& [name, a, b, c] : {std::tuple("latency-critical", .6, .2, .2), std::tuple("accuracy-critical", .2, .6, .2),
-                                      std::tuple("memory-constrained", .2, .2, .6)}) {
+  for (const auto& [name, a, b, c] :
+       {std::tuple("latency-critical", .6, .2, .2), std::tuple("accuracy-critical", .2, .6, .2),
+        std::tuple("memory-constrained", .2, .2, .6)}) {
     const auto ranking = RankBy(BuiltIn(name), TableSeven());
     ASSERT_TRUE(ranking.ok()) << ranking.status();
     for (const PublishedFigures& f : TableSeven()) {
       const double speed = (*f.tokens_per_s - 38.2) / (63.1 - 38.2), loss = *f.delta_perplexity / 1.12;
       const double memory = (13.5 - static_cast<double>(*f.memory_bytes) / 1e9) / (13.5 - 4.9);
-      EXPECT_NEAR(*Find(*ranking, f.variant).utility, a * speed - b * loss + c * memory, 1e-9) << name << " " << f.variant;
+      EXPECT_NEAR(*Find(*ranking, f.variant).utility, a * speed - b * loss + c * memory, 1e-9)
+          << name << " " << f.variant;
     }
     for (std::size_t k = 1; k < ranking->variants.size(); ++k) {
       EXPECT_GE(*ranking->variants[k - 1].utility, *ranking->variants[k].utility);

@@ -21,7 +21,7 @@ using ChangeEvidence = std::function<void(v1::ChunkEvidence&)>;
 
 // A job of `variants` on 12 prompts and a text, run to its end.
 std::string RunJob(TestServer& server, const std::string& request_id, const std::vector<std::string>& variants,
-                const ChangeRequest& change = nullptr, const ChangeEvidence& evidence = nullptr) {
+                   const ChangeRequest& change = nullptr, const ChangeEvidence& evidence = nullptr) {
   FakeWorker worker(server.worker_channel(), "w", /*session=*/request_id);
   worker.state.mutable_device()->set_driver("550.1");
   worker.adjust = [&](const v1::Lease&, v1::RecordBatch& batch) {
@@ -134,7 +134,8 @@ TEST(CompareJobs, MindsTheSeedOnlyWhereItMakesInputs) {
   };
   const std::string a = RunJob(server, "r1", {"fp16"}, seeded(1, 0)), b = RunJob(server, "r2", {"fp16"}, seeded(2, 0));
   EXPECT_TRUE(Compare(server, a, b).ok());
-  const std::string c = RunJob(server, "r3", {"fp16"}, seeded(1, 32)), d = RunJob(server, "r4", {"fp16"}, seeded(2, 32));
+  const std::string c = RunJob(server, "r3", {"fp16"}, seeded(1, 32)),
+                    d = RunJob(server, "r4", {"fp16"}, seeded(2, 32));
   EXPECT_THAT(std::string(Compare(server, c, d).status().message()), HasSubstr("\nseed: 1 and 2"));
 }
 

@@ -62,8 +62,7 @@ TEST(Energy, CanBeLimited) {
   TestServer server;
   const std::string job = MeasuredJob(server, true);
   v1::RankVariantsResponse ranked;
-  const grpc::Status status =
-      server.ranking().RankVariants(Within30s().get(), LimitedTo(job, 0.7), &ranked);
+  const grpc::Status status = server.ranking().RankVariants(Within30s().get(), LimitedTo(job, 0.7), &ranked);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(ranked.winner(), "rtn-w4");
   ASSERT_EQ(ranked.variants(0).checks_size(), 1);
@@ -89,6 +88,49 @@ TEST(Energy, ThatNoDeviceCountsMeetsNoLimit) {
     EXPECT_THAT(variant.reason(), HasSubstr("energy_per_token is not measured: the device counts no energy"));
     EXPECT_FALSE(variant.has_energy_per_token());
   }
+}
+
+TEST(Evidence, SaysWhatTheDeviceDidAndWhetherVariantsTookTurns) {
+  TestServer server;
+  FakeWorker worker(server.worker_channel(), "w");
+  worker.adjust = [](const v1::Lease& lease, v1::RecordBatch& batch) {
+    if (!batch.has_end() || lease.kind() != v1::CHUNK_KIND_TIMING) return;
+    v1::ChunkEvidence& evidence = *batch.mutable_end()->mutable_evidence();
+    evidence.set_foreign_load(0.01);
+    v1::GpuEvidence& gpu = *evidence.mutable_gpu();
+    gpu.set_sm_mhz(lease.variant() == "fp16" ? 1900 : 1980);
+    gpu.set_temperature_c(61);
+    gpu.set_power_capped_ns(500'000);  // of 1 ms
+    gpu.add_slowdowns("power cap");
+  };
+  ASSERT_TRUE(worker.Report().has_value());
+  const auto job = server.Create(server.Request("r1", /*prompts=*/12));
+  ASSERT_TRUE(job.ok()) << job.status();
+  v1::MeasureVariantsRequest request;
+  request.set_job(job->name());
+  v1::MeasureVariantsResponse early;
+  ASSERT_TRUE(server.ranking().MeasureVariants(Within30s().get(), request, &early).ok());
+  EXPECT_FALSE(early.has_evidence()) << "nothing was timed yet";
+  worker.RunUntilIdle();
+  v1::MeasureVariantsResponse measures;
+  ASSERT_TRUE(server.ranking().MeasureVariants(Within30s().get(), request, &measures).ok());
+  const v1::EvidenceSummary& evidence = measures.evidence();
+  ASSERT_EQ(evidence.variants_size(), 2);
+  const v1::VariantEvidence& fp16 = evidence.variants(0);
+  EXPECT_EQ(fp16.variant(), "fp16");
+  EXPECT_EQ(fp16.chunks(), 12);
+  EXPECT_EQ(fp16.rejected(), 0);
+  EXPECT_EQ(fp16.clock_mhz(), 1900);
+  EXPECT_EQ(fp16.temperature_c(), 61);
+  EXPECT_DOUBLE_EQ(fp16.power_capped(), 0.5);
+  EXPECT_EQ(fp16.slowdowns_size(), 1);
+  EXPECT_DOUBLE_EQ(fp16.foreign_load(), 0.01);
+  EXPECT_FALSE(evidence.interleaved()) << "a single worker hosts one variant after the other";
+  EXPECT_NEAR(evidence.imbalance(), 0.26, 0.01);
+  EXPECT_TRUE(evidence.has_drift());
+  v1::RankVariantsResponse ranked;
+  ASSERT_TRUE(server.ranking().RankVariants(Within30s().get(), LimitedTo(job->name(), 1), &ranked).ok());
+  EXPECT_EQ(ranked.evidence().SerializeAsString(), evidence.SerializeAsString());
 }
 
 }  // namespace

@@ -50,7 +50,14 @@ TYPED_TEST_SUITE(StoreConformance, Stores);
 core::ImportJob NewImport(const core::JobId& id, const std::string& request) {
   core::ImportJob import;
   import.id = id;
-  import.table = {"Table 7", "FP16", {{"fp16", 1.28, 38.2, 0.0, 13'500'000'000}, {"Atom \"4-bit\"", {}, 63.1, {}, {}}}};
+  import.table = {"Table 7",
+                  "FP16",
+                  { {"fp16", 1.28, 38.2, 0.0, 13'500'000'000},
+                    { "Atom \"4-bit\"",
+                      {},
+                      63.1,
+                      {},
+                      {} } }};
   import.request = {"me", request, "digest"};
   import.wall_ns = 1'700'000'000'000'000'000;
   return import;

@@ -151,6 +151,7 @@ TEST_F(Serve, SurveysTimesGeneratesAndScores) {
   }
   const v1::ChunkEvidence evidence = coordinator_.batches().back().end().evidence();
   EXPECT_EQ(evidence.model_digest(), coordinator_.last_state().models(0).digest());
+  EXPECT_EQ(evidence.tokenizer_digest().size(), 64u);
   EXPECT_GT(evidence.memory().weights_bytes(), evidence.memory().block_weights_bytes());
   EXPECT_GT(evidence.memory().measured_peak_bytes(), evidence.memory().weights_bytes());
 }

@@ -172,7 +172,10 @@ TEST_F(EvaluatorTest, TakesLessMemoryWithFewerBits) {
   ASSERT_TRUE(Load("fp16").ok());
   const measure::Memory fp16 = *evaluator_->MemoryUsed();
   const std::string digest = evaluator_->Identify()->variant_digest;
+  const std::string tokenizer = evaluator_->Identify()->tokenizer_digest;
+  EXPECT_EQ(tokenizer.size(), 64u);
   ASSERT_TRUE(Load("rtn-w8-channel").ok());
+  EXPECT_EQ(evaluator_->Identify()->tokenizer_digest, tokenizer);
   EXPECT_LT(evaluator_->MemoryUsed()->block_weights_bytes, fp16.block_weights_bytes);
   EXPECT_NE(evaluator_->Identify()->variant_digest, digest);
   EXPECT_EQ(evaluator_->Identify()->variant_config,

@@ -275,6 +275,7 @@ TEST_F(LinkTest, RunsALeaseAndEndsItWithCountAndEvidence) {
   EXPECT_EQ(end.evidence().device().id(), "null");
   EXPECT_GT(end.evidence().memory().weights_bytes(), 0);
   EXPECT_EQ(end.evidence().model_digest().size(), 64u);
+  EXPECT_EQ(end.evidence().tokenizer_digest(), std::string(64, '1'));
   EXPECT_EQ(end.variant_configuration(), "{\"variant\":\"fp16\"}");
   EXPECT_EQ(wire::Sha256Hex(end.variant_configuration()), end.evidence().variant_digest());
 }
