@@ -1,0 +1,409 @@
+// Attention of one query a sequence and head over that sequence's cache, at the speed of memory.
+//
+// Contexts are cut into pieces of kPiece positions; a block takes a piece of one KV head of one sequence at a time and
+// leaves its part (not yet divided by the sum) in memory. The block that is the last of a context adds the parts up, in
+// their order. Which block is the last does not matter to the result, and where a context is cut depends on its own
+// positions only. Blocks find their work in the positions, which lie in device memory: a captured graph serves all.
+//
+// Within a block a warp has 16 neighbouring positions: kLanes lanes read a row of 8 dimensions each.
+#include <algorithm>
+
+#include "kernels/cuda/batch.h"
+#include "kernels/cuda/batch/put.cuh"
+#include "kernels/cuda/prefill/launch.cuh"
+
+namespace uaqf::cuda {
+namespace {
+
+constexpr int kPiece = 128;
+constexpr int kWarps = 8;
+constexpr int kThreads = kWarps * 32;
+constexpr int kOfWarp = kPiece / kWarps;
+constexpr int kMostHeads = 4;  // queries that a block takes at a time
+constexpr int kBlocks = 2;     // of a multiprocessor
+// Below every score, but finite: a difference of two of them is a number.
+constexpr float kLowest = -1e30f;
+constexpr int64_t kCountsUnit = 256;
+
+struct AttentionParams {
+  BatchAttentionShape shape;
+  int sequences;
+  int group;        // queries of a KV head
+  int tasks;        // of a sequence and piece: KV heads, each so often that all its queries have a turn
+  int most_pieces;  // of a context
+  const int32_t* positions;
+  const __half* query;
+  BatchCache cache;
+  Fp16Rows out;
+  int* counts;   // [sequence][task]: parts that are there; 0 between calls
+  float* parts;  // [sequence][task][piece][head]: largest score, sum, head_dim values
+};
+
+struct Range {
+  int first, last;  // positions that are seen
+  __device__ __forceinline__ Range(const AttentionParams& p, int sequence) {
+    last = min(p.positions[sequence], p.shape.capacity - 1);
+    first = p.shape.window > 0 ? max(0, last + 1 - p.shape.window) : 0;
+  }
+  __device__ __forceinline__ int pieces() const { return last / kPiece - first / kPiece + 1; }
+};
+
+// What a block works on.
+struct Task {
+  int sequence, which, piece;
+  int kv_head, head;  // the first query's
+  __device__ __forceinline__ Task(const AttentionParams& p, int sequence, int within, int heads)
+      : sequence(sequence), which(within % p.tasks), piece(within / p.tasks) {
+    const int turns = p.tasks / p.shape.kv_heads;
+    kv_head = which / turns;
+    head = kv_head * p.group + which % turns * heads;
+  }
+};
+
+// Softmax on the way: the largest score (in powers of two), the sum, and a lane's share of the values.
+template <int kHeads>
+struct State {
+  float most[kHeads];
+  float sum[kHeads];
+  float values[kHeads][8];
+};
+
+__device__ __forceinline__ void Unpack8(const uint4& bits, float (&v)[8]) {
+  const auto* pairs = reinterpret_cast<const __half2*>(&bits);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const float2 pair = __half22float2(pairs[i]);
+    v[2 * i] = pair.x;
+    v[2 * i + 1] = pair.y;
+  }
+}
+
+// kRows positions a step.
+template <int kLanes, int kHeads>
+struct Shape {
+  static constexpr int kRows = 32 / kLanes;
+  static constexpr int kMostSteps = kHeads > 2 ? 4 : 8;
+  static constexpr int kSteps = kOfWarp / kRows < kMostSteps ? kOfWarp / kRows : kMostSteps;
+};
+
+// The positions from `from` on of this lane's row: all steps' keys and values are asked for at once.
+template <int kLanes, int kHeads>
+__device__ __forceinline__ void Attend(const AttentionParams& p, const Range& range, const __half* keys,
+                                       const __half* values, int from, const float (&query)[kHeads][8],
+                                       State<kHeads>* state) {
+  using S = Shape<kLanes, kHeads>;
+  const int lane = threadIdx.x % 32;
+  const int dim = lane % kLanes * 8;
+  uint4 k[S::kSteps];
+  uint4 v[S::kSteps];
+  bool seen[S::kSteps];
+#pragma unroll
+  for (int j = 0; j < S::kSteps; ++j) {
+    const int position = from + j * S::kRows + lane / kLanes;
+    seen[j] = position >= range.first && position <= range.last;
+    const int64_t at = int64_t{position} * p.shape.head_dim + dim;
+    const bool load = seen[j] && dim < p.shape.head_dim;
+    k[j] = load ? __ldcs(reinterpret_cast<const uint4*>(keys + at)) : uint4{};
+    v[j] = load ? __ldcs(reinterpret_cast<const uint4*>(values + at)) : uint4{};
+  }
+  float scores[kHeads][S::kSteps];
+#pragma unroll
+  for (int j = 0; j < S::kSteps; ++j) {
+    float key[8];
+    Unpack8(k[j], key);
+#pragma unroll
+    for (int h = 0; h < kHeads; ++h) {
+      float dot = 0;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) dot = fmaf(query[h][i], key[i], dot);
+#pragma unroll
+      for (int step = 1; step < kLanes; step *= 2) dot += __shfl_xor_sync(~0u, dot, step);
+      scores[h][j] = seen[j] ? dot : kLowest;
+    }
+  }
+#pragma unroll
+  for (int h = 0; h < kHeads; ++h) {
+    float most = state->most[h];
+#pragma unroll
+    for (int j = 0; j < S::kSteps; ++j) most = fmaxf(most, scores[h][j]);
+    const float keep = exp2f(state->most[h] - most);
+    state->most[h] = most;
+    state->sum[h] *= keep;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) state->values[h][i] *= keep;
+#pragma unroll
+    for (int j = 0; j < S::kSteps; ++j) {
+      scores[h][j] = seen[j] ? exp2f(scores[h][j] - most) : 0.0f;
+      state->sum[h] += scores[h][j];
+    }
+  }
+#pragma unroll
+  for (int j = 0; j < S::kSteps; ++j) {
+    float value[8];
+    Unpack8(v[j], value);
+#pragma unroll
+    for (int h = 0; h < kHeads; ++h) {
+#pragma unroll
+      for (int i = 0; i < 8; ++i) state->values[h][i] = fmaf(scores[h][j], value[i], state->values[h][i]);
+    }
+  }
+}
+
+// Adds the rows of a warp up: all lanes that share dimensions have the same afterwards.
+template <int kLanes, int kHeads>
+__device__ __forceinline__ void JoinRows(State<kHeads>* state) {
+#pragma unroll
+  for (int step = kLanes; step < 32; step *= 2) {
+#pragma unroll
+    for (int h = 0; h < kHeads; ++h) {
+      const float most = fmaxf(state->most[h], __shfl_xor_sync(~0u, state->most[h], step));
+      const float keep = exp2f(state->most[h] - most);
+      state->most[h] = most;
+      state->sum[h] *= keep;
+      state->sum[h] += __shfl_xor_sync(~0u, state->sum[h], step);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        const float mine = state->values[h][i] * keep;
+        state->values[h][i] = mine + __shfl_xor_sync(~0u, mine, step);
+      }
+    }
+  }
+}
+
+template <int kLanes, int kHeads>
+struct Shared {
+  float most[kWarps][kHeads];
+  float sum[kWarps][kHeads];
+  float values[kWarps][kHeads][kLanes * 8];
+  int first_task[kMostSequences + 1];  // of each sequence, and behind the last
+  int arrived;
+};
+
+// Work of all sequences, numbered through, sequence by sequence.
+template <class S>
+__device__ __forceinline__ void NumberTasks(const AttentionParams& p, S* shared) {
+  if (threadIdx.x < 32) {
+    const int lane = threadIdx.x;
+    int count = lane < p.sequences ? Range(p, lane).pieces() * p.tasks : 0;
+#pragma unroll
+    for (int step = 1; step < 32; step *= 2) {
+      const int before = __shfl_up_sync(~0u, count, step);
+      if (lane >= step) count += before;
+    }
+    shared->first_task[lane + 1] = count;
+    if (lane == 0) shared->first_task[0] = 0;
+  }
+  __syncthreads();
+}
+
+// Leaves a part in memory, or the result where the context is one piece.
+template <int kLanes, int kHeads>
+__device__ __forceinline__ void PutParts(const AttentionParams& p, const Task& task, int pieces, float* parts,
+                                         const Shared<kLanes, kHeads>& shared) {
+  const int dims = p.shape.head_dim;
+  for (int item = threadIdx.x; item < kHeads * dims; item += kThreads) {
+    const int h = item / dims;
+    const int dim = item % dims;
+    float most = shared.most[0][h];
+#pragma unroll
+    for (int w = 1; w < kWarps; ++w) most = fmaxf(most, shared.most[w][h]);
+    float sum = 0;
+    float value = 0;
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) {
+      const float keep = exp2f(shared.most[w][h] - most);
+      sum = fmaf(shared.sum[w][h], keep, sum);
+      value = fmaf(shared.values[w][h][dim], keep, value);
+    }
+    if (pieces == 1) {
+      if (task.head + h >= (task.kv_head + 1) * p.group) continue;
+      batch::PutHalf(p.out, task.sequence, p.shape.heads * dims, (task.head + h) * dims + dim, value / sum);
+      continue;
+    }
+    float* part = parts + (int64_t{task.piece} * kHeads + h) * (dims + 2);
+    if (dim == 0) {
+      __stcg(part, most);
+      __stcg(part + 1, sum);
+    }
+    __stcg(part + 2 + dim, value);
+  }
+}
+
+// The last block of a context adds its parts up.
+template <int kHeads>
+__device__ __forceinline__ void JoinPieces(const AttentionParams& p, const Task& task, int pieces, const float* parts) {
+  const int dims = p.shape.head_dim;
+  const int64_t stride = int64_t{kHeads} * (dims + 2);
+  for (int item = threadIdx.x; item < kHeads * dims; item += kThreads) {
+    const int h = item / dims;
+    const int dim = item % dims;
+    if (task.head + h >= (task.kv_head + 1) * p.group) continue;
+    const float* part = parts + int64_t{h} * (dims + 2);
+    float most = kLowest;
+#pragma unroll 8
+    for (int i = 0; i < pieces; ++i) most = fmaxf(most, __ldcg(part + i * stride));
+    float sum = 0;
+    float value = 0;
+#pragma unroll 8
+    for (int i = 0; i < pieces; ++i) {
+      const float keep = exp2f(__ldcg(part + i * stride) - most);
+      sum = fmaf(__ldcg(part + i * stride + 1), keep, sum);
+      value = fmaf(__ldcg(part + i * stride + 2 + dim), keep, value);
+    }
+    batch::PutHalf(p.out, task.sequence, p.shape.heads * dims, (task.head + h) * dims + dim, value / sum);
+  }
+}
+
+template <int kLanes, int kHeads>
+__device__ __forceinline__ void AttendPiece(const AttentionParams& p, const Task& task, const Range& range,
+                                            Shared<kLanes, kHeads>* shared) {
+  using S = Shape<kLanes, kHeads>;
+  const int lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32;
+  const int dim = lane % kLanes * 8;
+  const int dims = p.shape.head_dim;
+  float query[kHeads][8];
+  State<kHeads> state;
+#pragma unroll
+  for (int h = 0; h < kHeads; ++h) {
+    const int head = min(task.head + h, (task.kv_head + 1) * p.group - 1);
+    const int64_t at = (int64_t{task.sequence} * p.shape.heads + head) * dims + dim;
+    Unpack8(dim < dims ? *reinterpret_cast<const uint4*>(p.query + at) : uint4{}, query[h]);
+    state.most[h] = kLowest;
+    state.sum[h] = 0;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      query[h][i] *= p.shape.scale;
+      state.values[h][i] = 0;
+    }
+  }
+  const int64_t head_at = task.sequence * p.cache.stride + int64_t{task.kv_head} * p.shape.capacity * dims;
+  const int first = (range.first / kPiece + task.piece) * kPiece + warp * kOfWarp;
+#pragma unroll 1
+  for (int from = 0; from < kOfWarp; from += S::kRows * S::kSteps) {
+    Attend<kLanes, kHeads>(p, range, p.cache.keys + head_at, p.cache.values + head_at, first + from, query, &state);
+  }
+  JoinRows<kLanes, kHeads>(&state);
+  if (lane < kLanes) {
+#pragma unroll
+    for (int h = 0; h < kHeads; ++h) {
+      if (lane == 0) {
+        shared->most[warp][h] = state.most[h];
+        shared->sum[warp][h] = state.sum[h];
+      }
+#pragma unroll
+      for (int i = 0; i < 8; ++i) shared->values[warp][h][dim + i] = state.values[h][i];
+    }
+  }
+}
+
+template <int kLanes, int kHeads>
+__global__ void __launch_bounds__(kThreads, kBlocks) AttentionKernel(const __grid_constant__ AttentionParams p) {
+  __shared__ Shared<kLanes, kHeads> shared;
+  prefill::WaitForPrevious();
+  NumberTasks(p, &shared);
+  const int total = shared.first_task[kMostSequences];
+  for (int at = blockIdx.x; at < total; at += gridDim.x) {
+    const int sequence = __popc(__ballot_sync(~0u, shared.first_task[threadIdx.x % 32 + 1] <= at));
+    const Task task(p, sequence, at - shared.first_task[sequence], kHeads);
+    const Range range(p, sequence);
+    const int pieces = range.pieces();
+    AttendPiece<kLanes, kHeads>(p, task, range, &shared);
+    __syncthreads();
+    const int64_t context = int64_t{sequence} * p.tasks + task.which;
+    float* parts = p.parts + context * p.most_pieces * kHeads * (p.shape.head_dim + 2);
+    PutParts<kLanes, kHeads>(p, task, pieces, parts, shared);
+    if (pieces > 1) {
+      __threadfence();
+      __syncthreads();
+      if (threadIdx.x == 0) shared.arrived = atomicAdd(p.counts + context, 1) + 1;
+      __syncthreads();
+      if (shared.arrived == pieces) {
+        __threadfence();
+        JoinPieces<kHeads>(p, task, pieces, parts);
+        if (threadIdx.x == 0) p.counts[context] = 0;
+      }
+    }
+    __syncthreads();  // shared memory may be written again
+  }
+}
+
+// Queries that a block takes at a time, so that the turns of a KV head are about equal.
+int HeadsOf(int group) {
+  const int turns = (group + kMostHeads - 1) / kMostHeads;
+  return (group + turns - 1) / turns;
+}
+
+AttentionParams ParamsOf(const BatchAttentionShape& s, int sequences) {
+  AttentionParams p = {};
+  p.shape = s;
+  p.sequences = sequences;
+  p.group = s.heads / s.kv_heads;
+  const int heads = HeadsOf(p.group);
+  p.tasks = s.kv_heads * ((p.group + heads - 1) / heads);
+  // A window that begins within a piece ends within another.
+  p.most_pieces = (s.capacity + kPiece - 1) / kPiece;
+  return p;
+}
+
+int64_t CountsBytes(const AttentionParams& p) { return RoundUp(int64_t{p.sequences} * p.tasks * 4, kCountsUnit); }
+
+template <int kLanes, int kHeads>
+Status Launch(const AttentionParams& p, cudaStream_t stream) {
+  int device = 0;
+  int multiprocessors = 0;
+  UAQF_CUDA_RETURN(cudaGetDevice(&device));
+  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
+  const int64_t most = int64_t{p.sequences} * p.tasks * p.most_pieces;
+  const auto blocks = static_cast<unsigned>(std::min<int64_t>(most, kBlocks * multiprocessors));
+  return FromCuda(prefill::LaunchAfter(AttentionKernel<kLanes, kHeads>, dim3(blocks), kThreads, 0, stream, p),
+                  "BatchAttention");
+}
+
+template <int kLanes>
+Status LaunchHeads(const AttentionParams& p, cudaStream_t stream) {
+  switch (HeadsOf(p.group)) {
+    case 1:
+      return Launch<kLanes, 1>(p, stream);
+    case 2:
+      return Launch<kLanes, 2>(p, stream);
+    case 3:
+      return Launch<kLanes, 3>(p, stream);
+    default:
+      return Launch<kLanes, 4>(p, stream);
+  }
+}
+
+}  // namespace
+
+int64_t BatchAttentionBytes(const BatchAttentionShape& shape, int sequences) {
+  const AttentionParams p = ParamsOf(shape, sequences);
+  const int64_t parts = int64_t{sequences} * p.tasks * p.most_pieces * HeadsOf(p.group);
+  return CountsBytes(p) + parts * (shape.head_dim + 2) * 4;
+}
+
+Status BatchAttention(const BatchAttentionShape& shape, int sequences, const int32_t* positions, const __half* query,
+                      const BatchCache& cache, Fp16Rows out, void* scratch, cudaStream_t stream) {
+  if (sequences < 1 || sequences > kMostSequences || shape.kv_heads < 1 || shape.heads % shape.kv_heads != 0 ||
+      shape.head_dim % 16 != 0 || shape.head_dim < 16 || shape.head_dim > 256 || shape.capacity < 1) {
+    return MakeError(
+        cudaErrorInvalidValue,
+        "batch attention: got %d sequences, %d heads of %d over %d KV heads, capacity %d; expected 1 to %d "
+        "sequences, KV heads that divide heads, and heads of a multiple of 16 up to 256",
+        sequences, shape.heads, shape.head_dim, shape.kv_heads, shape.capacity, kMostSequences);
+  }
+  AttentionParams p = ParamsOf(shape, sequences);
+  constexpr float kLog2E = 1.4426950408889634f;
+  p.shape.scale *= kLog2E;
+  p.positions = positions;
+  p.query = query;
+  p.cache = cache;
+  p.out = out;
+  p.counts = static_cast<int*>(scratch);
+  p.parts = reinterpret_cast<float*>(static_cast<uint8_t*>(scratch) + CountsBytes(p));
+  if (shape.head_dim <= 64) return LaunchHeads<8>(p, stream);
+  if (shape.head_dim <= 128) return LaunchHeads<16>(p, stream);
+  return LaunchHeads<32>(p, stream);
+}
+
+}  // namespace uaqf::cuda

@@ -1,0 +1,385 @@
+// out = weights x activations of a few sequences: every weight is read once, at the speed of memory.
+//
+// A warp multiplies 64 rows (4 tiles of layout.h) by its own share of the columns, and brings weights and activations
+// for them through a ring of its own in shared memory; nothing in the main loop waits for another warp. The warps of a
+// block, and of a cluster of blocks where there are few rows, have the same rows and share the columns among them.
+// Their sums meet in shared memory, in the stage of the ring that each has just emptied, while the copies of the next
+// rows are under way. Weights do not wait for the kernel before.
+//
+// Products run on mma.sync m16n8: weights are A, 8 sequences a column of B.
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/cuda/barrier.cuh"
+#include "kernels/cuda/batch/launchers.h"
+#include "kernels/cuda/batch/put.cuh"
+#include "kernels/cuda/prefill/fragments.cuh"
+#include "kernels/cuda/prefill/launch.cuh"
+
+namespace uaqf::cuda::batch {
+
+using prefill::LoadShared16;
+
+constexpr int kGroupTiles = 4;  // of a warp
+constexpr int kMostPeers = 4;   // blocks of a cluster
+constexpr int kMostShared = 232448;
+constexpr int kHalfShared = 115712;  // of two blocks on a multiprocessor, each
+
+// Weights of one format beside FP16 or INT8 activations of 8 kEights sequences. A stage is a block of columns: 128, or
+// 64 of FP16 weights, whose rows are 128 bytes of it.
+template <Format kFormatOf, int kGroupOf, bool kInt8Of, bool kZerosOf, int kEightsOf>
+struct Kind {
+  static constexpr Format kFormat = kFormatOf;
+  static constexpr int kGroup = kGroupOf;
+  static constexpr bool kInt8 = kInt8Of;
+  static constexpr bool kZeros = kZerosOf;
+  static constexpr int kEights = kEightsOf;
+  static constexpr bool kPlain = kFormat == Format::kFp16;
+  using Sum = std::conditional_t<kInt8, int32_t, float>;
+  static constexpr int kBlock = kPlain ? kTileRows * kSlabBytes : BlockBytes(kFormat, kGroup, kZeros);
+  static constexpr int kSlab = 8 * kEights * kSlabBytes;
+  static constexpr int kSlabs = kInt8 || kPlain ? 1 : 2;
+  static constexpr int kInputBytes = kSlabs * kSlab;
+  static constexpr int kStageBytes = kInputBytes + (kGroupTiles * kBlock + 127) / 128 * 128;
+  static constexpr int kWarps = 2 * 8 * kStageBytes <= kMostShared ? 8 : 4;
+  static constexpr int kThreads = kWarps * 32;
+  static constexpr int kBlocks = 2 * kWarps * kStageBytes <= kHalfShared ? 2 : 1;  // of a multiprocessor
+  static constexpr int kFit = (kBlocks == 2 ? kHalfShared : kMostShared) / (kWarps * kStageBytes);
+  static constexpr int kStages = kFit < 4 ? kFit : 4;
+  static constexpr int kShared = kWarps * kStages * kStageBytes;
+  static constexpr int kHalves = kPlain ? 1 : 2;  // of 64 columns
+  static constexpr int kSteps = kInt8 ? 2 : 4;    // of a half
+  // Pairs of results of a block's rows: slots g and g + 8 of a tile, for one sequence.
+  static constexpr int kResults = kGroupTiles * kEights * 32 * 2;
+  static_assert(kStages >= 2 && kGroupTiles * kEights * 512 <= kStageBytes);
+};
+
+__device__ __forceinline__ void Copy16(uint32_t target, const void* source) {
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(target), "l"(source) : "memory");
+}
+__device__ __forceinline__ void CommitCopies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int kPending>
+__device__ __forceinline__ void WaitCopies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+// Four 8 x 8 matrices of halves: lane i gives where row i % 8 of matrix i / 8 lies.
+__device__ __forceinline__ void LoadMatrices(uint32_t address, uint32_t* m) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(m[0]), "=r"(m[1]), "=r"(m[2]), "=r"(m[3])
+               : "r"(address)
+               : "memory");
+}
+
+__device__ __forceinline__ void MultiplyTile(float (&d)[4], const uint32_t* a, const uint32_t* b) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+__device__ __forceinline__ void MultiplyTile(int32_t (&d)[4], const uint32_t* a, const uint32_t* b) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// Weights of a group's rows at one block of columns. Rows past the end are copies of the last: nobody stores them.
+template <class K>
+__device__ __forceinline__ void CopyWeights(const ProductParams& p, uint32_t target, int group, int block) {
+  const int lane = threadIdx.x % 32;
+  const TileMap& map = p.weights.spec.map;
+  const int last_tile = map.tiles() - 1;
+#pragma unroll
+  for (int m = 0; m < kGroupTiles; ++m) {
+    const int tile = min(group * kGroupTiles + m, last_tile);
+    if constexpr (K::kPlain) {
+      // A row's 8 pieces of 16 bytes; those of odd rows change places, so that reading a fragment meets all banks.
+      int first, second;
+      map.Halves(tile, &first, &second);
+      const uint8_t* column = p.weights.data + int64_t{block} * kSlabBytes + lane % 8 * 16;
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const int slot = j * 4 + lane / 8;
+        const int row = min((j < 2 ? first : second - 8) + slot, map.rows - 1);
+        Copy16(target + (m * kTileRows + slot) * kSlabBytes + (lane % 8 ^ slot % 2 * 4) * 16,
+               column + row * p.weights.row_bytes);
+      }
+    } else {
+      const uint8_t* source = p.weights.data + (int64_t{tile} * p.weights.blocks + block) * K::kBlock;
+#pragma unroll
+      for (int piece = 0; piece < K::kBlock / 16; piece += 32) {
+        if (piece + 32 <= K::kBlock / 16 || piece + lane < K::kBlock / 16) {
+          Copy16(target + m * K::kBlock + (piece + lane) * 16, source + (piece + lane) * 16);
+        }
+      }
+    }
+  }
+}
+
+// The activations of a block of columns, which are one run.
+template <class K>
+__device__ __forceinline__ void CopyInput(const ProductParams& p, uint32_t target, int block) {
+  const uint8_t* source = p.input + int64_t{block} * K::kInputBytes;
+#pragma unroll
+  for (int at = 0; at < K::kInputBytes; at += 512) {
+    const int offset = at + static_cast<int>(threadIdx.x) % 32 * 16;
+    Copy16(target + offset, source + offset);
+  }
+}
+
+template <class K>
+__device__ __forceinline__ void LoadWeights(uint32_t tile, int half, int lane, uint32_t (&a)[16]) {
+  if constexpr (K::kPlain) {
+    const int g = lane / 4;
+#pragma unroll
+    for (int pair = 0; pair < 2; ++pair) {
+      const uint32_t at = tile + g * kSlabBytes + ((pair * 4 + lane % 4) ^ g % 2 * 4) * 16;
+      const uint4 low = LoadShared16(at);
+      const uint4 high = LoadShared16(at + 8 * kSlabBytes);
+      const uint32_t words[8] = {low.x, high.x, low.y, high.y, low.z, high.z, low.w, high.w};
+#pragma unroll
+      for (int i = 0; i < 8; ++i) a[pair * 8 + i] = words[i];
+    }
+  } else {
+    prefill::LoadFragments<K::kFormat, K::kGroup, K::kInt8, K::kZeros>(tile, half, lane, a);
+  }
+}
+
+template <class K>
+__device__ __forceinline__ void MultiplyStage(uint32_t stage, typename K::Sum (&sums)[kGroupTiles][K::kEights][4]) {
+  const int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int half = 0; half < K::kHalves; ++half) {
+    uint32_t b[K::kEights][8];
+#pragma unroll
+    for (int n = 0; n < K::kEights; ++n) {
+      const uint32_t row = stage + (K::kSlabs > 1 ? half * K::kSlab : 0) + (n * 8 + lane % 8) * kSlabBytes;
+#pragma unroll
+      for (int i = 0; i < K::kSteps / 2; ++i) {
+        const int chunk = (K::kInt8 ? half : i) * 4 + lane / 8;
+        LoadMatrices(row + (chunk ^ lane % 8) * 16, b[n] + 4 * i);
+      }
+    }
+#pragma unroll
+    for (int m = 0; m < kGroupTiles; ++m) {
+      uint32_t a[16];
+      LoadWeights<K>(stage + K::kInputBytes + m * K::kBlock, half, lane, a);
+#pragma unroll
+      for (int i = 0; i < K::kSteps; ++i) {
+#pragma unroll
+        for (int n = 0; n < K::kEights; ++n) MultiplyTile(sums[m][n], a + 4 * i, b[n] + 2 * i);
+      }
+    }
+  }
+}
+
+// All threads of all blocks that share a group.
+__device__ __forceinline__ void SyncPeers(int peers) {
+#if __CUDA_ARCH__ >= 900
+  if (peers > 1) {
+    asm volatile("barrier.cluster.arrive.release.aligned; barrier.cluster.wait.acquire.aligned;" ::: "memory");
+    return;
+  }
+#endif
+  __syncthreads();
+}
+
+// Of block `rank` of the cluster, at the same address there.
+template <class Sum>
+__device__ __forceinline__ Sum LoadOf(int peers, int rank, uint32_t address) {
+  uint32_t bits;
+#if __CUDA_ARCH__ >= 900
+  if (peers > 1) {
+    asm volatile("{ .reg .b32 a; mapa.shared::cluster.u32 a, %1, %2; ld.shared::cluster.u32 %0, [a]; }"
+                 : "=r"(bits)
+                 : "r"(address), "r"(rank)
+                 : "memory");
+    return *reinterpret_cast<const Sum*>(&bits);
+  }
+#endif
+  bits = prefill::LoadShared4(address);
+  return *reinterpret_cast<const Sum*>(&bits);
+}
+
+// A warp's share of the columns: blocks [first, first + count).
+struct Share {
+  int first, count;
+  __device__ __forceinline__ Share(int blocks, int part, int parts)
+      : first(blocks * part / parts), count(blocks * (part + 1) / parts - first) {}
+};
+
+// The stage that holds a warp's sums of its group number `turn`: the one that it has multiplied last.
+template <class K>
+__device__ __forceinline__ uint32_t StageOfSums(uint32_t ring, int count, int turn) {
+  const int last = count == 0 ? 0 : ((turn + 1) * count - 1) % K::kStages;
+  return ring + last * K::kStageBytes;
+}
+
+// Adds the sums of all warps that share a group, and puts the results of this block's part of them.
+template <class K>
+__device__ __forceinline__ void Finish(const ProductParams& p, uint32_t shared, int rank, int group, int turn,
+                                       const typename K::Sum (&sums)[kGroupTiles][K::kEights][4]) {
+  const int lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32;
+  const int parts = p.peers * K::kWarps;
+  constexpr int kRing = K::kStages * K::kStageBytes;
+  const Share own(p.blocks, rank * K::kWarps + warp, parts);
+  const uint32_t stage = StageOfSums<K>(shared + warp * kRing, own.count, turn);
+  __syncwarp();  // all lanes have read it
+#pragma unroll
+  for (int m = 0; m < kGroupTiles; ++m) {
+#pragma unroll
+    for (int n = 0; n < K::kEights; ++n) {
+      const auto* v = reinterpret_cast<const uint32_t*>(sums[m][n]);
+      asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(stage + ((m * K::kEights + n) * 32 + lane) * 16),
+                   "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3])
+                   : "memory");
+    }
+  }
+  SyncPeers(p.peers);
+  for (int i = rank * K::kThreads + threadIdx.x; i < K::kResults; i += p.peers * K::kThreads) {
+    const uint32_t offset = i / 2 * 16 + i % 2 * 4;
+    typename K::Sum first = 0;
+    typename K::Sum second = 0;
+#pragma unroll 4
+    for (int part = 0; part < parts; ++part) {
+      const Share share(p.blocks, part, parts);
+      const uint32_t at = StageOfSums<K>(shared + part % K::kWarps * kRing, share.count, turn) + offset;
+      first += LoadOf<typename K::Sum>(p.peers, part / K::kWarps, at);
+      second += LoadOf<typename K::Sum>(p.peers, part / K::kWarps, at + 8);
+    }
+    const int within = i / 2;
+    const int from = within % 32;
+    const int tile = group * kGroupTiles + within / 32 / K::kEights;
+    const int sequence = within / 32 % K::kEights * 8 + from % 4 * 2 + i % 2;
+    if (sequence >= p.sequences || tile >= p.weights.spec.map.tiles()) continue;
+    constexpr float kFactor = K::kInt8 && K::kFormat == Format::kInt4 ? 0.0625f : 1.0f;
+    const Place place(p.weights, tile, from / 4);
+    const float by = K::kInt8 ? p.scales[sequence] : 1.0f;
+    PutPair(p.target, p.weights, place, sequence, place.Scaled(p.weights, 0, static_cast<float>(first) * kFactor, by),
+            place.Scaled(p.weights, 1, static_cast<float>(second) * kFactor, by));
+  }
+  SyncPeers(p.peers);  // the stages may be written again, and nobody leaves while others read
+}
+
+template <class K>
+__global__ void __launch_bounds__(K::kThreads, K::kBlocks) ProductKernel(const __grid_constant__ ProductParams p) {
+  extern __shared__ __align__(128) unsigned char memory[];
+  const uint32_t shared = SharedAddress(memory);
+  const int warp = threadIdx.x / 32;
+  const uint32_t ring = shared + warp * K::kStages * K::kStageBytes;
+  const int rank = blockIdx.x % p.peers;
+  const int cluster = blockIdx.x / p.peers;
+  const int clusters = gridDim.x / p.peers;
+  const Share share(p.blocks, rank * K::kWarps + warp, p.peers * K::kWarps);
+  const int turns = (p.groups - cluster - 1) / clusters + 1;
+  const int total = turns * share.count;
+  // What is brought next; the ring's stage of it is `fill`.
+  int group = cluster;
+  int block = 0;
+  int fill = 0;
+  const auto next = [&] {
+    if (++block == share.count) {
+      block = 0;
+      group += clusters;
+    }
+    fill = fill + 1 == K::kStages ? 0 : fill + 1;
+  };
+#pragma unroll
+  for (int i = 0; i < K::kStages - 1; ++i) {
+    if (i < total) CopyWeights<K>(p, ring + i * K::kStageBytes + K::kInputBytes, group, share.first + block);
+    next();
+  }
+  prefill::WaitForPrevious();
+#pragma unroll
+  for (int i = 0; i < K::kStages - 1; ++i) {
+    if (i < total) CopyInput<K>(p, ring + i * K::kStageBytes, share.first + i % share.count);
+    CommitCopies();
+  }
+  int left = total - (K::kStages - 1);
+  int at = 0;
+  for (int turn = 0; turn < turns; ++turn) {
+    typename K::Sum sums[kGroupTiles][K::kEights][4] = {};
+    for (int i = 0; i < share.count; ++i) {
+      WaitCopies<K::kStages - 2>();
+      __syncwarp();  // the stage is there for all lanes, and all have left the one before
+      if (left-- > 0) {
+        const uint32_t target = ring + fill * K::kStageBytes;
+        CopyWeights<K>(p, target + K::kInputBytes, group, share.first + block);
+        CopyInput<K>(p, target, share.first + block);
+        next();
+      }
+      CommitCopies();
+      MultiplyStage<K>(ring + at * K::kStageBytes, sums);
+      at = at + 1 == K::kStages ? 0 : at + 1;
+    }
+    Finish<K>(p, shared, rank, cluster + turn * clusters, turn, sums);
+  }
+}
+
+// Blocks of a cluster: as many as leave the fewest multiprocessors idle in the last turn, each warp with two blocks of
+// columns or more.
+inline int PeersOf(int groups, int blocks, int warps, int multiprocessors) {
+  int best = 1;
+  double most = 0;
+  for (int peers = 1; peers <= kMostPeers && (peers == 1 || blocks >= 2 * peers * warps); peers *= 2) {
+    const int work = groups * peers;
+    const int turns = (work + multiprocessors - 1) / multiprocessors;
+    const double busy = static_cast<double>(work) / turns / multiprocessors;
+    if (busy < most + 0.03) continue;
+    most = busy;
+    best = peers;
+  }
+  return best;
+}
+
+template <Format kFormat, int kGroup, bool kInt8, bool kZeros, int kEights>
+Status LaunchProduct(ProductParams p, cudaStream_t stream) {
+  using K = Kind<kFormat, kGroup, kInt8, kZeros, kEights>;
+  const auto kernel = ProductKernel<K>;
+  p.blocks = K::kPlain ? static_cast<int>(p.weights.row_bytes / kSlabBytes) : p.weights.blocks;
+  p.groups = (p.weights.spec.map.tiles() + kGroupTiles - 1) / kGroupTiles;
+  int device = 0;
+  int major = 0;
+  int multiprocessors = 0;
+  UAQF_CUDA_RETURN(cudaGetDevice(&device));
+  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
+  p.peers = major >= 9 ? PeersOf(p.groups, p.blocks, K::kWarps, multiprocessors) : 1;
+  const auto peers = static_cast<unsigned>(p.peers);
+  cudaLaunchAttribute attributes[2] = {};
+  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[0].val.programmaticStreamSerializationAllowed = 1;
+  attributes[1].id = cudaLaunchAttributeClusterDimension;
+  attributes[1].val.clusterDim = {peers, 1, 1};
+  cudaLaunchConfig_t config = {};
+  config.gridDim = {peers, 1, 1};
+  config.blockDim = {K::kThreads, 1, 1};
+  config.dynamicSmemBytes = K::kShared;
+  config.stream = stream;
+  config.attrs = attributes;
+  config.numAttrs = peers > 1 ? 2 : 1;
+  UAQF_CUDA_RETURN(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, K::kShared));
+  int clusters = K::kBlocks * multiprocessors;
+  if (peers > 1) UAQF_CUDA_RETURN(cudaOccupancyMaxActiveClusters(&clusters, kernel, &config));
+  if (clusters < 1) return MakeError(cudaErrorInvalidConfiguration, "no room for a cluster of %d blocks", p.peers);
+  config.gridDim.x = peers * static_cast<unsigned>(clusters < p.groups ? clusters : p.groups);
+  UAQF_CUDA_RETURN(cudaLaunchKernelEx(&config, kernel, p));
+  return {};
+}
+
+template <Format kFormat, int kGroup, bool kInt8, bool kZeros = false>
+Status LaunchFor(const ProductParams& p, cudaStream_t stream) {
+  switch (PaddedSequences(p.sequences)) {
+    case 8:
+      return LaunchProduct<kFormat, kGroup, kInt8, kZeros, 1>(p, stream);
+    case 16:
+      return LaunchProduct<kFormat, kGroup, kInt8, kZeros, 2>(p, stream);
+    default:
+      return LaunchProduct<kFormat, kGroup, kInt8, kZeros, 4>(p, stream);
+  }
+}
+
+}  // namespace uaqf::cuda::batch

@@ -1,0 +1,19 @@
+// What a product of batch.h is told.
+#pragma once
+
+#include "kernels/cuda/batch.h"
+
+namespace uaqf::cuda::batch {
+
+struct ProductParams {
+  MatrixView weights;
+  const uint8_t* input;
+  const float* scales;  // of INT8 activations
+  BatchTarget target;
+  int sequences;
+  int blocks;  // of columns, as a stage takes them
+  int groups;  // of 64 rows
+  int peers;   // blocks of a cluster: 1, 2 or 4
+};
+
+}  // namespace uaqf::cuda::batch
