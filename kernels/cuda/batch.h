@@ -2,7 +2,7 @@
 // of them. Pointers are device memory, borrowed, 16-byte aligned. Calls are asynchronous on the stream, allocate
 // nothing and may be captured; a Status tells of the launch only. Sums are FP32 (INT8 activations: int32) in a fixed
 // order that depends on the shapes and the device only: the same input gives the same bits, and a row does not depend
-// on the others.
+// on the others. Devices of compute capability 9.0 (HasStagedProducts).
 #pragma once
 
 #include <cuda_fp16.h>

@@ -264,6 +264,9 @@ Status BatchGraph::Create(const DecodeModel& model, const BatchOptions& options,
                      "batch: got %d sequences, keys and values of %d bits; expected 2 to %d sequences, 16 bits",
                      options.most_sequences, c.kv_bits, kMostSequences);
   }
+  bool has = false;
+  UAQF_CUDA_CHECK(HasStagedProducts(&has));
+  if (!has) return MakeError(cudaErrorNotSupported, "batch: got an older device, expected compute capability 9.0");
   std::unique_ptr<BatchGraph> batch(new (std::nothrow) BatchGraph);
   if (batch == nullptr) return MakeError(cudaErrorMemoryAllocation, "out of host memory");
   batch->state_ = std::make_unique<State>();

@@ -27,8 +27,8 @@ struct BatchOptions {
 class BatchGraph {
  public:
   // What `model` points to is borrowed and must outlive this; its layers are copied. Allocates the workspace.
-  // cudaErrorInvalidValue with a message for quantized caches or a shape outside the limits,
-  // cudaErrorMemoryAllocation when memory is exhausted.
+  // cudaErrorInvalidValue with a message for quantized caches or a shape outside the limits, cudaErrorNotSupported on a
+  // device without compute capability 9.0, cudaErrorMemoryAllocation when memory is exhausted.
   static Status Create(const DecodeModel& model, const BatchOptions& options, cudaStream_t stream,
                        std::unique_ptr<BatchGraph>* out);
   ~BatchGraph();

@@ -266,6 +266,7 @@ __device__ __forceinline__ void Finish(const ProductParams& p, uint32_t shared, 
 
 template <class K>
 __global__ void __launch_bounds__(K::kThreads, K::kBlocks) ProductKernel(const __grid_constant__ ProductParams p) {
+#if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(128) unsigned char memory[];
   const uint32_t shared = SharedAddress(memory);
   const int warp = threadIdx.x / 32;
@@ -317,6 +318,7 @@ __global__ void __launch_bounds__(K::kThreads, K::kBlocks) ProductKernel(const _
     }
     Finish<K>(p, shared, rank, cluster + turn * clusters, turn, sums);
   }
+#endif
 }
 
 // Blocks of a cluster: as many as leave the fewest multiprocessors idle in the last turn, each warp with two blocks of
@@ -342,12 +344,10 @@ Status LaunchProduct(ProductParams p, cudaStream_t stream) {
   p.blocks = K::kPlain ? static_cast<int>(p.weights.row_bytes / kSlabBytes) : p.weights.blocks;
   p.groups = (p.weights.spec.map.tiles() + kGroupTiles - 1) / kGroupTiles;
   int device = 0;
-  int major = 0;
   int multiprocessors = 0;
   UAQF_CUDA_RETURN(cudaGetDevice(&device));
-  UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
   UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
-  p.peers = major >= 9 ? PeersOf(p.groups, p.blocks, K::kWarps, multiprocessors) : 1;
+  p.peers = PeersOf(p.groups, p.blocks, K::kWarps, multiprocessors);
   const auto peers = static_cast<unsigned>(p.peers);
   cudaLaunchAttribute attributes[2] = {};
   attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
