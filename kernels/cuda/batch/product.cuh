@@ -206,8 +206,8 @@ __device__ __forceinline__ Sum LoadOf(int peers, int rank, uint32_t address) {
 // A warp's share of the columns: blocks [first, first + count).
 struct Share {
   int first, count;
-  __device__ __forceinline__ Share(int blocks, int part, int parts)
-      : first(blocks * part / parts), count(blocks * (part + 1) / parts - first) {}
+  __device__ __forceinline__ Share(const ProductParams& p, int part)
+      : first(p.blocks * part >> p.parts_log2), count((p.blocks * (part + 1) >> p.parts_log2) - first) {}
 };
 
 // The stage that holds a warp's sums of its group number `turn`: the one that it has multiplied last.
@@ -223,9 +223,8 @@ __device__ __forceinline__ void Finish(const ProductParams& p, uint32_t shared, 
                                        const typename K::Sum (&sums)[kGroupTiles][K::kEights][4]) {
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
-  const int parts = p.peers * K::kWarps;
   constexpr int kRing = K::kStages * K::kStageBytes;
-  const Share own(p.blocks, rank * K::kWarps + warp, parts);
+  const Share own(p, rank * K::kWarps + warp);
   const uint32_t stage = StageOfSums<K>(shared + warp * kRing, own.count, turn);
   __syncwarp();  // all lanes have read it
 #pragma unroll
@@ -239,13 +238,13 @@ __device__ __forceinline__ void Finish(const ProductParams& p, uint32_t shared, 
     }
   }
   SyncPeers(p.peers);
-  for (int i = rank * K::kThreads + threadIdx.x; i < K::kResults; i += p.peers * K::kThreads) {
+  for (int i = threadIdx.x * p.peers + rank; i < K::kResults; i += p.peers * K::kThreads) {
     const uint32_t offset = i / 2 * 16 + i % 2 * 4;
     typename K::Sum first = 0;
     typename K::Sum second = 0;
 #pragma unroll 4
-    for (int part = 0; part < parts; ++part) {
-      const Share share(p.blocks, part, parts);
+    for (int part = 0; part < 1 << p.parts_log2; ++part) {
+      const Share share(p, part);
       const uint32_t at = StageOfSums<K>(shared + part % K::kWarps * kRing, share.count, turn) + offset;
       first += LoadOf<typename K::Sum>(p.peers, part / K::kWarps, at);
       second += LoadOf<typename K::Sum>(p.peers, part / K::kWarps, at + 8);
@@ -261,6 +260,7 @@ __device__ __forceinline__ void Finish(const ProductParams& p, uint32_t shared, 
     PutPair(p.target, p.weights, place, sequence, place.Scaled(p.weights, 0, static_cast<float>(first) * kFactor, by),
             place.Scaled(p.weights, 1, static_cast<float>(second) * kFactor, by));
   }
+  __syncwarp();
   SyncPeers(p.peers);  // the stages may be written again, and nobody leaves while others read
 }
 
@@ -274,7 +274,7 @@ __global__ void __launch_bounds__(K::kThreads, K::kBlocks) ProductKernel(const _
   const int rank = blockIdx.x % p.peers;
   const int cluster = blockIdx.x / p.peers;
   const int clusters = gridDim.x / p.peers;
-  const Share share(p.blocks, rank * K::kWarps + warp, p.peers * K::kWarps);
+  const Share share(p, rank * K::kWarps + warp);
   const int turns = (p.groups - cluster - 1) / clusters + 1;
   const int total = turns * share.count;
   // What is brought next; the ring's stage of it is `fill`.
@@ -348,6 +348,7 @@ Status LaunchProduct(ProductParams p, cudaStream_t stream) {
   UAQF_CUDA_RETURN(cudaGetDevice(&device));
   UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
   p.peers = PeersOf(p.groups, p.blocks, K::kWarps, multiprocessors);
+  for (int parts = p.peers * K::kWarps; parts > 1; parts /= 2) ++p.parts_log2;
   const auto peers = static_cast<unsigned>(p.peers);
   cudaLaunchAttribute attributes[2] = {};
   attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;

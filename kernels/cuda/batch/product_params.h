@@ -11,9 +11,10 @@ struct ProductParams {
   const float* scales;  // of INT8 activations
   BatchTarget target;
   int sequences;
-  int blocks;  // of columns, as a stage takes them
-  int groups;  // of 64 rows
-  int peers;   // blocks of a cluster: 1, 2 or 4
+  int blocks;      // of columns, as a stage takes them
+  int groups;      // of 64 rows
+  int peers;       // blocks of a cluster: 1, 2 or 4
+  int parts_log2;  // of the warps that share a group
 };
 
 }  // namespace uaqf::cuda::batch
