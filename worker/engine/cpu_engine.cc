@@ -26,6 +26,8 @@ using kernels::ThreadPool;
 constexpr int64_t kPrefillTokens = 512;
 // Positions whose logits exist at one time in Score: 64 x 128k vocabulary entries are 33 MB.
 constexpr int64_t kScoreTokens = 64;
+// Sequences of a batch that are faster one after the other, each through the kernels for one vector.
+constexpr size_t kVectorSequences = 4;
 
 class CpuAwakeScope : public Engine::AwakeScope {
  public:
@@ -318,11 +320,18 @@ absl::StatusOr<std::vector<int32_t>> CpuEngine::PrefillBatch(std::span<const std
 absl::StatusOr<std::vector<int32_t>> CpuEngine::DecodeBatch(std::span<const int32_t> tokens) {
   if (absl::Status status = CheckBatchStep(config_, capacity_, batch_, tokens); !status.ok()) return status;
   const ThreadPool::ActiveRegion awake(*pool_);
-  const bool one = tokens.size() == 1;
-  Forward({tokens, 0, batch_[0], !one});
+  std::vector<int32_t> next;
+  if (tokens.size() <= kVectorSequences) {
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      Forward({tokens.subspan(i, 1), i, batch_[i]});
+      next.push_back(NextToken(0, LogitsOf(i)));
+    }
+  } else {
+    Forward({tokens, 0, 0, /*batch=*/true});
+    next = NextTokens(static_cast<int64_t>(tokens.size()));
+  }
   for (int64_t& position : batch_) ++position;
-  if (one) return std::vector<int32_t>{NextToken(0, LogitsOf(0))};
-  return NextTokens(static_cast<int64_t>(tokens.size()));
+  return next;
 }
 
 int64_t CpuEngine::NextLogits(WindowPass& pass) {

@@ -1,5 +1,5 @@
-// The forward pass of one variant of one model, for one sequence or for a batch of them. The same code path serves every
-// variant: precision is the only difference.
+// The forward pass of one variant of one model, for one sequence or for a batch of them. The same code path serves
+// every variant: precision is the only difference.
 #pragma once
 
 #include <cstdint>
@@ -43,8 +43,8 @@ struct EngineMemory {
   int64_t total() const { return weights_bytes + kv_cache_bytes + workspace_bytes; }
 };
 
-// Time that the device itself says it worked since the last Prefill or PrefillBatch began, ns. 0 where it was not asked for, or where
-// the device has no clock of its own (the processor).
+// Time that the device itself says it worked since the last Prefill or PrefillBatch began, ns. 0 where it was not asked
+// for, or where the device has no clock of its own (the processor).
 struct DeviceTimes {
   int64_t prefill_ns = 0;
   int64_t decode_ns = 0;
@@ -64,8 +64,8 @@ class Engine {
   // Loads layer by layer, so that the peak is the packed weights and one layer. Borrows nothing: the checkpoint may go
   // after this returns. INVALID_ARGUMENT when variant and model do not fit or the options are out of range. For a GPU
   // also: UNIMPLEMENTED (this build has no CUDA module, the variant is a quantized release, or max_batch is above
-  // 1 and the KV cache quantized or the GPU not of compute capability 9.0), FAILED_PRECONDITION (module, driver or GPU cannot be used), NOT_FOUND (no such GPU),
-  // RESOURCE_EXHAUSTED (its memory does not hold the variant).
+  // 1 and the KV cache quantized or the GPU not of compute capability 9.0), FAILED_PRECONDITION (module, driver or GPU
+  // cannot be used), NOT_FOUND (no such GPU), RESOURCE_EXHAUSTED (its memory does not hold the variant).
   static absl::StatusOr<std::unique_ptr<Engine>> Create(const model::Checkpoint& checkpoint,
                                                         const quantize::Variant& variant, const EngineOptions& options);
 
@@ -84,7 +84,8 @@ class Engine {
   // A batch: several sequences that are decoded together, each with a KV cache and a length of its own. It takes the
   // place of the sequence of Prefill, and the other way round. A batch of one is that sequence. Results of a sequence
   // do not depend on what the others hold, and are the same bits on every run with as many sequences. Beside another
-  // number of sequences the last bits may differ: on a GPU always, on the processor between one and several.
+  // number of sequences the last bits may differ on a GPU; on the processor up to 4 sequences are the same bits as one
+  // alone, and all larger batches agree with each other.
   //
   // Empties all KV caches, runs each prompt into its own, and returns the greedy next token of each. INVALID_ARGUMENT
   // for no prompt, more than max_batch(), or a prompt that Prefill would refuse, whose index the message has; no cache
