@@ -7,6 +7,7 @@
 
 #include "tests/worker/engine/engine_test_support.h"
 #include "tests/worker/model/model_files.h"
+#include "worker/quantize/synthetic_blocks.h"
 
 namespace uaqf::engine {
 namespace {
@@ -143,11 +144,12 @@ TEST(Batch, SaysTheSameBitForBitAgainOnAnotherEngineAndOtherThreads) {
   }
 }
 
-// One scale for all tokens of a prompt is not one for all sequences.
+// In smoothquant-o2 all tokens of a prompt share a scale; sequences do not.
 TEST(Batch, ASequenceDoesNotSeeTheOthers) {
   const auto checkpoint = RandomCheckpoint(TinyConfig(), 3);
-  for (const char* variant : {"fp16", "rtn-w8a8", "rtn-w4-g32"}) {
-    const auto engine = MakeEngine(*checkpoint, variant, {.max_batch = 5});
+  for (const char* variant : {"fp16", "rtn-w8a8", "rtn-w4-g32", "smoothquant-o2", "smoothquant-o3"}) {
+    quantize::SyntheticBlocks blocks(checkpoint->config(), quantize::FindVariant(variant).value());
+    const auto engine = MakeEngine(*checkpoint, variant, {.max_batch = 5, .blocks = &blocks});
     ASSERT_NE(engine, nullptr);
     Prompts prompts = MixedPrompts(5, 2);
     const Said said = Generate(*engine, prompts, 20);
