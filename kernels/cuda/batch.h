@@ -50,6 +50,7 @@ struct BatchTarget {
   BatchCache cache;
 };
 
+// Beside FP16 activations codes become FP16 exactly, and scales are multiplied in FP32.
 // Results are (sum over c of weights[r, c] * in[s, c]) times the scales, plus the bias; rows in logical order. `in` is
 // in the order of prefill/staged.h with PaddedSequences() tokens, INT8 if it has scales. A matrix with group scales and
 // an FP16 matrix take FP16 activations only. kGated takes a matrix of that order, kHeads one of order kRotary.

@@ -143,7 +143,42 @@ __device__ __forceinline__ void LoadWeights(uint32_t tile, int half, int lane, u
       for (int i = 0; i < 8; ++i) a[pair * 8 + i] = words[i];
     }
   } else {
-    prefill::LoadFragments<K::kFormat, K::kGroup, K::kInt8, K::kZeros>(tile, half, lane, a);
+    prefill::LoadFragments<K::kFormat, K::kGroup, K::kInt8, K::kZeros, false>(tile, half, lane, a);
+  }
+}
+
+// Adds the products of a tile's fragments of 64 columns. Those of a group are summed apart, then scaled in FP32.
+template <class K>
+__device__ __forceinline__ void MultiplyHalf(uint32_t tile, int half, const uint32_t (&b)[K::kEights][8],
+                                             typename K::Sum (&sums)[K::kEights][4]) {
+  const int lane = threadIdx.x % 32;
+  uint32_t a[16];
+  LoadWeights<K>(tile, half, lane, a);
+  if constexpr (K::kGroup == 0) {
+#pragma unroll
+    for (int i = 0; i < K::kSteps; ++i) {
+#pragma unroll
+      for (int n = 0; n < K::kEights; ++n) MultiplyTile(sums[n], a + 4 * i, b[n] + 2 * i);
+    }
+  } else {
+    constexpr int kGroups = K::kGroup == 32 ? 2 : 1;  // of 64 columns
+#pragma unroll
+    for (int group = 0; group < kGroups; ++group) {
+      const int in_block = (half * 64 + group * 32) / K::kGroup;
+      const uint32_t pair = prefill::LoadShared4(tile + CodeBytes(K::kFormat) + in_block * 32 + lane / 4 * 4);
+      const float2 scales = __half22float2(prefill::AsHalves(pair));
+#pragma unroll
+      for (int n = 0; n < K::kEights; ++n) {
+        float part[4] = {};
+#pragma unroll
+        for (int i = 0; i < K::kSteps / kGroups; ++i) {
+          const int step = group * (K::kSteps / kGroups) + i;
+          MultiplyTile(part, a + 4 * step, b[n] + 2 * step);
+        }
+#pragma unroll
+        for (int e = 0; e < 4; ++e) sums[n][e] = fmaf(part[e], e < 2 ? scales.x : scales.y, sums[n][e]);
+      }
+    }
   }
 }
 
@@ -164,13 +199,7 @@ __device__ __forceinline__ void MultiplyStage(uint32_t stage, typename K::Sum (&
     }
 #pragma unroll
     for (int m = 0; m < kGroupTiles; ++m) {
-      uint32_t a[16];
-      LoadWeights<K>(stage + K::kInputBytes + m * K::kBlock, half, lane, a);
-#pragma unroll
-      for (int i = 0; i < K::kSteps; ++i) {
-#pragma unroll
-        for (int n = 0; n < K::kEights; ++n) MultiplyTile(sums[m][n], a + 4 * i, b[n] + 2 * i);
-      }
+      MultiplyHalf<K>(stage + K::kInputBytes + m * K::kBlock, half, b, sums[m]);
     }
   }
 }

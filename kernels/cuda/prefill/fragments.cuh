@@ -31,6 +31,13 @@ __device__ __forceinline__ uint32_t LoadShared2(uint32_t address) {
 __device__ __forceinline__ __half2 AsHalves(uint32_t bits) { return *reinterpret_cast<const __half2*>(&bits); }
 __device__ __forceinline__ uint32_t AsBits(__half2 pair) { return *reinterpret_cast<const uint32_t*>(&pair); }
 
+// (word & mask) | bits in one instruction, which the compiler does not find for two constants.
+__device__ __forceinline__ uint32_t MaskAndSet(uint32_t word, uint32_t mask, uint32_t bits) {
+  uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(result) : "r"(word), "r"(mask), "r"(bits));
+  return result;
+}
+
 // What is taken off nibbles once they are FP16: 1024 + zero of slot g, and -(64 + zero) of slot g + 8, zeros counted
 // like the nibbles from -kInt4Offset on.
 struct NibbleZeros {
@@ -51,10 +58,10 @@ __device__ __forceinline__ void Int4ToFp16(uint32_t word, const NibbleZeros& zer
   const __half2 low = AsHalves(zeros.low);
   const __half2 high = AsHalves(zeros.high);
   const __half2 sixteenth = AsHalves(0x2C002C00);
-  a[0] = AsBits(__hsub2(AsHalves((word & 0x000F000F) | 0x64006400), low));
-  a[1] = AsBits(__hfma2(AsHalves((word & 0x00F000F0) | 0x64006400), sixteenth, high));
-  a[2] = AsBits(__hsub2(AsHalves((next & 0x000F000F) | 0x64006400), low));
-  a[3] = AsBits(__hfma2(AsHalves((next & 0x00F000F0) | 0x64006400), sixteenth, high));
+  a[0] = AsBits(__hsub2(AsHalves(MaskAndSet(word, 0x000F000F, 0x64006400)), low));
+  a[1] = AsBits(__hfma2(AsHalves(MaskAndSet(word, 0x00F000F0, 0x64006400)), sixteenth, high));
+  a[2] = AsBits(__hsub2(AsHalves(MaskAndSet(next, 0x000F000F, 0x64006400)), low));
+  a[3] = AsBits(__hfma2(AsHalves(MaskAndSet(next, 0x00F000F0, 0x64006400)), sixteenth, high));
 }
 
 // INT8 codes of columns 0-3 of one slot.
@@ -64,8 +71,9 @@ __device__ __forceinline__ void Int8ToFp16(uint32_t word, uint32_t* first, uint3
   *second = AsBits(__hsub2(AsHalves(((word >> 8) & 0x00FF00FF) ^ 0x64806480), offset));
 }
 
-// A fragments of a warp's half block: kSteps of them, 4 words each. `tile` is the shared address of its 16 rows.
-template <Format kFormat, int kGroup, bool kInt8, bool kZeros>
+// A fragments of a warp's half block of 64 columns: 4 of them, or 2 of INT8, 4 words each. `tile` is the shared address
+// of its 16 rows. kScaled: the scale of a group is multiplied in.
+template <Format kFormat, int kGroup, bool kInt8, bool kZeros, bool kScaled = true>
 __device__ __forceinline__ void LoadFragments(uint32_t tile, int half, int lane, uint32_t (&a)[16]) {
   if constexpr (kFormat == Format::kInt8) {
 #pragma unroll
@@ -101,7 +109,7 @@ __device__ __forceinline__ void LoadFragments(uint32_t tile, int half, int lane,
         } else {
           Int4ToFp16(words[i], {}, fragment);
         }
-        if constexpr (kGroup > 0) {
+        if constexpr (kGroup > 0 && kScaled) {
           const __half2 scales = AsHalves(LoadShared4(tile + 1024 + group * 32 + lane / 4 * 4));
           const __half2 first = __low2half2(scales);
           const __half2 second = __high2half2(scales);
