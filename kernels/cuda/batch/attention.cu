@@ -1,24 +1,33 @@
 // Attention of one query a sequence and head over that sequence's cache, at the speed of memory.
 //
 // Contexts are cut into pieces of kPiece positions; a block takes a piece of one KV head of one sequence at a time and
-// leaves its part (not yet divided by the sum) in memory. The block that is the last of a context adds the parts up, in
-// their order. Which block is the last does not matter to the result, and where a context is cut depends on its own
-// positions only. Blocks find their work in the positions, which lie in device memory: a captured graph serves all.
+// leaves its part (not yet divided by the sum) in memory. At its end it tells how many parts are there; whoever is the
+// last of a context adds its parts up, in their order. Which block that is does not matter to the result, and where a
+// context is cut depends on its own positions only. Blocks find their work in the positions, which lie in device
+// memory: a captured graph serves all.
 //
-// Within a block a warp has 16 neighbouring positions: kLanes lanes read a row of 8 dimensions each.
+// Within a block a warp has neighbouring positions: kLanes lanes read a row of 8 dimensions each. Every lane brings
+// what it reads itself through a ring of its own in shared memory, from one piece into the next, so that copies are
+// always under way. Nothing may fence between pieces: a fence would wait for them.
 #include <algorithm>
 
+#include "kernels/cuda/barrier.cuh"
 #include "kernels/cuda/batch.h"
 #include "kernels/cuda/batch/put.cuh"
+#include "kernels/cuda/prefill/fragments.cuh"
 #include "kernels/cuda/prefill/launch.cuh"
 
 namespace uaqf::cuda {
 namespace {
 
-constexpr int kPiece = 128;
+#ifndef UAQF_PIECE
+#define UAQF_PIECE 256
+#endif
+constexpr int kPiece = UAQF_PIECE;
 constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * 32;
 constexpr int kOfWarp = kPiece / kWarps;
+constexpr int kSteps = 4;      // loads of a lane in a stage, of keys and of values
 constexpr int kMostHeads = 4;  // queries that a block takes at a time
 constexpr int kBlocks = 2;     // of a multiprocessor
 // Below every score, but finite: a difference of two of them is a number.
@@ -78,69 +87,110 @@ __device__ __forceinline__ void Unpack8(const uint4& bits, float (&v)[8]) {
   }
 }
 
-// kRows positions a step.
 template <int kLanes, int kHeads>
 struct Shape {
-  static constexpr int kRows = 32 / kLanes;
-  static constexpr int kMostSteps = kHeads > 2 ? 4 : 8;
-  static constexpr int kSteps = kOfWarp / kRows < kMostSteps ? kOfWarp / kRows : kMostSteps;
+  static constexpr int kRows = 32 / kLanes;                  // positions of a step
+  static constexpr int kTurns = kOfWarp / (kRows * kSteps);  // stages of a piece
+  // Keys, values and, in the first stage of a piece, queries: a piece of 16 bytes of each lane.
+  static constexpr int kStageBytes = (2 * kSteps + kHeads) * 512;
+  static constexpr int kStages = kHeads == 1 ? 3 : 2;
+  static constexpr int kShared = kWarps * kStages * kStageBytes;
 };
 
-// The positions from `from` on of this lane's row: all steps' keys and values are asked for at once.
-template <int kLanes, int kHeads>
-__device__ __forceinline__ void Attend(const AttentionParams& p, const Range& range, const __half* keys,
-                                       const __half* values, int from, const float (&query)[kHeads][8],
-                                       State<kHeads>* state) {
-  using S = Shape<kLanes, kHeads>;
-  const int lane = threadIdx.x % 32;
-  const int dim = lane % kLanes * 8;
-  uint4 k[S::kSteps];
-  uint4 v[S::kSteps];
-  bool seen[S::kSteps];
-#pragma unroll
-  for (int j = 0; j < S::kSteps; ++j) {
-    const int position = from + j * S::kRows + lane / kLanes;
-    seen[j] = position >= range.first && position <= range.last;
-    const int64_t at = int64_t{position} * p.shape.head_dim + dim;
-    const bool load = seen[j] && dim < p.shape.head_dim;
-    k[j] = load ? __ldcs(reinterpret_cast<const uint4*>(keys + at)) : uint4{};
-    v[j] = load ? __ldcs(reinterpret_cast<const uint4*>(values + at)) : uint4{};
+// What a lane reads: positions of `task` from its warp's first on.
+struct Rows {
+  const __half* keys;
+  const __half* values;
+  int64_t query;  // of the task's first head
+  int first;      // position
+  template <int kLanes>
+  __device__ __forceinline__ static Rows Of(const AttentionParams& p, const Task& task, const Range& range) {
+    const int lane = threadIdx.x % 32;
+    const int dim = lane % kLanes * 8;
+    const int64_t head = task.sequence * p.cache.stride + int64_t{task.kv_head} * p.shape.capacity * p.shape.head_dim;
+    return {
+        p.cache.keys + head + dim, p.cache.values + head + dim,
+        (int64_t{task.sequence} * p.shape.heads + task.head) * p.shape.head_dim + dim,
+        (range.first / kPiece + task.piece) * kPiece + static_cast<int>(threadIdx.x) / 32 * kOfWarp + lane / kLanes};
   }
-  float scores[kHeads][S::kSteps];
+};
+
+// 16 bytes, or as many zeros.
+__device__ __forceinline__ void Copy16Or0(uint32_t target, const void* source, bool copy) {
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(target), "l"(source), "r"(copy ? 16 : 0)
+               : "memory");
+}
+
+// This lane's part of stage `turn` of a task.
+template <int kLanes, int kHeads>
+__device__ __forceinline__ void CopyStage(const AttentionParams& p, uint32_t stage, const Task& task,
+                                          const Range& range, int turn) {
+  using S = Shape<kLanes, kHeads>;
+  const Rows rows = Rows::Of<kLanes>(p, task, range);
+  const bool exists = static_cast<int>(threadIdx.x) % kLanes * 8 < p.shape.head_dim;
+  stage += threadIdx.x % 32 * 16;
 #pragma unroll
-  for (int j = 0; j < S::kSteps; ++j) {
+  for (int j = 0; j < kSteps; ++j) {
+    const int position = rows.first + (turn * kSteps + j) * S::kRows;
+    const bool copy = exists && position >= range.first && position <= range.last;
+    const int64_t at = copy ? int64_t{position} * p.shape.head_dim : 0;
+    Copy16Or0(stage + j * 512, rows.keys + at, copy);
+    Copy16Or0(stage + (kSteps + j) * 512, rows.values + at, copy);
+  }
+  if (turn > 0) return;
+#pragma unroll
+  for (int h = 0; h < kHeads; ++h) {
+    const int head = min(h, (task.kv_head + 1) * p.group - 1 - task.head);
+    Copy16Or0(stage + (2 * kSteps + h) * 512, p.query + rows.query + int64_t{head} * p.shape.head_dim, exists);
+  }
+}
+
+template <int kLanes, int kHeads>
+__device__ __forceinline__ void AttendStage(uint32_t stage, const Range& range, int first,
+                                            const float (&query)[kHeads][8], State<kHeads>* state) {
+  using S = Shape<kLanes, kHeads>;
+  stage += threadIdx.x % 32 * 16;
+  bool seen[kSteps];
+  float scores[kHeads][kSteps];
+#pragma unroll
+  for (int j = 0; j < kSteps; ++j) {
+    const int position = first + j * S::kRows;
+    seen[j] = position >= range.first && position <= range.last;
     float key[8];
-    Unpack8(k[j], key);
+    Unpack8(prefill::LoadShared16(stage + j * 512), key);
 #pragma unroll
     for (int h = 0; h < kHeads; ++h) {
       float dot = 0;
 #pragma unroll
       for (int i = 0; i < 8; ++i) dot = fmaf(query[h][i], key[i], dot);
-#pragma unroll
-      for (int step = 1; step < kLanes; step *= 2) dot += __shfl_xor_sync(~0u, dot, step);
-      scores[h][j] = seen[j] ? dot : kLowest;
+      scores[h][j] = dot;
     }
   }
 #pragma unroll
   for (int h = 0; h < kHeads; ++h) {
+#pragma unroll
+    for (int step = 1; step < kLanes; step *= 2) {
+#pragma unroll
+      for (int j = 0; j < kSteps; ++j) scores[h][j] += __shfl_xor_sync(~0u, scores[h][j], step);
+    }
     float most = state->most[h];
 #pragma unroll
-    for (int j = 0; j < S::kSteps; ++j) most = fmaxf(most, scores[h][j]);
+    for (int j = 0; j < kSteps; ++j) most = fmaxf(most, seen[j] ? scores[h][j] : kLowest);
     const float keep = exp2f(state->most[h] - most);
     state->most[h] = most;
     state->sum[h] *= keep;
 #pragma unroll
     for (int i = 0; i < 8; ++i) state->values[h][i] *= keep;
 #pragma unroll
-    for (int j = 0; j < S::kSteps; ++j) {
+    for (int j = 0; j < kSteps; ++j) {
       scores[h][j] = seen[j] ? exp2f(scores[h][j] - most) : 0.0f;
       state->sum[h] += scores[h][j];
     }
   }
 #pragma unroll
-  for (int j = 0; j < S::kSteps; ++j) {
+  for (int j = 0; j < kSteps; ++j) {
     float value[8];
-    Unpack8(v[j], value);
+    Unpack8(prefill::LoadShared16(stage + (kSteps + j) * 512), value);
 #pragma unroll
     for (int h = 0; h < kHeads; ++h) {
 #pragma unroll
@@ -176,8 +226,15 @@ struct Shared {
   float sum[kWarps][kHeads];
   float values[kWarps][kHeads][kLanes * 8];
   int first_task[kMostSequences + 1];  // of each sequence, and behind the last
-  int arrived;
+  bool last[kThreads];                 // of a context's blocks, at the block's tasks
 };
+
+template <class S>
+__device__ __forceinline__ Task TaskAt(const AttentionParams& p, const S& shared, int at, int heads) {
+  int sequence = 0;
+  while (shared.first_task[sequence + 1] <= at) ++sequence;
+  return Task(p, sequence, at - shared.first_task[sequence], heads);
+}
 
 // Work of all sequences, numbered through, sequence by sequence.
 template <class S>
@@ -254,34 +311,71 @@ __device__ __forceinline__ void JoinPieces(const AttentionParams& p, const Task&
   }
 }
 
+// The copies of a warp, ahead of what it computes.
+template <int kLanes, int kHeads>
+class Feed {
+ public:
+  using S = Shape<kLanes, kHeads>;
+  __device__ __forceinline__ Feed(const AttentionParams& p, const Shared<kLanes, kHeads>& shared, uint32_t ring)
+      : p_(p), shared_(shared), ring_(ring), total_(shared.first_task[kMostSequences]), at_(blockIdx.x) {}
+
+  // Starts the next stage's, if there is one.
+  __device__ __forceinline__ void Next() {
+    if (at_ < total_) {
+      const Task task = TaskAt(p_, shared_, at_, kHeads);
+      CopyStage<kLanes, kHeads>(p_, ring_ + stage_ * S::kStageBytes, task, Range(p_, task.sequence), turn_);
+      stage_ = stage_ + 1 == S::kStages ? 0 : stage_ + 1;
+      if (++turn_ == S::kTurns) {
+        turn_ = 0;
+        at_ += gridDim.x;
+      }
+    }
+    asm volatile("cp.async.commit_group;" ::: "memory");
+  }
+
+ private:
+  const AttentionParams& p_;
+  const Shared<kLanes, kHeads>& shared_;
+  const uint32_t ring_;
+  const int total_;
+  int at_;
+  int turn_ = 0;
+  int stage_ = 0;
+};
+
+// A warp's positions of a piece; `stage` is that of the ring which comes next.
 template <int kLanes, int kHeads>
 __device__ __forceinline__ void AttendPiece(const AttentionParams& p, const Task& task, const Range& range,
+                                            uint32_t ring, int* stage, Feed<kLanes, kHeads>& feed,
                                             Shared<kLanes, kHeads>* shared) {
   using S = Shape<kLanes, kHeads>;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
-  const int dim = lane % kLanes * 8;
-  const int dims = p.shape.head_dim;
+  const int first = Rows::Of<kLanes>(p, task, range).first;
   float query[kHeads][8];
   State<kHeads> state;
 #pragma unroll
   for (int h = 0; h < kHeads; ++h) {
-    const int head = min(task.head + h, (task.kv_head + 1) * p.group - 1);
-    const int64_t at = (int64_t{task.sequence} * p.shape.heads + head) * dims + dim;
-    Unpack8(dim < dims ? *reinterpret_cast<const uint4*>(p.query + at) : uint4{}, query[h]);
     state.most[h] = kLowest;
     state.sum[h] = 0;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      query[h][i] *= p.shape.scale;
-      state.values[h][i] = 0;
-    }
+    for (int i = 0; i < 8; ++i) state.values[h][i] = 0;
   }
-  const int64_t head_at = task.sequence * p.cache.stride + int64_t{task.kv_head} * p.shape.capacity * dims;
-  const int first = (range.first / kPiece + task.piece) * kPiece + warp * kOfWarp;
 #pragma unroll 1
-  for (int from = 0; from < kOfWarp; from += S::kRows * S::kSteps) {
-    Attend<kLanes, kHeads>(p, range, p.cache.keys + head_at, p.cache.values + head_at, first + from, query, &state);
+  for (int turn = 0; turn < S::kTurns; ++turn) {
+    asm volatile("cp.async.wait_group %0;" ::"n"(S::kStages - 2) : "memory");
+    const uint32_t at = ring + *stage * S::kStageBytes;
+    if (turn == 0) {
+#pragma unroll
+      for (int h = 0; h < kHeads; ++h) {
+        Unpack8(prefill::LoadShared16(at + (2 * kSteps + h) * 512 + lane * 16), query[h]);
+#pragma unroll
+        for (int i = 0; i < 8; ++i) query[h][i] *= p.shape.scale;
+      }
+    }
+    feed.Next();
+    AttendStage<kLanes, kHeads>(at, range, first + turn * kSteps * S::kRows, query, &state);
+    *stage = *stage + 1 == S::kStages ? 0 : *stage + 1;
   }
   JoinRows<kLanes, kHeads>(&state);
   if (lane < kLanes) {
@@ -292,40 +386,72 @@ __device__ __forceinline__ void AttendPiece(const AttentionParams& p, const Task
         shared->sum[warp][h] = state.sum[h];
       }
 #pragma unroll
-      for (int i = 0; i < 8; ++i) shared->values[warp][h][dim + i] = state.values[h][i];
+      for (int i = 0; i < 8; ++i) shared->values[warp][h][lane * 8 + i] = state.values[h][i];
     }
+  }
+}
+
+// Where the parts of a task's context are.
+template <int kHeads>
+__device__ __forceinline__ int64_t ContextOf(const AttentionParams& p, const Task& task, float** parts) {
+  const int64_t context = int64_t{task.sequence} * p.tasks + task.which;
+  *parts = p.parts + context * p.most_pieces * kHeads * (p.shape.head_dim + 2);
+  return context;
+}
+
+// Counts this block's parts, and adds up those of contexts that are complete with them.
+template <int kLanes, int kHeads>
+__device__ __forceinline__ void JoinContexts(const AttentionParams& p, int total, Shared<kLanes, kHeads>* shared) {
+  __threadfence();
+  __syncthreads();
+  float* parts = nullptr;
+  for (int base = blockIdx.x; base < total; base += gridDim.x * kThreads) {
+    const int mine = base + static_cast<int>(threadIdx.x * gridDim.x);
+    bool last = false;
+    if (mine < total) {
+      const Task task = TaskAt(p, *shared, mine, kHeads);
+      const int pieces = Range(p, task.sequence).pieces();
+      int* count = p.counts + ContextOf<kHeads>(p, task, &parts);
+      last = pieces > 1 && atomicAdd(count, 1) + 1 == pieces;
+      if (last) *count = 0;
+    }
+    shared->last[threadIdx.x] = last;
+    __threadfence();
+    __syncthreads();
+    for (int i = 0; i < kThreads && base + i * static_cast<int>(gridDim.x) < total; ++i) {
+      if (!shared->last[i]) continue;
+      const Task task = TaskAt(p, *shared, base + i * static_cast<int>(gridDim.x), kHeads);
+      ContextOf<kHeads>(p, task, &parts);
+      JoinPieces<kHeads>(p, task, Range(p, task.sequence).pieces(), parts);
+    }
+    __syncthreads();  // the marks may be written again
   }
 }
 
 template <int kLanes, int kHeads>
 __global__ void __launch_bounds__(kThreads, kBlocks) AttentionKernel(const __grid_constant__ AttentionParams p) {
+  using S = Shape<kLanes, kHeads>;
+  extern __shared__ __align__(128) unsigned char memory[];
   __shared__ Shared<kLanes, kHeads> shared;
   prefill::WaitForPrevious();
   NumberTasks(p, &shared);
   const int total = shared.first_task[kMostSequences];
+  const uint32_t ring = SharedAddress(memory) + threadIdx.x / 32 * S::kStages * S::kStageBytes;
+  Feed<kLanes, kHeads> feed(p, shared, ring);
+#pragma unroll
+  for (int i = 0; i < S::kStages - 1; ++i) feed.Next();
+  int stage = 0;
   for (int at = blockIdx.x; at < total; at += gridDim.x) {
-    const int sequence = __popc(__ballot_sync(~0u, shared.first_task[threadIdx.x % 32 + 1] <= at));
-    const Task task(p, sequence, at - shared.first_task[sequence], kHeads);
-    const Range range(p, sequence);
-    const int pieces = range.pieces();
-    AttendPiece<kLanes, kHeads>(p, task, range, &shared);
+    const Task task = TaskAt(p, shared, at, kHeads);
+    const Range range(p, task.sequence);
+    AttendPiece<kLanes, kHeads>(p, task, range, ring, &stage, feed, &shared);
     __syncthreads();
-    const int64_t context = int64_t{sequence} * p.tasks + task.which;
-    float* parts = p.parts + context * p.most_pieces * kHeads * (p.shape.head_dim + 2);
-    PutParts<kLanes, kHeads>(p, task, pieces, parts, shared);
-    if (pieces > 1) {
-      __threadfence();
-      __syncthreads();
-      if (threadIdx.x == 0) shared.arrived = atomicAdd(p.counts + context, 1) + 1;
-      __syncthreads();
-      if (shared.arrived == pieces) {
-        __threadfence();
-        JoinPieces<kHeads>(p, task, pieces, parts);
-        if (threadIdx.x == 0) p.counts[context] = 0;
-      }
-    }
+    float* parts = nullptr;
+    ContextOf<kHeads>(p, task, &parts);
+    PutParts<kLanes, kHeads>(p, task, range.pieces(), parts, shared);
     __syncthreads();  // shared memory may be written again
   }
+  JoinContexts<kLanes, kHeads>(p, total, &shared);
 }
 
 // Queries that a block takes at a time, so that the turns of a KV head are about equal.
@@ -356,8 +482,10 @@ Status Launch(const AttentionParams& p, cudaStream_t stream) {
   UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
   const int64_t most = int64_t{p.sequences} * p.tasks * p.most_pieces;
   const auto blocks = static_cast<unsigned>(std::min<int64_t>(most, kBlocks * multiprocessors));
-  return FromCuda(prefill::LaunchAfter(AttentionKernel<kLanes, kHeads>, dim3(blocks), kThreads, 0, stream, p),
-                  "BatchAttention");
+  const auto kernel = AttentionKernel<kLanes, kHeads>;
+  constexpr int kShared = Shape<kLanes, kHeads>::kShared;
+  UAQF_CUDA_RETURN(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
+  return FromCuda(prefill::LaunchAfter(kernel, dim3(blocks), kThreads, kShared, stream, p), "BatchAttention");
 }
 
 template <int kLanes>

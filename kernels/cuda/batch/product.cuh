@@ -23,6 +23,10 @@ using prefill::LoadShared16;
 
 constexpr int kGroupTiles = 4;  // of a warp
 constexpr int kMostPeers = 4;   // blocks of a cluster
+#ifndef UAQF_AHEAD
+#define UAQF_AHEAD 2
+#endif
+constexpr int kAhead = UAQF_AHEAD;  // stages that come into L2 while the kernel before ends
 constexpr int kMostShared = 232448;
 constexpr int kHalfShared = 115712;  // of two blocks on a multiprocessor, each
 
@@ -115,6 +119,27 @@ __device__ __forceinline__ void CopyWeights(const ProductParams& p, uint32_t tar
         }
       }
     }
+  }
+}
+
+// The same into L2 only.
+template <class K>
+__device__ __forceinline__ void PrefetchWeights(const ProductParams& p, int group, int block) {
+  const int lane = threadIdx.x % 32;
+  const TileMap& map = p.weights.spec.map;
+  if constexpr (K::kPlain) {
+#pragma unroll
+    for (int i = 0; i < kGroupTiles * kTileRows; i += 32) {
+      const int row = min(group * kGroupTiles * kTileRows + i + lane, map.rows - 1);
+      asm volatile(
+          "prefetch.global.L2 [%0];" ::"l"(p.weights.data + row * p.weights.row_bytes + int64_t{block} * kSlabBytes));
+    }
+  } else if (lane < kGroupTiles) {
+    const int tile = min(group * kGroupTiles + lane, map.tiles() - 1);
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(
+                     p.weights.data + (int64_t{tile} * p.weights.blocks + block) * K::kBlock),
+                 "r"(K::kBlock)
+                 : "memory");
   }
 }
 
@@ -246,6 +271,22 @@ __device__ __forceinline__ uint32_t StageOfSums(uint32_t ring, int count, int tu
   return ring + last * K::kStageBytes;
 }
 
+// Where result `i` of a group goes; one that nobody wants is an existing one's, of no sequence.
+template <class K>
+__device__ __forceinline__ Place PlaceOf(const ProductParams& p, int group, int i) {
+  const int within = i / 2;
+  const int lane = within % 32;
+  const int tile = group * kGroupTiles + within / 32 / K::kEights;
+  const int sequence = within / 32 % K::kEights * 8 + lane % 4 * 2 + i % 2;
+  const int last = p.weights.spec.map.tiles() - 1;
+  const bool wanted = i < K::kResults && tile <= last && sequence < p.sequences;
+  constexpr float kFactor = K::kInt8 && K::kFormat == Format::kInt4 ? 0.0625f : 1.0f;
+  const int known = wanted ? sequence : 0;
+  Place place(p.weights, p.target, min(tile, last), lane / 4, known, K::kInt8 ? p.scales[known] * kFactor : 1.0f);
+  if (!wanted) place.sequence = kMostSequences;
+  return place;
+}
+
 // Adds the sums of all warps that share a group, and puts the results of this block's part of them.
 template <class K>
 __device__ __forceinline__ void Finish(const ProductParams& p, uint32_t shared, int rank, int group, int turn,
@@ -266,28 +307,26 @@ __device__ __forceinline__ void Finish(const ProductParams& p, uint32_t shared, 
                    : "memory");
     }
   }
+  const int step = p.peers * K::kThreads;
+  int i = threadIdx.x * p.peers + rank;
+  Place place = PlaceOf<K>(p, group, i);
   SyncPeers(p.peers);
-  for (int i = threadIdx.x * p.peers + rank; i < K::kResults; i += p.peers * K::kThreads) {
+  while (i < K::kResults) {
     const uint32_t offset = i / 2 * 16 + i % 2 * 4;
     typename K::Sum first = 0;
     typename K::Sum second = 0;
-#pragma unroll 4
+#pragma unroll 8
     for (int part = 0; part < 1 << p.parts_log2; ++part) {
       const Share share(p, part);
       const uint32_t at = StageOfSums<K>(shared + part % K::kWarps * kRing, share.count, turn) + offset;
       first += LoadOf<typename K::Sum>(p.peers, part / K::kWarps, at);
       second += LoadOf<typename K::Sum>(p.peers, part / K::kWarps, at + 8);
     }
-    const int within = i / 2;
-    const int from = within % 32;
-    const int tile = group * kGroupTiles + within / 32 / K::kEights;
-    const int sequence = within / 32 % K::kEights * 8 + from % 4 * 2 + i % 2;
-    if (sequence >= p.sequences || tile >= p.weights.spec.map.tiles()) continue;
-    constexpr float kFactor = K::kInt8 && K::kFormat == Format::kInt4 ? 0.0625f : 1.0f;
-    const Place place(p.weights, tile, from / 4);
-    const float by = K::kInt8 ? p.scales[sequence] : 1.0f;
-    PutPair(p.target, p.weights, place, sequence, place.Scaled(p.weights, 0, static_cast<float>(first) * kFactor, by),
-            place.Scaled(p.weights, 1, static_cast<float>(second) * kFactor, by));
+    if (place.sequence < p.sequences) {
+      PutPair(p.target, p.weights.spec.map, place, static_cast<float>(first), static_cast<float>(second));
+    }
+    i += step;
+    if (i < K::kResults) place = PlaceOf<K>(p, group, i);
   }
   __syncwarp();
   SyncPeers(p.peers);  // the stages may be written again, and nobody leaves while others read
@@ -322,6 +361,9 @@ __global__ void __launch_bounds__(K::kThreads, K::kBlocks) ProductKernel(const _
     if (i < total) CopyWeights<K>(p, ring + i * K::kStageBytes + K::kInputBytes, group, share.first + block);
     next();
   }
+  for (int i = 0, at = block; i < kAhead && K::kStages - 1 + i < total && at < share.count; ++i, ++at) {
+    PrefetchWeights<K>(p, group, share.first + at);
+  }
   prefill::WaitForPrevious();
 #pragma unroll
   for (int i = 0; i < K::kStages - 1; ++i) {
@@ -350,12 +392,16 @@ __global__ void __launch_bounds__(K::kThreads, K::kBlocks) ProductKernel(const _
 #endif
 }
 
-// Blocks of a cluster: as many as leave the fewest multiprocessors idle in the last turn, each warp with two blocks of
-// columns or more.
-inline int PeersOf(int groups, int blocks, int warps, int multiprocessors) {
+// Blocks of a cluster: as many as can run at once, if there are few groups; else as many as leave the fewest
+// multiprocessors idle in the last turn, each warp with two blocks of columns or more.
+template <class K>
+int PeersOf(int groups, int blocks, int multiprocessors) {
   int best = 1;
+  while (best < kMostPeers && 2 * best * groups <= K::kBlocks * multiprocessors && blocks >= 2 * best * K::kWarps) {
+    best *= 2;
+  }
   double most = 0;
-  for (int peers = 1; peers <= kMostPeers && (peers == 1 || blocks >= 2 * peers * warps); peers *= 2) {
+  for (int peers = best; peers <= kMostPeers && (peers == best || blocks >= 2 * peers * K::kWarps); peers *= 2) {
     const int work = groups * peers;
     const int turns = (work + multiprocessors - 1) / multiprocessors;
     const double busy = static_cast<double>(work) / turns / multiprocessors;
@@ -376,7 +422,7 @@ Status LaunchProduct(ProductParams p, cudaStream_t stream) {
   int multiprocessors = 0;
   UAQF_CUDA_RETURN(cudaGetDevice(&device));
   UAQF_CUDA_RETURN(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
-  p.peers = PeersOf(p.groups, p.blocks, K::kWarps, multiprocessors);
+  p.peers = PeersOf<K>(p.groups, p.blocks, multiprocessors);
   for (int parts = p.peers * K::kWarps; parts > 1; parts /= 2) ++p.parts_log2;
   const auto peers = static_cast<unsigned>(p.peers);
   cudaLaunchAttribute attributes[2] = {};
