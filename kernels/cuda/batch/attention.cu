@@ -20,10 +20,7 @@
 namespace uaqf::cuda {
 namespace {
 
-#ifndef UAQF_PIECE
-#define UAQF_PIECE 256
-#endif
-constexpr int kPiece = UAQF_PIECE;
+constexpr int kPiece = 256;
 constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * 32;
 constexpr int kOfWarp = kPiece / kWarps;
@@ -50,10 +47,8 @@ struct AttentionParams {
 
 struct Range {
   int first, last;  // positions that are seen
-  __device__ __forceinline__ Range(const AttentionParams& p, int sequence) {
-    last = min(p.positions[sequence], p.shape.capacity - 1);
-    first = p.shape.window > 0 ? max(0, last + 1 - p.shape.window) : 0;
-  }
+  __device__ __forceinline__ Range(const AttentionParams& p, int position)
+      : first(p.shape.window > 0 ? max(0, position + 1 - p.shape.window) : 0), last(position) {}
   __device__ __forceinline__ int pieces() const { return last / kPiece - first / kPiece + 1; }
 };
 
@@ -121,12 +116,11 @@ __device__ __forceinline__ void Copy16Or0(uint32_t target, const void* source, b
                : "memory");
 }
 
-// This lane's part of stage `turn` of a task.
+// This lane's part of stage `turn` of a piece, for all kHeads queries, of which `queries` are there.
 template <int kLanes, int kHeads>
-__device__ __forceinline__ void CopyStage(const AttentionParams& p, uint32_t stage, const Task& task,
-                                          const Range& range, int turn) {
+__device__ __forceinline__ void CopyStage(const AttentionParams& p, uint32_t stage, const Rows& rows,
+                                          const Range& range, int queries, int turn) {
   using S = Shape<kLanes, kHeads>;
-  const Rows rows = Rows::Of<kLanes>(p, task, range);
   const bool exists = static_cast<int>(threadIdx.x) % kLanes * 8 < p.shape.head_dim;
   stage += threadIdx.x % 32 * 16;
 #pragma unroll
@@ -140,8 +134,8 @@ __device__ __forceinline__ void CopyStage(const AttentionParams& p, uint32_t sta
   if (turn > 0) return;
 #pragma unroll
   for (int h = 0; h < kHeads; ++h) {
-    const int head = min(h, (task.kv_head + 1) * p.group - 1 - task.head);
-    Copy16Or0(stage + (2 * kSteps + h) * 512, p.query + rows.query + int64_t{head} * p.shape.head_dim, exists);
+    const int64_t at = rows.query + int64_t{min(h, queries - 1)} * p.shape.head_dim;
+    Copy16Or0(stage + (2 * kSteps + h) * 512, p.query + at, exists);
   }
 }
 
@@ -226,13 +220,14 @@ struct Shared {
   float sum[kWarps][kHeads];
   float values[kWarps][kHeads][kLanes * 8];
   int first_task[kMostSequences + 1];  // of each sequence, and behind the last
-  bool last[kThreads];                 // of a context's blocks, at the block's tasks
+  int positions[kMostSequences];
+  bool last[kThreads];  // of a context's blocks, at the block's tasks
 };
 
+// Task number `at`; the whole warp asks for the same.
 template <class S>
 __device__ __forceinline__ Task TaskAt(const AttentionParams& p, const S& shared, int at, int heads) {
-  int sequence = 0;
-  while (shared.first_task[sequence + 1] <= at) ++sequence;
+  const int sequence = __popc(__ballot_sync(~0u, shared.first_task[threadIdx.x % 32 + 1] <= at));
   return Task(p, sequence, at - shared.first_task[sequence], heads);
 }
 
@@ -241,7 +236,9 @@ template <class S>
 __device__ __forceinline__ void NumberTasks(const AttentionParams& p, S* shared) {
   if (threadIdx.x < 32) {
     const int lane = threadIdx.x;
-    int count = lane < p.sequences ? Range(p, lane).pieces() * p.tasks : 0;
+    const int position = lane < p.sequences ? min(p.positions[lane], p.shape.capacity - 1) : 0;
+    shared->positions[lane] = position;
+    int count = lane < p.sequences ? Range(p, position).pieces() * p.tasks : 0;
 #pragma unroll
     for (int step = 1; step < 32; step *= 2) {
       const int before = __shfl_up_sync(~0u, count, step);
@@ -317,28 +314,41 @@ class Feed {
  public:
   using S = Shape<kLanes, kHeads>;
   __device__ __forceinline__ Feed(const AttentionParams& p, const Shared<kLanes, kHeads>& shared, uint32_t ring)
-      : p_(p), shared_(shared), ring_(ring), total_(shared.first_task[kMostSequences]), at_(blockIdx.x) {}
+      : p_(p), shared_(shared), ring_(ring), total_(shared.first_task[kMostSequences]), at_(blockIdx.x), range_(p, 0) {
+    Find();
+  }
 
   // Starts the next stage's, if there is one.
   __device__ __forceinline__ void Next() {
     if (at_ < total_) {
-      const Task task = TaskAt(p_, shared_, at_, kHeads);
-      CopyStage<kLanes, kHeads>(p_, ring_ + stage_ * S::kStageBytes, task, Range(p_, task.sequence), turn_);
+      CopyStage<kLanes, kHeads>(p_, ring_ + stage_ * S::kStageBytes, rows_, range_, queries_, turn_);
       stage_ = stage_ + 1 == S::kStages ? 0 : stage_ + 1;
       if (++turn_ == S::kTurns) {
         turn_ = 0;
         at_ += gridDim.x;
+        Find();
       }
     }
     asm volatile("cp.async.commit_group;" ::: "memory");
   }
 
  private:
+  __device__ __forceinline__ void Find() {
+    if (at_ >= total_) return;
+    const Task task = TaskAt(p_, shared_, at_, kHeads);
+    range_ = Range(p_, shared_.positions[task.sequence]);
+    rows_ = Rows::Of<kLanes>(p_, task, range_);
+    queries_ = (task.kv_head + 1) * p_.group - task.head;
+  }
+
   const AttentionParams& p_;
   const Shared<kLanes, kHeads>& shared_;
   const uint32_t ring_;
   const int total_;
   int at_;
+  Range range_;
+  Rows rows_ = {};
+  int queries_ = 1;
   int turn_ = 0;
   int stage_ = 0;
 };
@@ -409,8 +419,10 @@ __device__ __forceinline__ void JoinContexts(const AttentionParams& p, int total
     const int mine = base + static_cast<int>(threadIdx.x * gridDim.x);
     bool last = false;
     if (mine < total) {
-      const Task task = TaskAt(p, *shared, mine, kHeads);
-      const int pieces = Range(p, task.sequence).pieces();
+      int sequence = 0;
+      while (shared->first_task[sequence + 1] <= mine) ++sequence;
+      const Task task(p, sequence, mine - shared->first_task[sequence], kHeads);
+      const int pieces = Range(p, shared->positions[sequence]).pieces();
       int* count = p.counts + ContextOf<kHeads>(p, task, &parts);
       last = pieces > 1 && atomicAdd(count, 1) + 1 == pieces;
       if (last) *count = 0;
@@ -422,7 +434,7 @@ __device__ __forceinline__ void JoinContexts(const AttentionParams& p, int total
       if (!shared->last[i]) continue;
       const Task task = TaskAt(p, *shared, base + i * static_cast<int>(gridDim.x), kHeads);
       ContextOf<kHeads>(p, task, &parts);
-      JoinPieces<kHeads>(p, task, Range(p, task.sequence).pieces(), parts);
+      JoinPieces<kHeads>(p, task, Range(p, shared->positions[task.sequence]).pieces(), parts);
     }
     __syncthreads();  // the marks may be written again
   }
@@ -443,7 +455,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks) AttentionKernel(const __gri
   int stage = 0;
   for (int at = blockIdx.x; at < total; at += gridDim.x) {
     const Task task = TaskAt(p, shared, at, kHeads);
-    const Range range(p, task.sequence);
+    const Range range(p, shared.positions[task.sequence]);
     AttendPiece<kLanes, kHeads>(p, task, range, ring, &stage, feed, &shared);
     __syncthreads();
     float* parts = nullptr;

@@ -1,10 +1,10 @@
 // out = weights x activations of a few sequences: every weight is read once, at the speed of memory.
 //
-// A warp multiplies 64 rows (4 tiles of layout.h) by its own share of the columns, and brings weights and activations
-// for them through a ring of its own in shared memory; nothing in the main loop waits for another warp. The warps of a
-// block, and of a cluster of blocks where there are few rows, have the same rows and share the columns among them.
-// Their sums meet in shared memory, in the stage of the ring that each has just emptied, while the copies of the next
-// rows are under way. Weights do not wait for the kernel before.
+// A warp multiplies a group of 32 or 64 rows (tiles of layout.h) by its own share of the columns, and brings weights
+// and activations for them through a ring of its own in shared memory; nothing in the main loop waits for another warp.
+// The warps of a block, and of a cluster of blocks where there are few rows, have the same rows and share the columns
+// among them. Their sums meet in shared memory, in the stage of the ring that each has just emptied, while the copies
+// of the next rows are under way. Weights do not wait for the kernel before.
 //
 // Products run on mma.sync m16n8: weights are A, 8 sequences a column of B.
 #pragma once
@@ -21,14 +21,8 @@ namespace uaqf::cuda::batch {
 
 using prefill::LoadShared16;
 
-constexpr int kGroupTiles = 4;  // of a warp
-constexpr int kMostPeers = 4;   // blocks of a cluster
-#ifndef UAQF_AHEAD
-#define UAQF_AHEAD 2
-#endif
-constexpr int kAhead = UAQF_AHEAD;  // stages that come into L2 while the kernel before ends
+constexpr int kMostPeers = 2;  // blocks of a cluster
 constexpr int kMostShared = 232448;
-constexpr int kHalfShared = 115712;  // of two blocks on a multiprocessor, each
 
 // Weights of one format beside FP16 or INT8 activations of 8 kEights sequences. A stage is a block of columns: 128, or
 // 64 of FP16 weights, whose rows are 128 bytes of it.
@@ -39,24 +33,27 @@ struct Kind {
   static constexpr bool kInt8 = kInt8Of;
   static constexpr bool kZeros = kZerosOf;
   static constexpr int kEights = kEightsOf;
+  // Few sequences: a warp has few rows, so that a block for each group of rows fills the device. Many: more rows, since
+  // each brings all activations.
+  static constexpr bool kFew = kEights <= 2;
+  static constexpr int kTiles = kFew ? 2 : 4;  // of a warp
   static constexpr bool kPlain = kFormat == Format::kFp16;
   using Sum = std::conditional_t<kInt8, int32_t, float>;
   static constexpr int kBlock = kPlain ? kTileRows * kSlabBytes : BlockBytes(kFormat, kGroup, kZeros);
   static constexpr int kSlab = 8 * kEights * kSlabBytes;
   static constexpr int kSlabs = kInt8 || kPlain ? 1 : 2;
   static constexpr int kInputBytes = kSlabs * kSlab;
-  static constexpr int kStageBytes = kInputBytes + (kGroupTiles * kBlock + 127) / 128 * 128;
-  static constexpr int kWarps = 2 * 8 * kStageBytes <= kMostShared ? 8 : 4;
+  static constexpr int kStageBytes = kInputBytes + (kTiles * kBlock + 127) / 128 * 128;
+  static constexpr int kWarps = kFew ? 16 : 2 * 8 * kStageBytes <= kMostShared ? 8 : 4;
   static constexpr int kThreads = kWarps * 32;
-  static constexpr int kBlocks = 2 * kWarps * kStageBytes <= kHalfShared ? 2 : 1;  // of a multiprocessor
-  static constexpr int kFit = (kBlocks == 2 ? kHalfShared : kMostShared) / (kWarps * kStageBytes);
+  static constexpr int kFit = kMostShared / (kWarps * kStageBytes);
   static constexpr int kStages = kFit < 4 ? kFit : 4;
   static constexpr int kShared = kWarps * kStages * kStageBytes;
   static constexpr int kHalves = kPlain ? 1 : 2;  // of 64 columns
   static constexpr int kSteps = kInt8 ? 2 : 4;    // of a half
   // Pairs of results of a block's rows: slots g and g + 8 of a tile, for one sequence.
-  static constexpr int kResults = kGroupTiles * kEights * 32 * 2;
-  static_assert(kStages >= 2 && kGroupTiles * kEights * 512 <= kStageBytes);
+  static constexpr int kResults = kTiles * kEights * 32 * 2;
+  static_assert(kStages >= 2 && kTiles * kEights * 512 <= kStageBytes);
 };
 
 __device__ __forceinline__ void Copy16(uint32_t target, const void* source) {
@@ -96,8 +93,8 @@ __device__ __forceinline__ void CopyWeights(const ProductParams& p, uint32_t tar
   const TileMap& map = p.weights.spec.map;
   const int last_tile = map.tiles() - 1;
 #pragma unroll
-  for (int m = 0; m < kGroupTiles; ++m) {
-    const int tile = min(group * kGroupTiles + m, last_tile);
+  for (int m = 0; m < K::kTiles; ++m) {
+    const int tile = min(group * K::kTiles + m, last_tile);
     if constexpr (K::kPlain) {
       // A row's 8 pieces of 16 bytes; those of odd rows change places, so that reading a fragment meets all banks.
       int first, second;
@@ -119,27 +116,6 @@ __device__ __forceinline__ void CopyWeights(const ProductParams& p, uint32_t tar
         }
       }
     }
-  }
-}
-
-// The same into L2 only.
-template <class K>
-__device__ __forceinline__ void PrefetchWeights(const ProductParams& p, int group, int block) {
-  const int lane = threadIdx.x % 32;
-  const TileMap& map = p.weights.spec.map;
-  if constexpr (K::kPlain) {
-#pragma unroll
-    for (int i = 0; i < kGroupTiles * kTileRows; i += 32) {
-      const int row = min(group * kGroupTiles * kTileRows + i + lane, map.rows - 1);
-      asm volatile(
-          "prefetch.global.L2 [%0];" ::"l"(p.weights.data + row * p.weights.row_bytes + int64_t{block} * kSlabBytes));
-    }
-  } else if (lane < kGroupTiles) {
-    const int tile = min(group * kGroupTiles + lane, map.tiles() - 1);
-    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(
-                     p.weights.data + (int64_t{tile} * p.weights.blocks + block) * K::kBlock),
-                 "r"(K::kBlock)
-                 : "memory");
   }
 }
 
@@ -208,7 +184,7 @@ __device__ __forceinline__ void MultiplyHalf(uint32_t tile, int half, const uint
 }
 
 template <class K>
-__device__ __forceinline__ void MultiplyStage(uint32_t stage, typename K::Sum (&sums)[kGroupTiles][K::kEights][4]) {
+__device__ __forceinline__ void MultiplyStage(uint32_t stage, typename K::Sum (&sums)[K::kTiles][K::kEights][4]) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int half = 0; half < K::kHalves; ++half) {
@@ -223,7 +199,7 @@ __device__ __forceinline__ void MultiplyStage(uint32_t stage, typename K::Sum (&
       }
     }
 #pragma unroll
-    for (int m = 0; m < kGroupTiles; ++m) {
+    for (int m = 0; m < K::kTiles; ++m) {
       MultiplyHalf<K>(stage + K::kInputBytes + m * K::kBlock, half, b, sums[m]);
     }
   }
@@ -276,7 +252,7 @@ template <class K>
 __device__ __forceinline__ Place PlaceOf(const ProductParams& p, int group, int i) {
   const int within = i / 2;
   const int lane = within % 32;
-  const int tile = group * kGroupTiles + within / 32 / K::kEights;
+  const int tile = group * K::kTiles + within / 32 / K::kEights;
   const int sequence = within / 32 % K::kEights * 8 + lane % 4 * 2 + i % 2;
   const int last = p.weights.spec.map.tiles() - 1;
   const bool wanted = i < K::kResults && tile <= last && sequence < p.sequences;
@@ -290,7 +266,7 @@ __device__ __forceinline__ Place PlaceOf(const ProductParams& p, int group, int 
 // Adds the sums of all warps that share a group, and puts the results of this block's part of them.
 template <class K>
 __device__ __forceinline__ void Finish(const ProductParams& p, uint32_t shared, int rank, int group, int turn,
-                                       const typename K::Sum (&sums)[kGroupTiles][K::kEights][4]) {
+                                       const typename K::Sum (&sums)[K::kTiles][K::kEights][4]) {
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
   constexpr int kRing = K::kStages * K::kStageBytes;
@@ -298,7 +274,7 @@ __device__ __forceinline__ void Finish(const ProductParams& p, uint32_t shared, 
   const uint32_t stage = StageOfSums<K>(shared + warp * kRing, own.count, turn);
   __syncwarp();  // all lanes have read it
 #pragma unroll
-  for (int m = 0; m < kGroupTiles; ++m) {
+  for (int m = 0; m < K::kTiles; ++m) {
 #pragma unroll
     for (int n = 0; n < K::kEights; ++n) {
       const auto* v = reinterpret_cast<const uint32_t*>(sums[m][n]);
@@ -333,7 +309,7 @@ __device__ __forceinline__ void Finish(const ProductParams& p, uint32_t shared, 
 }
 
 template <class K>
-__global__ void __launch_bounds__(K::kThreads, K::kBlocks) ProductKernel(const __grid_constant__ ProductParams p) {
+__global__ void __launch_bounds__(K::kThreads, 1) ProductKernel(const __grid_constant__ ProductParams p) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(128) unsigned char memory[];
   const uint32_t shared = SharedAddress(memory);
@@ -361,9 +337,6 @@ __global__ void __launch_bounds__(K::kThreads, K::kBlocks) ProductKernel(const _
     if (i < total) CopyWeights<K>(p, ring + i * K::kStageBytes + K::kInputBytes, group, share.first + block);
     next();
   }
-  for (int i = 0, at = block; i < kAhead && K::kStages - 1 + i < total && at < share.count; ++i, ++at) {
-    PrefetchWeights<K>(p, group, share.first + at);
-  }
   prefill::WaitForPrevious();
 #pragma unroll
   for (int i = 0; i < K::kStages - 1; ++i) {
@@ -373,7 +346,7 @@ __global__ void __launch_bounds__(K::kThreads, K::kBlocks) ProductKernel(const _
   int left = total - (K::kStages - 1);
   int at = 0;
   for (int turn = 0; turn < turns; ++turn) {
-    typename K::Sum sums[kGroupTiles][K::kEights][4] = {};
+    typename K::Sum sums[K::kTiles][K::kEights][4] = {};
     for (int i = 0; i < share.count; ++i) {
       WaitCopies<K::kStages - 2>();
       __syncwarp();  // the stage is there for all lanes, and all have left the one before
@@ -392,16 +365,14 @@ __global__ void __launch_bounds__(K::kThreads, K::kBlocks) ProductKernel(const _
 #endif
 }
 
-// Blocks of a cluster: as many as can run at once, if there are few groups; else as many as leave the fewest
-// multiprocessors idle in the last turn, each warp with two blocks of columns or more.
+// Blocks of a cluster: as many as leave fewer multiprocessors idle in the last turn, each warp with two blocks of
+// columns or more. Not for few sequences: what a cluster tells its blocks waits for all copies under way.
 template <class K>
 int PeersOf(int groups, int blocks, int multiprocessors) {
   int best = 1;
-  while (best < kMostPeers && 2 * best * groups <= K::kBlocks * multiprocessors && blocks >= 2 * best * K::kWarps) {
-    best *= 2;
-  }
   double most = 0;
-  for (int peers = best; peers <= kMostPeers && (peers == best || blocks >= 2 * peers * K::kWarps); peers *= 2) {
+  for (int peers = 1; peers <= kMostPeers && (peers == 1 || (!K::kFew && blocks >= 2 * peers * K::kWarps));
+       peers *= 2) {
     const int work = groups * peers;
     const int turns = (work + multiprocessors - 1) / multiprocessors;
     const double busy = static_cast<double>(work) / turns / multiprocessors;
@@ -417,7 +388,7 @@ Status LaunchProduct(ProductParams p, cudaStream_t stream) {
   using K = Kind<kFormat, kGroup, kInt8, kZeros, kEights>;
   const auto kernel = ProductKernel<K>;
   p.blocks = K::kPlain ? static_cast<int>(p.weights.row_bytes / kSlabBytes) : p.weights.blocks;
-  p.groups = (p.weights.spec.map.tiles() + kGroupTiles - 1) / kGroupTiles;
+  p.groups = (p.weights.spec.map.tiles() + K::kTiles - 1) / K::kTiles;
   int device = 0;
   int multiprocessors = 0;
   UAQF_CUDA_RETURN(cudaGetDevice(&device));
@@ -438,7 +409,7 @@ Status LaunchProduct(ProductParams p, cudaStream_t stream) {
   config.attrs = attributes;
   config.numAttrs = peers > 1 ? 2 : 1;
   UAQF_CUDA_RETURN(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, K::kShared));
-  int clusters = K::kBlocks * multiprocessors;
+  int clusters = multiprocessors;
   if (peers > 1) UAQF_CUDA_RETURN(cudaOccupancyMaxActiveClusters(&clusters, kernel, &config));
   if (clusters < 1) return MakeError(cudaErrorInvalidConfiguration, "no room for a cluster of %d blocks", p.peers);
   config.gridDim.x = peers * static_cast<unsigned>(clusters < p.groups ? clusters : p.groups);

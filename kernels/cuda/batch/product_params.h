@@ -12,8 +12,8 @@ struct ProductParams {
   BatchTarget target;
   int sequences;
   int blocks;      // of columns, as a stage takes them
-  int groups;      // of 64 rows
-  int peers;       // blocks of a cluster: 1, 2 or 4
+  int groups;      // of rows
+  int peers;       // blocks of a cluster
   int parts_log2;  // of the warps that share a group
 };
 
