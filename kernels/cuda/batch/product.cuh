@@ -44,7 +44,8 @@ struct Kind {
   static constexpr int kSlabs = kInt8 || kPlain ? 1 : 2;
   static constexpr int kInputBytes = kSlabs * kSlab;
   static constexpr int kStageBytes = kInputBytes + (kTiles * kBlock + 127) / 128 * 128;
-  static constexpr int kWarps = kFew ? 16 : 2 * 8 * kStageBytes <= kMostShared ? 8 : 4;
+  static constexpr int kMostWarps = kFew ? 16 : 8;
+  static constexpr int kWarps = 2 * kMostWarps * kStageBytes <= kMostShared ? kMostWarps : kMostWarps / 2;
   static constexpr int kThreads = kWarps * 32;
   static constexpr int kFit = kMostShared / (kWarps * kStageBytes);
   static constexpr int kStages = kFit < 4 ? kFit : 4;
