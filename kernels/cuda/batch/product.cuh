@@ -9,53 +9,14 @@
 // Products run on mma.sync m16n8: weights are A, 8 sequences a column of B.
 #pragma once
 
-#include <type_traits>
-
 #include "kernels/cuda/barrier.cuh"
-#include "kernels/cuda/batch/launchers.h"
-#include "kernels/cuda/batch/put.cuh"
+#include "kernels/cuda/batch/product_sums.cuh"
 #include "kernels/cuda/prefill/fragments.cuh"
 #include "kernels/cuda/prefill/launch.cuh"
 
 namespace uaqf::cuda::batch {
 
 using prefill::LoadShared16;
-
-constexpr int kMostPeers = 2;  // blocks of a cluster
-constexpr int kMostShared = 232448;
-
-// Weights of one format beside FP16 or INT8 activations of 8 kEights sequences. A stage is a block of columns: 128, or
-// 64 of FP16 weights, whose rows are 128 bytes of it.
-template <Format kFormatOf, int kGroupOf, bool kInt8Of, bool kZerosOf, int kEightsOf>
-struct Kind {
-  static constexpr Format kFormat = kFormatOf;
-  static constexpr int kGroup = kGroupOf;
-  static constexpr bool kInt8 = kInt8Of;
-  static constexpr bool kZeros = kZerosOf;
-  static constexpr int kEights = kEightsOf;
-  // Few sequences: a warp has few rows, so that a block for each group of rows fills the device. Many: more rows, since
-  // each brings all activations.
-  static constexpr bool kFew = kEights <= 2;
-  static constexpr int kTiles = kFew ? 2 : 4;  // of a warp
-  static constexpr bool kPlain = kFormat == Format::kFp16;
-  using Sum = std::conditional_t<kInt8, int32_t, float>;
-  static constexpr int kBlock = kPlain ? kTileRows * kSlabBytes : BlockBytes(kFormat, kGroup, kZeros);
-  static constexpr int kSlab = 8 * kEights * kSlabBytes;
-  static constexpr int kSlabs = kInt8 || kPlain ? 1 : 2;
-  static constexpr int kInputBytes = kSlabs * kSlab;
-  static constexpr int kStageBytes = kInputBytes + (kTiles * kBlock + 127) / 128 * 128;
-  static constexpr int kMostWarps = kFew ? 16 : 8;
-  static constexpr int kWarps = 2 * kMostWarps * kStageBytes <= kMostShared ? kMostWarps : kMostWarps / 2;
-  static constexpr int kThreads = kWarps * 32;
-  static constexpr int kFit = kMostShared / (kWarps * kStageBytes);
-  static constexpr int kStages = kFit < 4 ? kFit : 4;
-  static constexpr int kShared = kWarps * kStages * kStageBytes;
-  static constexpr int kHalves = kPlain ? 1 : 2;  // of 64 columns
-  static constexpr int kSteps = kInt8 ? 2 : 4;    // of a half
-  // Pairs of results of a block's rows: slots g and g + 8 of a tile, for one sequence.
-  static constexpr int kResults = kTiles * kEights * 32 * 2;
-  static_assert(kStages >= 2 && kTiles * kEights * 512 <= kStageBytes);
-};
 
 __device__ __forceinline__ void Copy16(uint32_t target, const void* source) {
   asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(target), "l"(source) : "memory");
@@ -204,109 +165,6 @@ __device__ __forceinline__ void MultiplyStage(uint32_t stage, typename K::Sum (&
       MultiplyHalf<K>(stage + K::kInputBytes + m * K::kBlock, half, b, sums[m]);
     }
   }
-}
-
-// All threads of all blocks that share a group.
-__device__ __forceinline__ void SyncPeers(int peers) {
-#if __CUDA_ARCH__ >= 900
-  if (peers > 1) {
-    asm volatile("barrier.cluster.arrive.release.aligned; barrier.cluster.wait.acquire.aligned;" ::: "memory");
-    return;
-  }
-#endif
-  __syncthreads();
-}
-
-// Of block `rank` of the cluster, at the same address there.
-template <class Sum>
-__device__ __forceinline__ Sum LoadOf(int peers, int rank, uint32_t address) {
-  uint32_t bits;
-#if __CUDA_ARCH__ >= 900
-  if (peers > 1) {
-    asm volatile("{ .reg .b32 a; mapa.shared::cluster.u32 a, %1, %2; ld.shared::cluster.u32 %0, [a]; }"
-                 : "=r"(bits)
-                 : "r"(address), "r"(rank)
-                 : "memory");
-    return *reinterpret_cast<const Sum*>(&bits);
-  }
-#endif
-  bits = prefill::LoadShared4(address);
-  return *reinterpret_cast<const Sum*>(&bits);
-}
-
-// A warp's share of the columns: blocks [first, first + count).
-struct Share {
-  int first, count;
-  __device__ __forceinline__ Share(const ProductParams& p, int part)
-      : first(p.blocks * part >> p.parts_log2), count((p.blocks * (part + 1) >> p.parts_log2) - first) {}
-};
-
-// The stage that holds a warp's sums of its group number `turn`: the one that it has multiplied last.
-template <class K>
-__device__ __forceinline__ uint32_t StageOfSums(uint32_t ring, int count, int turn) {
-  const int last = count == 0 ? 0 : ((turn + 1) * count - 1) % K::kStages;
-  return ring + last * K::kStageBytes;
-}
-
-// Where result `i` of a group goes; one that nobody wants is an existing one's, of no sequence.
-template <class K>
-__device__ __forceinline__ Place PlaceOf(const ProductParams& p, int group, int i) {
-  const int within = i / 2;
-  const int lane = within % 32;
-  const int tile = group * K::kTiles + within / 32 / K::kEights;
-  const int sequence = within / 32 % K::kEights * 8 + lane % 4 * 2 + i % 2;
-  const int last = p.weights.spec.map.tiles() - 1;
-  const bool wanted = i < K::kResults && tile <= last && sequence < p.sequences;
-  constexpr float kFactor = K::kInt8 && K::kFormat == Format::kInt4 ? 0.0625f : 1.0f;
-  const int known = wanted ? sequence : 0;
-  Place place(p.weights, p.target, min(tile, last), lane / 4, known, K::kInt8 ? p.scales[known] * kFactor : 1.0f);
-  if (!wanted) place.sequence = kMostSequences;
-  return place;
-}
-
-// Adds the sums of all warps that share a group, and puts the results of this block's part of them.
-template <class K>
-__device__ __forceinline__ void Finish(const ProductParams& p, uint32_t shared, int rank, int group, int turn,
-                                       const typename K::Sum (&sums)[K::kTiles][K::kEights][4]) {
-  const int lane = threadIdx.x % 32;
-  const int warp = threadIdx.x / 32;
-  constexpr int kRing = K::kStages * K::kStageBytes;
-  const Share own(p, rank * K::kWarps + warp);
-  const uint32_t stage = StageOfSums<K>(shared + warp * kRing, own.count, turn);
-  __syncwarp();  // all lanes have read it
-#pragma unroll
-  for (int m = 0; m < K::kTiles; ++m) {
-#pragma unroll
-    for (int n = 0; n < K::kEights; ++n) {
-      const auto* v = reinterpret_cast<const uint32_t*>(sums[m][n]);
-      asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(stage + ((m * K::kEights + n) * 32 + lane) * 16),
-                   "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3])
-                   : "memory");
-    }
-  }
-  const int step = p.peers * K::kThreads;
-  int i = threadIdx.x * p.peers + rank;
-  Place place = PlaceOf<K>(p, group, i);
-  SyncPeers(p.peers);
-  while (i < K::kResults) {
-    const uint32_t offset = i / 2 * 16 + i % 2 * 4;
-    typename K::Sum first = 0;
-    typename K::Sum second = 0;
-#pragma unroll 8
-    for (int part = 0; part < 1 << p.parts_log2; ++part) {
-      const Share share(p, part);
-      const uint32_t at = StageOfSums<K>(shared + part % K::kWarps * kRing, share.count, turn) + offset;
-      first += LoadOf<typename K::Sum>(p.peers, part / K::kWarps, at);
-      second += LoadOf<typename K::Sum>(p.peers, part / K::kWarps, at + 8);
-    }
-    if (place.sequence < p.sequences) {
-      PutPair(p.target, p.weights.spec.map, place, static_cast<float>(first), static_cast<float>(second));
-    }
-    i += step;
-    if (i < K::kResults) place = PlaceOf<K>(p, group, i);
-  }
-  __syncwarp();
-  SyncPeers(p.peers);  // the stages may be written again, and nobody leaves while others read
 }
 
 template <class K>
