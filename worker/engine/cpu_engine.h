@@ -99,7 +99,7 @@ class CpuEngine : public Engine {
   const model::RopeTable rope_;
   std::deque<CpuKvCache> caches_;  // of each sequence of a batch; the first is also that of Prefill
   Workspace workspace_;
-  std::vector<float> logits_;  // [max_batch][vocab]
+  std::vector<float> logits_;           // [max_batch][vocab]
   kernels::AlignedBuffer many_logits_;  // FP32 [kScoreTokens, vocab]; made by the first Score
   int64_t position_ = 0;
   std::vector<int64_t> batch_;  // positions of the batch's sequences

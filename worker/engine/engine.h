@@ -126,7 +126,7 @@ class Engine {
   // the next step with the token it has chosen itself, before the caller asks for it, so that it never waits for the
   // host. A caller that goes on with another token is served right, only slower. Nothing is in flight after the scope.
   // Hold one around a timed generation, never around a wait for input. It must end before the engine, on the thread
-  // that began it. Scopes nest. A batch never runs ahead.
+  // that began it. Scopes nest. A batch of several never runs ahead.
   [[nodiscard]] virtual std::unique_ptr<AwakeScope> KeepAwake(int64_t most_steps) = 0;
   [[nodiscard]] std::unique_ptr<AwakeScope> KeepAwake() { return KeepAwake(0); }
 

@@ -42,10 +42,10 @@ absl::Status CheckBatch(const quantize::Variant& variant, int64_t max_batch) {
   bool has = false;
   UAQF_RETURN_IF_ERROR(ToStatus(cuda::HasStagedProducts(&has), "batch"));
   if (has && quantize::KvBits(variant) == 16) return absl::OkStatus();
-  return absl::UnimplementedError(absl::StrCat(
-      variant.name, ": got a batch of ", max_batch, " sequences, which has kernels for ",
-      has ? "FP16 keys and values" : "compute capability 9.0",
-      " only; ask for a batch of 1, or host it on the CPU (--device cpu)"));
+  return absl::UnimplementedError(absl::StrCat(variant.name, ": got a batch of ", max_batch,
+                                               " sequences, which has kernels for ",
+                                               has ? "FP16 keys and values" : "compute capability 9.0",
+                                               " only; ask for a batch of 1, or host it on the CPU (--device cpu)"));
 }
 
 absl::Status UploadTable(const float* values, int64_t count, DeviceBuffer& out) {
