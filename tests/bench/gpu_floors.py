@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the GPU engine must reach, line by line: one H200, batch 1, 512 tokens in, 512 out.
+"""What the GPU engine must reach, line by line: one H200, 512 tokens in, 512 out, alone and in batches.
 
     tests/bench/gpu_floors.py PREFIX [--quick] [--json FILE] [--check]
 
@@ -16,13 +16,15 @@ import sys
 PEERS = {"fp16": 231.9, "rtn-w8-channel": 272.8, "rtn-w4-g128": 359.0}
 FLOORS = {"fp16": 0.85, "rtn-w8-channel": 0.75, "rtn-w4-g128": 0.60}
 VARIANTS = "fp16,rtn-w8,rtn-w8-channel,rtn-w8a8,rtn-w4,rtn-w4-channel,rtn-w4-g128"
+# Times batch 1's tokens/s, rtn-w4-g128.
+BATCHES = {8: 3, 32: 5}
 VALID_READ_GBPS = 4400
 
 
-def bench(prefix, model, variants, repeats):
+def bench(prefix, model, variants, repeats, *more):
     command = [f"{prefix}/run.sh", f"{prefix}/bin/uaqf-worker", "bench", f"synthetic:{model}", "--device", "cuda:0",
                "--variants", variants, "--input-tokens", "512", "--output-tokens", "512", "--repeats", str(repeats),
-               "--output", "json"]
+               "--output", "json", *more]
     out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     result = json.loads(out)
     result["by_name"] = {v["variant"]: v for v in result["variants"]}
@@ -92,6 +94,14 @@ def check_process(lines, seven, alone):
     lines.most(f"7B {name}: beyond 1.03 x stated memory, MB", (held - 1.03 * v["memory_bytes"]) / 1e6, 700, "{:.0f}")
 
 
+def check_batches(lines, seven):
+    for batch in seven["variants"][0]["batches"]:
+        least = BATCHES[batch["batch"]]
+        lines.least(f"7B rtn-w4-g128: batch {batch['batch']}, times batch 1", batch["of_batch_1"], least, "{:.2f}")
+        lines.add(f"7B rtn-w4-g128: batch {batch['batch']}, outputs over the repeats",
+                  "the same" if batch["outputs_repeat"] else "others", "the same", batch["outputs_repeat"])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("prefix")
@@ -111,6 +121,9 @@ def main():
     for name in ("fp16", "rtn-w4-g128"):
         results["7b " + name] = bench(options.prefix, "llama-2-7b", name, 1)
         check_process(lines, seven, results["7b " + name])
+    sizes = ",".join(str(size) for size in BATCHES)
+    results["7b batches"] = bench(options.prefix, "llama-2-7b", "rtn-w4-g128", 2, "--batch", sizes)
+    check_batches(lines, results["7b batches"])
     if not options.quick:
         results["13b"] = bench(options.prefix, "llama-2-13b", ",".join(FLOORS), 2)
         check_order(lines, "13B", results["13b"])

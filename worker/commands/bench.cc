@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "kernels/bandwidth.h"
 #include "kernels/thread_pool.h"
+#include "worker/commands/batch_speed.h"
 #include "worker/commands/command.h"
 #include "worker/commands/device.h"
 #include "worker/commands/hosted_model.h"
@@ -34,6 +35,7 @@ struct Options {
   int input_tokens = 128;
   int output_tokens = 128;
   int repeats = 5;
+  std::vector<int64_t> batches;
   bool json = false;
 };
 
@@ -48,6 +50,7 @@ struct Subject {
   // On a GPU: its own times of one more generation, and that generation's end to end.
   engine::DeviceTimes device_times;
   double timed_end_to_end_ms = 0;
+  std::vector<BatchSpeed> batches;
 };
 
 // What the variants run on: a GPU has limits of its own, of a processor each variant's are measured beside it.
@@ -66,9 +69,11 @@ double Median(std::vector<double> values) {
 
 absl::StatusOr<std::vector<Subject>> LoadAll(const Options& options, const evaluate::OpenModel& model) {
   std::vector<Subject> subjects;
+  int64_t max_batch = 1;
+  for (const int64_t batch : options.batches) max_batch = std::max(max_batch, batch);
   for (const std::string& variant : options.variants) {
     auto engine = LoadEngine(model, variant, options.model.folder, options.compute, options.calibration,
-                             options.input_tokens + options.output_tokens);
+                             options.input_tokens + options.output_tokens, max_batch);
     if (!engine.ok()) return engine.status();
     Subject& subject = subjects.emplace_back();
     subject.variant = variant;
@@ -152,6 +157,13 @@ Json Figures(const Options& options, const Bench& bench, const model::ModelConfi
               {"limit_ratio", speed * static_cast<double>(bytes) / (read_gbps * 1e9)},
               {"memory_bytes", subject.engine->memory().total()},
               {"output_digests", subject.outputs}};
+  for (const BatchSpeed& batch : subject.batches) {
+    out["batches"].push_back({{"batch", batch.batch},
+                              {"prefill_ms", static_cast<double>(batch.prefill_ns) / 1e6},
+                              {"decode_tokens_per_s", batch.tokens_per_s},
+                              {"of_batch_1", batch.tokens_per_s / speed},
+                              {"outputs_repeat", batch.repeats}});
+  }
   if (!bench.gpu.has_value()) return out;
   const double device_ms = static_cast<double>(subject.device_times.prefill_ns + subject.device_times.decode_ns) / 1e6;
   out["matrix_tflops"] = bench.gpu->matrix_tflops;
@@ -161,6 +173,18 @@ Json Figures(const Options& options, const Bench& bench, const model::ModelConfi
   out["device_decode_ms"] = static_cast<double>(subject.device_times.decode_ns) / 1e6;
   out["host_overhead"] = device_ms > 0 ? subject.timed_end_to_end_ms / device_ms - 1 : 0;
   return out;
+}
+
+void PrintBatches(const Json& out) {
+  for (const Json& v : out["variants"]) {
+    if (!v.contains("batches")) continue;
+    for (const Json& b : v["batches"]) {
+      std::cout << absl::StrFormat(
+          "%-16s batch %2d %10.2f ms prefill %10.1f t/s, %.2f of batch 1%s\n", v["variant"].get<std::string>(),
+          b["batch"].get<int>(), b["prefill_ms"].get<double>(), b["decode_tokens_per_s"].get<double>(),
+          b["of_batch_1"].get<double>(), b["outputs_repeat"].get<bool>() ? "" : "  OUTPUTS DIFFER");
+    }
+  }
 }
 
 void Print(const Json& out) {
@@ -189,6 +213,7 @@ void Print(const Json& out) {
     if (v["output_digests"].size() > 1) std::cout << "  OUTPUTS DIFFER";
     std::cout << "\n";
   }
+  PrintBatches(out);
   if (const int64_t held = out.value("device_memory_bytes", int64_t{0}); held > 0) {
     std::cout << absl::StrFormat("\nthe process held at most %.0f MB of the device's memory\n",
                                  static_cast<double>(held) / 1e6);
@@ -233,6 +258,19 @@ absl::Status MeasureAll(const Options& options, const Bench& bench, std::vector<
   return absl::OkStatus();
 }
 
+absl::Status MeasureBatches(const Options& options, int64_t vocab, std::vector<Subject>& subjects,
+                            measure::Clock& clock) {
+  for (Subject& subject : subjects) {
+    for (const int64_t batch : options.batches) {
+      auto speed = MeasureBatch(*subject.engine, vocab, batch, options.input_tokens, options.output_tokens,
+                                options.repeats, clock);
+      if (!speed.ok()) return speed.status();
+      subject.batches.push_back(*speed);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status RunBench(const Options& options) {
   auto path = Resolve(options.model);
   if (!path.ok()) return path.status();
@@ -245,6 +283,8 @@ absl::Status RunBench(const Options& options) {
   auto subjects = LoadAll(options, **model);
   if (!subjects.ok()) return subjects.status();
   if (absl::Status done = MeasureAll(options, *bench, *subjects); !done.ok()) return done;
+  absl::Status batched = MeasureBatches(options, (*model)->config().vocab, *subjects, clock);
+  if (!batched.ok()) return batched;
   const measure::Device& device = bench->monitor->device();
   Json out = {{"device",
                {{"name", device.name},
@@ -288,6 +328,9 @@ void AddBench(CLI::App& app, Run& run) {
       ->check(CLI::Range(2, 1 << 20));
   command->add_option("--repeats", options->repeats, "rounds over the variants (default: 5)")
       ->check(CLI::Range(1, 1000));
+  command->add_option("--batch", options->batches, "also with so many sequences at once, sizes joined by commas")
+      ->delimiter(',')
+      ->check(CLI::Range(int64_t{1}, engine::kMostBatch));
   AddComputeOptions(*command, options->compute);
   AddCalibrationTextOption(*command, options->calibration.text);
   AddArtifactsOption(*command, options->calibration.artifacts);

@@ -37,7 +37,7 @@ absl::StatusOr<evaluate::CalibrationRequest> RequestOf(const CalibrationOption& 
 absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenModel& model, const std::string& variant,
                                                            const std::string& models, const ComputeOptions& compute,
                                                            const CalibrationOption& calibration,
-                                                           int64_t sequence_tokens) {
+                                                           int64_t sequence_tokens, int64_t max_batch) {
   auto found = evaluate::ResolveVariant(model, variant, models.empty() ? evaluate::DefaultModelsFolder() : models);
   if (!found.ok()) return found.status();
   if (sequence_tokens > model.config().context) {
@@ -47,7 +47,7 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(const evaluate::OpenM
   }
   auto cpus = ConfineTo(compute);
   if (!cpus.ok()) return cpus.status();
-  engine::EngineOptions options = {compute.device, compute.threads, *cpus, sequence_tokens};
+  engine::EngineOptions options = {compute.device, compute.threads, *cpus, sequence_tokens, max_batch};
   if (!quantize::NeedsCalibration(found->variant)) {
     return engine::Engine::Create(found->weights(model), found->variant, options);
   }

@@ -16,10 +16,11 @@ namespace uaqf::commands {
 
 // Calibrates the variant first where it needs that and no artifact has it. `models` is the folder whose releases
 // "checkpoint:NAME" may name; empty: the default one. INVALID_ARGUMENT: an unknown variant, one that does not fit, or a
-// sequence beyond the model's context.
+// sequence beyond the model's context. `max_batch`: sequences of a batch, for engines that are asked for one.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<engine::Engine>> LoadEngine(
     const evaluate::OpenModel& model, const std::string& variant, const std::string& models,
-    const ComputeOptions& compute, const CalibrationOption& calibration, int64_t sequence_tokens);
+    const ComputeOptions& compute, const CalibrationOption& calibration, int64_t sequence_tokens,
+    int64_t max_batch = 1);
 
 // A model and the text it is scored on.
 struct ScoredText {

@@ -26,6 +26,8 @@ using kernels::ThreadPool;
 constexpr int64_t kPrefillTokens = 512;
 // Positions whose logits exist at one time in Score: 64 x 128k vocabulary entries are 33 MB.
 constexpr int64_t kScoreTokens = 64;
+// Sequences of a batch that are faster one after the other, each through the kernels for one vector.
+constexpr size_t kVectorSequences = 4;
 
 class CpuAwakeScope : public Engine::AwakeScope {
  public:
@@ -106,29 +108,35 @@ absl::StatusOr<std::unique_ptr<Engine>> CpuEngine::Create(const model::Checkpoin
   if (absl::Status status = quantize::FitsModel(variant, config); !status.ok()) return status;
   absl::StatusOr<int64_t> capacity = CapacityOf(config, options);
   if (!capacity.ok()) return capacity.status();
+  absl::StatusOr<int64_t> max_batch = MaxBatchOf(options);
+  if (!max_batch.ok()) return max_batch.status();
   absl::StatusOr<std::unique_ptr<ThreadPool>> pool = MakePool(options);
   if (!pool.ok()) return pool.status();
   absl::StatusOr<Weights> weights = LoadWeights(checkpoint, variant, options.blocks, **pool);
   if (!weights.ok()) {
     return absl::Status(weights.status().code(), absl::StrCat(checkpoint.path(), ": ", weights.status().message()));
   }
-  return std::unique_ptr<Engine>(new CpuEngine(config, variant, *capacity, *std::move(pool), *std::move(weights)));
+  return std::unique_ptr<Engine>(
+      new CpuEngine(config, variant, *capacity, *max_batch, *std::move(pool), *std::move(weights)));
 }
 
 CpuEngine::CpuEngine(const model::ModelConfig& config, const quantize::Variant& variant, int64_t capacity,
-                     std::unique_ptr<ThreadPool> pool, Weights weights)
+                     int64_t max_batch, std::unique_ptr<ThreadPool> pool, Weights weights)
     : config_(config),
       activations_(ActivationsOfVariant(variant)),
       capacity_(capacity),
       pool_(std::move(pool)),
       weights_(std::move(weights)),
       rope_(config.rope, config.head_dim, capacity),
-      cache_(config, quantize::KvBits(variant), capacity, rope_),
-      workspace_(config, std::min(capacity, kPrefillTokens)),
-      logits_(static_cast<size_t>(config.vocab)) {}
+      workspace_(config, std::max(std::min(capacity, kPrefillTokens), max_batch)),
+      logits_(static_cast<size_t>(max_batch * config.vocab)) {
+  for (int64_t i = 0; i < max_batch; ++i) caches_.emplace_back(config, quantize::KvBits(variant), capacity, rope_);
+}
 
-kernels::Activations CpuEngine::ActivationsOf(const Linear& linear) const {
-  return linear.input_scale > 0 ? kernels::Activations::Int8Fixed(linear.input_scale) : activations_;
+kernels::Activations CpuEngine::ActivationsOf(const Linear& linear, bool batch) const {
+  if (linear.input_scale > 0) return kernels::Activations::Int8Fixed(linear.input_scale);
+  const bool shared = activations_.kind == kernels::Activations::kInt8Tensor.kind;
+  return batch && shared ? kernels::Activations::kInt8 : activations_;
 }
 
 void CpuEngine::Norm(const std::vector<float>& weight, int64_t tokens) {
@@ -144,21 +152,37 @@ void CpuEngine::Norm(const std::vector<float>& weight, int64_t tokens) {
   pool_->ParallelFor(tokens, rows);
 }
 
-// Of the token at this index of the workspace: turns query and key, and moves key and value into the cache.
-void CpuEngine::RotateAndStore(int64_t layer, int64_t token) {
+void CpuEngine::RotateAndStore(int64_t layer, const Step& step, int64_t token) {
+  const auto index = static_cast<size_t>(token);
   const int64_t kv_width = config_.kv_heads * config_.head_dim;
-  cache_.Write(layer, position_ + token, workspace_.q.data<float>() + token * config_.heads * config_.head_dim,
-               workspace_.k.data<float>() + token * kv_width, workspace_.v.data<float>() + token * kv_width);
+  CpuKvCache& cache = caches_[step.batch ? index : step.sequence];
+  cache.Write(layer, step.batch ? batch_[index] : step.position + token,
+              workspace_.q.data<float>() + token * config_.heads * config_.head_dim,
+              workspace_.k.data<float>() + token * kv_width, workspace_.v.data<float>() + token * kv_width);
 }
 
-void CpuEngine::ForwardOne(const LayerWeights& layer, int64_t index) {
+void CpuEngine::AttendMany(int64_t layer, const Step& step) {
+  const float* query = workspace_.q.data<float>();
+  auto* attended = workspace_.attended.data<float>();
+  if (!step.batch) {
+    return caches_[step.sequence].AttendMany(layer, step.position, static_cast<int64_t>(step.ids.size()), query,
+                                             attended, *pool_);
+  }
+  const int64_t width = config_.heads * config_.head_dim;
+  for (size_t i = 0; i < step.ids.size(); ++i) {
+    const int64_t at = static_cast<int64_t>(i) * width;
+    caches_[i].Attend(layer, batch_[i], query + at, attended + at, *pool_);
+  }
+}
+
+void CpuEngine::ForwardOne(const LayerWeights& layer, int64_t index, const Step& step) {
   Workspace& w = workspace_;
   Norm(layer.attention_norm, 1);
   const kernels::Product qkv[] = {ProductOf(layer.q, w.q.data<float>()), ProductOf(layer.k, w.k.data<float>()),
                                   ProductOf(layer.v, w.v.data<float>())};
   kernels::MatVec(qkv, w.normed.data<float>(), ActivationsOf(layer.q), *pool_);
-  RotateAndStore(index, 0);
-  cache_.Attend(index, position_, w.q.data<float>(), w.attended.data<float>(), *pool_);
+  RotateAndStore(index, step, 0);
+  caches_[step.sequence].Attend(index, step.position, w.q.data<float>(), w.attended.data<float>(), *pool_);
   const kernels::Product out[] = {AddTo(w.residual.data<float>(), layer.o)};
   kernels::MatVec(out, w.attended.data<float>(), ActivationsOf(layer.o), *pool_);
 
@@ -176,78 +200,138 @@ void CpuEngine::ForwardOne(const LayerWeights& layer, int64_t index) {
   kernels::MatVec(down, w.gate.data<float>(), ActivationsOf(layer.down), *pool_);
 }
 
-void CpuEngine::ForwardMany(const LayerWeights& layer, int64_t index, int64_t tokens) {
+void CpuEngine::ForwardMany(const LayerWeights& layer, int64_t index, const Step& step) {
   Workspace& w = workspace_;
+  const auto tokens = static_cast<int64_t>(step.ids.size());
+  const auto multiply = [&](std::span<const kernels::Product> products, const kernels::AlignedBuffer& in,
+                            const Linear& first) {
+    kernels::MatMul(products, in.data<float>(), tokens, ActivationsOf(first, step.batch), *pool_);
+  };
   Norm(layer.attention_norm, tokens);
   const kernels::Product qkv[] = {ProductOf(layer.q, w.q.data<float>()), ProductOf(layer.k, w.k.data<float>()),
                                   ProductOf(layer.v, w.v.data<float>())};
-  kernels::MatMul(qkv, w.normed.data<float>(), tokens, ActivationsOf(layer.q), *pool_);
+  multiply(qkv, w.normed, layer.q);
   pool_->ParallelFor(tokens, [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t) RotateAndStore(index, t);
+    for (int64_t t = begin; t < end; ++t) RotateAndStore(index, step, t);
   });
-  cache_.AttendMany(index, position_, tokens, w.q.data<float>(), w.attended.data<float>(), *pool_);
+  AttendMany(index, step);
   const kernels::Product out[] = {AddTo(w.residual.data<float>(), layer.o)};
-  kernels::MatMul(out, w.attended.data<float>(), tokens, ActivationsOf(layer.o), *pool_);
+  multiply(out, w.attended, layer.o);
 
   Norm(layer.mlp_norm, tokens);
   const kernels::Product gated[] = {ProductOf(layer.gate, w.gate.data<float>()),
                                     ProductOf(layer.up, w.up.data<float>())};
-  kernels::MatMul(gated, w.normed.data<float>(), tokens, ActivationsOf(layer.gate), *pool_);
+  multiply(gated, w.normed, layer.gate);
   pool_->ParallelFor(tokens, [&](int64_t begin, int64_t end, int) {
     float* gate = w.gate.data<float>() + begin * config_.ff;
     kernels::SiluMul(gate, w.up.data<float>() + begin * config_.ff, (end - begin) * config_.ff, gate);
   });
   const kernels::Product down[] = {AddTo(w.residual.data<float>(), layer.down)};
-  kernels::MatMul(down, w.gate.data<float>(), tokens, ActivationsOf(layer.down), *pool_);
+  multiply(down, w.gate, layer.down);
 }
 
-void CpuEngine::Forward(std::span<const int32_t> ids) {
-  const auto tokens = static_cast<int64_t>(ids.size());
-  for (int64_t t = 0; t < tokens; ++t) {
-    weights_.embedding_or_tied().DequantizeRow(ids[static_cast<size_t>(t)],
-                                               workspace_.residual.data<float>() + t * config_.hidden);
+void CpuEngine::Forward(const Step& step) {
+  for (size_t t = 0; t < step.ids.size(); ++t) {
+    weights_.embedding_or_tied().DequantizeRow(
+        step.ids[t], workspace_.residual.data<float>() + static_cast<int64_t>(t) * config_.hidden);
   }
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
-    if (tokens == 1) {
-      ForwardOne(weights, layer);
+    if (step.ids.size() == 1) {
+      ForwardOne(weights, layer, step);
     } else {
-      ForwardMany(weights, layer, tokens);
+      ForwardMany(weights, layer, step);
     }
   }
 }
 
-// The logits of one token of the workspace, whose residual stream is moved to the front for it.
-int32_t CpuEngine::NextToken(int64_t token) {
+int32_t CpuEngine::NextToken(int64_t token, float* logits) {
   float* residual = workspace_.residual.data<float>();
   if (token > 0) std::copy_n(residual + token * config_.hidden, config_.hidden, residual);
   Norm(weights_.final_norm, 1);
-  const kernels::Product head[] = {{&weights_.lm_head, logits_.data(), nullptr, false}};
+  const kernels::Product head[] = {{&weights_.lm_head, logits, nullptr, false}};
   kernels::MatVec(head, workspace_.normed.data<float>(), kernels::Activations::kFloat, *pool_);
-  return static_cast<int32_t>(kernels::ArgMax(logits_.data(), config_.vocab));
+  return static_cast<int32_t>(kernels::ArgMax(logits, config_.vocab));
+}
+
+std::vector<int32_t> CpuEngine::NextTokens(int64_t count) {
+  Norm(weights_.final_norm, count);
+  const kernels::Product head[] = {{&weights_.lm_head, logits_.data(), nullptr, false}};
+  kernels::MatMul(head, workspace_.normed.data<float>(), count, kernels::Activations::kFloat, *pool_);
+  std::vector<int32_t> next;
+  for (int64_t i = 0; i < count; ++i) {
+    next.push_back(static_cast<int32_t>(kernels::ArgMax(logits_.data() + i * config_.vocab, config_.vocab)));
+  }
+  return next;
+}
+
+std::span<const float> CpuEngine::logits() const {
+  const size_t sequences = std::max<size_t>(batch_.size(), 1);
+  return std::span(logits_).first(sequences * static_cast<size_t>(config_.vocab));
+}
+
+void CpuEngine::Reset() {
+  position_ = 0;
+  batch_.clear();
+}
+
+int64_t CpuEngine::PrefillSequence(std::span<const int32_t> ids, size_t sequence) {
+  int64_t position = 0;
+  int64_t last = 0;
+  while (!ids.empty()) {
+    const auto chunk = ids.first(std::min(ids.size(), static_cast<size_t>(workspace_.tokens)));
+    Forward({chunk, sequence, position});
+    last = static_cast<int64_t>(chunk.size()) - 1;
+    position += static_cast<int64_t>(chunk.size());
+    ids = ids.subspan(chunk.size());
+  }
+  return last;
 }
 
 absl::StatusOr<int32_t> CpuEngine::Prefill(std::span<const int32_t> ids) {
   if (absl::Status status = CheckTokens(config_, capacity_, ids, "a prompt", 1); !status.ok()) return status;
   const ThreadPool::ActiveRegion awake(*pool_);
-  position_ = 0;
-  int64_t last = 0;
-  while (!ids.empty()) {
-    const auto chunk = ids.first(std::min(ids.size(), static_cast<size_t>(workspace_.tokens)));
-    Forward(chunk);
-    last = static_cast<int64_t>(chunk.size()) - 1;
-    position_ += static_cast<int64_t>(chunk.size());
-    ids = ids.subspan(chunk.size());
-  }
-  return NextToken(last);
+  Reset();
+  const int64_t last = PrefillSequence(ids, 0);
+  position_ = static_cast<int64_t>(ids.size());
+  return NextToken(last, LogitsOf(0));
 }
 
 absl::StatusOr<int32_t> CpuEngine::Decode(int32_t token) {
   if (absl::Status status = CheckStep(config_, capacity_, position_, token); !status.ok()) return status;
   const ThreadPool::ActiveRegion awake(*pool_);
-  Forward({&token, 1});
+  Forward({{&token, 1}, 0, position_});
   ++position_;
-  return NextToken(0);
+  return NextToken(0, LogitsOf(0));
+}
+
+absl::StatusOr<std::vector<int32_t>> CpuEngine::PrefillBatch(std::span<const std::span<const int32_t>> prompts) {
+  Reset();
+  if (absl::Status status = CheckPrompts(config_, capacity_, max_batch(), prompts); !status.ok()) return status;
+  const ThreadPool::ActiveRegion awake(*pool_);
+  std::vector<int32_t> next;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    next.push_back(NextToken(PrefillSequence(prompts[i], i), LogitsOf(i)));
+  }
+  for (const auto& prompt : prompts) batch_.push_back(static_cast<int64_t>(prompt.size()));
+  return next;
+}
+
+absl::StatusOr<std::vector<int32_t>> CpuEngine::DecodeBatch(std::span<const int32_t> tokens) {
+  if (absl::Status status = CheckBatchStep(config_, capacity_, batch_, tokens); !status.ok()) return status;
+  const ThreadPool::ActiveRegion awake(*pool_);
+  std::vector<int32_t> next;
+  if (tokens.size() <= kVectorSequences) {
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      Forward({tokens.subspan(i, 1), i, batch_[i]});
+      next.push_back(NextToken(0, LogitsOf(i)));
+    }
+  } else {
+    Forward({tokens, 0, 0, /*batch=*/true});
+    next = NextTokens(static_cast<int64_t>(tokens.size()));
+  }
+  for (int64_t& position : batch_) ++position;
+  return next;
 }
 
 int64_t CpuEngine::NextLogits(WindowPass& pass) {
@@ -255,8 +339,8 @@ int64_t CpuEngine::NextLogits(WindowPass& pass) {
   if (many_logits_.size() == 0) many_logits_ = Floats(kScoreTokens * config_.vocab);
   if (pass.read == pass.forwarded) {
     pass.in_workspace = std::min(pass.inputs() - pass.read, workspace_.tokens);
-    position_ = pass.forwarded;
-    Forward(pass.window.subspan(static_cast<size_t>(pass.forwarded), static_cast<size_t>(pass.in_workspace)));
+    const auto ids = pass.window.subspan(static_cast<size_t>(pass.forwarded), static_cast<size_t>(pass.in_workspace));
+    Forward({ids, 0, pass.forwarded});
     Norm(weights_.final_norm, pass.in_workspace);
     pass.forwarded += pass.in_workspace;
   }
@@ -272,6 +356,7 @@ int64_t CpuEngine::NextLogits(WindowPass& pass) {
 absl::StatusOr<std::vector<double>> CpuEngine::Score(std::span<const int32_t> window) {
   if (absl::Status status = CheckTokens(config_, capacity_, window, "a window", 2); !status.ok()) return status;
   const ThreadPool::ActiveRegion awake(*pool_);
+  Reset();
   std::vector<double> nll(window.size() - 1);
   WindowPass pass{window};
   while (const int64_t count = NextLogits(pass)) {
@@ -283,18 +368,18 @@ absl::StatusOr<std::vector<double>> CpuEngine::Score(std::span<const int32_t> wi
       }
     });
   }
-  position_ = 0;
   return nll;
 }
 
 absl::StatusOr<std::unique_ptr<Engine::LogitsReader>> CpuEngine::ReadLogits(std::span<const int32_t> window) {
   if (absl::Status status = CheckTokens(config_, capacity_, window, "a window", 2); !status.ok()) return status;
+  Reset();
   // The pool is not kept awake: between two calls the other engine of a comparison computes on the same processors.
   const auto fill = [this](WindowPass& pass) {
     const int64_t count = NextLogits(pass);
     return std::span<const float>(many_logits_.data<float>(), static_cast<size_t>(count * config_.vocab));
   };
-  return std::make_unique<BufferedReader>(window, config_.vocab, fill, [this] { position_ = 0; });
+  return std::make_unique<BufferedReader>(window, config_.vocab, fill, [] {});
 }
 
 std::unique_ptr<Engine::AwakeScope> CpuEngine::KeepAwake(int64_t) { return std::make_unique<CpuAwakeScope>(*pool_); }
@@ -303,7 +388,7 @@ EngineMemory CpuEngine::memory() const {
   EngineMemory memory;
   memory.weights_bytes = weights_.total_bytes();
   memory.block_weights_bytes = weights_.block_bytes();
-  memory.kv_cache_bytes = cache_.bytes();
+  for (const CpuKvCache& cache : caches_) memory.kv_cache_bytes += cache.bytes();
   memory.workspace_bytes = workspace_.bytes() + rope_.bytes() + static_cast<int64_t>(logits_.size() * sizeof(float));
   return memory;
 }
@@ -311,7 +396,7 @@ EngineMemory CpuEngine::memory() const {
 int64_t CpuEngine::bytes_per_token(int64_t context) const {
   const int64_t seen = config_.sliding_window > 0 ? std::min(context, config_.sliding_window) : context;
   // An embedding that is a matrix of its own is read for one row only.
-  return weights_.total_bytes() - weights_.embedding.bytes() + 2 * config_.hidden + cache_.position_bytes() * seen;
+  return weights_.total_bytes() - weights_.embedding.bytes() + 2 * config_.hidden + caches_[0].position_bytes() * seen;
 }
 
 std::string CpuEngine::kernel_build() const { return std::string(kernels::IsaName(kernels::ActiveIsa())); }

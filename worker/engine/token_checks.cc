@@ -39,6 +39,42 @@ absl::Status CheckTokens(const model::ModelConfig& config, int64_t capacity, std
   return absl::OkStatus();
 }
 
+absl::StatusOr<int64_t> MaxBatchOf(const EngineOptions& options) {
+  if (options.max_batch >= 1 && options.max_batch <= kMostBatch) return options.max_batch;
+  return absl::InvalidArgumentError(
+      absl::StrCat("got a batch of ", options.max_batch, " sequences, expected 1 to ", kMostBatch));
+}
+
+absl::Status CheckPrompts(const model::ModelConfig& config, int64_t capacity, int64_t max_batch,
+                          std::span<const std::span<const int32_t>> prompts) {
+  const auto count = static_cast<int64_t>(prompts.size());
+  if (count < 1 || count > max_batch) {
+    return absl::InvalidArgumentError(absl::StrCat("got a batch of ", count, " prompts, expected 1 to ", max_batch,
+                                                   "; make the engine for a larger batch"));
+  }
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const absl::Status status = CheckTokens(config, capacity, prompts[i], "a prompt", 1);
+    if (!status.ok()) return absl::Status(status.code(), absl::StrCat("prompt ", i, ": ", status.message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBatchStep(const model::ModelConfig& config, int64_t capacity, std::span<const int64_t> positions,
+                            std::span<const int32_t> tokens) {
+  if (positions.empty()) {
+    return absl::FailedPreconditionError("got a step of a batch without prompts, expected PrefillBatch first");
+  }
+  if (tokens.size() != positions.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("got ", tokens.size(), " tokens, expected ", positions.size(), ", one for each sequence"));
+  }
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const absl::Status status = CheckStep(config, capacity, positions[i], tokens[i]);
+    if (!status.ok()) return absl::Status(status.code(), absl::StrCat("sequence ", i, ": ", status.message()));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckStep(const model::ModelConfig& config, int64_t capacity, int64_t position, int32_t token) {
   if (position == 0) {
     return absl::FailedPreconditionError("got a decode step without a prompt, expected Prefill first");

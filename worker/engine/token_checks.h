@@ -23,4 +23,15 @@ namespace uaqf::engine {
 [[nodiscard]] absl::Status CheckStep(const model::ModelConfig& config, int64_t capacity, int64_t position,
                                      int32_t token);
 
+// Sequences of a batch: what the options say. INVALID_ARGUMENT: not 1 to kMostBatch.
+[[nodiscard]] absl::StatusOr<int64_t> MaxBatchOf(const EngineOptions& options);
+
+// As CheckTokens for each prompt, of which there are 1 to `max_batch`.
+[[nodiscard]] absl::Status CheckPrompts(const model::ModelConfig& config, int64_t capacity, int64_t max_batch,
+                                        std::span<const std::span<const int32_t>> prompts);
+
+// As CheckStep for each sequence of a batch.
+[[nodiscard]] absl::Status CheckBatchStep(const model::ModelConfig& config, int64_t capacity,
+                                          std::span<const int64_t> positions, std::span<const int32_t> tokens);
+
 }  // namespace uaqf::engine

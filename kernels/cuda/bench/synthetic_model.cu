@@ -116,10 +116,15 @@ Status SyntheticModel::MakeLayer(const WeightKind& kind, uint64_t seed, cudaStre
   return FromCuda(cudaGetLastError(), "random layer");
 }
 
+int64_t SyntheticModel::CacheValues() const {
+  const DecodeConfig& c = model_.config;
+  return int64_t{c.kv_heads} * c.capacity * c.head_dim;
+}
+
 Status SyntheticModel::MakeCache(uint64_t seed, cudaStream_t stream, __half** plain, uint8_t** quantized) {
   const DecodeConfig& c = model_.config;
   const KvShape shape = KvShapeOf(c);
-  const int64_t values = int64_t{c.kv_heads} * c.capacity * c.head_dim;
+  const int64_t values = CacheValues() * sequences_;
   if (c.kv_bits == 16) {
     UAQF_CUDA_CHECK(Reserve(plain, values));
     FillHalfKernel<<<Grid(values), kThreads, 0, stream>>>(*plain, values, 1.0f, seed);
@@ -134,10 +139,11 @@ Status SyntheticModel::MakeCache(uint64_t seed, cudaStream_t stream, __half** pl
 }
 
 Status SyntheticModel::Create(const DecodeConfig& config, const WeightKind& kind, uint64_t seed, cudaStream_t stream,
-                              std::unique_ptr<SyntheticModel>* out) {
+                              std::unique_ptr<SyntheticModel>* out, int sequences) {
   std::unique_ptr<SyntheticModel> m(new (std::nothrow) SyntheticModel);
   if (m == nullptr) return MakeError(cudaErrorMemoryAllocation, "out of host memory");
   DecodeModel& model = m->model_;
+  m->sequences_ = sequences;
   model.config = config;
   model.config.int8_activations = kind.int8_activations;
   if (kind.rounded) model.config.rounding = {kind.group, 0.9f / 7, kind.group};

@@ -23,11 +23,13 @@ struct WeightKind {
 class SyntheticModel {
  public:
   ~SyntheticModel();
-  // Values are a hash of `seed` and their place; the caches are full of random keys and values.
+  // Values are a hash of `seed` and their place; the caches are full of random keys and values. Each layer has FP16
+  // caches of `sequences` sequences one after the other, CacheValues() apart; the model's are those of the first.
   static Status Create(const DecodeConfig& config, const WeightKind& kind, uint64_t seed, cudaStream_t stream,
-                       std::unique_ptr<SyntheticModel>* out);
+                       std::unique_ptr<SyntheticModel>* out, int sequences = 1);
 
   const DecodeModel& model() const { return model_; }
+  int64_t CacheValues() const;
 
  private:
   SyntheticModel() = default;
@@ -40,6 +42,7 @@ class SyntheticModel {
   Status Reserve(T** pointer, int64_t count);
 
   DecodeModel model_;
+  int sequences_ = 1;
   std::vector<DecodeLayer> layers_;
   std::vector<std::unique_ptr<DeviceMatrix>> matrices_;
   std::vector<void*> buffers_;

@@ -35,9 +35,6 @@ struct ProductParams {
 
 #if defined(UAQF_SM90)
 
-__device__ __forceinline__ __half2 AsHalves(uint32_t bits) { return *reinterpret_cast<const __half2*>(&bits); }
-__device__ __forceinline__ uint32_t AsBits(__half2 pair) { return *reinterpret_cast<const uint32_t*>(&pair); }
-
 // Where a block of a cluster stands, and what it works on in turn `group`.
 struct Place {
   int row_tile, token_tile;

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "kernels/cuda/barrier.cuh"
+#include "kernels/cuda/prefill/fragments.cuh"
 
 namespace uaqf::cuda::prefill {
 
@@ -74,25 +75,6 @@ __device__ __forceinline__ void SyncCluster() {
 }
 
 __device__ __forceinline__ void SyncWarpgroup(int id) { asm volatile("bar.sync %0, 128;" ::"r"(id) : "memory"); }
-
-__device__ __forceinline__ uint4 LoadShared16(uint32_t address) {
-  uint4 v;
-  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "r"(address)
-               : "memory");
-  return v;
-}
-__device__ __forceinline__ uint32_t LoadShared4(uint32_t address) {
-  uint32_t v;
-  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
-  return v;
-}
-__device__ __forceinline__ uint32_t LoadShared2(uint32_t address) {
-  uint16_t v;
-  asm volatile("ld.shared.u16 %0, [%1];" : "=h"(v) : "r"(address) : "memory");
-  return v;
-}
 
 // Four 8 x 8 matrices of halves, each transposed: lane i gives where row i % 8 of matrix i / 8 goes, 16 bytes.
 __device__ __forceinline__ void StoreTransposed(uint32_t address, const uint32_t (&m)[4]) {

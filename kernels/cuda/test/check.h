@@ -110,5 +110,7 @@ void CheckKvPrefill();
 void CheckPrefill();
 void CheckInputs();
 void CheckProducts();
+// Steps of several sequences.
+void CheckBatch();
 
 }  // namespace uaqf::cuda

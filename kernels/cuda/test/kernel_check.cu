@@ -1,6 +1,6 @@
 // Compares every kernel with a float64 reference on the host. `kernel_check
-// [matrices|decode|kv|prefill|products|quick|tiny]...`; without arguments everything. Prints a line a case; exit status
-// 1 if any failed.
+// [matrices|decode|kv|prefill|products|batch|quick|tiny]...`; without arguments everything. Prints a line a case; exit
+// status 1 if any failed.
 #include <atomic>
 #include <cstring>
 #include <thread>
@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
     CheckInputs();
   }
   if (all || asked("products")) CheckProducts();
+  if (all || asked("batch")) CheckBatch();
   const cudaError_t error = cudaDeviceSynchronize();
   if (error != cudaSuccess) {
     std::printf("FAIL device: %s\n", cudaGetErrorString(error));

@@ -179,6 +179,23 @@ TEST_F(Stories, BenchTakesTurnsAndComparesWithTheBandwidth) {
   EXPECT_LT(seen["variants"][1]["memory_bytes"], seen["variants"][0]["memory_bytes"]);
 }
 
+TEST_F(Stories, BenchTimesBatches) {
+  const json seen = RunWorker({"bench", model_, "--variants", "rtn-w8-channel", "--input-tokens", "20",
+                               "--output-tokens", "8", "--repeats", "2", "--batch", "1,3", "--output", "json"})
+                        .json();
+  const json& batches = seen["variants"][0]["batches"];
+  ASSERT_EQ(batches.size(), 2u);
+  EXPECT_EQ(batches[0]["batch"], 1);
+  EXPECT_EQ(batches[1]["batch"], 3);
+  for (const json& batch : batches) {
+    EXPECT_GT(batch["prefill_ms"], 0);
+    EXPECT_EQ(batch["outputs_repeat"], true);
+    EXPECT_NEAR(batch["of_batch_1"].get<double>(),
+                batch["decode_tokens_per_s"].get<double>() / seen["variants"][0]["decode_tokens_per_s"].get<double>(),
+                1e-9);
+  }
+}
+
 TEST_F(Stories, RefusesAPromptBeyondTheContext) {
   const std::string error = ErrorOf({"generate", model_, "--prompt", std::string(4000, 'x')});
   EXPECT_THAT(error, AllOf(HasSubstr("tokens"), HasSubstr("expected at most 512")));

@@ -20,12 +20,13 @@ using testing::HasSubstr;
 
 // A variant that needs calibration has random codes.
 std::unique_ptr<Engine> OnDevice(const model::Checkpoint& checkpoint, const std::string& name,
-                                 const std::string& device, int64_t tokens = 0) {
+                                 const std::string& device, int64_t tokens = 0, int64_t max_batch = 1) {
   const quantize::Variant variant = quantize::FindVariant(name).value();
   quantize::SyntheticBlocks blocks(checkpoint.config(), variant);
   EngineOptions options;
   options.device = device;
   options.max_sequence_tokens = tokens;
+  options.max_batch = max_batch;
   if (quantize::NeedsCalibration(variant)) options.blocks = &blocks;
   auto engine = Engine::Create(checkpoint, variant, options);
   EXPECT_TRUE(engine.ok()) << engine.status();
@@ -257,6 +258,76 @@ TEST_F(Smollm2OnGpu, Says512TokensBitForBitAgain) {
       const std::vector<int32_t> ids = test::Generate(*gpu, prompt_, 512);
       if (run == 0) first = ids;
       EXPECT_EQ(ids, first) << variant << " run " << run;
+    }
+  }
+}
+
+// Sequences of a batch, which go their own ways, against one engine that has each alone and is fed the same tokens: the
+// choice where it is not a near tie, and the divergence over all steps.
+void ExpectBatchEqualsAlone(Engine& batch, Engine& alone, const std::vector<std::vector<int32_t>>& prompts, int steps,
+                            double limit, const std::string& name) {
+  auto next = batch.PrefillBatch(std::vector<std::span<const int32_t>>(prompts.begin(), prompts.end()));
+  std::vector<std::vector<int32_t>> said;
+  std::vector<std::vector<float>> logits;
+  for (int i = 0; i <= steps; ++i) {
+    ASSERT_TRUE(next.ok()) << name << ": " << next.status();
+    said.push_back(*next);
+    logits.emplace_back(batch.logits().begin(), batch.logits().end());
+    if (i < steps) next = batch.DecodeBatch(said.back());
+  }
+  double sum = 0;
+  for (size_t s = 0; s < prompts.size(); ++s) {
+    auto token = alone.Prefill(prompts[s]);
+    for (size_t i = 0; i < said.size(); ++i) {
+      ASSERT_TRUE(token.ok()) << name << ": " << token.status();
+      const size_t vocab = alone.logits().size();
+      if (Margin(alone.logits()) >= 0.1) {
+        EXPECT_EQ(said[i][s], *token) << name << " sequence " << s << " of " << prompts.size() << " step " << i;
+      }
+      sum += Divergence(alone.logits(), std::span<const float>(logits[i]).subspan(s * vocab, vocab));
+      if (i + 1 < said.size()) token = alone.Decode(said[i][s]);
+    }
+  }
+  const double mean = sum / static_cast<double>(prompts.size() * said.size());
+  EXPECT_LT(mean, limit) << name;
+  std::cout << name << " batch of " << prompts.size() << " mean KL " << mean << "\n";
+}
+
+TEST_F(Gpu, ABatchAgreesWithEachSequenceAloneInEveryVariant) {
+  const auto checkpoint = *model::OpenSynthetic("synthetic:tiny");
+  std::vector<std::vector<int32_t>> prompts;
+  for (const size_t tokens : {70, 1, 33, 128, 129}) prompts.push_back(test::RandomIds(tokens, 512, tokens));
+  for (const quantize::Variant& variant : quantize::Variants()) {
+    if (!Engine::CheckVariant(variant, "cuda:0").ok()) continue;
+    const auto batch = OnDevice(*checkpoint, variant.name, "cuda:0", 256, quantize::KvBits(variant) == 16 ? 5 : 1);
+    const auto alone = OnDevice(*checkpoint, variant.name, "cuda:0", 256);
+    if (batch == nullptr || batch->max_batch() == 1) continue;
+    ASSERT_NE(alone, nullptr) << variant.name;
+    const double limit = variant.activation_bits == 8 ? 1e-3 : 1e-4;
+    ExpectBatchEqualsAlone(*batch, *alone, prompts, 40, limit, variant.name);
+  }
+}
+
+TEST_F(Gpu, RefusesABatchOverAQuantizedCache) {
+  const auto checkpoint = *model::OpenSynthetic("synthetic:tiny");
+  const quantize::Variant variant = quantize::FindVariant("atom-w4a4-g64:keepers=0").value();
+  quantize::SyntheticBlocks blocks(checkpoint->config(), variant);
+  const auto engine = Engine::Create(*checkpoint, variant, {.device = "cuda:0", .max_batch = 2, .blocks = &blocks});
+  EXPECT_EQ(engine.status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(engine.status().message()), HasSubstr("batch of 1"));
+}
+
+TEST_F(Smollm2OnGpu, ABatchAgreesWithEachSequenceAlone) {
+  std::vector<std::vector<int32_t>> prompts;
+  for (size_t i = 0; i < 32; ++i) prompts.emplace_back(prompt_.begin(), prompt_.end() - static_cast<int64_t>(i % 12));
+  for (const char* variant : {"fp16", "rtn-w8-channel", "rtn-w8a8", "rtn-w4-g64"}) {
+    const auto batch = OnDevice(model_->checkpoint(), variant, "cuda:0", 512, 32);
+    const auto alone = OnDevice(model_->checkpoint(), variant, "cuda:0", 512);
+    ASSERT_NE(batch, nullptr);
+    for (const size_t count : {2, 8, 32}) {
+      const double limit = std::string_view(variant) == "rtn-w8a8" ? 5e-3 : 1e-4;
+      ExpectBatchEqualsAlone(*batch, *alone, {prompts.begin(), prompts.begin() + static_cast<int64_t>(count)}, 60,
+                             limit, variant);
     }
   }
 }

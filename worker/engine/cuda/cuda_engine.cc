@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/cuda/logits.h"
+#include "kernels/cuda/prefill_product.h"
 #include "worker/engine/cuda/errors.h"
 #include "worker/engine/cuda/fault.h"
 #include "worker/engine/cuda/gpu.h"
@@ -31,8 +32,20 @@ cuda::KvShape KvShapeOf(const model::ModelConfig& c, const quantize::Variant& va
 }
 
 // Of all layers.
-int64_t CacheBytes(const model::ModelConfig& c, const cuda::KvShape& kv) {
-  return c.layers * 2 * cuda::KvCacheBytes(kv);
+int64_t CacheBytes(const model::ModelConfig& c, const cuda::KvShape& kv, int64_t sequences) {
+  return c.layers * 2 * sequences * cuda::KvCacheBytes(kv);
+}
+
+// Of the current device.
+absl::Status CheckBatch(const quantize::Variant& variant, int64_t max_batch) {
+  if (max_batch == 1) return absl::OkStatus();
+  bool has = false;
+  UAQF_RETURN_IF_ERROR(ToStatus(cuda::HasStagedProducts(&has), "batch"));
+  if (has && quantize::KvBits(variant) == 16) return absl::OkStatus();
+  return absl::UnimplementedError(absl::StrCat(variant.name, ": got a batch of ", max_batch,
+                                               " sequences, which has kernels for ",
+                                               has ? "FP16 keys and values" : "compute capability 9.0",
+                                               " only; ask for a batch of 1, or host it on the CPU (--device cpu)"));
 }
 
 absl::Status UploadTable(const float* values, int64_t count, DeviceBuffer& out) {
@@ -42,32 +55,6 @@ absl::Status UploadTable(const float* values, int64_t count, DeviceBuffer& out) 
 }
 
 }  // namespace
-
-// Two events on the stream.
-class CudaEngine::Stopwatch {
- public:
-  Stopwatch() {
-    cudaEventCreate(&begin_);
-    cudaEventCreate(&end_);
-  }
-  ~Stopwatch() {
-    cudaEventDestroy(begin_);
-    cudaEventDestroy(end_);
-  }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-
-  void Begin(cudaStream_t stream) { cudaEventRecord(begin_, stream); }
-  void End(cudaStream_t stream) { cudaEventRecord(end_, stream); }
-  int64_t Nanoseconds() const {
-    float ms = 0;
-    return cudaEventElapsedTime(&ms, begin_, end_) == cudaSuccess ? static_cast<int64_t>(ms * 1e6) : 0;
-  }
-
- private:
-  cudaEvent_t begin_ = nullptr;
-  cudaEvent_t end_ = nullptr;
-};
 
 class CudaEngine::Scope : public Engine::AwakeScope {
  public:
@@ -92,12 +79,16 @@ absl::StatusOr<std::unique_ptr<Engine>> CudaEngine::Create(const model::Checkpoi
   UAQF_RETURN_IF_ERROR(quantize::FitsModel(variant, config));
   const absl::StatusOr<int64_t> capacity = CapacityOf(config, options);
   if (!capacity.ok()) return capacity.status();
+  const absl::StatusOr<int64_t> max_batch = MaxBatchOf(options);
+  if (!max_batch.ok()) return max_batch.status();
   const absl::StatusOr<GpuInfo> gpu = DescribeGpu(ordinal);
   if (!gpu.ok()) return gpu.status();
   std::unique_ptr<CudaEngine> engine;
   const absl::Status made = Guarded(absl::StrCat("cuda:", ordinal), [&]() -> absl::Status {
     UAQF_RETURN_IF_ERROR(ToStatus(cudaSetDevice(ordinal), absl::StrCat("cuda:", ordinal)));
-    engine.reset(new CudaEngine(config, KvShapeOf(config, variant, *capacity), ordinal, torch_ops::NewStream(ordinal)));
+    UAQF_RETURN_IF_ERROR(CheckBatch(variant, *max_batch));
+    engine.reset(new CudaEngine(config, KvShapeOf(config, variant, *capacity), *max_batch, ordinal,
+                                torch_ops::NewStream(ordinal)));
     engine->kernel_build_ = absl::StrCat("sm_", gpu->compute_capability);
     engine->kernel_build_.erase(std::remove(engine->kernel_build_.begin(), engine->kernel_build_.end(), '.'),
                                 engine->kernel_build_.end());
@@ -107,8 +98,9 @@ absl::StatusOr<std::unique_ptr<Engine>> CudaEngine::Create(const model::Checkpoi
   return engine;
 }
 
-CudaEngine::CudaEngine(const model::ModelConfig& config, const cuda::KvShape& kv, int ordinal, cudaStream_t stream)
-    : config_(config), capacity_(kv.capacity), kv_(kv), ordinal_(ordinal), stream_(stream) {}
+CudaEngine::CudaEngine(const model::ModelConfig& config, const cuda::KvShape& kv, int64_t max_batch, int ordinal,
+                       cudaStream_t stream)
+    : config_(config), capacity_(kv.capacity), kv_(kv), max_batch_(max_batch), ordinal_(ordinal), stream_(stream) {}
 
 CudaEngine::~CudaEngine() {
   // Nothing may read what is about to be freed.
@@ -120,14 +112,14 @@ absl::Status CudaEngine::Load(const model::Checkpoint& checkpoint, const quantiz
   const torch_ops::StreamScope scope(stream_, ordinal_);
   const int64_t packed = variant.method == quantize::Method::kCheckpoint ? quantize::PackedBytesOfRelease(checkpoint)
                                                                          : quantize::PackedBytes(variant, config_);
-  const int64_t needed = packed + CacheBytes(config_, kv_) + kOverheadBytes;
-  UAQF_RETURN_IF_ERROR(
-      CheckFreeMemory(needed, absl::StrCat("variant ", std::string(variant.name), " with ", capacity_, " tokens")));
+  const int64_t needed = packed + CacheBytes(config_, kv_, max_batch_) + kOverheadBytes;
+  UAQF_RETURN_IF_ERROR(CheckFreeMemory(needed, absl::StrCat("variant ", std::string(variant.name), " with ", capacity_,
+                                                            " tokens for each of ", max_batch_, " sequences")));
   auto weights = LoadCudaWeights(checkpoint, variant, blocks, stream_);
   if (!weights.ok()) return weights.status();
   weights_ = *std::move(weights);
   UAQF_RETURN_IF_ERROR(Allocate());
-  const CudaTables tables = {rope_cos_.as<float>(), rope_sin_.as<float>(), cache_.as<uint8_t>(), kv_};
+  const CudaTables tables = {rope_cos_.as<float>(), rope_sin_.as<float>(), cache_.as<uint8_t>(), max_batch_, kv_};
   auto prefill = engine::Prefill::Create(config_, variant, weights_, tables, stream_);
   if (!prefill.ok()) return prefill.status();
   prefill_ = *std::move(prefill);
@@ -140,10 +132,10 @@ absl::Status CudaEngine::Allocate() {
   const int64_t angles = capacity_ * (config_.head_dim / 2);
   UAQF_RETURN_IF_ERROR(UploadTable(rope.cos(0), angles, rope_cos_));
   UAQF_RETURN_IF_ERROR(UploadTable(rope.sin(0), angles, rope_sin_));
-  UAQF_RETURN_IF_ERROR(ToStatus(cache_.Allocate(CacheBytes(config_, kv_)), "KV cache"));
-  UAQF_RETURN_IF_ERROR(ToStatus(next_.Allocate(sizeof(int32_t)), "token"));
+  UAQF_RETURN_IF_ERROR(ToStatus(cache_.Allocate(CacheBytes(config_, kv_, max_batch_)), "KV cache"));
+  UAQF_RETURN_IF_ERROR(ToStatus(next_.Allocate(max_batch_ * static_cast<int64_t>(sizeof(int32_t))), "token"));
   UAQF_RETURN_IF_ERROR(ToStatus(chosen_.Allocate((capacity_ + 1) * static_cast<int64_t>(sizeof(int32_t))), "tokens"));
-  logits_.resize(static_cast<size_t>(config_.vocab));
+  logits_.resize(static_cast<size_t>(max_batch_ * config_.vocab));
   prefill_watch_ = std::make_unique<Stopwatch>();
   // A kernel may read positions of a tile that lie behind the last one; whatever is there must be a number.
   return ToStatus(cudaMemsetAsync(cache_.as<char>(), 0, static_cast<size_t>(cache_.bytes()), stream_), "KV cache");
@@ -165,7 +157,7 @@ absl::Status CudaEngine::MakeGraph(const quantize::Variant& variant) {
   c.int8_activations = variant.activation_bits == 8;
   c.rounding = weights_.form.rounding;
   c.kv_bits = kv_.bits;
-  const int64_t cache_bytes = cuda::KvCacheBytes(kv_);
+  const int64_t cache_bytes = max_batch_ * cuda::KvCacheBytes(kv_);
   auto* cache = cache_.as<uint8_t>();
   for (const CudaLayer& layer : weights_.layers) {
     cuda::DecodeLayer& out = layers_.emplace_back();
@@ -197,7 +189,10 @@ absl::Status CudaEngine::MakeGraph(const quantize::Variant& variant) {
   model_.rope_cos = rope_cos_.as<float>();
   model_.rope_sin = rope_sin_.as<float>();
   model_.published = chosen_.device<int32_t>();
-  return ToStatus(cuda::DecodeGraph::Create(model_, stream_, &graph_), "decode");
+  UAQF_RETURN_IF_ERROR(ToStatus(cuda::DecodeGraph::Create(model_, stream_, &graph_), "decode"));
+  if (max_batch_ == 1) return absl::OkStatus();
+  const cuda::BatchOptions batch = {static_cast<int>(max_batch_), cuda::KvCacheBytes(kv_) / 2};
+  return ToStatus(cuda::BatchGraph::Create(model_, batch, stream_, &batch_graph_), "batch");
 }
 
 // libtorch and cuBLAS make what they need at their first call; that is no part of a generation.
@@ -212,6 +207,7 @@ void CudaEngine::Reset() {
   // A failure here comes back in the next call.
   (void)Drain();
   position_ = 0;
+  batch_.clear();
 }
 
 absl::Status CudaEngine::Drain() {
@@ -240,20 +236,12 @@ absl::StatusOr<int32_t> CudaEngine::PrefillAll(std::span<const int32_t> ids) {
   logits_current_ = false;
   steps_timed_ = 0;
   position_ = 0;
+  batch_.clear();
   if (time_device_) prefill_watch_->Begin(stream_);
-  int64_t last = 0;
-  while (!ids.empty()) {
-    const auto part = ids.first(std::min(ids.size(), static_cast<size_t>(prefill_->tokens())));
-    UAQF_RETURN_IF_ERROR(prefill_->Forward(part, position_));
-    last = static_cast<int64_t>(part.size()) - 1;
-    position_ += static_cast<int64_t>(part.size());
-    ids = ids.subspan(part.size());
-  }
-  UAQF_RETURN_IF_ERROR(prefill_->Logits(last, graph_->mutable_logits()));
   auto* next = next_.as<int32_t>();
-  UAQF_RETURN_IF_ERROR(
-      ToStatus(cuda::ArgMax(graph_->logits(), static_cast<int>(config_.vocab), next, stream_), "prefill"));
+  UAQF_RETURN_IF_ERROR(PrefillSequence(ids, 0, graph_->mutable_logits(), next));
   if (time_device_) prefill_watch_->End(stream_);
+  position_ = static_cast<int64_t>(ids.size());
   int32_t token = 0;
   UAQF_RETURN_IF_ERROR(
       ToStatus(cudaMemcpyAsync(&token, next, sizeof(token), cudaMemcpyDeviceToHost, stream_), "prefill"));
@@ -261,8 +249,22 @@ absl::StatusOr<int32_t> CudaEngine::PrefillAll(std::span<const int32_t> ids) {
   return token;
 }
 
+absl::Status CudaEngine::PrefillSequence(std::span<const int32_t> ids, int64_t sequence, float* logits, int32_t* next) {
+  int64_t position = 0;
+  int64_t last = 0;
+  while (!ids.empty()) {
+    const auto part = ids.first(std::min(ids.size(), static_cast<size_t>(prefill_->tokens())));
+    UAQF_RETURN_IF_ERROR(prefill_->Forward(part, position, sequence));
+    last = static_cast<int64_t>(part.size()) - 1;
+    position += static_cast<int64_t>(part.size());
+    ids = ids.subspan(part.size());
+  }
+  UAQF_RETURN_IF_ERROR(prefill_->Logits(last, logits));
+  return ToStatus(cuda::ArgMax(logits, static_cast<int>(config_.vocab), next, stream_), "prefill");
+}
+
 absl::StatusOr<int32_t> CudaEngine::Decode(int32_t token) {
-  UAQF_RETURN_IF_ERROR(CheckStep(config_, capacity_, position_, token));
+  UAQF_RETURN_IF_ERROR(CheckStep(config_, capacity_, position(), token));
   UAQF_RETURN_IF_ERROR(Faults::OfProcess().Step());
   return DecodeOne(token);
 }
@@ -294,15 +296,18 @@ absl::StatusOr<int32_t> CudaEngine::DecodeOne(int32_t token) {
 absl::Status CudaEngine::Launch() {
   const int64_t target = position_ + in_flight_ + 1;
   *Slot(target) = kNone;
-  Stopwatch* watch = nullptr;
-  if (time_device_) {
-    if (steps_timed_ == step_watches_.size()) step_watches_.push_back(std::make_unique<Stopwatch>());
-    watch = step_watches_[steps_timed_++].get();
-    watch->Begin(stream_);
-  }
-  UAQF_RETURN_IF_ERROR(ToStatus(graph_->Step(), "decode"));
-  if (watch != nullptr) watch->End(stream_);
+  UAQF_RETURN_IF_ERROR(Timed([this] { return graph_->Step(); }));
   ++in_flight_;
+  return absl::OkStatus();
+}
+
+absl::Status CudaEngine::Timed(const std::function<cuda::Status()>& step) {
+  if (!time_device_) return ToStatus(step(), "decode");
+  if (steps_timed_ == step_watches_.size()) step_watches_.push_back(std::make_unique<Stopwatch>());
+  Stopwatch& watch = *step_watches_[steps_timed_++];
+  watch.Begin(stream_);
+  UAQF_RETURN_IF_ERROR(ToStatus(step(), "decode"));
+  watch.End(stream_);
   return absl::OkStatus();
 }
 
@@ -325,14 +330,14 @@ absl::StatusOr<int32_t> CudaEngine::Await(int64_t position) {
 
 std::span<const float> CudaEngine::logits() const {
   if (in_flight_ > 0) return {};
+  const size_t count = std::max<size_t>(batch_.size(), 1) * static_cast<size_t>(config_.vocab);
   if (!logits_current_) {
+    const float* logits = batch_.size() > 1 ? batch_graph_->logits() : graph_->logits();
     // Nothing runs, so the default stream sees what the engine's left.
-    const cudaError_t copied =
-        cudaMemcpy(logits_.data(), graph_->logits(), logits_.size() * sizeof(float), cudaMemcpyDeviceToHost);
-    if (copied != cudaSuccess) return {};
+    if (cudaMemcpy(logits_.data(), logits, count * sizeof(float), cudaMemcpyDeviceToHost) != cudaSuccess) return {};
     logits_current_ = true;
   }
-  return logits_;
+  return std::span(logits_).first(count);
 }
 
 absl::StatusOr<std::vector<double>> CudaEngine::Score(std::span<const int32_t> window) {
@@ -349,6 +354,7 @@ absl::StatusOr<std::vector<double>> CudaEngine::Score(std::span<const int32_t> w
 
 absl::Status CudaEngine::ScoreAll(std::span<const int32_t> window, std::vector<double>& nll) {
   UAQF_RETURN_IF_ERROR(Drain());
+  batch_.clear();
   nll.reserve(window.size() - 1);
   while (nll.size() + 1 < window.size()) {
     const size_t done = nll.size();
@@ -362,6 +368,7 @@ absl::Status CudaEngine::ScoreAll(std::span<const int32_t> window, std::vector<d
 absl::StatusOr<std::unique_ptr<Engine::LogitsReader>> CudaEngine::ReadLogits(std::span<const int32_t> window) {
   UAQF_RETURN_IF_ERROR(CheckTokens(config_, capacity_, window, "a window", 2));
   UAQF_RETURN_IF_ERROR(Drain());
+  batch_.clear();
   return std::make_unique<BufferedReader>(
       window, config_.vocab, [this](WindowPass& pass) { return NextLogits(pass); }, [this] { Reset(); });
 }
@@ -413,6 +420,7 @@ EngineMemory CudaEngine::memory() const {
   memory.block_weights_bytes = weights_.block_bytes();
   memory.kv_cache_bytes = cache_.bytes();
   memory.workspace_bytes = prefill_->bytes() + graph_->workspace_bytes() + rope_cos_.bytes() + rope_sin_.bytes();
+  if (batch_graph_ != nullptr) memory.workspace_bytes += batch_graph_->workspace_bytes();
   return memory;
 }
 

@@ -215,7 +215,7 @@ cuda::Status Prefill::Prepare(const __half* rows, int64_t width, int64_t index, 
                               {codes_.as<int8_t>(), token_scales_.as<float>(), padded}, stream_);
 }
 
-cuda::Status Prefill::Attend(int64_t index, int tokens, int position) {
+cuda::Status Prefill::Attend(int64_t index, int tokens, int position, int64_t sequence) {
   const cuda::KvShape& kv = tables_.kv;
   const auto window = static_cast<int>(config_.sliding_window);
   const auto heads = static_cast<int>(config_.heads);
@@ -223,16 +223,17 @@ cuda::Status Prefill::Attend(int64_t index, int tokens, int position) {
   const float* bias = weights_.layers[static_cast<size_t>(index)].qkv.bias_or_null();
   auto* wide = wide_.as<__half>();
   const int64_t bytes = cuda::KvCacheBytes(kv);
-  uint8_t* cache = tables_.cache + index * 2 * bytes;
-  auto* keys = reinterpret_cast<__half*>(cache);
-  auto* values = reinterpret_cast<__half*>(cache + bytes);
+  uint8_t* key_cache = tables_.cache + (index * 2 * tables_.sequences + sequence) * bytes;
+  uint8_t* value_cache = key_cache + tables_.sequences * bytes;
+  auto* keys = reinterpret_cast<__half*>(key_cache);
+  auto* values = reinterpret_cast<__half*>(value_cache);
   if (kv.bits == 16) {
     UAQF_CUDA_CHECK(cuda::RopeAndCache(rope, position, tokens, tables_.rope_cos, tables_.rope_sin, bias, wide, keys,
                                        values, stream_));
   } else {
     keys = plain_cache_.as<__half>();
     values = keys + int64_t{kv.kv_heads} * kv.capacity * kv.head_dim;
-    const cuda::QuantizedCache codes = {cache, cache + bytes};
+    const cuda::QuantizedCache codes = {key_cache, value_cache};
     const int seen = window > 0 ? std::max(0, position - window + 1) : 0;
     if (seen < position) {
       UAQF_CUDA_CHECK(cuda::ReadQuantized(rope, kv.bits, seen, position - seen, tables_.rope_cos, tables_.rope_sin,
@@ -247,7 +248,7 @@ cuda::Status Prefill::Attend(int64_t index, int tokens, int position) {
                                 values, attended_.as<__half>(), stream_);
 }
 
-absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
+absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position, int64_t sequence) {
   const CudaLayer& w = weights_.layers[static_cast<size_t>(index)];
   const auto tokens = static_cast<int>(count);
   const auto hidden = static_cast<int>(config_.hidden);
@@ -279,7 +280,7 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
     UAQF_CUDA_CHECK(norm(w.attention_norm, 0));
     UAQF_CUDA_CHECK(staged_ ? MultiplyPacked(w.qkv.matrix, count, {cuda::ProductTarget::kRows, wide})
                             : Multiply(w.qkv.matrix, count, narrow, wide));
-    UAQF_CUDA_CHECK(Attend(index, tokens, static_cast<int>(position)));
+    UAQF_CUDA_CHECK(Attend(index, tokens, static_cast<int>(position), sequence));
     if (int8_ || staged_) UAQF_CUDA_CHECK(stage(attended, query, 1));
     if (staged_) {
       const float* bias = w.out.bias_or_null();
@@ -303,7 +304,7 @@ absl::Status Prefill::Layer(int64_t index, int64_t count, int64_t position) {
   return ToStatus(layer(), "prefill");
 }
 
-absl::Status Prefill::Forward(std::span<const int32_t> ids, int64_t position) {
+absl::Status Prefill::Forward(std::span<const int32_t> ids, int64_t position, int64_t sequence) {
   const auto count = static_cast<int64_t>(ids.size());
   UAQF_RETURN_IF_ERROR(ToStatus(
       cudaMemcpyAsync(ids_.as<int32_t>(), ids.data(), ids.size_bytes(), cudaMemcpyHostToDevice, stream_), "prefill"));
@@ -312,7 +313,7 @@ absl::Status Prefill::Forward(std::span<const int32_t> ids, int64_t position) {
       ToStatus(cuda::Embed(reinterpret_cast<const __half*>(table.data), table.row_bytes / 2, ids_.as<int32_t>(),
                            static_cast<int>(count), static_cast<int>(config_.hidden), residual_.as<float>(), stream_),
                "prefill"));
-  for (int64_t i = 0; i < config_.layers; ++i) UAQF_RETURN_IF_ERROR(Layer(i, count, position));
+  for (int64_t i = 0; i < config_.layers; ++i) UAQF_RETURN_IF_ERROR(Layer(i, count, position, sequence));
   return absl::OkStatus();
 }
 

@@ -23,7 +23,8 @@ namespace uaqf::engine {
 struct CudaTables {
   const float* rope_cos = nullptr;  // [capacity][head_dim / 2]
   const float* rope_sin = nullptr;
-  uint8_t* cache = nullptr;  // [layer][keys, values], each of KvCacheBytes(kv)
+  uint8_t* cache = nullptr;  // [layer][keys, values][sequence], each of KvCacheBytes(kv)
+  int64_t sequences = 1;
   cuda::KvShape kv;
 };
 
@@ -39,8 +40,9 @@ class Prefill {
                                                          const quantize::Variant& variant, const CudaWeights& weights,
                                                          const CudaTables& tables, cudaStream_t stream);
 
-  // Tokens at [position, position + ids.size()), at most tokens() of them; their residual streams stay here.
-  absl::Status Forward(std::span<const int32_t> ids, int64_t position);
+  // Tokens at [position, position + ids.size()) of a sequence, at most tokens() of them; their residual streams stay
+  // here.
+  absl::Status Forward(std::span<const int32_t> ids, int64_t position, int64_t sequence = 0);
   // FP32 logits [vocab] of token `index` of the last Forward.
   absl::Status Logits(int64_t index, float* logits);
   // Appends -log p(targets[i] | tokens up to i of the last Forward), and waits for it.
@@ -65,11 +67,11 @@ class Prefill {
   bool CanStage() const;
   // Whether the input of layers is made in two passes, see above.
   bool NeedsTwoPasses() const;
-  absl::Status Layer(int64_t index, int64_t tokens, int64_t position);
+  absl::Status Layer(int64_t index, int64_t tokens, int64_t position, int64_t sequence);
   // The second pass: FP16 rows to what the product `which` (in the order of a layer's products) of the layer reads.
   cuda::Status Prepare(const __half* rows, int64_t width, int64_t index, int which, int64_t tokens);
   // From the rows of the product in wide_ to attended_; writes the cache.
-  cuda::Status Attend(int64_t index, int tokens, int position);
+  cuda::Status Attend(int64_t index, int tokens, int position, int64_t sequence);
   // out [tokens, rows] FP16. The input is narrow_ (FP16) or codes_, which has been filled for this width.
   cuda::Status Multiply(const cuda::DeviceMatrix& matrix, int64_t tokens, const __half* in, __half* out);
   // Straight from the packed weights, with staged_: the input is narrow_ or codes_.
