@@ -4,6 +4,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "client/failure.h"
 #include "client/json.h"
@@ -127,6 +128,17 @@ absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobFlags& flags, const std::strin
   if (flags.wikitext) spec.mutable_quality()->set_article_set(*flags.wikitext);
   if (flags.articles) spec.mutable_quality()->set_max_articles(*flags.articles);
   if (flags.no_noise_floor) spec.set_noise_floor(false);
+  if (flags.until_decided) spec.mutable_allocation()->set_until_decided(*flags.until_decided);
+  if (flags.decide_by) {
+    absl::string_view id = *flags.decide_by;
+    absl::ConsumePrefix(&id, "profiles/");
+    spec.mutable_allocation()->set_profile(absl::StrCat("profiles/", id));
+  }
+  if (flags.budget) {
+    const auto budget = ParseDuration(*flags.budget);
+    if (!budget.ok()) return budget.status();
+    *spec.mutable_allocation()->mutable_device_time() = *budget;
+  }
   if (flags.seed) spec.set_seed(*flags.seed);
   if (flags.attempts) spec.set_attempt_limit(*flags.attempts);
   if (flags.lease) {

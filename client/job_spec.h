@@ -26,6 +26,9 @@ struct JobFlags {
   bool chat = false;
   bool keep_cache = false;
   bool no_noise_floor = false;
+  std::optional<double> until_decided = {};
+  std::optional<std::string> decide_by = {};  // a profile, with or without "profiles/"
+  std::optional<std::string> budget = {};
   std::optional<std::string> quality_text;
   std::optional<std::int32_t> context;
   std::optional<std::int32_t> windows;

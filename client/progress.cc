@@ -120,6 +120,8 @@ void AppendVariantEvents(const v1::Job* before, const v1::Job& after, std::vecto
     if (found != was.end() && found->second == variant.state()) continue;
     if (variant.state() == v1::VARIANT_STATE_DONE) {
       lines->push_back(Labelled("variant", absl::StrCat(variant.variant(), " done")));
+    } else if (variant.state() == v1::VARIANT_STATE_STOPPED) {
+      lines->push_back(Labelled("variant", absl::StrCat(variant.variant(), " stopped: ", variant.error())));
     } else if (variant.state() == v1::VARIANT_STATE_FAILED) {
       lines->push_back(Labelled("variant", absl::StrCat(variant.variant(), " failed: ", variant.error())));
     }

@@ -34,6 +34,13 @@ std::string TimingText(const v1::JobSpec& spec) {
   if (timing.input_tokens() > 0) absl::StrAppend(&text, ", ", timing.input_tokens(), " tokens in");
   if (timing.chat()) absl::StrAppend(&text, ", chat template");
   if (spec.noise_floor()) absl::StrAppend(&text, ", fp16 once more for the noise floor");
+  const v1::AllocationSpec& allocation = spec.allocation();
+  if (allocation.until_decided() > 0) {
+    absl::StrAppend(&text, ", until ", allocation.profile(), " is decided with ", allocation.until_decided());
+  }
+  if (allocation.has_device_time()) {
+    absl::StrAppend(&text, ", at most ", allocation.device_time().seconds(), " s of the device");
+  }
   return text;
 }
 
@@ -61,7 +68,8 @@ std::string QualityText(const v1::QualitySpec& quality) {
 std::string VariantErrors(const v1::Job& job) {
   std::string text;
   for (const v1::VariantProgress& variant : job.progress().variants()) {
-    if (!variant.error().empty()) text += Line("failed", absl::StrCat(variant.variant(), ": ", variant.error()));
+    const char* what = variant.state() == v1::VARIANT_STATE_STOPPED ? "stopped" : "failed";
+    if (!variant.error().empty()) text += Line(what, absl::StrCat(variant.variant(), ": ", variant.error()));
   }
   return text;
 }
@@ -110,7 +118,7 @@ std::string JobText(const v1::Job& job, const Terminal& terminal) {
     absl::StrAppend(&state, "   ", Count(progress.records_quarantined(), "record"), " quarantined");
   }
   std::string text = absl::StrFormat("%-10s%s   %s\n", "job", Printable(job.name()), state);
-  if (!job.error().empty()) text += Line("error", job.error());
+  if (!job.error().empty()) text += Line(job.state() == v1::JOB_STATE_SUCCEEDED ? "ended" : "error", job.error());
   text += Line("model", spec.model());
   text +=
       Line("variants", absl::StrJoin(std::vector<std::string>(spec.variants().begin(), spec.variants().end()), ", "));

@@ -23,6 +23,8 @@ std::string VariantStateName(v1::VariantState state) {
       return "ready";
     case v1::VARIANT_STATE_DONE:
       return "done";
+    case v1::VARIANT_STATE_STOPPED:
+      return "stopped";
     case v1::VARIANT_STATE_FAILED:
       return "failed";
     default:

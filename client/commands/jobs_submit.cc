@@ -242,6 +242,13 @@ void AddFlags(CLI::App* submit, SubmitFlags& flags) {
   submit->add_flag("--keep-cache", job.keep_cache, "Do not clear caches (on a GPU its L2) before each chunk");
   submit->add_flag("--no-noise-floor", job.no_noise_floor,
                    "Do not time fp16 once more as fp16#2, whose differences from it tell what noise makes");
+  CLI::Option* until = submit->add_option(
+      "--until-decided", job.until_decided,
+      "End when the best variant is known with this probability, e.g. 0.95, and measure no further what is surely "
+      "worse; prompts count in the order of their file, which must be random");
+  until->check(CLI::Range(0.5, 0.999));
+  submit->add_option("--decide-by", job.decide_by, "Profile that decides, one against fp16 [balanced]")->needs(until);
+  submit->add_option("--budget", job.budget, "End when the job has taken so long of its device, e.g. 10m");
   submit->add_option("--request-id", flags.request_id, "Makes a repeated submit harmless [random]");
   submit->add_flag("--watch", flags.watch, "Watch it to the end");
   submit->add_flag("--dry-run", flags.dry_run, "Print the JobSpec and submit nothing");

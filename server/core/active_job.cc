@@ -55,9 +55,10 @@ void ActiveJob::Index() {
   }
   for (const Chunk& chunk : chunks) IndexSummary(chunk);
   for (const Chunk& chunk : chunks) {
+    const std::int32_t round = RoundOf(spec, prompt_count, survey, chunk);
+    if (round >= rounds()) open_per_round_.resize(static_cast<std::size_t>(round) + 1);
     if (!Open(chunk.state)) continue;
-    ++open_chunks_;
-    ++open_per_variant_[chunk.variant];
+    CountOpen(chunk, 1);
     if (chunk.state == ChunkState::kLeased) {
       ++leased_chunks_;
     } else {
@@ -100,9 +101,20 @@ void ActiveJob::Pass(Gate* gate, std::int32_t items) {
   }
 }
 
+void ActiveJob::CountOpen(const Chunk& chunk, int by) {
+  open_chunks_ += by;
+  open_per_variant_[chunk.variant] += by;
+  const std::int32_t round = RoundOf(spec, prompt_count, survey, chunk);
+  if (round >= 0) open_per_round_[static_cast<std::size_t>(round)] += by;
+}
+
+std::int32_t ActiveJob::RoundsDone() {
+  while (rounds_done_ < rounds() && open_per_round_[static_cast<std::size_t>(rounds_done_)] == 0) ++rounds_done_;
+  return rounds_done_;
+}
+
 void ActiveJob::Close(const Chunk& chunk) {
-  --open_chunks_;
-  --open_per_variant_[chunk.variant];
+  CountOpen(chunk, -1);
   // The halves of a split chunk are open in its place.
   if (chunk.kind != ChunkKind::kSummary || chunk.state == ChunkState::kSplit) return;
   Gate& gate = summary_gates_[KeyOf(chunk)];
@@ -151,8 +163,7 @@ Chunk ActiveJob::Append(Chunk chunk) {
   chunk.tainted_runs = 0;
   chunk.flagged = false;
   chunks.push_back(chunk);
-  ++open_chunks_;
-  ++open_per_variant_[chunk.variant];
+  CountOpen(chunk, 1);
   return chunk;
 }
 

@@ -68,6 +68,10 @@ class ActiveJob {
   bool WaitsForBaseline() const { return blocks_missing_ > 0; }
   // A comparison waits for a summary of the baseline.
   bool WaitsForSummaries() const { return summaries_missing_ > 0; }
+  // Rounds that all variants have behind them, from the first; see plan.h. Never goes back: a chunk that is added to a
+  // round later does not open it again.
+  std::int32_t RoundsDone();
+  std::int32_t rounds() const { return static_cast<std::int32_t>(open_per_round_.size()); }
   // Chunks that are neither done, quarantined, split nor abandoned.
   std::int64_t open_chunks() const { return open_chunks_; }
   std::int64_t open_chunks(std::int32_t variant) const { return open_per_variant_[variant]; }
@@ -92,7 +96,9 @@ class ActiveJob {
   std::vector<std::string> load_errors;
   // Sessions of the worker processes that timed each variant, as far as this coordinator saw it.
   std::vector<std::set<std::string>> timed_by;
-  std::set<std::int32_t> dirty;  // variants whose status is to be saved
+  std::int32_t rounds_seen = 0;     // that the owner was told of
+  std::int64_t device_time_ns = 0;  // of accepted attempts, as far as this coordinator saw it
+  std::set<std::int32_t> dirty;     // variants whose status is to be saved
   RateMeter meter;
 
  private:
@@ -114,7 +120,8 @@ class ActiveJob {
   Gate* GateOf(const Chunk& chunk);
   // So many of its items are open no more; behind the last, what waited is free.
   void Pass(Gate* gate, std::int32_t items);
-  // The chunk is open no more.
+  // The chunk is open, and is no more.
+  void CountOpen(const Chunk& chunk, int by);
   void Close(const Chunk& chunk);
   std::int32_t BlockOf(const Chunk& chunk) const { return chunk.first / spec.timing.block_prompts; }
   static SummaryKey KeyOf(const Chunk& chunk);
@@ -128,6 +135,8 @@ class ActiveJob {
   std::int64_t open_chunks_ = 0;
   std::int64_t leased_chunks_ = 0;
   std::vector<std::int64_t> open_per_variant_;
+  std::vector<std::int64_t> open_per_round_;  // of all groups, one after the other
+  std::int32_t rounds_done_ = 0;
   absl::flat_hash_map<std::int32_t, std::vector<WorkerId>> failed_on_;
 };
 

@@ -78,11 +78,12 @@ struct AddChunks {
   std::vector<Chunk> chunks;
 };
 
-// Sets every open chunk of a variant to ABANDONED, and its open attempts with it.
-struct FailVariant {
+// Sets every open chunk of a variant to ABANDONED, and its open attempts with it; the variant to kFailed or kStopped.
+struct EndVariant {
   JobId job;
   std::int32_t variant = 0;
-  std::string error;
+  VariantState state = VariantState::kFailed;
+  std::string reason;
 };
 
 // Absolute values, so that writing one twice does no harm.
@@ -101,7 +102,7 @@ struct SetJobState {
   std::string device_kind;  // of kRunning: the kind of device that the whole job is measured on
 };
 
-using Mutation = std::variant<CreateJob, PlanJob, LeaseChunk, AppendRecords, CloseAttempt, AddChunks, FailVariant,
+using Mutation = std::variant<CreateJob, PlanJob, LeaseChunk, AppendRecords, CloseAttempt, AddChunks, EndVariant,
                               SaveVariant, SetJobState>;
 
 }  // namespace uaqf::core

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "server/core/divergence.h"
 #include "server/core/random.h"
@@ -23,22 +24,19 @@ VariantGroup BaselineFirst(const std::vector<std::string>& variants) {
 
 class PlanBuilder {
  public:
-  // Appends the chunks of `items` items in blocks, each block visited by the variants in the order `order(block)`
-  // gives.
-  template <typename Order>
-  void Visit(Chunk chunk, std::int32_t items, std::int32_t block, Order order) {
-    for (std::int32_t b = 0; b < BlockCount(items, block); ++b) {
-      chunk.first = b * block;
-      chunk.count = std::min(block, items - chunk.first);
-      for (std::int32_t variant : order(b)) Add(chunk, variant);
+  // Appends the chunks of items `from` to before `to` in blocks, each visited by the variants in order.
+  void Visit(Chunk chunk, std::int32_t from, std::int32_t to, std::int32_t block, const VariantGroup& visitors) {
+    for (chunk.first = from; chunk.first < to; chunk.first += block) {
+      chunk.count = std::min(block, to - chunk.first);
+      for (const std::int32_t variant : visitors) Add(chunk, variant);
     }
   }
 
   // The chunks that compare one group with the baseline, which is `summarized` here or, for all groups, in the first.
-  void VisitCompared(Chunk chunk, std::int32_t windows, const VariantGroup& compared, const std::vector<bool>& streamed,
-                     std::int32_t k, std::optional<std::int32_t> summarized) {
-    for (chunk.first = 0; chunk.first < windows; chunk.first += kWindowsPerChunk) {
-      chunk.count = std::min(kWindowsPerChunk, windows - chunk.first);
+  void VisitCompared(Chunk chunk, std::int32_t from, std::int32_t to, const VariantGroup& compared,
+                     const std::vector<bool>& streamed, std::int32_t k, std::optional<std::int32_t> summarized) {
+    for (chunk.first = from; chunk.first < to; chunk.first += kWindowsPerChunk) {
+      chunk.count = std::min(kWindowsPerChunk, to - chunk.first);
       if (summarized.has_value()) {
         chunk.kind = ChunkKind::kSummary;
         chunk.summary_k = k;
@@ -162,39 +160,128 @@ std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std:
          (summarized ? windows : 0);
 }
 
+namespace {
+
+// The windows of a round: from the first to before the second.
+std::pair<std::int32_t, std::int32_t> WindowsOfRound(std::int32_t windows, std::int32_t round, std::int32_t rounds) {
+  const std::int64_t chunks = BlockCount(windows, kWindowsPerChunk);
+  // Of the chunks, number c is in round c * rounds / chunks.
+  const auto from = [&](std::int64_t r) {
+    return static_cast<std::int32_t>(
+        std::min<std::int64_t>(windows, (r * chunks + rounds - 1) / rounds * kWindowsPerChunk));
+  };
+  return {from(round), from(round + 1)};
+}
+
+// One group's chunks.
+class GroupPlan {
+ public:
+  GroupPlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey, std::int32_t group,
+            const VariantGroup& members, const std::vector<bool>& streamed, PlanBuilder* plan)
+      : spec_(spec),
+        prompts_(prompt_count),
+        windows_(WindowCount(spec, survey)),
+        articles_(ArticleCount(spec, survey)),
+        tasks_(TaskCount(spec, survey)),
+        blocks_(BlockCount(prompt_count, spec.timing.block_prompts)),
+        group_(group),
+        members_(members),
+        scored_(Scored(spec, members, /*with_baseline=*/group == 0)),
+        compared_(Scored(spec, members, /*with_baseline=*/false)),
+        streamed_(streamed),
+        order_(static_cast<std::int32_t>(members.size()), spec.seed),
+        plan_(*plan) {
+    if (group == 0 && std::count(streamed.begin(), streamed.end(), true) > 0) summarized_ = members.front();
+  }
+
+  void KindByKind() {
+    VisitScored(ChunkKind::kGeneration, 0, prompts_, spec_.timing.block_prompts);
+    VisitScored(ChunkKind::kPerplexity, 0, windows_, kWindowsPerChunk);
+    ArticlesAndTasks();
+    Compare(0, windows_);
+    for (std::int32_t repeat = 0; repeat < spec_.timing.repeats; ++repeat) {
+      for (std::int32_t block = 0; block < blocks_; ++block)
+        Time(repeat, block, std::int64_t{repeat} * blocks_ + block);
+    }
+  }
+
+  void RoundByRound() {
+    ArticlesAndTasks();
+    const std::int32_t size = spec_.timing.block_prompts;
+    for (std::int32_t block = 0; block < blocks_; ++block) {
+      VisitScored(ChunkKind::kGeneration, block * size, std::min(prompts_, (block + 1) * size), size);
+      const auto [from, to] = WindowsOfRound(windows_, block, blocks_);
+      VisitScored(ChunkKind::kPerplexity, from, to, kWindowsPerChunk);
+      Compare(from, to);
+      for (std::int32_t repeat = 0; repeat < spec_.timing.repeats; ++repeat) {
+        Time(repeat, block, std::int64_t{block} * spec_.timing.repeats + repeat);
+      }
+    }
+  }
+
+ private:
+  void VisitScored(ChunkKind kind, std::int32_t from, std::int32_t to, std::int32_t size) {
+    plan_.Visit(Of(kind, group_, 0), from, to, size, scored_);
+  }
+  void ArticlesAndTasks() {
+    VisitScored(ChunkKind::kArticle, 0, articles_, kArticlesPerChunk);
+    VisitScored(ChunkKind::kTask, 0, tasks_, spec_.timing.block_prompts);
+  }
+  void Compare(std::int32_t from, std::int32_t to) {
+    if (!spec_.quality.divergence) return;
+    plan_.VisitCompared(Of(ChunkKind::kDivergence, group_, 0), from, to, compared_, streamed_,
+                        FirstSummaryK(spec_.quality.context_tokens), summarized_);
+  }
+  // In the order of the balanced square's row `row`.
+  void Time(std::int32_t repeat, std::int32_t block, std::int64_t row) {
+    VariantGroup visitors;
+    order_.Row(row, &visitors);
+    for (std::int32_t& member : visitors) member = members_[member];
+    const std::int32_t size = spec_.timing.block_prompts;
+    plan_.Visit(Of(ChunkKind::kTiming, group_, repeat), block * size, std::min(prompts_, (block + 1) * size), size,
+                visitors);
+  }
+
+  const JobSpec& spec_;
+  const std::int32_t prompts_, windows_, articles_, tasks_, blocks_, group_;
+  const VariantGroup& members_;
+  const VariantGroup scored_;
+  const VariantGroup compared_;
+  const std::vector<bool>& streamed_;
+  std::optional<std::int32_t> summarized_;
+  const BalancedOrder order_;
+  PlanBuilder& plan_;
+};
+
+}  // namespace
+
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey,
                             const std::vector<VariantGroup>& groups, const std::vector<bool>& streamed) {
-  const bool any_streamed = std::count(streamed.begin(), streamed.end(), true) > 0;
-  const std::int32_t block = spec.timing.block_prompts;
-  const std::int64_t blocks = BlockCount(prompt_count, block);
   PlanBuilder plan;
   for (std::int32_t g = 0; g < static_cast<std::int32_t>(groups.size()); ++g) {
-    const VariantGroup& members = groups[g];
-    const VariantGroup scored = Scored(spec, members, /*with_baseline=*/g == 0);
-    const auto fixed = [&](std::int32_t) -> const VariantGroup& { return scored; };
-    plan.Visit(Of(ChunkKind::kGeneration, g, 0), prompt_count, block, fixed);
-    plan.Visit(Of(ChunkKind::kPerplexity, g, 0), WindowCount(spec, survey), kWindowsPerChunk, fixed);
-    plan.Visit(Of(ChunkKind::kArticle, g, 0), ArticleCount(spec, survey), kArticlesPerChunk, fixed);
-    plan.Visit(Of(ChunkKind::kTask, g, 0), TaskCount(spec, survey), block, fixed);
-    if (spec.quality.divergence) {
-      const VariantGroup compared = Scored(spec, members, /*with_baseline=*/false);
-      std::optional<std::int32_t> summarized;
-      if (any_streamed && g == 0) summarized = members.front();
-      plan.VisitCompared(Of(ChunkKind::kDivergence, g, 0), WindowCount(spec, survey), compared, streamed,
-                         FirstSummaryK(spec.quality.context_tokens), summarized);
-    }
-
-    const BalancedOrder order(static_cast<std::int32_t>(members.size()), spec.seed);
-    VariantGroup row;
-    for (std::int32_t repeat = 0; repeat < spec.timing.repeats; ++repeat) {
-      plan.Visit(Of(ChunkKind::kTiming, g, repeat), prompt_count, block, [&](std::int32_t b) -> const VariantGroup& {
-        order.Row(repeat * blocks + b, &row);
-        for (std::int32_t& member : row) member = members[member];
-        return row;
-      });
+    GroupPlan group(spec, prompt_count, survey, g, groups[g], streamed, &plan);
+    if (spec.allocation.InRounds()) {
+      group.RoundByRound();
+    } else {
+      group.KindByKind();
     }
   }
   return plan.Take();
+}
+
+std::int32_t RoundCount(const JobSpec& spec, std::int32_t prompt_count) {
+  return spec.allocation.InRounds() ? BlockCount(prompt_count, spec.timing.block_prompts) : 0;
+}
+
+std::int32_t RoundOf(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey, const Chunk& chunk) {
+  const std::int32_t rounds = RoundCount(spec, prompt_count);
+  if (rounds == 0 || chunk.kind == ChunkKind::kArticle || chunk.kind == ChunkKind::kTask) return -1;
+  std::int64_t round = chunk.first / spec.timing.block_prompts;
+  if (OverWindows(chunk.kind)) {
+    const std::int64_t chunks = BlockCount(WindowCount(spec, survey), kWindowsPerChunk);
+    round = std::int64_t{chunk.first / kWindowsPerChunk} * rounds / chunks;
+  }
+  return static_cast<std::int32_t>(std::int64_t{chunk.group} * rounds + round);
 }
 
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey) {

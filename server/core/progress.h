@@ -45,7 +45,7 @@ struct CalibrationProgress {
 // One variant of a job.
 struct VariantStatus {
   VariantState state = VariantState::kPending;
-  std::string error;
+  std::string error;  // why it failed, or was stopped
   Tally tally;
 };
 

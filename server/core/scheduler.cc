@@ -92,6 +92,23 @@ absl::Status Scheduler::Impl::CancelJob(const JobId& id, Instant now) {
   return absl::OkStatus();
 }
 
+void Scheduler::Impl::Stop(const JobId& id, const std::vector<StopOrder>& orders, const std::string& decided,
+                           Instant now) {
+  ActiveJob* job = FindJob(id);
+  if (job == nullptr) return;
+  if (!decided.empty()) {
+    EndJob(job, JobState::kSucceeded, decided, now);
+    return;
+  }
+  for (const StopOrder& order : orders) {
+    const bool known = order.variant >= 0 && order.variant < static_cast<std::int32_t>(job->variants.size());
+    if (!known || job->variants[order.variant].state >= VariantState::kDone) continue;
+    const std::string& name = job->spec.variants[order.variant];
+    if (name != kBaselineVariant && name != kBaselineTwin) StopVariant(job, order.variant, order.reason);
+  }
+  EndJobIfDone(job, now);
+}
+
 absl::Status Scheduler::Impl::UpdateWorker(WorkerReport* report, Instant now) {
   if (report->worker.empty() || report->session.empty() || report->device.id.empty()) {
     return absl::InvalidArgumentError(
@@ -273,6 +290,11 @@ Effects Scheduler::Impl::TakeEffects(Instant now) {
   if (place_needed_) Place(now);
   for (const auto& job : jobs_) FlushVariants(job.get());
   Effects effects;
+  for (const auto& job : jobs_) {
+    if (job->spec.allocation.until_decided <= 0 || job->RoundsDone() <= job->rounds_seen) continue;
+    job->rounds_seen = job->RoundsDone();
+    if (job->rounds_seen < job->rounds()) effects.looks.push_back(job->id);
+  }
   effects.mutations.swap(mutations_);
   effects.workers.assign(dirty_workers_.begin(), dirty_workers_.end());
   effects.jobs.assign(dirty_jobs_.begin(), dirty_jobs_.end());
@@ -291,6 +313,9 @@ Scheduler::~Scheduler() = default;
 void Scheduler::Restore(Snapshot snapshot, Instant now) { impl_->Restore(std::move(snapshot), now); }
 void Scheduler::AddJob(JobId id, JobSpec spec, std::int32_t prompt_count, Instant now) {
   impl_->AddJob(std::move(id), std::move(spec), prompt_count, now);
+}
+void Scheduler::Stop(const JobId& id, const std::vector<StopOrder>& orders, const std::string& decided, Instant now) {
+  impl_->Stop(id, orders, decided, now);
 }
 absl::Status Scheduler::CancelJob(const JobId& id, Instant now) { return impl_->CancelJob(id, now); }
 absl::Status Scheduler::OnReport(WorkerReport report, Instant now) { return impl_->OnReport(std::move(report), now); }

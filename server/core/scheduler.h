@@ -31,6 +31,9 @@
 //    in halves with one attempt each; a single record is quarantined. Queued attempts that had not begun are not
 //    charged.
 //  - A worker is benched when `bench_after` chunks that it failed in a row were then accepted from others.
+//  - A job that decides by rounds goes on while its rounds are looked at. A stopped variant's open chunks are
+//  abandoned. A
+//    job whose device time is spent ends with what it has.
 //  - A tainted TIMING attempt is run again at most `max_tainted_runs` times, then kept and flagged.
 #pragma once
 
@@ -67,9 +70,16 @@ struct Effects {
   std::vector<JobId> jobs;        // whose view changed
   std::vector<JobId> ended;       // jobs that ended by these mutations; Job() gives their last view until TakeEffects
                                   // is called again
+  std::vector<JobId> looks;       // jobs that decide by rounds and have finished one: look at their records, then Stop
   std::vector<std::string> notices;  // for the log: what was benched, quarantined, split, and why
 
-  bool empty() const { return mutations.empty() && workers.empty() && jobs.empty() && ended.empty(); }
+  bool empty() const { return mutations.empty() && workers.empty() && jobs.empty() && ended.empty() && looks.empty(); }
+};
+
+// A variant that need not be measured further.
+struct StopOrder {
+  std::int32_t variant = 0;
+  std::string reason;
 };
 
 // The answer to a batch, valid once the mutations have been committed.
@@ -110,6 +120,10 @@ class Scheduler {
   void AddJob(JobId id, JobSpec spec, std::int32_t prompt_count, Instant now);
   // NotFound: no such active job (it may have ended: then cancelling changes nothing; ask the store).
   [[nodiscard]] absl::Status CancelJob(const JobId& id, Instant now);
+
+  // What a look found: stops these variants, the baseline and its twin not among them; where `decided` says why nothing
+  // is left to decide, ends the job instead. Harmless for a job or a variant that has ended meanwhile.
+  void Stop(const JobId& id, const std::vector<StopOrder>& orders, const std::string& decided, Instant now);
 
   // One WorkerState. Takes a new session of a known worker as a new process: leases of the old one are lost at once.
   // Aborted: an old session, replaced by a newer one; end that stream (SESSION_REPLACED). InvalidArgument: no worker

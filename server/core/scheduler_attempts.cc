@@ -327,6 +327,15 @@ void Scheduler::Impl::Accept(WorkerEntry* worker, const LeaseState& lease, Close
     if (!grown.empty()) mutations_.push_back(AddChunks{job->id, std::move(grown)});
   }
   FinishVariantIfDone(job, chunk.variant);
+  CountDeviceTime(lease, now);
+  const std::int64_t limit = job->spec.allocation.device_time_ns;
+  if (limit > 0 && job->device_time_ns >= limit && job->open_chunks() > 0) {
+    EndJob(job, JobState::kSucceeded,
+           absl::StrCat("its device time of ", limit / 1'000'000'000, " s is spent: it measured ", job->RoundsDone(),
+                        " of ", job->rounds(), " rounds"),
+           now);
+    return;
+  }
   EndJobIfDone(job, now);
 }
 
@@ -348,12 +357,13 @@ void Scheduler::Impl::CreditOthers(const WorkerEntry& worker, const LeaseState& 
 
 void Scheduler::Impl::FinishVariantIfDone(ActiveJob* job, std::int32_t variant) {
   VariantStatus& status = job->variants[variant];
-  if (job->open_chunks(variant) > 0 || status.state == VariantState::kFailed) return;
+  const bool ended = status.state == VariantState::kFailed || status.state == VariantState::kStopped;
+  if (job->open_chunks(variant) > 0 || ended) return;
   status.state = VariantState::kDone;
   job->dirty.insert(variant);
 }
 
-void Scheduler::Impl::FailVariant(ActiveJob* job, std::int32_t variant, const std::string& error, Instant now) {
+void Scheduler::Impl::EndVariant(ActiveJob* job, std::int32_t variant, VariantState state, const std::string& reason) {
   for (auto& [id, worker] : workers_) {
     std::vector<AttemptId> ids;
     for (const LeaseState& lease : worker.leases) {
@@ -362,16 +372,26 @@ void Scheduler::Impl::FailVariant(ActiveJob* job, std::int32_t variant, const st
     for (const AttemptId& attempt : ids) {
       RemoveLease(&worker, attempt);
       job->Finish(attempt.chunk, ChunkState::kAbandoned);
+      Touch(worker);
     }
   }
   job->AbandonPending(variant);
-  job->variants[variant].state = VariantState::kFailed;
-  job->variants[variant].error = error;
+  job->variants[variant].state = state;
+  job->variants[variant].error = reason;
   job->dirty.insert(variant);
-  mutations_.push_back(core::FailVariant{job->id, variant, error});
-  Notice(absl::StrCat("jobs/", job->id, " goes on without ", job->spec.variants[variant], ": ", error));
+  mutations_.push_back(core::EndVariant{job->id, variant, state, reason});
   Touch(*job);
   place_needed_ = true;
+}
+
+void Scheduler::Impl::StopVariant(ActiveJob* job, std::int32_t variant, const std::string& reason) {
+  EndVariant(job, variant, VariantState::kStopped, reason);
+  Notice(absl::StrCat("jobs/", job->id, " measures ", job->spec.variants[variant], " no further: ", reason));
+}
+
+void Scheduler::Impl::FailVariant(ActiveJob* job, std::int32_t variant, const std::string& error, Instant now) {
+  EndVariant(job, variant, VariantState::kFailed, error);
+  Notice(absl::StrCat("jobs/", job->id, " goes on without ", job->spec.variants[variant], ": ", error));
   if (job->spec.variants[variant] == kBaselineVariant && job->WaitsForBaseline()) {
     EndJob(job, JobState::kFailed,
            absl::StrCat(kBaselineVariant, " cannot be hosted, and MATCHED timing needs its output lengths: ", error,
@@ -380,6 +400,13 @@ void Scheduler::Impl::FailVariant(ActiveJob* job, std::int32_t variant, const st
     return;
   }
   EndJobIfDone(job, now);
+}
+
+void Scheduler::Impl::CountDeviceTime(const LeaseState& lease, Instant now) {
+  std::int64_t& counted = counted_ns_[lease.device];
+  // What waits in the pipeline begins when the one before has ended.
+  lease.job->device_time_ns += std::max<std::int64_t>(0, now.mono_ns - std::max(lease.granted_ns, counted));
+  counted = now.mono_ns;
 }
 
 void Scheduler::Impl::EndJobIfDone(ActiveJob* job, Instant now) {

@@ -25,6 +25,7 @@ struct LeaseState {
   ActiveJob* job = nullptr;
   std::string session;  // of the worker process it was given to
   std::string device;
+  std::int64_t granted_ns = 0;
   std::int64_t deadline_ns = 0;    // held while now < deadline
   std::int64_t next_sequence = 0;  // batch expected next
   std::vector<bool> seen;          // by item - first
@@ -94,6 +95,7 @@ class Scheduler::Impl {
   void Restore(Snapshot snapshot, Instant now);
   void AddJob(JobId id, JobSpec spec, std::int32_t prompt_count, Instant now);
   absl::Status CancelJob(const JobId& id, Instant now);
+  void Stop(const JobId& id, const std::vector<StopOrder>& orders, const std::string& decided, Instant now);
   absl::Status OnReport(WorkerReport report, Instant now);
   void OnDisconnect(const WorkerId& worker, const std::string& session);
   void OnTick(Instant now);
@@ -147,6 +149,10 @@ class Scheduler::Impl {
   void EndJobIfDone(ActiveJob* job, Instant now);
   void EndJob(ActiveJob* job, JobState state, const std::string& error, Instant now);
   void FailVariant(ActiveJob* job, std::int32_t variant, const std::string& error, Instant now);
+  void StopVariant(ActiveJob* job, std::int32_t variant, const std::string& reason);
+  // Abandons what is open of the variant.
+  void EndVariant(ActiveJob* job, std::int32_t variant, VariantState state, const std::string& reason);
+  void CountDeviceTime(const LeaseState& lease, Instant now);
   void FlushVariants(ActiveJob* job);
   void Notice(std::string text) { notices_.push_back(std::move(text)); }
 
@@ -199,8 +205,9 @@ class Scheduler::Impl {
   std::vector<std::unique_ptr<ActiveJob>> jobs_;  // oldest first
   absl::flat_hash_map<JobId, ActiveJob*> job_index_;
   std::map<WorkerId, WorkerEntry> workers_;
-  std::map<std::string, Turn> turns_;                                          // by device; only devices with leases
-  absl::flat_hash_map<std::pair<JobId, std::int32_t>, WorkerId> lease_owner_;  // by (job, chunk)
+  std::map<std::string, std::int64_t> counted_ns_;  // by device: time up to here belongs to attempts that were accepted
+  std::map<std::string, Turn> turns_;               // by device; only devices with leases
+  absl::flat_hash_map<std::pair<JobId, std::int32_t>, WorkerId> lease_owner_;       // by (job, chunk)
   std::map<std::pair<std::string, std::string>, std::vector<WorkerEntry*>> hosts_;  // by (model, variant), live ones
 
   std::vector<Mutation> mutations_;

@@ -279,6 +279,7 @@ void Scheduler::Impl::GrantLease(ActiveJob* job, std::int32_t chunk, WorkerEntry
   lease.job = job;
   lease.session = worker->session;
   lease.device = worker->device.id;
+  lease.granted_ns = now.mono_ns;
   lease.deadline_ns = now.mono_ns + job->spec.lease_ns;
   lease.seen.resize(lease.chunk().count);
   mutations_.push_back(LeaseChunk{lease.id, worker->id, worker->session, worker->device.id});

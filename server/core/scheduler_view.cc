@@ -75,7 +75,7 @@ DesiredState Scheduler::Impl::Desired(const WorkerId& id, Instant now) const {
 
 VariantState Scheduler::Impl::LiveState(const ActiveJob& job, std::int32_t variant) const {
   const VariantState saved = job.variants[variant].state;
-  if (saved == VariantState::kDone || saved == VariantState::kFailed) return saved;
+  if (saved >= VariantState::kDone) return saved;
   VariantState state = VariantState::kPending;
   for (const auto& [id, worker] : workers_) {
     if (!worker.Hosts(job.spec.model, job.spec.variants[variant])) continue;
@@ -199,7 +199,7 @@ SchedulerStats Scheduler::Impl::Stats() const {
     stats.chunks_pending += job->open_chunks() - job->leased_chunks();
     stats.chunks_leased += job->leased_chunks();
     for (const VariantStatus& variant : job->variants) {
-      if (variant.state == VariantState::kFailed) continue;
+      if (variant.state == VariantState::kFailed || variant.state == VariantState::kStopped) continue;
       stats.records_pending +=
           variant.tally.records_total - variant.tally.records_done - variant.tally.records_quarantined;
     }

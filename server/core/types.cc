@@ -51,6 +51,8 @@ const char* Name(VariantState state) {
       return "ready";
     case VariantState::kDone:
       return "done";
+    case VariantState::kStopped:
+      return "stopped";
     case VariantState::kFailed:
       return "failed";
   }

@@ -52,7 +52,8 @@ enum class JobState : std::int32_t { kQueued = 1, kRunning = 2, kSucceeded = 3, 
 
 inline bool Ended(JobState state) { return state >= JobState::kSucceeded; }
 
-enum class VariantState : std::int32_t { kPending = 1, kLoading = 2, kReady = 3, kDone = 4, kFailed = 5 };
+// kStopped: it need not be measured further; VariantStatus says why.
+enum class VariantState : std::int32_t { kPending = 1, kLoading = 2, kReady = 3, kDone = 4, kFailed = 5, kStopped = 6 };
 
 // As JobSpec of job.proto, every default filled in.
 struct TimingSpec {
@@ -85,6 +86,18 @@ struct QualitySpec {
   friend bool operator==(const QualitySpec&, const QualitySpec&) = default;
 };
 
+// When a job ends before everything is measured. It then goes in rounds (plan.h), so that all have measured the same.
+struct AllocationSpec {
+  // Ends when what is best is known with this probability; variants that are surely worse are stopped before. 0: all
+  // are measured to the end.
+  double until_decided = 0;
+  std::string profile = {};         // by which, "balanced"
+  std::int64_t device_time_ns = 0;  // ends when its chunks took so long; 0: no limit
+
+  bool InRounds() const { return until_decided > 0 || device_time_ns > 0; }
+  friend bool operator==(const AllocationSpec&, const AllocationSpec&) = default;
+};
+
 struct JobSpec {
   std::string model;
   std::vector<std::string> variants;
@@ -94,6 +107,7 @@ struct JobSpec {
   std::uint64_t seed = 0;
   std::int64_t lease_ns = 30'000'000'000;
   std::int32_t attempt_limit = 5;
+  AllocationSpec allocation = {};
 
   friend bool operator==(const JobSpec&, const JobSpec&) = default;
 };

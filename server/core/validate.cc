@@ -45,6 +45,21 @@ absl::Status CheckRanges(const JobSpec& spec) {
     if (range.got < range.low || range.got > range.high)
       return OutOfRange(range.field, range.got, range.low, range.high);
   }
+  const AllocationSpec& allocation = spec.allocation;
+  if (!(allocation.until_decided >= 0) || allocation.until_decided > 0.999) {
+    return absl::InvalidArgumentError(absl::StrCat("allocation.until_decided is ", allocation.until_decided,
+                                                   ", expected a probability to 0.999, or 0 to measure everything"));
+  }
+  if (allocation.until_decided > 0 &&
+      std::count(spec.variants.begin(), spec.variants.end(), kBaselineVariant) == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("allocation.until_decided needs ", kBaselineVariant,
+                                                   " among the variants, got ", absl::StrJoin(spec.variants, ", "),
+                                                   ": what is best is told by differences to it"));
+  }
+  if (allocation.device_time_ns < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("allocation.device_time is ", allocation.device_time_ns / 1e9, " s, expected 0 or more"));
+  }
   if (spec.quality.divergence && spec.quality.text_set.empty()) {
     return absl::InvalidArgumentError(
         "quality.divergence is asked for without quality.text_set, expected the text on whose windows FP16 and the "

@@ -254,6 +254,10 @@ core::JobSpec FromProto(const v1::JobSpec& message) {
   spec.seed = message.seed();
   spec.lease_ns = message.lease_duration().seconds() * kNsPerSecond + message.lease_duration().nanos();
   spec.attempt_limit = message.attempt_limit();
+  const v1::AllocationSpec& allocation = message.allocation();
+  spec.allocation.until_decided = allocation.until_decided();
+  if (!allocation.profile().empty()) spec.allocation.profile = Id(allocation.profile());
+  spec.allocation.device_time_ns = allocation.device_time().seconds() * kNsPerSecond + allocation.device_time().nanos();
   return spec;
 }
 
@@ -288,6 +292,11 @@ v1::JobSpec ToProto(const core::JobSpec& spec) {
   message.set_seed(spec.seed);
   SetNs(spec.lease_ns, *message.mutable_lease_duration());
   message.set_attempt_limit(spec.attempt_limit);
+  if (!spec.allocation.InRounds()) return message;
+  v1::AllocationSpec& allocation = *message.mutable_allocation();
+  allocation.set_until_decided(spec.allocation.until_decided);
+  if (!spec.allocation.profile.empty()) allocation.set_profile(wire::ProfileName(spec.allocation.profile));
+  if (spec.allocation.device_time_ns > 0) SetNs(spec.allocation.device_time_ns, *allocation.mutable_device_time());
   return message;
 }
 

@@ -29,19 +29,21 @@ core::Instant Now() {
 }  // namespace
 
 Coordinator::Coordinator(const Options& options, store::JobStore* jobs, JobBoard* board, metrics::Metrics* metrics,
-                         OnServing on_serving)
+                         OnServing on_serving, OnRound on_round)
     : options_(options),
       jobs_(jobs),
       board_(board),
       metrics_(metrics),
       on_serving_(std::move(on_serving)),
+      on_round_(std::move(on_round)),
       scheduler_(options.scheduler),
       random_(std::mt19937_64(std::random_device()())) {}
 
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Create(const Options& options, store::JobStore* jobs,
                                                                  JobBoard* board, metrics::Metrics* metrics,
-                                                                 OnServing on_serving) {
-  std::unique_ptr<Coordinator> coordinator(new Coordinator(options, jobs, board, metrics, std::move(on_serving)));
+                                                                 OnServing on_serving, OnRound on_round) {
+  std::unique_ptr<Coordinator> coordinator(
+      new Coordinator(options, jobs, board, metrics, std::move(on_serving), std::move(on_round)));
   if (absl::Status loaded = coordinator->Load(); !loaded.ok()) return loaded;
   coordinator->thread_ = std::thread([loop = coordinator.get()] { loop->Run(); });
   return coordinator;
@@ -79,6 +81,11 @@ void Coordinator::CancelJob(core::JobId id, JobReply reply) {
 }
 
 bool Coordinator::Look(View view) { return Post(LookEvent{std::move(view)}, /*bounded=*/true); }
+
+void Coordinator::StopMeasuring(core::JobId id, std::vector<core::StopOrder> orders, std::string decided) {
+  // After Stop, and while a store is broken, the next round is looked at again.
+  if (!Post(StopEvent{std::move(id), std::move(orders), std::move(decided)}, /*bounded=*/false)) return;
+}
 
 void Coordinator::PostReport(std::shared_ptr<WorkerSession> session) {
   const auto copy = session;
@@ -172,6 +179,8 @@ void Coordinator::Handle(Event event, Round& round, core::Instant now) {
     round.cancels.push_back({std::move(cancel->id), std::move(status), std::move(cancel->reply)});
   } else if (auto* look = std::get_if<LookEvent>(&event)) {
     round.views.push_back(std::move(look->view));
+  } else if (auto* stop = std::get_if<StopEvent>(&event)) {
+    if (store_ok_) scheduler_.Stop(stop->id, stop->orders, stop->decided, now);
   } else if (auto* report = std::get_if<ReportEvent>(&event)) {
     HandleReport(report->session, round, now);
   } else if (auto* gone = std::get_if<DisconnectEvent>(&event)) {

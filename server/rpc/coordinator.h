@@ -71,13 +71,17 @@ class Coordinator {
   using View = absl::AnyInvocable<void(const core::Scheduler&, core::Instant)>;
   // Told when serving goes on or off, from the loop.
   using OnServing = std::function<void(bool)>;
+  // Told, from the loop and when it is durable, that a job which decides by rounds has finished one: look at its
+  // records and call Stop of jobs. Must not block.
+  using OnRound = std::function<void(Coordinator&, const core::JobId&)>;
 
   // Reads the state from the store and starts the loop. Everything is borrowed and must outlive it.
   // Fails as LoadSnapshot and ListJobs do.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Coordinator>> Create(const Options& options,
                                                                            store::JobStore* jobs, JobBoard* board,
                                                                            metrics::Metrics* metrics,
-                                                                           OnServing on_serving);
+                                                                           OnServing on_serving,
+                                                                           OnRound on_round = nullptr);
   // Stops.
   ~Coordinator();
   Coordinator(const Coordinator&) = delete;
@@ -87,6 +91,8 @@ class Coordinator {
   // CreateJob fills in the id; its spec must have passed ValidateSpec.
   void CreateJob(core::CreateJob job, JobReply reply);
   void CancelJob(core::JobId id, JobReply reply);
+  // What a look at a job's records found, as core::Scheduler::Stop.
+  void StopMeasuring(core::JobId id, std::vector<core::StopOrder> orders, std::string decided);
   // Calls `view` from the loop, after what was posted before it is durable. Must be short. False: full or stopped; the
   // view is then destroyed uncalled.
   bool Look(View view);
@@ -113,6 +119,11 @@ class Coordinator {
   struct LookEvent {
     View view;
   };
+  struct StopEvent {
+    core::JobId id;
+    std::vector<core::StopOrder> orders;
+    std::string decided;
+  };
   struct ReportEvent {
     std::shared_ptr<WorkerSession> session;
   };
@@ -126,7 +137,8 @@ class Coordinator {
   struct DrainEvent {
     absl::AnyInvocable<void()> drained;
   };
-  using Event = std::variant<CreateEvent, CancelEvent, LookEvent, ReportEvent, DisconnectEvent, BatchEvent, DrainEvent>;
+  using Event = std::variant<CreateEvent, CancelEvent, LookEvent, StopEvent, ReportEvent, DisconnectEvent, BatchEvent,
+                             DrainEvent>;
 
   struct PendingAck {
     std::shared_ptr<RecordStream> stream;
@@ -153,7 +165,7 @@ class Coordinator {
   };
 
   Coordinator(const Options& options, store::JobStore* jobs, JobBoard* board, metrics::Metrics* metrics,
-              OnServing on_serving);
+              OnServing on_serving, OnRound on_round);
 
   [[nodiscard]] bool Post(Event event, bool bounded) ABSL_LOCKS_EXCLUDED(mutex_);
   std::deque<Event> Take() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -190,6 +202,7 @@ class Coordinator {
   JobBoard* const board_;
   metrics::Metrics* const metrics_;
   const OnServing on_serving_;
+  const OnRound on_round_;
 
   core::Scheduler scheduler_;
   std::function<std::uint64_t()> random_;

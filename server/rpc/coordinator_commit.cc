@@ -93,6 +93,9 @@ void Coordinator::Answer(Round& round, const core::Effects& effects, const std::
                                   : absl::StatusOr<core::JobView>(absl::NotFoundError(cancel.id)));
   }
   AnswerCreates(round.creates, results, now);
+  for (const core::JobId& id : effects.looks) {
+    if (on_round_ != nullptr) on_round_(*this, id);
+  }
   for (View& view : round.views) view(scheduler_, now);
 }
 

@@ -9,11 +9,14 @@
 #include "proto/wire/digest.h"
 #include "proto/wire/names.h"
 #include "server/core/ids.h"
+#include "server/ranking/elimination.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/imported.h"
 #include "server/rpc/job_streams.h"
 #include "server/rpc/out_stream.h"
+#include "server/rpc/profiles.h"
+#include "server/rpc/ranking_convert.h"
 #include "server/rpc/upload.h"
 #include "server/rpc/validate.h"
 
@@ -148,6 +151,14 @@ absl::Status EvaluationService::CheckText(const std::string& digest, const std::
                      absl::StrCat("got a PROMPTS set as ", role, ", expected a TEXT set"));
 }
 
+// The profile by which a job decides must be there, and be one that can decide early.
+static absl::Status CheckAllocation(store::Store* store, const v1::AllocationSpec& allocation) {
+  if (allocation.profile().empty()) return absl::OkStatus();
+  auto profile = FindProfile(store, allocation.profile());
+  if (!profile.ok()) return profile.status();
+  return wire::WithReason(ranking::CanEliminate(FromProto(*profile)), "PROFILE_CANNOT_DECIDE_EARLY");
+}
+
 void EvaluationService::PrepareJob(const v1::CreateJobRequest& request, const Call<v1::Job>& call) {
   core::CreateJob job;
   job.spec = FromProto(request.spec());
@@ -159,6 +170,9 @@ void EvaluationService::PrepareJob(const v1::CreateJobRequest& request, const Ca
     return call->Finish(wire::Error(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED",
                                     absl::StrCat("got request_id ", request.request_id(),
                                                  " again with another spec; choose a new one for a new job")));
+  }
+  if (absl::Status profile = CheckAllocation(context_.store, request.spec().allocation()); !profile.ok()) {
+    return call->Finish(profile);
   }
   auto prompt_count = CheckPromptSets(job.spec);
   if (!prompt_count.ok()) return call->Finish(prompt_count.status());

@@ -11,6 +11,7 @@
 #include "server/ranking/groups.h"
 #include "server/ranking/merge.h"
 #include "server/ranking/published.h"
+#include "server/ranking/stopped.h"
 #include "server/rpc/attempts.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/identity.h"
@@ -66,6 +67,16 @@ ranking::Measurements Move(core::Measurements from) {
   to.articles = {std::move(a.variant), std::move(a.article), std::move(a.tokens),
                  std::move(a.nll_sum), std::move(a.words),   std::move(a.bytes)};
   return to;
+}
+
+// Whose measurement was stopped, and why.
+void NoteStopped(const core::JobView& view, ranking::Measurements* measurements) {
+  for (const core::VariantProgress& progress : view.progress.variants) {
+    if (progress.state != core::VariantState::kStopped) continue;
+    for (ranking::VariantFacts& facts : measurements->variants) {
+      if (facts.name == progress.variant) facts.stopped = progress.error;
+    }
+  }
 }
 
 ranking::OutputLength Convert(core::OutputLength length) {
@@ -135,6 +146,7 @@ absl::StatusOr<Measurer::Part> Measurer::ReadPart(const core::JobId& id) {
   }
   ranking::EnergyColumns energies = Energies(columns->attempts, evidence, part.view.spec.timing);
   ranking::Measurements measurements = Move(*std::move(columns));
+  NoteStopped(part.view, &measurements);
   measurements.energies = std::move(energies);
   ranking::SplitRecords split = ranking::SplitTwin(std::move(measurements), part.view.spec.timing.block_prompts);
   part.measurements = ranking::SetAsideWhatCannotBe(ranking::KeepTightestBounds(std::move(split.ranked)));
@@ -172,6 +184,13 @@ absl::StatusOr<Measurer::Records> Measurer::ReadAligned(const std::vector<core::
   ranking::AlignedRecords aligned = ranking::AlignGroups(std::move(merged->measurements));
   aligned.notes.insert(aligned.notes.begin(), merged->notes.begin(), merged->notes.end());
   return Records{std::move(aligned), std::move(twin)};
+}
+
+absl::StatusOr<ranking::Measurements> Measurer::Aligned(const core::JobId& id) {
+  JobMeasures facts;
+  auto records = ReadAligned({id}, &facts);
+  if (!records.ok()) return records.status();
+  return std::move(records->aligned.measurements);
 }
 
 absl::StatusOr<ranking::JobComparison> Measurer::Compare(const core::JobId& one, const core::JobId& other) {
@@ -225,9 +244,12 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const std::vec
   auto all = ranking::Measure(measurements);
   if (!all.ok()) return Contradictory(id, all.status());
   result->all = *std::move(all);
-  auto common = ranking::KeepCommonRecords(std::move(measurements));
+  auto stopped = ranking::JudgeStopped(measurements, {.seed = result->view.spec.seed});
+  if (!stopped.ok()) return Contradictory(id, stopped.status());
+  result->stopped = *std::move(stopped);
+  auto common = ranking::KeepCommonRecords(ranking::WithoutStopped(std::move(measurements)));
   if (!common.ok()) return Contradictory(id, common.status());
-  const bool all_common = common->notes.empty();
+  const bool all_common = common->notes.empty() && result->stopped.empty();
   result->decision = ranking::PrepareDecision(common->measurements, {.seed = result->view.spec.seed}, records->twin);
   result->notes = std::move(records->aligned.notes);
   std::move(common->notes.begin(), common->notes.end(), std::back_inserter(result->notes));
@@ -253,7 +275,7 @@ absl::StatusOr<std::vector<ranking::Slice>> Measurer::RankSlices(const std::vect
   JobMeasures facts;
   auto records = ReadAligned(ids, &facts);
   if (!records.ok()) return records.status();
-  auto common = ranking::KeepCommonRecords(std::move(records->aligned.measurements));
+  auto common = ranking::KeepCommonRecords(ranking::WithoutStopped(std::move(records->aligned.measurements)));
   if (!common.ok()) return Contradictory(ids.front(), common.status());
   return ranking::RankSlices(common->measurements, labels, profile, Facts(facts.view), ignore_sanity,
                              {.seed = facts.view.spec.seed}, records->twin);
@@ -284,6 +306,7 @@ absl::StatusOr<ranking::Ranking> RankJob(const JobMeasures& measures, const rank
   options.ignore_sanity = ignore_sanity;
   options.notes = measures.notes;
   options.data = &measures.decision;
+  options.stopped = &measures.stopped;
   auto ranked = ranking::Rank(measures.common, profile, Facts(measures.view), options);
   if (ranked.ok()) return ranked;
   return wire::WithReason(ranked.status(),

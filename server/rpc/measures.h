@@ -38,6 +38,8 @@ struct JobMeasures {
   // Over the records that the compared variants have in common: what is ranked. `notes` say what was left out.
   std::vector<ranking::VariantMeasures> common;
   std::vector<std::string> notes;
+  // Variants that the job stopped measuring before its end, which `common` has no records of.
+  std::vector<ranking::StoppedVariant> stopped;
   // Of the records in common, drawn with the job's seed.
   ranking::DecisionData decision;
   // What the variants are in full, in the order of the spec.
@@ -56,6 +58,9 @@ class Measurer {
   // VARIANT_IN_SEVERAL_JOBS); or what the store says.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const JobMeasures>> Of(const std::vector<core::JobId>& ids)
       ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // What one job has recorded so far, its groups brought to the scale of the first, without fp16's twin. Errors as Of.
+  [[nodiscard]] absl::StatusOr<ranking::Measurements> Aligned(const core::JobId& id);
 
   // The variants of both. Errors as Of, and FAILED_PRECONDITION (NOTHING_SHARED).
   [[nodiscard]] absl::StatusOr<ranking::JobComparison> Compare(const core::JobId& one, const core::JobId& other);

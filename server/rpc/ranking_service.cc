@@ -10,6 +10,7 @@
 #include "server/rpc/errors.h"
 #include "server/rpc/evaluation_service.h"
 #include "server/rpc/evidence_convert.h"
+#include "server/rpc/profiles.h"
 #include "server/rpc/ranking_convert.h"
 #include "server/rpc/slice_labels.h"
 #include "server/rpc/validate.h"
@@ -35,14 +36,6 @@ std::string EncodeToken(const std::string& name) {
   std::string token;
   absl::WebSafeBase64Escape(absl::StrCat(kTokenPrefix, name), &token);
   return token;
-}
-
-absl::StatusOr<v1::Profile> ParseStored(const store::StoredProfile& stored) {
-  v1::Profile profile;
-  if (profile.ParseFromString(stored.blob)) return profile;
-  return wire::Error(
-      absl::StatusCode::kDataLoss, "PROFILE_DAMAGED",
-      absl::StrCat("the stored profile ", stored.name, " cannot be read; delete it and create it again"));
 }
 
 // Those of the request beside, or in place of, those of the profile.
@@ -192,7 +185,7 @@ absl::StatusOr<v1::Profile> RankingService::ProfileOf(const v1::RankVariantsRequ
       profile = request.inline_profile();
       break;
     case v1::RankVariantsRequest::kProfile: {
-      auto found = FindProfile(request.profile());
+      auto found = FindProfile(context_.store, request.profile());
       if (!found.ok()) return found.status();
       profile = *std::move(found);
       break;
@@ -205,14 +198,6 @@ absl::StatusOr<v1::Profile> RankingService::ProfileOf(const v1::RankVariantsRequ
   if (absl::Status valid = Validate(profile); !valid.ok()) return valid;
   if (absl::Status weights = CheckWeights(profile); !weights.ok()) return weights;
   return profile;
-}
-
-absl::StatusOr<v1::Profile> RankingService::FindProfile(const std::string& name) {
-  if (auto id = wire::ParseProfileName(name); !id.ok()) return id.status();
-  if (const ranking::Profile* built_in = ranking::FindBuiltInProfile(name)) return ToProto(*built_in);
-  auto stored = context_.store->GetProfile(name);
-  if (!stored.ok()) return OrMissing(stored.status(), NoSuchProfile(name));
-  return ParseStored(*stored);
 }
 
 grpc::ServerUnaryReactor* RankingService::CreateProfile(Context* context, const Bytes* request, Bytes* response) {
@@ -238,7 +223,7 @@ absl::StatusOr<v1::Profile> RankingService::Create(const v1::Profile& profile) {
   if (created.ok()) return kept;
   if (!absl::IsAlreadyExists(created)) return created;
   // The repetition of a call that was lost on its way back.
-  auto existing = FindProfile(kept.name());
+  auto existing = FindProfile(context_.store, kept.name());
   if (existing.ok() && existing->SerializeAsString() == kept.SerializeAsString()) return kept;
   return taken;
 }
@@ -247,7 +232,8 @@ grpc::ServerUnaryReactor* RankingService::GetProfile(Context* context, const Byt
   return HandleUnary<v1::GetProfileRequest, v1::Profile>(
       context, request, response, context_.metrics, "RankingService/GetProfile",
       [this](v1::GetProfileRequest message, const Call<v1::Profile>& call) {
-        OnExecutor(context_.executor, call, [this, call, name = message.name()] { call->Finish(FindProfile(name)); });
+        OnExecutor(context_.executor, call,
+                   [this, call, name = message.name()] { call->Finish(FindProfile(context_.store, name)); });
       });
 }
 

@@ -5,6 +5,7 @@
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/auth_metadata_processor.h>
 #include <grpcpp/server_builder.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,8 +16,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "proto/wire/channel.h"
+#include "proto/wire/names.h"
 #include "proto/wire/status.h"
 #include "proto/wire/version.h"
+#include "server/rpc/decide_round.h"
 
 namespace uaqf::rpc {
 namespace {
@@ -84,8 +87,9 @@ absl::Status Server::Open(const ServerOptions& options) {
   loop.limits = options.limits.job;
   loop.scheduler = options.scheduler;
   loop.workers_return_ns = absl::ToInt64Nanoseconds(options.workers_return);
-  auto coordinator =
-      Coordinator::Create(loop, context_.store, &board_, &metrics_, [this](bool serving) { SetServing(serving); });
+  auto coordinator = Coordinator::Create(
+      loop, context_.store, &board_, &metrics_, [this](bool serving) { SetServing(serving); },
+      [this](Coordinator& told, const core::JobId& id) { DecideLater(told, id); });
   if (!coordinator.ok()) return coordinator.status();
   coordinator_ = *std::move(coordinator);
   context_.coordinator = coordinator_.get();
@@ -121,6 +125,21 @@ absl::Status Server::Open(const ServerOptions& options) {
   figures_ =
       std::make_unique<JobFiguresPublisher>(context_.store, &measurer_, &board_, &metrics_, options.figures_period);
   return absl::OkStatus();
+}
+
+void Server::DecideLater(Coordinator& coordinator, const core::JobId& id) {
+  const bool posted = executor_.Post([this, &coordinator, id] {
+    auto decision = DecideRound(context_.store, &measurer_, id);
+    if (!decision.ok()) {
+      spdlog::warn("{}: a round could not be looked at, all variants go on: {}", wire::JobName(id),
+                   decision.status().ToString());
+      return;
+    }
+    if (decision->decided.empty() && decision->stop.empty()) return;
+    coordinator.StopMeasuring(id, std::move(decision->stop), std::move(decision->decided));
+  });
+  // What this round would have decided, the next one does.
+  if (!posted) spdlog::warn("{}: a round is not looked at, too much waits", wire::JobName(id));
 }
 
 absl::StatusOr<std::unique_ptr<grpc::Server>> Server::Listen(const std::string& address, const wire::Security& security,

@@ -62,6 +62,8 @@ class Server {
   absl::StatusOr<std::unique_ptr<grpc::Server>> Listen(const std::string& address, const wire::Security& security,
                                                        wire::Peer peer, std::string* bound);
   void SetServing(bool serving) ABSL_LOCKS_EXCLUDED(health_mutex_);
+  // Looks, on the executor, at what a finished round of a job has decided.
+  void DecideLater(Coordinator& coordinator, const core::JobId& id);
 
   // Bottom-up: each needs only those before it.
   metrics::Metrics metrics_;

@@ -56,6 +56,20 @@ bool HasFp16(const v1::JobSpec& spec) {
 // Whether there is something to compare that noise may hide.
 bool ComparesWithFp16(const v1::JobSpec& spec) { return spec.variants_size() > 1 && HasFp16(spec); }
 
+absl::Status ValidateAllocation(const v1::AllocationSpec& allocation) {
+  const double seconds =
+      static_cast<double>(allocation.device_time().seconds()) + allocation.device_time().nanos() * 1e-9;
+  absl::Status status = FirstOf({InRange("allocation.until_decided", allocation.until_decided(), 0.0, 0.999),
+                                 InRange("allocation.device_time in seconds", seconds, 0.0, 366 * 86400.0)});
+  if (!status.ok() || allocation.profile().empty()) return status;
+  if (allocation.until_decided() == 0) {
+    return Invalid("ALLOCATION_PROFILE_WITHOUT_DECISION",
+                   absl::StrCat("got allocation.profile = ", allocation.profile(),
+                                " without allocation.until_decided, expected both, or neither"));
+  }
+  return wire::ParseProfileName(allocation.profile()).status();
+}
+
 absl::Status ValidateSpec(const v1::JobSpec& spec) {
   if (absl::Status variants = ValidateVariants(spec); !variants.ok()) return variants;
   const bool has_fp16 = HasFp16(spec);
@@ -77,6 +91,7 @@ absl::Status ValidateSpec(const v1::JobSpec& spec) {
                    "got noise_floor without fp16 and another variant, expected both: it is what fp16 differs from "
                    "itself, beneath which no variants are told apart. Add them, or leave noise_floor out");
   }
+  if (status.ok()) status = ValidateAllocation(spec.allocation());
   if (status.ok() && !v1::DivergenceMode_IsValid(quality.divergence_mode())) {
     return Invalid("UNKNOWN_ENUM", absl::StrCat("got quality.divergence_mode = ", quality.divergence_mode(),
                                                 ", expected AUTO, EXACT or STREAMED"));
@@ -118,6 +133,9 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
   }
   if (!spec.has_lease_duration()) spec.mutable_lease_duration()->set_seconds(30);
   if (spec.attempt_limit() == 0) spec.set_attempt_limit(5);
+  if (spec.allocation().until_decided() > 0 && spec.allocation().profile().empty()) {
+    spec.mutable_allocation()->set_profile("profiles/balanced");
+  }
   if (!spec.has_noise_floor()) spec.set_noise_floor(ComparesWithFp16(spec));
   return spec;
 }

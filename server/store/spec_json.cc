@@ -34,6 +34,10 @@ std::string ToJson(const core::JobSpec& spec) {
       {"seed", spec.seed},
       {"lease_ns", spec.lease_ns},
       {"attempt_limit", spec.attempt_limit},
+      {"allocation",
+       {{"until_decided", spec.allocation.until_decided},
+        {"profile", spec.allocation.profile},
+        {"device_time_ns", spec.allocation.device_time_ns}}},
   };
   return value.dump();
 }
@@ -68,6 +72,12 @@ core::JobSpec SpecFromJson(const std::string& text) {
   value.at("seed").get_to(spec.seed);
   value.at("lease_ns").get_to(spec.lease_ns);
   value.at("attempt_limit").get_to(spec.attempt_limit);
+  // Jobs of versions before rounds lack this.
+  if (const auto allocation = value.find("allocation"); allocation != value.end()) {
+    allocation->at("until_decided").get_to(spec.allocation.until_decided);
+    allocation->at("profile").get_to(spec.allocation.profile);
+    allocation->at("device_time_ns").get_to(spec.allocation.device_time_ns);
+  }
   return spec;
 }
 

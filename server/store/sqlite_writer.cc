@@ -163,12 +163,12 @@ void SqliteWriter::AbandonOpen(std::int64_t job, std::int32_t variant) {
   Run("UPDATE chunk SET state = 6 WHERE job = ?1 AND state < 3 AND (?2 < 0 OR variant = ?2)", job, variant);
 }
 
-MutationResult SqliteWriter::Write(const core::FailVariant& fail) {
-  const std::int64_t job = Seq(fail.job);
+MutationResult SqliteWriter::Write(const core::EndVariant& end) {
+  const std::int64_t job = Seq(end.job);
   if (!Active(job)) return Lost();
-  AbandonOpen(job, fail.variant);
-  return Result(
-      Run("UPDATE variant SET state = 5, error = ?3 WHERE job = ?1 AND idx = ?2", job, fail.variant, fail.error));
+  AbandonOpen(job, end.variant);
+  return Result(Run("UPDATE variant SET state = ?3, error = ?4 WHERE job = ?1 AND idx = ?2", job, end.variant,
+                    Number(end.state), end.reason));
 }
 
 MutationResult SqliteWriter::Write(const core::SaveVariant& save) {

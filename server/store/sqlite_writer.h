@@ -31,7 +31,7 @@ class SqliteWriter {
   MutationResult Write(const core::AppendRecords& append);
   MutationResult Write(const core::CloseAttempt& close);
   MutationResult Write(const core::AddChunks& add);
-  MutationResult Write(const core::FailVariant& fail);
+  MutationResult Write(const core::EndVariant& end);
   MutationResult Write(const core::SaveVariant& save);
   MutationResult Write(const core::SetJobState& set);
 

@@ -128,12 +128,12 @@ void MemoryStore::Abandon(Job* job, std::int32_t variant) {
   }
 }
 
-bool MemoryStore::Apply(const FailVariant& fail) {
-  Job* job = Active(fail.job);
+bool MemoryStore::Apply(const EndVariant& end) {
+  Job* job = Active(end.job);
   if (job == nullptr) return false;
-  Abandon(job, fail.variant);
-  job->saved.variants[fail.variant].state = VariantState::kFailed;
-  job->saved.variants[fail.variant].error = fail.error;
+  Abandon(job, end.variant);
+  job->saved.variants[end.variant].state = end.state;
+  job->saved.variants[end.variant].error = end.reason;
   return true;
 }
 

@@ -51,7 +51,7 @@ class MemoryStore : public SimStore {
   bool Apply(const AppendRecords& append);
   bool Apply(const CloseAttempt& close);
   bool Apply(const AddChunks& add);
-  bool Apply(const FailVariant& fail);
+  bool Apply(const EndVariant& end);
   bool Apply(const SaveVariant& save);
   bool Apply(const SetJobState& set);
 

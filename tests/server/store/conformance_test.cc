@@ -195,7 +195,7 @@ TYPED_TEST(StoreConformance, StoresNothingAfterTheEndOfAJob) {
   EXPECT_THAT(
       CommitAll(this->store_.get(),
                 {core::AppendRecords{{"j", 0, 1}, 0, RowsOf(plan.chunks[0])}, Accepting("j", 0, 1), LeaseOf("j", 1, 1),
-                 core::AddChunks{"j", {plan.chunks[0]}}, core::SaveVariant{"j", 0, {}}, core::FailVariant{"j", 0, "x"},
+                 core::AddChunks{"j", {plan.chunks[0]}}, core::SaveVariant{"j", 0, {}}, core::EndVariant{"j", 0, core::VariantState::kFailed, "x"},
                  core::SetJobState{"j", core::JobState::kSucceeded, 6, "", ""}, plan}),
       ElementsAre(Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost,
                   Applied::kLost, Applied::kLost));

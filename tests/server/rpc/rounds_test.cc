@@ -1,0 +1,156 @@
+// Jobs that end when one variant is known to be best: from the request to the answer.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proto/wire/status.h"
+#include "tests/server/rpc/fake_worker.h"
+#include "tests/server/rpc/test_server.h"
+
+namespace uaqf::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int kPrompts = 40;
+
+// Speed alone decides: no text is needed.
+void CreateSpeedProfile(TestServer& server) {
+  v1::CreateProfileRequest create;
+  create.set_request_id("p1");
+  v1::Profile& profile = *create.mutable_profile();
+  profile.set_name("profiles/speed");
+  profile.set_formula(v1::UTILITY_FORMULA_FULL);
+  profile.set_normalization(v1::NORMALIZATION_BASELINE);
+  profile.mutable_weights()->set_speed(1);
+  v1::Profile answer;
+  const absl::Status created = wire::FromGrpc(server.ranking().CreateProfile(Within30s().get(), create, &answer));
+  ASSERT_TRUE(created.ok()) << created;
+}
+
+v1::CreateJobRequest Request(TestServer& server, const std::string& profile = "profiles/speed") {
+  v1::CreateJobRequest request = server.Request("r1", kPrompts);
+  request.mutable_spec()->mutable_allocation()->set_until_decided(0.95);
+  request.mutable_spec()->mutable_allocation()->set_profile(profile);
+  return request;
+}
+
+// Prompts differ by a fifth, runs by a hundredth; times of each variant, ms.
+void TakeTimes(FakeWorker& worker, const std::map<std::string, double>& times_ms) {
+  worker.adjust = [times_ms](const v1::Lease& lease, v1::RecordBatch& batch) {
+    if (lease.kind() != v1::CHUNK_KIND_TIMING) return;
+    for (v1::Record& record : *batch.mutable_records()) {
+      v1::TimingRecord& timing = *record.mutable_timing();
+      const int noise = (record.item() * 7 + lease.repeat() * 3 + static_cast<int>(lease.variant().size())) % 11;
+      const double ms = times_ms.at(lease.variant()) * (1 + 0.02 * (record.item() % 10)) * (1 + 0.001 * (noise - 5));
+      timing.set_latency_ns(static_cast<std::int64_t>(ms * 1e6));
+      timing.set_decode_ns(timing.latency_ns() - 3'000'000);
+      for (int gap = 0; gap < timing.inter_token_ns_size(); ++gap) {
+        const std::int64_t even = timing.decode_ns() / timing.inter_token_ns_size();
+        timing.set_inter_token_ns(gap, gap > 0 ? even : timing.decode_ns() - (timing.inter_token_ns_size() - 1) * even);
+      }
+    }
+  };
+}
+
+using Workers = std::vector<std::unique_ptr<FakeWorker>>;
+
+// One for each variant, on one device: only then do these take turns.
+Workers StartWorkers(TestServer& server, const std::map<std::string, double>& times_ms) {
+  Workers workers;
+  for (const auto& [variant, unused] : times_ms) {
+    const std::string name = "hosts-" + variant;
+    workers.push_back(std::make_unique<FakeWorker>(server.worker_channel(), name, "session-of-" + name));
+    TakeTimes(*workers.back(), times_ms);
+    EXPECT_TRUE(workers.back()->Report().has_value());
+  }
+  return workers;
+}
+
+// Does what comes until the job has ended, or `most` chunks are done; what was leased behind them waits.
+void Work(TestServer& server, Workers& workers, const std::string& job, int most) {
+  int chunks = 0;
+  while (chunks < most && server.Get(job)->state() != v1::JOB_STATE_SUCCEEDED) {
+    for (const auto& worker : workers) {
+      int reports = 0;
+      const auto desired = worker->Await([&](const v1::DesiredState&) { return ++reports == 2; });
+      ASSERT_TRUE(desired.has_value());
+      for (const v1::Lease& lease : desired->leases()) {
+        if (chunks < most) chunks += worker->Complete(lease) ? 1 : 0;
+      }
+    }
+  }
+}
+
+v1::RankVariantsResponse RankBySpeed(TestServer& server, const std::string& job) {
+  v1::RankVariantsRequest rank;
+  rank.set_job(job);
+  rank.set_profile("profiles/speed");
+  v1::RankVariantsResponse answer;
+  const absl::Status ranked = wire::FromGrpc(server.ranking().RankVariants(Within30s().get(), rank, &answer));
+  EXPECT_TRUE(ranked.ok()) << ranked;
+  return answer;
+}
+
+TEST(Rounds, EndAJobOnceItIsDecided) {
+  TestServer server;
+  CreateSpeedProfile(server);
+  Workers workers = StartWorkers(server, {{"fp16", 20}, {"rtn-w4", 10}});
+  const auto created = server.Create(Request(server));
+  ASSERT_TRUE(created.ok()) << created.status();
+  // Four rounds of two prompts, of twenty: six chunks each.
+  Work(server, workers, created->name(), 24);
+  ASSERT_TRUE(Eventually([&] { return server.Get(created->name())->state() == v1::JOB_STATE_SUCCEEDED; }));
+  const auto job = server.Get(created->name());
+  EXPECT_THAT(job->error(), HasSubstr("decided: rtn-w4 is best by profiles/speed with probability 0.95"));
+  EXPECT_LT(job->progress().records_done(), job->progress().records_total() / 2);
+  const v1::RankVariantsResponse answer = RankBySpeed(server, created->name());
+  EXPECT_EQ(answer.winner(), "rtn-w4");
+  EXPECT_EQ(answer.variants(0).standing().probability_best(), 1);
+}
+
+TEST(Rounds, MeasureNoFurtherWhatIsSurelyWorse) {
+  TestServer server;
+  CreateSpeedProfile(server);
+  Workers workers = StartWorkers(server, {{"fp16", 10}, {"rtn-w4", 10}, {"rtn-w8", 18}});
+  v1::CreateJobRequest request = Request(server);
+  request.mutable_spec()->add_variants("rtn-w8");
+  const auto created = server.Create(request);
+  ASSERT_TRUE(created.ok()) << created.status();
+  const auto stopped = [&] {
+    const absl::StatusOr<v1::Job> job = server.Get(created->name());
+    for (const v1::VariantProgress& variant : job->progress().variants()) {
+      if (variant.variant() == "rtn-w8" && variant.state() == v1::VARIANT_STATE_STOPPED) return true;
+    }
+    return false;
+  };
+  // Five rounds of nine chunks; then the look has time.
+  Work(server, workers, created->name(), 45);
+  ASSERT_TRUE(Eventually(stopped));
+  Work(server, workers, created->name(), 1000);
+  const v1::RankVariantsResponse answer = RankBySpeed(server, created->name());
+  const v1::RankedVariant& last = answer.variants(2);
+  EXPECT_EQ(last.variant(), "rtn-w8");
+  EXPECT_EQ(last.status(), v1::RANK_STATUS_STOPPED);
+  EXPECT_THAT(last.reason(), HasSubstr("is surely better"));
+  EXPECT_NEAR(last.utility(), -0.85, 0.01);
+  EXPECT_EQ(last.standing().probability_best(), 0);
+}
+
+TEST(Rounds, AreRefusedWithoutAProfileThatCanDecide) {
+  TestServer server;
+  EXPECT_THAT(server.Create(Request(server, "profiles/nobody")).status().message(), HasSubstr("profiles/nobody"));
+  const auto minmax = server.Create(Request(server, "profiles/accuracy-critical"));
+  EXPECT_EQ(minmax.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(wire::Reason(minmax.status()), "PROFILE_CANNOT_DECIDE_EARLY");
+  v1::CreateJobRequest lonely = Request(server);
+  lonely.mutable_spec()->mutable_allocation()->set_until_decided(0);
+  EXPECT_EQ(wire::Reason(server.Create(lonely).status()), "ALLOCATION_PROFILE_WITHOUT_DECISION");
+}
+
+}  // namespace
+}  // namespace uaqf::test
