@@ -70,6 +70,7 @@ void Simulation::SubmitJob() {
   create.spec.quality.divergence = !create.spec.quality.text_set.empty() && create.spec.seed % 4 > 0;
   create.spec.quality.divergence_mode = static_cast<DivergenceMode>(1 + create.spec.seed / 4 % 3);
   if (variants > 1 && create.spec.seed / 16 % 2 == 0) create.spec.variants.emplace_back(kBaselineTwin);
+  if (profile_.rounds) create.spec.allocation = {0.95, "balanced", 0};
   create.spec.lease_ns = kSecond;
   create.spec.attempt_limit = profile_.attempt_limit;
   create.prompt_count = 1 + static_cast<std::int32_t>(random_.Below(6));
@@ -124,6 +125,14 @@ void Simulation::Flush(bool commit_fails) {
       }
     }
   }
+  for (const JobId& id : effects.looks) Decide(id);
+}
+
+// As a look at the job's records may find: one is beaten, all is decided, or neither.
+void Simulation::Decide(const JobId& id) {
+  const std::uint64_t found = random_.Below(4);
+  if (found == 0) scheduler_->Stop(id, {{1, "another is surely better"}}, "", now());
+  if (found == 1) scheduler_->Stop(id, {}, "decided", now());
 }
 
 void Simulation::RestartCoordinator() {

@@ -53,6 +53,7 @@ class Simulation {
     bool load_failures = false;
     bool taints = true;
     bool small_devices = false;  // that hold few variants at once
+    bool rounds = false;         // jobs that may end early, of which variants are stopped by chance
     std::int32_t attempt_limit = 100;
     std::int32_t steps = 60;
   };
@@ -72,6 +73,7 @@ class Simulation {
   void Settle();
   void SubmitJob();
   void Flush(bool commit_fails);
+  void Decide(const JobId& id);
   void RestartCoordinator();
   void Check();
   void CheckMemory();

@@ -69,6 +69,27 @@ TEST(Simulation, LosesAndDoublesNothingUnderFaults) {
   });
 }
 
+// Situation: the same, and after each round a variant may be stopped, or the job be decided.
+TEST(Simulation, KeepsItsPromisesWhenJobsEndEarly) {
+  Simulation::Profile profile;
+  profile.rounds = true;
+  int stopped = 0, early = 0;
+  RunHistories(20, 10, profile, [&](std::uint64_t seed, const Simulation& simulation, MemoryStore* store) {
+    for (const JobId& id : simulation.jobs()) {
+      const JobDump dump = store->Dump(id);
+      ASSERT_EQ(dump.state, JobState::kSucceeded) << "seed " << seed;
+      early += Total(dump).records_done < Total(dump).records_total ? 1 : 0;
+      for (const VariantStatus& variant : dump.variants) {
+        if (variant.state != VariantState::kStopped) continue;
+        ++stopped;
+        EXPECT_FALSE(variant.error.empty()) << "seed " << seed;
+      }
+    }
+  });
+  EXPECT_GT(early, 0);
+  EXPECT_GT(stopped, 0);
+}
+
 // 1000026650: a worker was benched while it held a lease, which it reported for ever.
 TEST(Simulation, PassesTheHistoriesThatOnceFailed) {
   for (const std::uint64_t seed : {1000026650u}) {
