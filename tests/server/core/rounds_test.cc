@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
 #include <set>
 #include <tuple>
 #include <vector>
@@ -113,7 +114,8 @@ bool RunRound(Rig* rig) {
 }
 
 VariantState StateOf(Rig* rig, const std::string& variant) {
-  for (const VariantProgress& progress : rig->scheduler().Job("j", rig->now())->progress.variants) {
+  const std::optional<JobView> job = rig->scheduler().Job("j", rig->now());
+  for (const VariantProgress& progress : job->progress.variants) {
     if (progress.variant == variant) return progress.state;
   }
   return VariantState::kPending;
@@ -145,7 +147,8 @@ TEST(Rounds, GoOnWithoutAVariantThatIsStopped) {
   }
   ASSERT_EQ(rig.State("j"), JobState::kSucceeded);
   std::map<std::int32_t, int> done;
-  for (const Chunk& chunk : rig.store().Dump("j").chunks) {
+  const JobDump dump = rig.store().Dump("j");
+  for (const Chunk& chunk : dump.chunks) {
     if (chunk.kind == ChunkKind::kTiming && chunk.state == ChunkState::kDone) ++done[chunk.variant];
   }
   EXPECT_EQ(done[0], 3);
