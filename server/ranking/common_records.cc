@@ -59,11 +59,6 @@ Selection Select(const Measurements& m, const char* what, const std::vector<std:
   return selection;
 }
 
-template <typename... Columns>
-void KeepRows(const Selection& selection, Columns*... columns) {
-  if (!selection.all) (KeepColumn(selection.keep, columns), ...);
-}
-
 }  // namespace
 
 absl::StatusOr<CommonRecords> KeepCommonRecords(Measurements measurements) {
@@ -71,11 +66,11 @@ absl::StatusOr<CommonRecords> KeepCommonRecords(Measurements measurements) {
   CommonRecords common{std::move(measurements), {}};
   Measurements& m = common.measurements;
   TimingColumns& t = m.timings;
-  KeepRows(Select(m, "timing", t.variant, t.item, t.repeat, &common.notes), &t.variant, &t.item, &t.repeat,
-           &t.output_tokens, &t.latency_ns, &t.prefill_ns, &t.decode_ns);
+  const Selection timed = Select(m, "timing", t.variant, t.item, t.repeat, &common.notes);
+  if (!timed.all) KeepRows(timed.keep, &t);
   WindowColumns& w = m.windows;
-  KeepRows(Select(m, "window", w.variant, w.window, {}, &common.notes), &w.variant, &w.window, &w.scored_tokens,
-           &w.nll_sum);
+  const Selection scored = Select(m, "window", w.variant, w.window, {}, &common.notes);
+  if (!scored.all) KeepRows(scored.keep, &w);
   return common;
 }
 

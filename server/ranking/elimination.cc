@@ -53,14 +53,8 @@ std::vector<bool> Complete(const std::vector<std::int32_t>& variant, const std::
 
 Measurements KeepComplete(Measurements m, const std::vector<bool>& active) {
   const std::int32_t baseline = BaselineIndex(m);
-  TimingColumns& t = m.timings;
-  const std::vector<bool> timed = Complete(t.variant, t.item, active, baseline);
-  for (auto* column : {&t.variant, &t.item, &t.repeat, &t.output_tokens}) KeepColumn(timed, column);
-  for (auto* column : {&t.latency_ns, &t.prefill_ns, &t.decode_ns}) KeepColumn(timed, column);
-  WindowColumns& w = m.windows;
-  const std::vector<bool> scored = Complete(w.variant, w.window, active, baseline);
-  for (auto* column : {&w.variant, &w.window, &w.scored_tokens}) KeepColumn(scored, column);
-  KeepColumn(scored, &w.nll_sum);
+  KeepRows(Complete(m.timings.variant, m.timings.item, active, baseline), &m.timings);
+  KeepRows(Complete(m.windows.variant, m.windows.window, active, baseline), &m.windows);
   return m;
 }
 

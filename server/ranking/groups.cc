@@ -64,8 +64,7 @@ class Aligner {
       times_ = BaselineTimes(t, baseline);
       std::vector<bool> keep(t.variant.size());
       for (std::size_t k = 0; k < keep.size(); ++k) keep[k] = KeepRow(k, baseline);
-      for (auto* column : {&t.variant, &t.item, &t.repeat, &t.output_tokens}) KeepColumn(keep, column);
-      for (auto* column : {&t.latency_ns, &t.prefill_ns, &t.decode_ns}) KeepColumn(keep, column);
+      KeepRows(keep, &t);
       Explain();
     }
     t.group.clear();

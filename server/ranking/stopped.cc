@@ -11,18 +11,15 @@ namespace {
 
 // Keeps the rows of timings and windows for which `keep(variant, unit)` holds.
 template <typename KeepTiming, typename KeepWindow>
-void KeepRows(Measurements* m, KeepTiming keep_timing, KeepWindow keep_window) {
+void KeepWhere(Measurements* m, KeepTiming keep_timing, KeepWindow keep_window) {
   TimingColumns& t = m->timings;
   std::vector<bool> keep(t.variant.size());
   for (std::size_t k = 0; k < keep.size(); ++k) keep[k] = keep_timing(t.variant[k], t.item[k]);
-  for (auto* column : {&t.variant, &t.item, &t.repeat, &t.output_tokens}) KeepColumn(keep, column);
-  for (auto* column : {&t.latency_ns, &t.prefill_ns, &t.decode_ns}) KeepColumn(keep, column);
-  if (!t.group.empty()) KeepColumn(keep, &t.group);
+  KeepRows(keep, &t);
   WindowColumns& w = m->windows;
   keep.resize(w.variant.size());
   for (std::size_t k = 0; k < keep.size(); ++k) keep[k] = keep_window(w.variant[k], w.window[k]);
-  for (auto* column : {&w.variant, &w.window, &w.scored_tokens}) KeepColumn(keep, column);
-  KeepColumn(keep, &w.nll_sum);
+  KeepRows(keep, &w);
 }
 
 // What each variant has records of.
@@ -41,7 +38,7 @@ bool Covers(const std::set<std::int32_t>& all, const std::set<std::int32_t>& som
 
 Measurements WithoutStopped(Measurements measurements) {
   const auto goes_on = [&](std::int32_t v, std::int32_t) { return measurements.variants[v].stopped.empty(); };
-  KeepRows(&measurements, goes_on, goes_on);
+  KeepWhere(&measurements, goes_on, goes_on);
   return measurements;
 }
 
@@ -55,7 +52,7 @@ absl::StatusOr<std::vector<StoppedVariant>> JudgeStopped(const Measurements& mea
     if (measurements.variants[v].stopped.empty() || prompts[v].empty()) continue;
     Measurements part = measurements;
     for (VariantFacts& facts : part.variants) facts.stopped.clear();  // at that time none was
-    KeepRows(
+    KeepWhere(
         &part,
         [&](std::int32_t other, std::int32_t item) {
           return Covers(prompts[other], prompts[v]) && prompts[v].count(item) > 0;

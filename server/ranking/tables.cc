@@ -267,6 +267,25 @@ Measurements SetAsideWhatCannotBe(Measurements measurements) {
   return measurements;
 }
 
+void KeepRows(const std::vector<bool>& keep, TimingColumns* t) {
+  for (auto* column : {&t->variant, &t->item, &t->repeat, &t->output_tokens}) KeepColumn(keep, column);
+  for (auto* column : {&t->latency_ns, &t->prefill_ns, &t->decode_ns}) KeepColumn(keep, column);
+  for (auto* column : {&t->group, &t->process}) {
+    if (!column->empty()) KeepColumn(keep, column);
+  }
+}
+
+void KeepRows(const std::vector<bool>& keep, WindowColumns* w) {
+  for (auto* column : {&w->variant, &w->window, &w->scored_tokens}) KeepColumn(keep, column);
+  KeepColumn(keep, &w->nll_sum);
+}
+
+void KeepRows(const std::vector<bool>& keep, EnergyColumns* e) {
+  for (auto* column : {&e->variant, &e->first, &e->count}) KeepColumn(keep, column);
+  KeepColumn(keep, &e->energy_j);
+  KeepColumn(keep, &e->output_tokens);
+}
+
 std::int32_t BaselineIndex(const Measurements& measurements) {
   for (std::size_t v = 0; v < measurements.variants.size(); ++v) {
     if (measurements.variants[v].name == kBaseline) return static_cast<std::int32_t>(v);

@@ -37,6 +37,11 @@ void KeepColumn(const std::vector<bool>& keep, std::vector<T>* column) {
   column->resize(kept);
 }
 
+// The same of all columns of a table. Those that need not be given (group, process) may be empty.
+void KeepRows(const std::vector<bool>& keep, TimingColumns* timings);
+void KeepRows(const std::vector<bool>& keep, WindowColumns* windows);
+void KeepRows(const std::vector<bool>& keep, EnergyColumns* energies);
+
 // Index of fp16 among the variants; -1 when the job has none.
 std::int32_t BaselineIndex(const Measurements& measurements);
 

@@ -51,14 +51,11 @@ void RemoveVariant(std::int32_t variant, Measurements* m) {
   TimingColumns& t = m->timings;
   std::vector<bool> keep(t.variant.size());
   for (std::size_t k = 0; k < keep.size(); ++k) keep[k] = t.variant[k] != variant;
-  for (auto* column : {&t.variant, &t.item, &t.repeat, &t.output_tokens, &t.group}) KeepColumn(keep, column);
-  for (auto* column : {&t.latency_ns, &t.prefill_ns, &t.decode_ns}) KeepColumn(keep, column);
+  KeepRows(keep, &t);
   EnergyColumns& e = m->energies;
   keep.resize(e.variant.size());
   for (std::size_t k = 0; k < keep.size(); ++k) keep[k] = e.variant[k] != variant;
-  for (auto* column : {&e.variant, &e.first, &e.count}) KeepColumn(keep, column);
-  KeepColumn(keep, &e.energy_j);
-  KeepColumn(keep, &e.output_tokens);
+  KeepRows(keep, &e);
 }
 
 }  // namespace

@@ -27,15 +27,13 @@ Measurements FirstRounds(Measurements m, const Rounds& rounds) {
   TimingColumns& t = m.timings;
   std::vector<bool> keep;
   for (std::size_t k = 0; k < t.variant.size(); ++k) keep.push_back(t.item[k] < rounds[t.variant[k]] * kSimulatedBlock);
-  for (auto* column : {&t.variant, &t.item, &t.repeat, &t.output_tokens}) KeepColumn(keep, column);
-  for (auto* column : {&t.latency_ns, &t.prefill_ns, &t.decode_ns}) KeepColumn(keep, column);
+  KeepRows(keep, &t);
   WindowColumns& w = m.windows;
   keep.clear();
   for (std::size_t k = 0; k < w.variant.size(); ++k) {
     keep.push_back(w.window[k] * kRounds < rounds[w.variant[k]] * kSimulatedWindows);
   }
-  for (auto* column : {&w.variant, &w.window, &w.scored_tokens}) KeepColumn(keep, column);
-  KeepColumn(keep, &w.nll_sum);
+  KeepRows(keep, &w);
   return m;
 }
 
