@@ -18,29 +18,6 @@ namespace {
 
 using namespace uaqf::cuda;
 
-struct Shape {
-  const char* name;
-  int layers, hidden, heads, kv_heads, head_dim, ff, vocab, window;
-};
-
-constexpr Shape kShapes[] = {
-    {"llama-2-7b", 32, 4096, 32, 32, 128, 11008, 32000, 0},   {"llama-2-13b", 40, 5120, 40, 40, 128, 13824, 32000, 0},
-    {"mistral-7b", 32, 4096, 32, 8, 128, 14336, 32000, 4096}, {"llama-3-8b", 32, 4096, 32, 8, 128, 14336, 128256, 0},
-    {"smollm2-135m", 30, 576, 9, 3, 64, 1536, 49152, 0},
-};
-
-constexpr WeightKind kKinds[] = {
-    {"fp16", Format::kFp16, 0, false, false},
-    {"w8-channel", Format::kInt8, 0, false, false},
-    {"w8a8", Format::kInt8, 0, true, true},
-    {"w4-channel", Format::kInt4, 0, false, false},
-    {"w4-g128", Format::kInt4, 128, false, false},
-    {"w4-g64", Format::kInt4, 64, false, false},
-    {"w4-g32", Format::kInt4, 32, false, false},
-    {"w4a8", Format::kInt4, 0, true, true},
-    {"w4-g128z", Format::kInt4, 128, false, false, true},
-};
-
 struct Options {
   std::string models = "llama-2-7b";
   std::string kinds = "w4-g128";
@@ -50,10 +27,6 @@ struct Options {
   int runs = 2;
   bool parts = false;
 };
-
-bool Listed(const std::string& list, const std::string& name) {
-  return ("," + list + ",").find("," + name + ",") != std::string::npos;
-}
 
 // Milliseconds of what `body` puts on the stream.
 Status Time(cudaStream_t stream, const std::function<Status()>& body, float* ms) {
@@ -206,17 +179,8 @@ Status TimeParts(const SyntheticModel& synthetic, const WeightKind& kind, int se
   return {};
 }
 
-Status BenchKind(const Shape& s, const WeightKind& kind, const Options& o, cudaStream_t stream) {
-  DecodeConfig c;
-  c.layers = s.layers;
-  c.hidden = s.hidden;
-  c.heads = s.heads;
-  c.kv_heads = s.kv_heads;
-  c.head_dim = s.head_dim;
-  c.ff = s.ff;
-  c.vocab = s.vocab;
-  c.window = s.window;
-  c.capacity = o.from + o.tokens;
+Status BenchKind(const ModelShape& s, const WeightKind& kind, const Options& o, cudaStream_t stream) {
+  const DecodeConfig c = ConfigOf(s, o.from + o.tokens);
   std::unique_ptr<SyntheticModel> synthetic;
   UAQF_CUDA_CHECK(SyntheticModel::Create(c, kind, 7, stream, &synthetic, kMostSequences));
   std::unique_ptr<DecodeGraph> one;
@@ -245,9 +209,9 @@ Status BenchKind(const Shape& s, const WeightKind& kind, const Options& o, cudaS
 Status Bench(const Options& o) {
   cudaStream_t stream = nullptr;
   UAQF_CUDA_RETURN(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-  for (const Shape& s : kShapes) {
+  for (const ModelShape& s : kModelShapes) {
     if (!Listed(o.models, s.name)) continue;
-    for (const WeightKind& kind : kKinds) {
+    for (const WeightKind& kind : kWeightKinds) {
       if (Listed(o.kinds, kind.name)) UAQF_CUDA_CHECK(BenchKind(s, kind, o, stream));
     }
   }

@@ -14,35 +14,6 @@ namespace {
 
 using namespace uaqf::cuda;
 
-struct Shape {
-  const char* name;
-  int layers, hidden, heads, kv_heads, head_dim, ff, vocab, window;
-};
-
-constexpr Shape kShapes[] = {
-    {"llama-2-7b", 32, 4096, 32, 32, 128, 11008, 32000, 0},   {"llama-2-13b", 40, 5120, 40, 40, 128, 13824, 32000, 0},
-    {"mistral-7b", 32, 4096, 32, 8, 128, 14336, 32000, 4096}, {"llama-3-8b", 32, 4096, 32, 8, 128, 14336, 128256, 0},
-    {"smollm2-135m", 30, 576, 9, 3, 64, 1536, 49152, 0},
-};
-
-constexpr WeightKind kKinds[] = {
-    {"fp16", Format::kFp16, 0, false, false},
-    {"w8", Format::kInt8, 0, false, true},
-    {"w8-channel", Format::kInt8, 0, false, false},
-    {"w8a8", Format::kInt8, 0, true, true},
-    {"w4", Format::kInt4, 0, false, true},
-    {"w4-channel", Format::kInt4, 0, false, false},
-    {"w4-g128", Format::kInt4, 128, false, false},
-    {"w4-g64", Format::kInt4, 64, false, false},
-    {"w4-g32", Format::kInt4, 32, false, false},
-    {"w4a8", Format::kInt4, 0, true, true},
-    {"w4-g128z", Format::kInt4, 128, false, false, true},
-    {"w4-g64z", Format::kInt4, 64, false, false, true},
-    {"w4-g32z", Format::kInt4, 32, false, false, true},
-    {"w4a4", Format::kInt4, 128, false, false, true, true},
-    {"w4a4-g64", Format::kInt4, 64, false, false, true, true},
-};
-
 struct Options {
   std::string models = "llama-2-7b";
   std::string kinds = "fp16,w8-channel,w4-g128";
@@ -53,10 +24,6 @@ struct Options {
   int kv_bits = 16;
   bool trace = false;
 };
-
-bool Listed(const std::string& list, const char* name) {
-  return ("," + list + ",").find(std::string(",") + name + ",") != std::string::npos;
-}
 
 // Milliseconds of `tokens` steps from position `from`, and a hash of the tokens chosen.
 Status Generate(DecodeGraph& graph, const Options& o, cudaStream_t stream, float* ms, uint32_t* hash) {
@@ -79,17 +46,8 @@ Status Generate(DecodeGraph& graph, const Options& o, cudaStream_t stream, float
   return {};
 }
 
-Status BenchKind(const Shape& s, const WeightKind& kind, const Options& o, double limit, cudaStream_t stream) {
-  DecodeConfig c;
-  c.layers = s.layers;
-  c.hidden = s.hidden;
-  c.heads = s.heads;
-  c.kv_heads = s.kv_heads;
-  c.head_dim = s.head_dim;
-  c.ff = s.ff;
-  c.vocab = s.vocab;
-  c.window = s.window;
-  c.capacity = o.from + o.tokens;
+Status BenchKind(const ModelShape& s, const WeightKind& kind, const Options& o, double limit, cudaStream_t stream) {
+  DecodeConfig c = ConfigOf(s, o.from + o.tokens);
   c.max_slots = o.slots;
   c.kv_bits = o.kv_bits;
   c.trace = o.trace;
@@ -126,9 +84,9 @@ Status Bench(const Options& o) {
   UAQF_CUDA_CHECK(MeasureReadBandwidth(8'000'000'000, 4, stream, &limit));
   std::printf("read %.0f GB/s (%d blocks of %d; slowest grid %.0f)\n", limit.gbps, limit.blocks, limit.threads,
               limit.worst_gbps);
-  for (const Shape& s : kShapes) {
+  for (const ModelShape& s : kModelShapes) {
     if (!Listed(o.models, s.name)) continue;
-    for (const WeightKind& kind : kKinds) {
+    for (const WeightKind& kind : kWeightKinds) {
       if (!Listed(o.kinds, kind.name)) continue;
       UAQF_CUDA_CHECK(BenchKind(s, kind, o, limit.gbps, stream));
     }

@@ -59,6 +59,24 @@ SyntheticModel::~SyntheticModel() {
   for (void* buffer : buffers_) cudaFree(buffer);
 }
 
+DecodeConfig ConfigOf(const ModelShape& shape, int capacity) {
+  DecodeConfig c;
+  c.layers = shape.layers;
+  c.hidden = shape.hidden;
+  c.heads = shape.heads;
+  c.kv_heads = shape.kv_heads;
+  c.head_dim = shape.head_dim;
+  c.ff = shape.ff;
+  c.vocab = shape.vocab;
+  c.window = shape.window;
+  c.capacity = capacity;
+  return c;
+}
+
+bool Listed(const std::string& list, const std::string& name) {
+  return ("," + list + ",").find("," + name + ",") != std::string::npos;
+}
+
 template <typename T>
 Status SyntheticModel::Reserve(T** pointer, int64_t count) {
   void* memory = nullptr;
