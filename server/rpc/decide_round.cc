@@ -65,14 +65,12 @@ RoundDecision DecideRound(const core::JobView& job, const ranking::Measurements&
 }
 
 absl::StatusOr<RoundDecision> DecideRound(store::Store* store, Measurer* measurer, const core::JobId& id) {
-  auto view = store->GetJob(id);
-  if (!view.ok()) return view.status();
-  if (core::Ended(view->state)) return RoundDecision{};
-  auto profile = FindProfile(store, wire::ProfileName(view->spec.allocation.profile));
+  auto so_far = measurer->ReadSoFar(id);
+  if (!so_far.ok()) return so_far.status();
+  if (core::Ended(so_far->job.state)) return RoundDecision{};
+  auto profile = FindProfile(store, wire::ProfileName(so_far->job.spec.allocation.profile));
   if (!profile.ok()) return profile.status();
-  auto aligned = measurer->Aligned(id);
-  if (!aligned.ok()) return aligned.status();
-  return DecideRound(*view, *aligned, FromProto(*profile));
+  return DecideRound(so_far->job, so_far->measurements, FromProto(*profile));
 }
 
 }  // namespace uaqf::rpc

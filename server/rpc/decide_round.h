@@ -19,11 +19,11 @@ struct RoundDecision {
   std::string decided;  // why nothing is left to decide; empty when something is
 };
 
-// Of records so far, as Measurer::Aligned gives them, and the job as it was before they were read. Pure.
+// Of records so far, and the job as it was before they were read (Measurer::ReadSoFar). Pure.
 [[nodiscard]] RoundDecision DecideRound(const core::JobView& job, const ranking::Measurements& so_far,
                                         const ranking::Profile& profile);
 
-// The same for a job in the store. For the executor; errors as Measurer::Aligned and FindProfile.
+// The same for a job in the store. For the executor; errors as Measurer::ReadSoFar and FindProfile.
 [[nodiscard]] absl::StatusOr<RoundDecision> DecideRound(store::Store* store, Measurer* measurer, const core::JobId& id);
 
 }  // namespace uaqf::rpc

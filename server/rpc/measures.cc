@@ -186,11 +186,11 @@ absl::StatusOr<Measurer::Records> Measurer::ReadAligned(const std::vector<core::
   return Records{std::move(aligned), std::move(twin)};
 }
 
-absl::StatusOr<ranking::Measurements> Measurer::Aligned(const core::JobId& id) {
+absl::StatusOr<Measurer::SoFar> Measurer::ReadSoFar(const core::JobId& id) {
   JobMeasures facts;
   auto records = ReadAligned({id}, &facts);
   if (!records.ok()) return records.status();
-  return std::move(records->aligned.measurements);
+  return SoFar{std::move(facts.view), std::move(records->aligned.measurements)};
 }
 
 absl::StatusOr<ranking::JobComparison> Measurer::Compare(const core::JobId& one, const core::JobId& other) {

@@ -59,8 +59,14 @@ class Measurer {
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const JobMeasures>> Of(const std::vector<core::JobId>& ids)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // What one job has recorded so far, its groups brought to the scale of the first, without fp16's twin. Errors as Of.
-  [[nodiscard]] absl::StatusOr<ranking::Measurements> Aligned(const core::JobId& id);
+  // A job, and what it had recorded at least by then: its groups brought to the scale of the first, without fp16's
+  // twin.
+  struct SoFar {
+    core::JobView job;
+    ranking::Measurements measurements;
+  };
+  // Errors as Of.
+  [[nodiscard]] absl::StatusOr<SoFar> ReadSoFar(const core::JobId& id);
 
   // The variants of both. Errors as Of, and FAILED_PRECONDITION (NOTHING_SHARED).
   [[nodiscard]] absl::StatusOr<ranking::JobComparison> Compare(const core::JobId& one, const core::JobId& other);
