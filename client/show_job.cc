@@ -125,6 +125,7 @@ std::string JobText(const v1::Job& job, const Terminal& terminal) {
   text += Line("prompts", DigestOf(spec.prompt_set()));
   text += Line("timing", TimingText(spec));
   text += Line("quality", QualityText(spec.quality()));
+  if (job.has_device_time()) text += Line("took", DeviceTimeText(job.device_time()));
   return text + VariantErrors(job);
 }
 

@@ -297,6 +297,7 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
   absl::StrAppend(&text, TiesText(answer), FloorText(answer), BeatenText(answer), LimitsText(answer),
                   SweepsText(answer));
   absl::StrAppend(&text, EnergyText(answer), EvidenceLine(answer.evidence()));
+  if (answer.has_device_time()) absl::StrAppend(&text, "took ", DeviceTimeText(answer.device_time()), "\n");
   absl::StrAppend(&text, SlicesText(answer, terminal));
   for (const std::string& warning : answer.warnings()) {
     absl::StrAppend(&text, terminal.Paint(Style::kYellow, "warning:"), " ", Printable(warning), "\n");

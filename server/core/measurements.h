@@ -92,6 +92,9 @@ struct Measurements {
   DivergenceColumns divergences;
   ArticleColumns articles;
   std::vector<AttemptEvidence> attempts;  // in the order of their acceptance
+  // Of each prompt and window its place in the job's order (item_order.h); empty: its own number.
+  std::vector<std::int32_t> prompt_places;
+  std::vector<std::int32_t> window_places;
 };
 
 }  // namespace uaqf::core

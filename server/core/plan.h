@@ -13,6 +13,7 @@
 // A job that may end before everything is measured goes in rounds instead: ARTICLE and TASK chunks, of which nothing
 // decides, then block by block of prompts all that is measured on it, GENERATION and every repeat of TIMING, with an
 // even share of the windows between them. After each round all variants have the same prompts and windows behind them.
+// Groups then take turns in stages of rounds (rounds.h) instead of following each other.
 //
 // The baseline's twin (types.h) has TIMING chunks alone. It comes last: one worker, which hosts one variant after the
 // other, leaves the drift of the whole job between the two.
@@ -84,11 +85,6 @@ std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, cons
                             const std::vector<VariantGroup>& groups, const std::vector<bool>& streamed = {});
 // The same with all variants in one group.
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey);
-
-// Rounds of one group; 0 for a job that does not go in rounds.
-std::int32_t RoundCount(const JobSpec& spec, std::int32_t prompt_count);
-// The round that a chunk belongs to, over all groups one after the other; -1 for those of none.
-std::int32_t RoundOf(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey, const Chunk& chunk);
 
 // Longest sequence a job asks of the KV cache, tokens.
 std::int32_t MaxSequenceTokens(const JobSpec& spec, const Survey& survey);

@@ -32,8 +32,9 @@
 //    charged.
 //  - A worker is benched when `bench_after` chunks that it failed in a row were then accepted from others.
 //  - A job that decides by rounds goes on while its rounds are looked at. A stopped variant's open chunks are
-//  abandoned. A
-//    job whose device time is spent ends with what it has.
+//    abandoned. A job whose device time is spent ends with what it has.
+//  - Where such a job has fewer workers than variants, variants take turns (rounds.h): chunks of later turns wait until
+//    every variant that somebody can host is through with this one, and its device waits with them.
 //  - A tainted TIMING attempt is run again at most `max_tainted_runs` times, then kept and flagged.
 #pragma once
 

@@ -19,8 +19,7 @@ Lease ToLease(const LeaseState& state, std::int64_t now_ns) {
   lease.kind = chunk.kind;
   lease.variant = spec.variants[chunk.variant];
   lease.repeat = chunk.repeat;
-  lease.first_item = chunk.first;
-  lease.item_count = chunk.count;
+  lease.items = state.job->order.ItemsOf(chunk);
   lease.seed = spec.seed;
   lease.summary_k = chunk.summary_k;
   if (OverWindows(chunk.kind)) {

@@ -50,11 +50,15 @@ absl::Status CheckRanges(const JobSpec& spec) {
     return absl::InvalidArgumentError(absl::StrCat("allocation.until_decided is ", allocation.until_decided,
                                                    ", expected a probability to 0.999, or 0 to measure everything"));
   }
-  if (allocation.until_decided > 0 &&
-      std::count(spec.variants.begin(), spec.variants.end(), kBaselineVariant) == 0) {
+  if (allocation.until_decided > 0 && std::count(spec.variants.begin(), spec.variants.end(), kBaselineVariant) == 0) {
     return absl::InvalidArgumentError(absl::StrCat("allocation.until_decided needs ", kBaselineVariant,
                                                    " among the variants, got ", absl::StrJoin(spec.variants, ", "),
                                                    ": what is best is told by differences to it"));
+  }
+  if (allocation.InRounds() && !spec.shuffled) {
+    return absl::InvalidArgumentError(
+        "item_order is AS_IN_SET with an allocation, expected RANDOM: where a job may end early, its first items must "
+        "stand for all");
   }
   if (allocation.device_time_ns < 0) {
     return absl::InvalidArgumentError(

@@ -154,6 +154,7 @@ absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVari
   *answer.mutable_profile() = *std::move(profile);
   answer.mutable_configurations()->Assign((*measures)->configurations.begin(), (*measures)->configurations.end());
   if ((*measures)->evidence) *answer.mutable_evidence() = ToProto(*(*measures)->evidence, (*measures)->view);
+  if ((*measures)->view.device_time) *answer.mutable_device_time() = ToProto(*(*measures)->view.device_time);
   return answer;
 }
 

@@ -17,20 +17,21 @@ bool OverText(ChunkKind kind) {
 }
 
 absl::Status Check(const Chunk& chunk) {
-  if (chunk.items == nullptr || chunk.item_count < 1 || chunk.first_item < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("chunk of ", chunk.item_count, " items from ", chunk.first_item,
-                                                   ": expected at least 1 item from 0 on"));
+  if (chunk.items == nullptr || chunk.chosen.empty()) {
+    return absl::InvalidArgumentError("chunk of no items: expected at least 1 of a set");
   }
-  const int64_t end = int64_t{chunk.first_item} + chunk.item_count;
-  if (!OverText(chunk.kind) && end > static_cast<int64_t>(chunk.items->prompts.size())) {
-    return absl::InvalidArgumentError(absl::StrCat("chunk ends at item ", end, ": expected at most ",
-                                                   chunk.items->prompts.size(), ", the prompts of ",
-                                                   chunk.items->name));
+  const auto prompts = static_cast<int64_t>(chunk.items->prompts.size());
+  for (const int32_t item : chunk.chosen) {
+    if (item >= 0 && (OverText(chunk.kind) || item < prompts)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("chunk with item ", item, ": expected 0 or more",
+                     OverText(chunk.kind) ? "" : absl::StrCat(" and below ", prompts, ", the prompts of "),
+                     OverText(chunk.kind) ? "" : chunk.items->name));
   }
-  if (!chunk.output_tokens.empty() && static_cast<int32_t>(chunk.output_tokens.size()) != chunk.item_count) {
+  if (!chunk.output_tokens.empty() && chunk.output_tokens.size() != chunk.chosen.size()) {
     return absl::InvalidArgumentError(absl::StrCat("chunk has ", chunk.output_tokens.size(),
-                                                   " output lengths: expected one for each of its ", chunk.item_count,
-                                                   " items, or none"));
+                                                   " output lengths: expected one for each of its ",
+                                                   chunk.chosen.size(), " items, or none"));
   }
   const bool exchanges = chunk.kind == ChunkKind::kSummary || chunk.summary_k > 0;
   if (exchanges && (chunk.summary_k < 1 || chunk.summaries == nullptr)) {
@@ -52,35 +53,34 @@ class Run {
       if (chunk_.clear_cache) device_.monitor->ClearCaches();
       if (auto status = WarmUp(); !status.ok()) return status;
     }
-    for (int32_t i = 0; i < chunk_.item_count; ++i) {
+    const size_t count = chunk_.chosen.size();
+    for (size_t i = 0; i < count; ++i) {
       if (auto status = sink_.Ready(); !status.ok()) return status;
       auto result = Item(i);
       if (!result.ok()) return Named(result.status(), i);
-      if (i + 1 < chunk_.item_count) device_.monitor->BetweenItems();
+      if (i + 1 < count) device_.monitor->BetweenItems();
       sink_.Add(*std::move(result));
     }
     DeviceUse use = device_.monitor->End();
     if (unlocked_items_ > 0) {
-      use.taints.push_back(absl::StrCat(unlocked_items_, " of ", chunk_.item_count, " items measured while another ",
+      use.taints.push_back(absl::StrCat(unlocked_items_, " of ", count, " items measured while another ",
                                         "process held ", device_.lock->path()));
     }
     return use;
   }
 
  private:
-  GenerationRequest RequestFor(int32_t i) const {
+  // Of chosen item i, as in the others.
+  GenerationRequest RequestFor(size_t i) const {
     GenerationRequest request = chunk_.generation;
     request.repeat = chunk_.repeat;
-    request.prose_seed = ItemSeed(chunk_.seed, chunk_.first_item + i);
+    request.prose_seed = ItemSeed(chunk_.seed, chunk_.chosen[i]);
     // Prefill always chooses one token, also where the baseline had nothing to say.
-    request.output_tokens =
-        chunk_.output_tokens.empty() ? 0 : std::max(1, chunk_.output_tokens[static_cast<size_t>(i)]);
+    request.output_tokens = chunk_.output_tokens.empty() ? 0 : std::max(1, chunk_.output_tokens[i]);
     return request;
   }
 
-  const Prompt& PromptOf(int32_t i) const {
-    return chunk_.items->prompts[static_cast<size_t>(chunk_.first_item) + static_cast<size_t>(i)];
-  }
+  const Prompt& PromptOf(size_t i) const { return chunk_.items->prompts[static_cast<size_t>(chunk_.chosen[i])]; }
 
   absl::Status WarmUp() {
     for (int32_t i = 0; i < chunk_.warmup_generations; ++i) {
@@ -92,10 +92,10 @@ class Run {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<ItemResult> Item(int32_t i) {
+  absl::StatusOr<ItemResult> Item(size_t i) {
     const Held held(*this);
     if (!held.locked) ++unlocked_items_;
-    ItemResult result{chunk_.first_item + i, chunk_.repeat, {}};
+    ItemResult result{chunk_.chosen[i], chunk_.repeat, {}};
     switch (chunk_.kind) {
       case ChunkKind::kTiming: {
         const int64_t offset = device_.clock->NowNs() - start_ns_;
@@ -162,9 +162,9 @@ class Run {
                        *std::move(digest)};
   }
 
-  absl::Status Named(const absl::Status& status, int32_t i) const {
+  absl::Status Named(const absl::Status& status, size_t i) const {
     if (status.code() == absl::StatusCode::kCancelled) return status;
-    return absl::Status(status.code(), absl::StrCat("item ", chunk_.first_item + i, ": ", status.message()));
+    return absl::Status(status.code(), absl::StrCat("item ", chunk_.chosen[i], ": ", status.message()));
   }
 
   // The device's lock, around one item.

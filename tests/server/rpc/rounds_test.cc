@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -111,6 +112,54 @@ TEST(Rounds, EndAJobOnceItIsDecided) {
   const v1::RankVariantsResponse answer = RankBySpeed(server, created->name());
   EXPECT_EQ(answer.winner(), "rtn-w4");
   EXPECT_EQ(answer.variants(0).standing().probability_best(), 1);
+  // Each chunk takes 1 ms: twenty of generations and forty of timings for each variant.
+  ASSERT_TRUE(job->has_device_time());
+  const v1::DeviceTime& time = job->device_time();
+  EXPECT_NEAR(time.measured_s(), 0.001 * static_cast<double>(job->progress().chunks_done()), 1e-9);
+  EXPECT_EQ(time.remaining_s(), 0);
+  EXPECT_NEAR(time.uniform_s(), 0.12, 1e-9);
+  EXPECT_NEAR(time.saved_share(), 1 - time.measured_s() / 0.12, 1e-9);
+  EXPECT_GT(time.saved_share(), 0.5);
+  EXPECT_EQ(answer.device_time().SerializeAsString(), time.SerializeAsString());
+  const std::string gauge = "\nuaqf_job_device_time_saved{job_id=\"" + job->name().substr(5) + "\"} 0.";
+  EXPECT_TRUE(Eventually([&] { return server.server().metrics().Text().find(gauge) != std::string::npos; }));
+}
+
+// Situation: a set whose first twelve prompts suit rtn-w4, and all others fp16: by the order of the set, rtn-w4 would
+// be surely best after a few rounds.
+TEST(Rounds, DecideByPromptsFromAllOverTheSet) {
+  TestServer server;
+  CreateSpeedProfile(server);
+  Workers workers = StartWorkers(server, {{"fp16", 10}, {"rtn-w4", 10}});
+  for (const auto& worker : workers) {
+    const auto take_times = worker->adjust;
+    worker->adjust = [take_times](const v1::Lease& lease, v1::RecordBatch& batch) {
+      take_times(lease, batch);
+      if (lease.kind() != v1::CHUNK_KIND_TIMING || lease.variant() != "rtn-w4") return;
+      for (v1::Record& record : *batch.mutable_records()) {
+        v1::TimingRecord& timing = *record.mutable_timing();
+        const std::int64_t more = record.item() < 12 ? -timing.latency_ns() / 4 : timing.latency_ns() / 2;
+        timing.set_latency_ns(timing.latency_ns() + more);
+        timing.set_decode_ns(timing.decode_ns() + more);
+        timing.set_inter_token_ns(0, timing.inter_token_ns(0) + more);
+      }
+    };
+  }
+  const auto created = server.Create(Request(server));
+  ASSERT_TRUE(created.ok()) << created.status();
+  EXPECT_EQ(created->spec().item_order(), v1::ITEM_ORDER_RANDOM);
+  Work(server, workers, created->name(), 1000);
+  ASSERT_TRUE(Eventually([&] { return server.Get(created->name())->state() == v1::JOB_STATE_SUCCEEDED; }));
+  EXPECT_THAT(server.Get(created->name())->error(), testing::Not(HasSubstr("rtn-w4 is best")));
+  EXPECT_EQ(RankBySpeed(server, created->name()).winner(), "fp16");
+  // The first five blocks of each variant are the same, and no prefix of the set.
+  std::map<std::string, std::vector<int>> first;
+  for (const v1::StoredRecord& record : server.Records(created->name(), 1000)) {
+    std::vector<int>& items = first[record.variant()];
+    if (record.kind() == v1::CHUNK_KIND_GENERATION && items.size() < 10) items.push_back(record.record().item());
+  }
+  EXPECT_EQ(first["fp16"], first["rtn-w4"]);
+  EXPECT_GE(*std::max_element(first["fp16"].begin(), first["fp16"].end()), 20);
 }
 
 TEST(Rounds, MeasureNoFurtherWhatIsSurelyWorse) {
@@ -150,6 +199,11 @@ TEST(Rounds, AreRefusedWithoutAProfileThatCanDecide) {
   v1::CreateJobRequest lonely = Request(server);
   lonely.mutable_spec()->mutable_allocation()->set_until_decided(0);
   EXPECT_EQ(wire::Reason(server.Create(lonely).status()), "ALLOCATION_PROFILE_WITHOUT_DECISION");
+  v1::CreateJobRequest ordered = Request(server);
+  ordered.mutable_spec()->set_item_order(v1::ITEM_ORDER_AS_IN_SET);
+  EXPECT_THAT(server.Create(ordered).status().message(), HasSubstr("item_order is AS_IN_SET with an allocation"));
+  ordered.mutable_spec()->clear_allocation();
+  EXPECT_EQ(server.Create(ordered)->spec().item_order(), v1::ITEM_ORDER_AS_IN_SET);
 }
 
 }  // namespace
