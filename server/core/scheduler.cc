@@ -152,6 +152,7 @@ absl::Status Scheduler::Impl::UpdateWorker(WorkerReport* report, Instant now) {
   worker.connected = true;
   worker.silent = false;
   worker.draining = report->draining;
+  worker.lists_items = report->lists_items;
   worker.device = std::move(report->device);
   worker.device_kind = absl::StrCat(worker.device.backend, " ", worker.device.name);
   worker.build = std::move(report->build);

@@ -24,6 +24,7 @@
 //  - Workers of one device host together what its memory holds, by their estimates; a variant that does not fit beside
 //    the others waits until one of them has nothing left to do. What does not fit together, or has too few workers, is
 //    planned in groups with the baseline in each (plan.h); where several devices have the model, all is one group.
+//  - A job in a random order (item_order.h) is not leased to workers of versions that know none.
 //  - A job is measured on one kind of device (backend and name), that of its first host.
 //  - A lease is held while now < deadline. Every report that lists the attempt moves the deadline. A worker whose
 //    lease expired gets no other until it reports again.

@@ -46,6 +46,7 @@ struct WorkerEntry {
   bool connected = false;
   bool silent = false;  // a lease of it expired, or nothing was heard for long
   bool draining = false;
+  bool lists_items = true;
   bool benched = false;
   Device device;
   std::string device_kind;

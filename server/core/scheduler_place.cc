@@ -108,6 +108,7 @@ void Scheduler::Impl::AskForSurveys() {
 bool Scheduler::Impl::CanHost(const ActiveJob& job, std::int32_t variant, const WorkerEntry& worker) const {
   if (!job.device_kind.empty() && job.device_kind != worker.device_kind) return false;
   if (job.load_failures[variant].count(worker.id) > 0) return false;
+  if (job.spec.shuffled && !worker.lists_items) return false;
   const VariantInfo* info = worker.FindVariant(job.spec.model, job.spec.variants[variant]);
   return info != nullptr && info->fits;
 }

@@ -86,6 +86,7 @@ struct WorkerReport {
   std::vector<AttemptProgress> attempts;
   std::vector<SurveyResult> surveys;
   bool draining = false;
+  bool lists_items = true;  // knows leases of items that do not follow each other
 };
 
 // The right to run one chunk attempt.

@@ -369,6 +369,7 @@ core::WorkerReport FromProto(const v1::WorkerState& message) {
           /*release_format=*/"", survey.task_items(), survey.longest_task_tokens(), survey.articles()}});
   }
   report.draining = message.draining();
+  report.lists_items = message.lists_items();
   return report;
 }
 

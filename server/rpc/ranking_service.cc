@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "server/rpc/convert.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/evaluation_service.h"
 #include "server/rpc/evidence_convert.h"

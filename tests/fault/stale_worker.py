@@ -35,7 +35,7 @@ class HandmadeWorker:
         self.contract, self.name = contract, name
         self.stub = contract.WorkerServiceStub(channel)
         self.state = contract.WorkerState(
-            worker=f"workers/{name}", session="by-hand", build="by-hand",
+            worker=f"workers/{name}", session="by-hand", build="by-hand", lists_items=True,
             device=contract.Device(id=f"device-{name}", name="null device", backend="null", threads=1, isa="none"),
             models=[contract.ModelInfo(model="null", digest="0" * 64, architecture="null", parameters=1, context_tokens=8192,
                                        variants=[contract.VariantInfo(variant="fp16", fits=True)])])

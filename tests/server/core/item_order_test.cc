@@ -114,6 +114,28 @@ TEST(ItemOrder, LeasesItemsWithTheirOwnLengthsInTheSameBlocksToAll) {
   EXPECT_NE(blocks["fp16"], (std::vector<std::vector<std::int32_t>>{{0, 1}, {2, 3}, {4, 5}}));
 }
 
+// Situation: a worker that was not brought up to date with its coordinator, and later one that was.
+TEST(ItemOrder, IsNotLeasedToAWorkerThatKnowsNone) {
+  for (const bool shuffled : {true, false}) {
+    Rig rig;
+    JobSpec spec = Shuffled(3);
+    spec.shuffled = shuffled;
+    rig.Submit("j", spec, 6);
+    rig.AnswerSurvey("old");
+    for (int i = 0; i < 3; ++i) {
+      WorkerReport report = rig.ReportOf("old");
+      report.lists_items = false;
+      rig.Report(report);
+    }
+    EXPECT_EQ(rig.Leases("old").empty(), shuffled);
+    const std::string current = rig.scheduler().Job("j", rig.now())->progress.current;
+    EXPECT_EQ(current.find("waiting for a worker of the coordinator's version") == 0, shuffled) << current;
+    if (!shuffled) continue;
+    rig.Connect("new");
+    EXPECT_FALSE(rig.Leases("new").empty());
+  }
+}
+
 TEST(ItemOrder, RefusesARecordOfAnItemThatIsNotLeased) {
   Rig rig;
   rig.Submit("j", Shuffled(3), 6);

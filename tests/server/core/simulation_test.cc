@@ -96,7 +96,7 @@ TEST(Simulation, KeepsItsPromisesWhereVariantsTakeTurns) {
     Simulation::Profile profile;
     profile.rounds = profile.stages = true;
     profile.small_devices = small_devices;
-    profile.cancels = small_devices;
+    profile.cancels = profile.load_failures = small_devices;
     int done = 0;
     RunHistories(2, small_devices ? 12 : 11, profile,
                  [&](std::uint64_t seed, const Simulation& simulation, MemoryStore* store) {

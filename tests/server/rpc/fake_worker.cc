@@ -23,6 +23,7 @@ FakeWorker::FakeWorker(std::shared_ptr<grpc::Channel> channel, const std::string
   state.set_session(session);
   state.mutable_device()->set_id("device-of-" + name);
   state.mutable_device()->set_backend("cpu");
+  state.set_lists_items(true);
   v1::ModelInfo& model = *state.add_models();
   model.set_model("m");
   model.set_context_tokens(4096);

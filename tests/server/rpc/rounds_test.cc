@@ -188,6 +188,17 @@ TEST(Rounds, MeasureNoFurtherWhatIsSurelyWorse) {
   EXPECT_THAT(last.reason(), HasSubstr("is surely better"));
   EXPECT_NEAR(last.utility(), -0.85, 0.01);
   EXPECT_EQ(last.standing().probability_best(), 0);
+  // The undecided two had every chunk that came after.
+  const auto job = server.Get(created->name());
+  for (const v1::VariantProgress& variant : job->progress().variants()) {
+    if (variant.variant() == "rtn-w8") {
+      EXPECT_LT(variant.records_done(), variant.records_total());
+    } else {
+      EXPECT_EQ(variant.records_done(), variant.records_total()) << variant.variant();
+    }
+  }
+  EXPECT_GT(job->device_time().skipped_s(), 0);
+  EXPECT_NEAR(job->device_time().uniform_s(), 0.18, 1e-9);
 }
 
 TEST(Rounds, AreRefusedWithoutAProfileThatCanDecide) {
