@@ -296,7 +296,8 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
   }
   absl::StrAppend(&text, TiesText(answer), FloorText(answer), BeatenText(answer), LimitsText(answer),
                   SweepsText(answer));
-  absl::StrAppend(&text, EnergyText(answer), EvidenceLine(answer.evidence()));
+  absl::StrAppend(&text, EnergyText(answer), CapacityText(answer), EvidenceLine(answer.evidence()));
+  absl::StrAppend(&text, TrafficText(answer, terminal));
   absl::StrAppend(&text, SlicesText(answer, terminal));
   for (const std::string& warning : answer.warnings()) {
     absl::StrAppend(&text, terminal.Paint(Style::kYellow, "warning:"), " ", Printable(warning), "\n");
@@ -306,12 +307,12 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
 
 std::string RankCsv(const v1::RankVariantsResponse& answer) {
   constexpr std::array<const char*, 4> kTerms = {"speed", "quality", "stability", "memory"};
-  std::string csv =
-      CsvLine({"rank",         "variant",    "status",          "utility",       "speed",        "quality",
-               "stability",    "memory",     "reason",          "utility_low",   "utility_high", "probability_best",
-               "rank_low",     "rank_high",  "expected_regret", "tied",          "speedup",      "speedup_low",
-               "speedup_high", "nll_loss",   "nll_loss_low",    "nll_loss_high", "dominated_by", "energy_per_token",
-               "energy_low",   "energy_high"});
+  std::string csv = CsvLine({"rank",         "variant",           "status",       "utility",          "speed",
+                             "quality",      "stability",         "memory",       "reason",           "utility_low",
+                             "utility_high", "probability_best",  "rank_low",     "rank_high",        "expected_regret",
+                             "tied",         "speedup",           "speedup_low",  "speedup_high",     "nll_loss",
+                             "nll_loss_low", "nll_loss_high",     "dominated_by", "energy_per_token", "energy_low",
+                             "energy_high",  "capacity_sequences"});
   for (const v1::RankedVariant& variant : answer.variants()) {
     std::vector<std::string> cells = {variant.rank() > 0 ? absl::StrCat(variant.rank()) : "", variant.variant(),
                                       StatusName(variant.status()),
@@ -328,6 +329,7 @@ std::string RankCsv(const v1::RankVariantsResponse& answer) {
     cells.push_back(variant.has_energy_per_token() ? Exact(variant.energy_per_token()) : "");
     cells.push_back(variant.has_energy_interval() ? Exact(variant.energy_interval().low()) : "");
     cells.push_back(variant.has_energy_interval() ? Exact(variant.energy_interval().high()) : "");
+    cells.push_back(variant.capacity().has_sequences() ? absl::StrCat(variant.capacity().sequences()) : "");
     csv += CsvLine(cells);
   }
   return csv;
