@@ -135,7 +135,7 @@ std::string JobLine(Client& client, const v1::Job& job, int prompts) {
   if (spec.has_grid()) {
     const v1::TrafficGrid& grid = spec.grid();
     const std::int64_t cells = std::int64_t{grid.batches_size()} * grid.input_tokens_size() * grid.output_tokens_size();
-    absl::StrAppend(&text, ", ", Count(cells * grid.draws() * spec.variants_size(), "timed batch"));
+    absl::StrAppend(&text, ", ", cells * grid.draws() * spec.variants_size(), " batches");
   }
   return absl::StrCat(text, DevicesFor(client, spec.model()), "\n");
 }

@@ -23,7 +23,7 @@ v1::CreateJobRequest RequestWithGrid(TestServer& server) {
 }
 
 // Runs the job to its end with one worker, and gives its name.
-std::string Run(TestServer& server, const v1::CreateJobRequest& request) {
+std::string RunToTheEnd(TestServer& server, const v1::CreateJobRequest& request) {
   FakeWorker worker(server.worker_channel(), "w", "session");
   EXPECT_TRUE(worker.Report().has_value());
   const auto created = server.Create(request);
@@ -64,13 +64,15 @@ void AddTraffic(int batch, int output_tokens, double share, v1::RankVariantsRequ
 
 TEST(Traffic, IsTimedOverTheGridAndMappedInTheAnswer) {
   TestServer server;
-  const std::string job = Run(server, RequestWithGrid(server));
+  const std::string job = RunToTheEnd(server, RequestWithGrid(server));
   EXPECT_EQ(server.Get(job)->spec().grid().draws(), 8) << "by default";
   int batches = 0;
   for (const v1::StoredRecord& record : server.Records(job)) {
     batches += record.kind() == v1::CHUNK_KIND_TRAFFIC;
     EXPECT_EQ(record.record().has_traffic(), record.kind() == v1::CHUNK_KIND_TRAFFIC);
-    if (record.record().has_traffic()) EXPECT_EQ(record.prompt_id(), "") << "a batch is of no prompt";
+    if (record.record().has_traffic()) {
+      EXPECT_EQ(record.prompt_id(), "") << "a batch is of no prompt";
+    }
   }
   EXPECT_EQ(batches, 3 * 2 * 8 * 2) << "combinations, draws and variants";
 
@@ -95,7 +97,7 @@ TEST(Traffic, IsTimedOverTheGridAndMappedInTheAnswer) {
 
 TEST(Traffic, AMixDecidesInThePlaceOfBatchOne) {
   TestServer server;
-  const std::string job = Run(server, RequestWithGrid(server));
+  const std::string job = RunToTheEnd(server, RequestWithGrid(server));
   v1::RankVariantsRequest few = BySpeed(job), many = BySpeed(job);
   AddTraffic(1, 8, 1, &few);
   AddTraffic(16, 16, 0.9, &many);
@@ -119,7 +121,7 @@ TEST(Traffic, AMixDecidesInThePlaceOfBatchOne) {
 
 TEST(Traffic, CapacityIsToldForTheProfilesContextAndDevice) {
   TestServer server;
-  const std::string job = Run(server, server.Request("r1", /*prompts=*/6));
+  const std::string job = RunToTheEnd(server, server.Request("r1", /*prompts=*/6));
   v1::RankVariantsRequest rank = BySpeed(job);
   rank.set_context_tokens(10);
   EXPECT_THAT(Rank(server, rank)->variants(0).capacity().reason(), HasSubstr("--device-memory"));
@@ -133,7 +135,7 @@ TEST(Traffic, CapacityIsToldForTheProfilesContextAndDevice) {
 
 TEST(Traffic, IsAmongTheGaugesOfItsJob) {
   TestServer server;
-  const std::string job = Run(server, RequestWithGrid(server));
+  const std::string job = RunToTheEnd(server, RequestWithGrid(server));
   const std::string label = "{job_id=\"" + job.substr(job.find('/') + 1) + "\",variant=\"rtn-w4\",batch=\"1\",";
   EXPECT_TRUE(Eventually([&] {
     return server.server().metrics().Text().find("uaqf_traffic_speedup" + label +
