@@ -101,10 +101,9 @@ std::string CrossoverText(const v1::Crossover& crossover) {
 std::string TrafficText(const v1::RankVariantsResponse& answer, const Terminal& terminal) {
   const v1::TrafficMap& map = answer.traffic();
   if (map.cells().empty()) return "";
-  std::string text =
-      absl::StrCat("\ntraffic: tokens/s by fp16's, over ", Count(map.draws(), "draw"),
-                   "; ~ not told apart from 1; mem, cmp: held back by memory, by compute; -: by neither\n");
+  std::string text = absl::StrCat("\ntraffic: tokens/s by fp16's, over ", Count(map.draws(), "draw"), "\n");
   for (const Row& row : RowsOf(map)) text += RowText(row, terminal);
+  text += "~ not told apart from 1; held back by memory (mem), by compute (cmp), by neither (-)\n";
   for (const v1::Crossover& crossover : map.crossovers()) text += CrossoverText(crossover);
   if (map.crossovers().empty()) text += "no variant passes fp16 between these batch sizes\n";
   return text + "\n";

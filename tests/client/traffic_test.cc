@@ -91,11 +91,11 @@ v1::RankVariantsResponse Answer() {
 
 TEST(TrafficText, HasARowForEachVariantAColumnForEachBatchAndTheCrossings) {
   EXPECT_EQ(TrafficText(Answer(), Terminal()),
-            "\ntraffic: tokens/s by fp16's, over 8 draws; ~ not told apart from 1; mem, cmp: held back by memory, by "
-            "compute; -: by neither\n"
-            "512 in, 64 out          batch 1        batch 32\n"
-            "fp16             100 tok/s mem  3200 tok/s cmp\n"
-            "rtn-w4                  2.00 -         ~0.99 -\n"
+            "\ntraffic: tokens/s by fp16's, over 8 draws\n"
+            "512 in, 64 out        batch 1        batch 32\n"
+            "fp16            100 tok/s mem  3200 tok/s cmp\n"
+            "rtn-w4                 2.00 -         ~0.99 -\n"
+            "~ not told apart from 1; held back by memory (mem), by compute (cmp), by neither (-)\n"
             "rtn-w4 falls behind fp16 above batch 20.4 [18.0, 30.2] with 512 in, 64 out (in 90 of 100 resamples)\n\n");
   EXPECT_EQ(TrafficText({}, Terminal()), "");
 }

@@ -46,6 +46,8 @@ Shape RandomShape(std::uint64_t seed) {
   if (random.Below(2) == 0) shape.spec.quality.article_set = "a";
   shape.spec.quality.max_articles = static_cast<std::int32_t>(random.Below(12));
   shape.survey.articles = static_cast<std::int32_t>(random.Below(20));
+  if (random.Below(2) == 0)
+    shape.spec.grid = {{1, 8, 32}, {128, 512}, {64}, 1 + static_cast<std::int32_t>(random.Below(4))};
   return shape;
 }
 

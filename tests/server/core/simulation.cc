@@ -70,6 +70,7 @@ void Simulation::SubmitJob() {
   create.spec.quality.divergence = !create.spec.quality.text_set.empty() && create.spec.seed % 4 > 0;
   create.spec.quality.divergence_mode = static_cast<DivergenceMode>(1 + create.spec.seed / 4 % 3);
   if (variants > 1 && create.spec.seed / 16 % 2 == 0) create.spec.variants.emplace_back(kBaselineTwin);
+  if (!profile_.rounds && create.spec.seed / 32 % 3 == 0) create.spec.grid = {{1, 4}, {8}, {2, 4}, 2};
   if (profile_.rounds) create.spec.allocation = {0.95, "balanced", 0};
   create.spec.lease_ns = kSecond;
   create.spec.attempt_limit = profile_.attempt_limit;
@@ -175,7 +176,7 @@ void Simulation::CheckMemory() {
 void Simulation::Load(SimWorker* worker, const DesiredState& desired) {
   HostedVariant& hosted = worker->hosted;
   const bool same = hosted.model == desired.model && hosted.variant == desired.variant &&
-                    hosted.max_sequence_tokens >= desired.max_sequence_tokens;
+                    hosted.max_sequence_tokens >= desired.max_sequence_tokens && hosted.max_batch >= desired.max_batch;
   if (same && (hosted.state != VariantState::kLoading || Chance(50))) {
     if (hosted.state == VariantState::kLoading) hosted.state = VariantState::kReady;
     return;
@@ -186,6 +187,7 @@ void Simulation::Load(SimWorker* worker, const DesiredState& desired) {
   hosted.model = desired.model;
   hosted.variant = desired.variant;
   hosted.max_sequence_tokens = desired.max_sequence_tokens;
+  hosted.max_batch = desired.max_batch;
   hosted.state = worker->cannot_load ? VariantState::kFailed : VariantState::kLoading;
   hosted.error = worker->cannot_load ? "no memory" : "";
 }
@@ -263,6 +265,15 @@ RecordRow Simulation::Measure(const Lease& lease, std::int32_t item) {
     row.body = RecordBody::kArticle;
     row.scored_tokens = row.words = row.bytes = 9 + item;
     row.nll_sum = 2.5 * row.scored_tokens;
+    return row;
+  }
+  if (lease.kind == ChunkKind::kTraffic) {
+    const TrafficCell& cell = lease.cells[item - lease.first_item];
+    row.body = RecordBody::kTraffic;
+    row.batch = cell.batch;
+    row.input_tokens = cell.input_tokens;
+    row.output_tokens = cell.output_tokens;
+    row.latency_ns = 1000 + item;
     return row;
   }
   if (lease.kind == ChunkKind::kTask) {
