@@ -65,6 +65,12 @@ std::string QualityText(const v1::QualitySpec& quality) {
   return parts.empty() ? "not measured" : absl::StrJoin(parts, "; ");
 }
 
+std::string GridText(const v1::TrafficGrid& grid) {
+  return absl::StrCat(Count(grid.draws(), "draw"), " of batches of ", absl::StrJoin(grid.batches(), ", "), " with ",
+                      absl::StrJoin(grid.input_tokens(), ", "), " tokens in and ",
+                      absl::StrJoin(grid.output_tokens(), ", "), " out");
+}
+
 std::string VariantErrors(const v1::Job& job) {
   std::string text;
   for (const v1::VariantProgress& variant : job.progress().variants()) {
@@ -124,6 +130,7 @@ std::string JobText(const v1::Job& job, const Terminal& terminal) {
       Line("variants", absl::StrJoin(std::vector<std::string>(spec.variants().begin(), spec.variants().end()), ", "));
   text += Line("prompts", DigestOf(spec.prompt_set()));
   text += Line("timing", TimingText(spec));
+  if (spec.has_grid()) text += Line("traffic", GridText(spec.grid()));
   text += Line("quality", QualityText(spec.quality()));
   return text + VariantErrors(job);
 }

@@ -51,6 +51,13 @@ TEST(ParseTraffic, TakesAShareThatIsAllWhereNothingIsSaid) {
   }
 }
 
+TEST(ShowJob, SaysWhatGridItTimes) {
+  v1::Job job;
+  *job.mutable_spec()->mutable_grid() = *ParseGrid("batch=1,8:input=128:output=64:draws=8");
+  EXPECT_THAT(JobText(job, Terminal()),
+              HasSubstr("traffic   8 draws of batches of 1, 8 with 128 tokens in and 64 out\n"));
+}
+
 void AddFigure(const std::string& name, double tokens_per_s, double speedup, double spread, v1::Bound bound,
                v1::TrafficCellFigures* cell) {
   v1::TrafficFigure& figure = *cell->add_variants();

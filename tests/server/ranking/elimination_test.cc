@@ -115,6 +115,9 @@ TEST(Eliminate, LeavesOutWhoLacksWhatIsWeighed) {
 
 TEST(Eliminate, NeedsAProfileThatComparesWithFp16) {
   EXPECT_TRUE(CanEliminate(BuiltIn("balanced")).ok());
+  Profile served = BuiltIn("balanced");
+  served.traffic = {{{8, 512, 64}, 1}};
+  EXPECT_THAT(std::string(CanEliminate(served).message()), HasSubstr("has a traffic mix"));
   const absl::Status status = CanEliminate(BuiltIn("accuracy-critical"));
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(status.message(), HasSubstr("expected a profile that normalizes by fp16"));
