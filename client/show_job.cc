@@ -65,6 +65,13 @@ std::string QualityText(const v1::QualitySpec& quality) {
   return parts.empty() ? "not measured" : absl::StrJoin(parts, "; ");
 }
 
+std::string AgreementText(const v1::AgreementSpec& agreement) {
+  std::string text = absl::StrCat(Count(agreement.prompts(), "prompt"), ", at most ",
+                                  Count(agreement.output_tokens(), "token"), ", alone twice");
+  if (agreement.batch_sizes().empty()) return text;
+  return absl::StrCat(text, " and in batches of ", absl::StrJoin(agreement.batch_sizes(), ", "));
+}
+
 std::string VariantErrors(const v1::Job& job) {
   std::string text;
   for (const v1::VariantProgress& variant : job.progress().variants()) {
@@ -125,6 +132,7 @@ std::string JobText(const v1::Job& job, const Terminal& terminal) {
   text += Line("prompts", DigestOf(spec.prompt_set()));
   text += Line("timing", TimingText(spec));
   text += Line("quality", QualityText(spec.quality()));
+  if (spec.has_agreement()) text += Line("agreement", AgreementText(spec.agreement()));
   return text + VariantErrors(job);
 }
 

@@ -67,6 +67,13 @@ struct ArticleColumns {
   std::vector<std::int32_t> bytes;
 };
 
+// A record of agreement as it came: its tokens are compared with those of others.
+struct AgreementBlob {
+  std::int32_t variant = 0;
+  std::int32_t item = 0;
+  std::string blob;  // the serialized uaqf.v1.Record
+};
+
 // What a variant is in full: JSON, and its digest.
 struct Configuration {
   std::string digest;
@@ -91,6 +98,7 @@ struct Measurements {
   TaskColumns tasks;
   DivergenceColumns divergences;
   ArticleColumns articles;
+  std::vector<AgreementBlob> agreements;
   std::vector<AttemptEvidence> attempts;  // in the order of their acceptance
 };
 

@@ -18,6 +18,7 @@ enum class RecordBody : std::int32_t {
   kDivergence = 6,
   kArticle = 7,
   kSummary = 8,
+  kAgreement = 10,
 };
 
 // Checks of one kind on one answer; `metric` has the numbers of TaskMetric of record.proto.

@@ -25,6 +25,8 @@ RecordBody ExpectedBody(ChunkKind kind) {
       return RecordBody::kArticle;
     case ChunkKind::kSummary:
       return RecordBody::kSummary;
+    case ChunkKind::kAgreement:
+      return RecordBody::kAgreement;
   }
   return RecordBody::kFailure;
 }

@@ -37,7 +37,8 @@ enum class ChunkKind : std::int32_t {
   kTask = 4,
   kDivergence = 5,
   kArticle = 6,
-  kSummary = 7
+  kSummary = 7,
+  kAgreement = 9
 };
 
 // Whether the items of such a chunk are windows of the text.
@@ -98,6 +99,19 @@ struct AllocationSpec {
   friend bool operator==(const AllocationSpec&, const AllocationSpec&) = default;
 };
 
+// Whether outputs are the same again: of prompts alone, twice, and within batches.
+struct AgreementSpec {
+  std::int32_t prompts = 0;        // from the start of the set; 0: not measured
+  std::int32_t output_tokens = 0;  // of an output at most
+  std::vector<std::int32_t> batch_sizes = {};
+
+  friend bool operator==(const AgreementSpec&, const AgreementSpec&) = default;
+};
+
+// Most tokens of an output that agreement is told of: all of them are kept.
+inline constexpr std::int32_t kMostAgreementTokens = 256;
+inline constexpr std::int32_t kMostBatch = 32;
+
 struct JobSpec {
   std::string model;
   std::vector<std::string> variants;
@@ -108,6 +122,7 @@ struct JobSpec {
   std::int64_t lease_ns = 30'000'000'000;
   std::int32_t attempt_limit = 5;
   AllocationSpec allocation = {};
+  AgreementSpec agreement = {};
 
   friend bool operator==(const JobSpec&, const JobSpec&) = default;
 };

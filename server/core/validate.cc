@@ -50,8 +50,7 @@ absl::Status CheckRanges(const JobSpec& spec) {
     return absl::InvalidArgumentError(absl::StrCat("allocation.until_decided is ", allocation.until_decided,
                                                    ", expected a probability to 0.999, or 0 to measure everything"));
   }
-  if (allocation.until_decided > 0 &&
-      std::count(spec.variants.begin(), spec.variants.end(), kBaselineVariant) == 0) {
+  if (allocation.until_decided > 0 && std::count(spec.variants.begin(), spec.variants.end(), kBaselineVariant) == 0) {
     return absl::InvalidArgumentError(absl::StrCat("allocation.until_decided needs ", kBaselineVariant,
                                                    " among the variants, got ", absl::StrJoin(spec.variants, ", "),
                                                    ": what is best is told by differences to it"));
@@ -75,6 +74,27 @@ absl::Status CheckRanges(const JobSpec& spec) {
   if (spec.lease_ns < kSecond || spec.lease_ns > 3600 * kSecond) {
     return absl::InvalidArgumentError(
         absl::StrCat("lease_duration is ", spec.lease_ns / 1e9, " s, expected 1 s to 3600 s"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAgreement(const JobSpec& spec) {
+  const AgreementSpec& agreement = spec.agreement;
+  if (agreement.prompts == 0) return absl::OkStatus();
+  if (agreement.prompts < 0) return OutOfRange("agreement.prompts", agreement.prompts, 0, INT32_MAX);
+  const std::int32_t most = std::min(kMostAgreementTokens, spec.timing.max_output_tokens);
+  if (agreement.output_tokens < 1 || agreement.output_tokens > most) {
+    return OutOfRange("agreement.output_tokens", agreement.output_tokens, 1, most,
+                      "no more than timing.max_output_tokens either");
+  }
+  std::int32_t last = 1;
+  for (const std::int32_t size : agreement.batch_sizes) {
+    if (size <= last || size > kMostBatch) {
+      return absl::InvalidArgumentError(absl::StrCat("agreement.batch_sizes has ",
+                                                     absl::StrJoin(agreement.batch_sizes, ", "),
+                                                     ", expected sizes of 2 to ", kMostBatch, ", ascending"));
+    }
+    last = size;
   }
   return absl::OkStatus();
 }
@@ -160,6 +180,7 @@ absl::Status ValidateSpec(const JobSpec& spec, std::int32_t prompt_count, const 
   if (absl::Status status = CheckNames(spec, limits); !status.ok()) return status;
   if (absl::Status status = CheckCalibration(spec); !status.ok()) return status;
   if (absl::Status status = CheckRanges(spec); !status.ok()) return status;
+  if (absl::Status status = CheckAgreement(spec); !status.ok()) return status;
   if (prompt_count < 1) {
     return absl::InvalidArgumentError("the prompt set has no prompts, expected at least 1: import some");
   }

@@ -54,7 +54,7 @@ struct RankOptions {
 enum class RankStatus { kRanked, kStopped, kNotFeasible, kNotMeasured };
 
 struct Term {
-  std::string name;  // "speed", "quality", "stability" or "memory"
+  std::string name;  // TermName of terms.h
   double weight = 0;
   double raw = 0;
   std::string unit;
@@ -86,6 +86,7 @@ struct RankedVariant {
   // J/token, and 95 % of it; absent where it is not measured, or by too few blocks of prompts.
   std::optional<double> energy_per_token{};
   std::optional<Interval> energy_interval{};
+  std::optional<BehaviourMeasure> behaviour{};
   // Absent without resamples; the standing also unless ranked, the comparisons also for fp16.
   std::optional<Standing> standing{};
   std::optional<Comparison> speedup{};   // ratio of mean tokens/s; smallest_detectable as a share of fp16's

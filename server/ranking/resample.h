@@ -16,7 +16,7 @@
 namespace uaqf::ranking {
 
 inline constexpr std::int32_t kResamples = 2000;
-// Fewer prompts or windows than these are no sample to draw from.
+// Fewer prompts, windows or outputs than these are no sample to draw from.
 inline constexpr std::size_t kLeastUnits = 5;
 // More are drawn in bundles (Bundle): the time is bounded, whatever the job.
 inline constexpr std::size_t kMostUnits = 1000;
@@ -36,6 +36,7 @@ struct ResampledFigures {
   double inter_token_s = 0;      // 0 where no run has two tokens
   double seconds_per_token = 0;  // all seconds over all output tokens; 0 without a token
   double nll = 0;
+  double behaviour = 0;  // B, see agreement_measures.h
 };
 
 // The figures of every variant in every resample, and those of all units at once (index -1).
@@ -46,6 +47,7 @@ class Resampled {
     bool timings = false;
     bool deviations = false;
     bool nll = false;
+    bool behaviour = false;
   };
 
   std::int32_t resamples() const { return resamples_; }
@@ -53,6 +55,7 @@ class Resampled {
   std::size_t variants() const { return has_.size(); }
   std::size_t prompts() const { return prompts_; }
   std::size_t windows() const { return windows_; }
+  std::size_t outputs() const { return outputs_; }
   const Has& has(std::size_t variant) const { return has_[variant]; }
   // `resample` from 0, or kAllUnits. Figures that the variant does not have are 0.
   const ResampledFigures& At(std::int32_t resample, std::size_t variant) const {
@@ -66,6 +69,7 @@ class Resampled {
   std::uint64_t seed_ = 0;
   std::size_t prompts_ = 0;
   std::size_t windows_ = 0;
+  std::size_t outputs_ = 0;
   std::vector<Has> has_;
   std::vector<ResampledFigures> figures_;
 };

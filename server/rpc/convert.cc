@@ -149,6 +149,7 @@ static v1::Lease ToProto(const core::Lease& lease) {
   message.set_context_tokens(lease.context_tokens);
   message.set_seed(lease.seed);
   message.set_summary_k(lease.summary_k);
+  message.mutable_batch_sizes()->Add(lease.batch_sizes.begin(), lease.batch_sizes.end());
   return message;
 }
 
@@ -216,6 +217,10 @@ static core::RecordRow FromProto(const v1::Record& message) {
     row.nll_sum = message.article().nll_sum();
     row.words = message.article().words();
     row.bytes = message.article().bytes();
+  } else if (message.has_agreement()) {
+    row.body = core::RecordBody::kAgreement;
+    row.input_tokens = message.agreement().input_tokens();
+    row.output_tokens = message.agreement().output_ids_size();
   } else {
     row.body = core::RecordBody::kFailure;
     row.failure = message.failure();
@@ -258,6 +263,9 @@ core::JobSpec FromProto(const v1::JobSpec& message) {
   spec.allocation.until_decided = allocation.until_decided();
   if (!allocation.profile().empty()) spec.allocation.profile = Id(allocation.profile());
   spec.allocation.device_time_ns = allocation.device_time().seconds() * kNsPerSecond + allocation.device_time().nanos();
+  spec.agreement.prompts = message.agreement().prompts();
+  spec.agreement.output_tokens = message.agreement().output_tokens();
+  spec.agreement.batch_sizes.assign(message.agreement().batch_sizes().begin(), message.agreement().batch_sizes().end());
   return spec;
 }
 
@@ -292,6 +300,13 @@ v1::JobSpec ToProto(const core::JobSpec& spec) {
   message.set_seed(spec.seed);
   SetNs(spec.lease_ns, *message.mutable_lease_duration());
   message.set_attempt_limit(spec.attempt_limit);
+  if (spec.agreement.prompts > 0) {
+    v1::AgreementSpec& agreement = *message.mutable_agreement();
+    agreement.set_prompts(spec.agreement.prompts);
+    agreement.set_output_tokens(spec.agreement.output_tokens);
+    agreement.mutable_batch_sizes()->Add(spec.agreement.batch_sizes.begin(), spec.agreement.batch_sizes.end());
+    agreement.set_no_batches(spec.agreement.batch_sizes.empty());
+  }
   if (!spec.allocation.InRounds()) return message;
   v1::AllocationSpec& allocation = *message.mutable_allocation();
   allocation.set_until_decided(spec.allocation.until_decided);

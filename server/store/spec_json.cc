@@ -38,6 +38,10 @@ std::string ToJson(const core::JobSpec& spec) {
        {{"until_decided", spec.allocation.until_decided},
         {"profile", spec.allocation.profile},
         {"device_time_ns", spec.allocation.device_time_ns}}},
+      {"agreement",
+       {{"prompts", spec.agreement.prompts},
+        {"output_tokens", spec.agreement.output_tokens},
+        {"batch_sizes", spec.agreement.batch_sizes}}},
   };
   return value.dump();
 }
@@ -77,6 +81,12 @@ core::JobSpec SpecFromJson(const std::string& text) {
     allocation->at("until_decided").get_to(spec.allocation.until_decided);
     allocation->at("profile").get_to(spec.allocation.profile);
     allocation->at("device_time_ns").get_to(spec.allocation.device_time_ns);
+  }
+  // And those before agreement this.
+  if (const auto agreement = value.find("agreement"); agreement != value.end()) {
+    agreement->at("prompts").get_to(spec.agreement.prompts);
+    agreement->at("output_tokens").get_to(spec.agreement.output_tokens);
+    agreement->at("batch_sizes").get_to(spec.agreement.batch_sizes);
   }
   return spec;
 }

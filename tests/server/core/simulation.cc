@@ -265,6 +265,11 @@ RecordRow Simulation::Measure(const Lease& lease, std::int32_t item) {
     row.nll_sum = 2.5 * row.scored_tokens;
     return row;
   }
+  if (lease.kind == ChunkKind::kAgreement) {
+    row.body = RecordBody::kAgreement;
+    row.output_tokens = lease.timing.max_output_tokens;
+    return row;
+  }
   if (lease.kind == ChunkKind::kTask) {
     row.body = RecordBody::kTask;
     row.checks = {{1, item % 2, 1}, {2, 1, 1}};
