@@ -91,6 +91,18 @@ std::string RecordTableLine(const v1::StoredRecord& stored, int variant_width) {
     if (timing.latency_ns() > 0) {
       cells[9] = Fixed(timing.output_tokens() / (static_cast<double>(timing.latency_ns()) * 1e-9), 1);
     }
+  } else if (record.has_traffic()) {
+    const v1::TrafficRecord& traffic = record.traffic();
+    cells[5] = absl::StrCat(traffic.input_tokens());
+    cells[6] = absl::StrCat(traffic.output_tokens());
+    cells[7] = Milliseconds(traffic.latency_ns());
+    cells[8] = Milliseconds(traffic.prefill_ns());
+    if (traffic.latency_ns() > 0) {
+      cells[9] = Fixed(static_cast<double>(traffic.batch()) * traffic.output_tokens() /
+                           (static_cast<double>(traffic.latency_ns()) * 1e-9),
+                       1);
+    }
+    cells[10] = absl::StrCat("batch ", traffic.batch(), stored.tainted() ? ", tainted" : "");
   } else if (record.has_generation()) {
     cells[5] = absl::StrCat(record.generation().input_tokens());
     cells[6] = absl::StrCat(record.generation().output_tokens());
@@ -163,6 +175,7 @@ std::string RecordCsvHeader() {
                   "summary_k",
                   "summary_bytes",
                   "summary_digest",
+                  "batch",
                   "same_tokens",
                   "not_finite_tokens",
                   "loop"});
@@ -181,7 +194,7 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
                                     stored.category(),
                                     stored.worker(),
                                     stored.tainted() ? "true" : "false"};
-  cells.resize(40);
+  cells.resize(41);
   cells[30] = stored.variant_digest();
   if (record.has_timing()) {
     const v1::TimingRecord& t = record.timing();
@@ -194,6 +207,17 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
     cells[17] = absl::StrCat(t.detokenize_ns());
     cells[18] = absl::StrCat(t.start_offset_ns());
     cells[19] = Hex(t.output_digest());
+  } else if (record.has_traffic()) {
+    const v1::TrafficRecord& t = record.traffic();
+    cells[11] = absl::StrCat(t.input_tokens());
+    cells[12] = absl::StrCat(t.output_tokens());
+    cells[13] = absl::StrCat(t.latency_ns());
+    cells[14] = absl::StrCat(t.tokenize_ns());
+    cells[15] = absl::StrCat(t.prefill_ns());
+    cells[16] = absl::StrCat(t.decode_ns());
+    cells[17] = absl::StrCat(t.detokenize_ns());
+    cells[19] = Hex(t.output_digest());
+    cells[37] = absl::StrCat(t.batch());
   } else if (record.has_generation()) {
     cells[11] = absl::StrCat(record.generation().input_tokens());
     cells[12] = absl::StrCat(record.generation().output_tokens());
@@ -236,9 +260,9 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
     for (const v1::RepeatedOutput& repeat : a.repeats()) {
       repeats.push_back(absl::StrCat(repeat.batch(), "=", repeat.same_tokens()));
     }
-    cells[37] = absl::StrJoin(repeats, ";");
-    cells[38] = absl::StrCat(a.not_finite_tokens());
-    cells[39] = a.loop() ? "true" : "false";
+    cells[38] = absl::StrJoin(repeats, ";");
+    cells[39] = absl::StrCat(a.not_finite_tokens());
+    cells[40] = a.loop() ? "true" : "false";
   } else if (record.body_case() == v1::Record::kFailure) {
     cells[23] = record.failure();
   }
@@ -261,6 +285,8 @@ std::string ChunkKindName(v1::ChunkKind kind) {
       return "article";
     case v1::CHUNK_KIND_SUMMARY:
       return "summary";
+    case v1::CHUNK_KIND_TRAFFIC:
+      return "traffic";
     case v1::CHUNK_KIND_AGREEMENT:
       return "agreement";
     default:

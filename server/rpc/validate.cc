@@ -159,6 +159,7 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
   if (spec.allocation().until_decided() > 0 && spec.allocation().profile().empty()) {
     spec.mutable_allocation()->set_profile("profiles/balanced");
   }
+  if (spec.has_grid() && spec.grid().draws() == 0) spec.mutable_grid()->set_draws(8);
   if (spec.agreement().prompts() > 0) {
     v1::AgreementSpec& agreement = *spec.mutable_agreement();
     constexpr int kTokens = 64;

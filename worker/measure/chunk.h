@@ -22,7 +22,17 @@
 
 namespace uaqf::measure {
 
-enum class ChunkKind { kTiming, kGeneration, kPerplexity, kTask, kDivergence, kArticle, kSummary, kAgreement };
+enum class ChunkKind {
+  kTiming,
+  kGeneration,
+  kPerplexity,
+  kTask,
+  kDivergence,
+  kArticle,
+  kSummary,
+  kTraffic,
+  kAgreement
+};
 
 // Where FP16's summaries of the chunk's windows go, and come from. Between items, never beside a timed one.
 class SummaryExchange {
@@ -39,7 +49,8 @@ class SummaryExchange {
 struct Chunk {
   ChunkKind kind = ChunkKind::kTiming;
   int32_t repeat = 0;
-  // Items [first_item, first_item + item_count) of `items`, or windows or articles of the text they make.
+  // Items [first_item, first_item + item_count) of `items`, or windows or articles of the text they make; of kTraffic
+  // the numbers of `cells`, whose prompts are among `items`.
   int32_t first_item = 0;
   int32_t item_count = 0;
   // Borrowed for the run.
@@ -57,6 +68,8 @@ struct Chunk {
   // borrowed for the run, is set.
   int32_t summary_k = 0;
   SummaryExchange* summaries = nullptr;
+  // Of kTraffic: one for each item.
+  std::vector<TrafficCell> cells = {};
   // Of kAgreement: of the batches beside a prompt alone.
   std::vector<int32_t> batch_sizes;
 };

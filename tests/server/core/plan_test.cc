@@ -107,6 +107,7 @@ TEST(Plan, FillsBatchesOfOutputsBehindGenerations) {
   }
   EXPECT_EQ(ranges, (std::vector<std::pair<std::int32_t, std::int32_t>>{{0, 32}, {32, 32}, {64, 6}}));
   EXPECT_EQ(AgreementCount(spec, 50), 50) << "no more than there are";
+  EXPECT_EQ(MaxBatch(spec), 32) << "what a worker hosts them for";
 }
 
 // The twin's outputs would be fp16's.

@@ -32,6 +32,7 @@ JobSpec WithEverything() {
   spec.quality.task_set = "q";
   spec.quality.article_set = "a";
   spec.quality.divergence = true;
+  spec.agreement = {4, 16, {8}};
   return spec;
 }
 
