@@ -36,9 +36,11 @@ absl::Status ParseWeights(const std::string& text, v1::Weights* weights) {
       weights->set_stability(value);
     } else if (sides[0] == "memory") {
       weights->set_memory(value);
+    } else if (sides[0] == "behaviour") {
+      weights->set_behaviour(value);
     } else {
       return UsageError(
-          absl::StrCat("got a weight of \"", sides[0], "\", expected speed, quality, stability or memory"));
+          absl::StrCat("got a weight of \"", sides[0], "\", expected speed, quality, stability, memory or behaviour"));
     }
   }
   if (given.empty()) return UsageError(absl::StrCat("got no weights", kExpected));

@@ -45,6 +45,21 @@ std::string DivergenceText(const v1::DivergenceRecord& d) {
   return absl::StrCat("KL between ", lower, " and ", Fixed(d.kl_upper_sum() / d.positions(), 5));
 }
 
+// "the same: alone again 64, batch 8 61; a loop".
+std::string RepeatsText(const v1::AgreementRecord& agreement) {
+  std::vector<std::string> repeats;
+  for (const v1::RepeatedOutput& repeat : agreement.repeats()) {
+    repeats.push_back(repeat.batch() == 1 ? absl::StrCat("alone again ", repeat.same_tokens())
+                                          : absl::StrCat("batch ", repeat.batch(), " ", repeat.same_tokens()));
+  }
+  std::string text = absl::StrCat("the same: ", absl::StrJoin(repeats, ", "));
+  if (agreement.loop()) absl::StrAppend(&text, "; a loop");
+  if (agreement.not_finite_tokens() > 0) {
+    absl::StrAppend(&text, "; logits not finite at ", Count(agreement.not_finite_tokens(), "token"));
+  }
+  return text;
+}
+
 std::string Hex(const std::string& bytes) { return absl::BytesToHexString(bytes); }
 
 }  // namespace
@@ -112,6 +127,10 @@ std::string RecordTableLine(const v1::StoredRecord& stored, int variant_width) {
     const v1::ArticleRecord& a = record.article();
     cells[5] = absl::StrCat(a.scored_tokens());
     cells[10] = absl::StrCat("NLL ", Fixed(a.nll_sum() / a.words(), 4), " per word, ", Count(a.words(), "word"));
+  } else if (record.has_agreement()) {
+    cells[5] = absl::StrCat(record.agreement().input_tokens());
+    cells[6] = absl::StrCat(record.agreement().output_ids_size());
+    cells[10] = RepeatsText(record.agreement());
   } else if (record.body_case() == v1::Record::kFailure) {
     cells[10] = absl::StrCat("failed: ", Printable(record.failure()));
   }
@@ -156,7 +175,10 @@ std::string RecordCsvHeader() {
                   "summary_k",
                   "summary_bytes",
                   "summary_digest",
-                  "batch"});
+                  "batch",
+                  "same_tokens",
+                  "not_finite_tokens",
+                  "loop"});
 }
 
 std::string RecordCsvLine(const v1::StoredRecord& stored) {
@@ -172,7 +194,7 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
                                     stored.category(),
                                     stored.worker(),
                                     stored.tainted() ? "true" : "false"};
-  cells.resize(38);
+  cells.resize(41);
   cells[30] = stored.variant_digest();
   if (record.has_timing()) {
     const v1::TimingRecord& t = record.timing();
@@ -229,6 +251,18 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
     cells[22] = Exact(record.article().nll_sum());
     cells[31] = absl::StrCat(record.article().words());
     cells[32] = absl::StrCat(record.article().bytes());
+  } else if (record.has_agreement()) {
+    const v1::AgreementRecord& a = record.agreement();
+    cells[11] = absl::StrCat(a.input_tokens());
+    cells[12] = absl::StrCat(a.output_ids_size());
+    cells[20] = a.stopped() ? "true" : "false";
+    std::vector<std::string> repeats;
+    for (const v1::RepeatedOutput& repeat : a.repeats()) {
+      repeats.push_back(absl::StrCat(repeat.batch(), "=", repeat.same_tokens()));
+    }
+    cells[38] = absl::StrJoin(repeats, ";");
+    cells[39] = absl::StrCat(a.not_finite_tokens());
+    cells[40] = a.loop() ? "true" : "false";
   } else if (record.body_case() == v1::Record::kFailure) {
     cells[23] = record.failure();
   }
@@ -253,6 +287,8 @@ std::string ChunkKindName(v1::ChunkKind kind) {
       return "summary";
     case v1::CHUNK_KIND_TRAFFIC:
       return "traffic";
+    case v1::CHUNK_KIND_AGREEMENT:
+      return "agreement";
     default:
       return "unknown";
   }

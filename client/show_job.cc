@@ -71,6 +71,13 @@ std::string GridText(const v1::TrafficGrid& grid) {
                       absl::StrJoin(grid.output_tokens(), ", "), " out");
 }
 
+std::string AgreementText(const v1::AgreementSpec& agreement) {
+  std::string text = absl::StrCat(Count(agreement.prompts(), "prompt"), ", at most ",
+                                  Count(agreement.output_tokens(), "token"), ", alone twice");
+  if (agreement.batch_sizes().empty()) return text;
+  return absl::StrCat(text, " and in batches of ", absl::StrJoin(agreement.batch_sizes(), ", "));
+}
+
 std::string VariantErrors(const v1::Job& job) {
   std::string text;
   for (const v1::VariantProgress& variant : job.progress().variants()) {
@@ -132,6 +139,7 @@ std::string JobText(const v1::Job& job, const Terminal& terminal) {
   text += Line("timing", TimingText(spec));
   if (spec.has_grid()) text += Line("traffic", GridText(spec.grid()));
   text += Line("quality", QualityText(spec.quality()));
+  if (spec.has_agreement()) text += Line("agreement", AgreementText(spec.agreement()));
   return text + VariantErrors(job);
 }
 

@@ -80,6 +80,13 @@ struct TrafficColumns {
   std::vector<std::int32_t> group;  // of the chunk
 };
 
+// A record of agreement as it came: its tokens are compared with those of others.
+struct AgreementBlob {
+  std::int32_t variant = 0;
+  std::int32_t item = 0;
+  std::string blob;  // the serialized uaqf.v1.Record
+};
+
 // What a variant is in full: JSON, and its digest.
 struct Configuration {
   std::string digest;
@@ -105,6 +112,7 @@ struct Measurements {
   DivergenceColumns divergences;
   ArticleColumns articles;
   TrafficColumns traffic;
+  std::vector<AgreementBlob> agreements;
   std::vector<AttemptEvidence> attempts;  // in the order of their acceptance
 };
 

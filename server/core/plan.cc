@@ -145,13 +145,18 @@ std::int32_t ArticleCount(const JobSpec& spec, const Survey& survey) {
   return most > 0 ? std::min(most, survey.articles) : survey.articles;
 }
 
+std::int32_t AgreementCount(const JobSpec& spec, std::int32_t prompt_count) {
+  return std::min(spec.agreement.prompts, prompt_count);
+}
+
 std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std::int32_t windows, std::int32_t tasks,
                             std::int32_t articles) {
   const auto count = [&](const char* name) {
     return std::count(spec.variants.begin(), spec.variants.end(), std::string(name));
   };
   const std::int64_t timed = std::int64_t{prompt_count} * spec.timing.repeats;
-  const std::int64_t scored = std::int64_t{prompt_count} + windows + tasks + articles;
+  const std::int64_t scored =
+      std::int64_t{prompt_count} + windows + tasks + articles + AgreementCount(spec, prompt_count);
   const auto variants = static_cast<std::int64_t>(spec.variants.size());
   const std::int64_t twins = count(kBaselineTwin);
   const std::int64_t compared = variants - twins - count(kBaselineVariant);
@@ -184,6 +189,7 @@ class GroupPlan {
         windows_(WindowCount(spec, survey)),
         articles_(ArticleCount(spec, survey)),
         tasks_(TaskCount(spec, survey)),
+        agreements_(AgreementCount(spec, prompt_count)),
         blocks_(BlockCount(prompt_count, spec.timing.block_prompts)),
         group_(group),
         members_(members),
@@ -197,6 +203,7 @@ class GroupPlan {
 
   void KindByKind() {
     VisitScored(ChunkKind::kGeneration, 0, prompts_, spec_.timing.block_prompts);
+    VisitScored(ChunkKind::kAgreement, 0, agreements_, kPromptsPerAgreement);
     VisitScored(ChunkKind::kPerplexity, 0, windows_, kWindowsPerChunk);
     ArticlesAndTasks();
     Compare(0, windows_);
@@ -208,6 +215,7 @@ class GroupPlan {
   }
 
   void RoundByRound() {
+    VisitScored(ChunkKind::kAgreement, 0, agreements_, kPromptsPerAgreement);
     ArticlesAndTasks();
     const std::int32_t size = spec_.timing.block_prompts;
     for (std::int32_t block = 0; block < blocks_; ++block) {
@@ -264,7 +272,7 @@ class GroupPlan {
   }
 
   const JobSpec& spec_;
-  const std::int32_t prompts_, windows_, articles_, tasks_, blocks_, group_;
+  const std::int32_t prompts_, windows_, articles_, tasks_, agreements_, blocks_, group_;
   const VariantGroup& members_;
   const VariantGroup scored_;
   const VariantGroup compared_;
@@ -296,7 +304,9 @@ std::int32_t RoundCount(const JobSpec& spec, std::int32_t prompt_count) {
 
 std::int32_t RoundOf(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey, const Chunk& chunk) {
   const std::int32_t rounds = RoundCount(spec, prompt_count);
-  if (rounds == 0 || chunk.kind == ChunkKind::kArticle || chunk.kind == ChunkKind::kTask) return -1;
+  const bool in_round =
+      chunk.kind != ChunkKind::kArticle && chunk.kind != ChunkKind::kTask && chunk.kind != ChunkKind::kAgreement;
+  if (rounds == 0 || !in_round) return -1;
   std::int64_t round = chunk.first / spec.timing.block_prompts;
   if (OverWindows(chunk.kind)) {
     const std::int64_t chunks = BlockCount(WindowCount(spec, survey), kWindowsPerChunk);
@@ -316,7 +326,11 @@ TrafficCell CellOf(const TrafficGrid& grid, std::int32_t draw, std::int32_t item
           grid.output_tokens[item % outputs], draw * grid.batches.back()};
 }
 
-std::int32_t MaxBatch(const JobSpec& spec) { return spec.grid.Empty() ? 1 : spec.grid.batches.back(); }
+std::int32_t MaxBatch(const JobSpec& spec) {
+  std::int32_t most = spec.grid.Empty() ? 1 : spec.grid.batches.back();
+  for (const std::int32_t size : spec.agreement.batch_sizes) most = std::max(most, size);
+  return most;
+}
 
 std::int32_t MaxSequenceTokens(const JobSpec& spec, const Survey& survey) {
   const std::int32_t input = spec.timing.input_tokens > 0 ? spec.timing.input_tokens : survey.longest_input_tokens;

@@ -19,6 +19,7 @@ enum class RecordBody : std::int32_t {
   kArticle = 7,
   kSummary = 8,
   kTraffic = 9,
+  kAgreement = 10,
 };
 
 // Checks of one kind on one answer; `metric` has the numbers of TaskMetric of record.proto.

@@ -27,6 +27,8 @@ RecordBody ExpectedBody(ChunkKind kind) {
       return RecordBody::kSummary;
     case ChunkKind::kTraffic:
       return RecordBody::kTraffic;
+    case ChunkKind::kAgreement:
+      return RecordBody::kAgreement;
   }
   return RecordBody::kFailure;
 }

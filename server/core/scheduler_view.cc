@@ -39,6 +39,10 @@ Lease ToLease(const LeaseState& state, std::int64_t now_ns) {
     lease.prompt_set = chunk.kind == ChunkKind::kTask ? spec.quality.task_set : spec.prompt_set;
     lease.timing = spec.timing;
     lease.output_tokens = state.job->OutputTokens(chunk);
+    if (chunk.kind == ChunkKind::kAgreement) {
+      lease.timing.max_output_tokens = spec.agreement.output_tokens;
+      lease.batch_sizes = spec.agreement.batch_sizes;
+    }
   }
   return lease;
 }

@@ -23,6 +23,8 @@ const char* Name(ChunkKind kind) {
       return "summary";
     case ChunkKind::kTraffic:
       return "traffic";
+    case ChunkKind::kAgreement:
+      return "agreement";
   }
   return "unknown";
 }

@@ -38,7 +38,8 @@ enum class ChunkKind : std::int32_t {
   kDivergence = 5,
   kArticle = 6,
   kSummary = 7,
-  kTraffic = 8
+  kTraffic = 8,
+  kAgreement = 9
 };
 
 // Whether the items of such a chunk are windows of the text.
@@ -129,6 +130,17 @@ struct TrafficCell {
   std::int32_t output_tokens = 0;
   std::int32_t first_prompt = 0;  // its prompts: so many from here on, from the first again behind the last
 };
+// Whether outputs are the same again: of prompts alone, twice, and within batches.
+struct AgreementSpec {
+  std::int32_t prompts = 0;        // from the start of the set; 0: not measured
+  std::int32_t output_tokens = 0;  // of an output at most
+  std::vector<std::int32_t> batch_sizes = {};
+
+  friend bool operator==(const AgreementSpec&, const AgreementSpec&) = default;
+};
+
+// Most tokens of an output that agreement is told of: all of them are kept.
+inline constexpr std::int32_t kMostAgreementTokens = 256;
 
 struct JobSpec {
   std::string model;
@@ -141,6 +153,7 @@ struct JobSpec {
   std::int32_t attempt_limit = 5;
   AllocationSpec allocation = {};
   TrafficGrid grid = {};
+  AgreementSpec agreement = {};
 
   friend bool operator==(const JobSpec&, const JobSpec&) = default;
 };

@@ -113,6 +113,27 @@ absl::Status CheckRanges(const JobSpec& spec) {
   return absl::OkStatus();
 }
 
+absl::Status CheckAgreement(const JobSpec& spec) {
+  const AgreementSpec& agreement = spec.agreement;
+  if (agreement.prompts == 0) return absl::OkStatus();
+  if (agreement.prompts < 0) return OutOfRange("agreement.prompts", agreement.prompts, 0, INT32_MAX);
+  const std::int32_t most = std::min(kMostAgreementTokens, spec.timing.max_output_tokens);
+  if (agreement.output_tokens < 1 || agreement.output_tokens > most) {
+    return OutOfRange("agreement.output_tokens", agreement.output_tokens, 1, most,
+                      "no more than timing.max_output_tokens either");
+  }
+  std::int32_t last = 1;
+  for (const std::int32_t size : agreement.batch_sizes) {
+    if (size <= last || size > kMostBatch) {
+      return absl::InvalidArgumentError(absl::StrCat("agreement.batch_sizes has ",
+                                                     absl::StrJoin(agreement.batch_sizes, ", "),
+                                                     ", expected sizes of 2 to ", kMostBatch, ", ascending"));
+    }
+    last = size;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckCalibration(const JobSpec& spec) {
   for (const std::string& variant : spec.variants) {
     const std::string text = CalibrationText(variant);
@@ -194,6 +215,7 @@ absl::Status ValidateSpec(const JobSpec& spec, std::int32_t prompt_count, const 
   if (absl::Status status = CheckNames(spec, limits); !status.ok()) return status;
   if (absl::Status status = CheckCalibration(spec); !status.ok()) return status;
   if (absl::Status status = CheckRanges(spec); !status.ok()) return status;
+  if (absl::Status status = CheckAgreement(spec); !status.ok()) return status;
   if (prompt_count < 1) {
     return absl::InvalidArgumentError("the prompt set has no prompts, expected at least 1: import some");
   }

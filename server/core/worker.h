@@ -104,8 +104,9 @@ struct Lease {
   std::vector<std::int32_t> output_tokens;  // one per item for MATCHED and FIXED timing; empty: stop naturally
   std::int32_t context_tokens = 0;          // unless OverPrompts(kind)
   std::uint64_t seed = 0;
-  std::int32_t summary_k = 0;           // of the chunk
-  std::vector<TrafficCell> cells = {};  // for kTraffic, one per item
+  std::int32_t summary_k = 0;                  // of the chunk
+  std::vector<TrafficCell> cells = {};         // for kTraffic, one per item
+  std::vector<std::int32_t> batch_sizes = {};  // for kAgreement: of the batches beside a prompt alone
 };
 
 struct SurveyRequest {

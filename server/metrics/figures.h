@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -66,6 +67,11 @@ struct VariantFigures {
   std::optional<double> energy_per_token_j;
   // Of a job that timed a grid.
   std::vector<TrafficFigures> traffic;
+  // By batch, 1 for the prompt alone again: mean share of tokens that are the same.
+  std::vector<std::pair<std::int32_t, double>> self_agreement;
+  std::optional<double> agreement_with_fp16;
+  std::optional<double> loops;
+  std::optional<double> not_finite;
 };
 
 // A ranked variant under a profile.

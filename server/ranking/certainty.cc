@@ -21,6 +21,8 @@ double RawValue(TermKind kind, const ResampledFigures& own, const ResampledFigur
     case TermKind::kStability:
       if (profile.stability_form == StabilityForm::kRelative) return own.latency_deviation_s / own.latency_s;
       return profile.stability_alpha * own.latency_deviation_s + profile.stability_beta * own.throughput_deviation;
+    case TermKind::kBehaviour:
+      return own.behaviour;
     case TermKind::kMemory:
       break;
   }
@@ -38,6 +40,9 @@ std::string WhyNot(const Resampled& resampled, const Evaluation& evaluation) {
     for (const std::size_t v : evaluation.evaluated) {
       const Resampled::Has& has = resampled.has(v);
       if (term.kind == TermKind::kQuality && !has.nll) return TooFew("windows", resampled.windows());
+      if (term.kind == TermKind::kBehaviour && !has.behaviour) {
+        return TooFew("prompts generated again", resampled.outputs());
+      }
       if (term.kind == TermKind::kSpeed && !has.speed) {
         return TooFew(resampled.speed_units().c_str(), resampled.speed_unit_count());
       }

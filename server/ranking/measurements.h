@@ -72,6 +72,23 @@ struct ArticleColumns {
   std::vector<std::int32_t> bytes;   // > 0
 };
 
+// A prompt's output once more: RepeatedOutput of record.proto.
+struct RepeatedOutput {
+  std::int32_t batch = 1;        // > 0
+  std::int32_t same_tokens = 0;  // 0 to the tokens of the first output
+};
+
+// Outputs of one prompt, AgreementRecord of record.proto; (variant, item) is unique. Rows, since their lengths differ.
+struct AgreementRow {
+  std::int32_t variant = 0;
+  std::int32_t item = 0;
+  std::vector<std::int32_t> ids;  // not empty
+  std::vector<RepeatedOutput> repeats;
+  std::int32_t not_finite_tokens = 0;
+  bool loop = false;
+  std::string batches_refused{};
+};
+
 // One row per accepted timing chunk.
 struct EnergyColumns {
   std::vector<std::int32_t> variant;
@@ -152,6 +169,7 @@ struct Measurements {
   EnergyColumns energies;
   TrafficGrid grid;
   TrafficColumns traffic;
+  std::vector<AgreementRow> agreements{};
 };
 
 }  // namespace uaqf::ranking

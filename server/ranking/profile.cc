@@ -66,20 +66,22 @@ absl::Status CheckStabilityForm(const Profile& profile) {
 
 absl::Status Validate(const Profile& profile) {
   const Weights& w = profile.weights;
-  for (const auto& status : {CheckWeight("speed", w.speed), CheckWeight("quality", w.quality),
-                             CheckWeight("stability", w.stability), CheckWeight("memory", w.memory)}) {
+  for (const auto& status :
+       {CheckWeight("speed", w.speed), CheckWeight("quality", w.quality), CheckWeight("stability", w.stability),
+        CheckWeight("memory", w.memory), CheckWeight("behaviour", w.behaviour)}) {
     if (!status.ok()) return status;
   }
-  const double sum = w.speed + w.quality + w.stability + w.memory;
+  const double sum = w.speed + w.quality + w.stability + w.memory + w.behaviour;
   if (sum == 0) {
     return absl::InvalidArgumentError(
-        "every weight is 0, expected weights that sum to 1: give at least one of speed, quality, stability and memory");
+        "every weight is 0, expected weights that sum to 1: give at least one of speed, quality, stability, memory and "
+        "behaviour");
   }
   if (std::abs(sum - 1) > kSumTolerance) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("weights sum to %.10g (speed %g, quality %g, stability %g, memory %g), expected 1: "
-                        "divide each by %.10g",
-                        sum, w.speed, w.quality, w.stability, w.memory, sum));
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "weights sum to %.10g (speed %g, quality %g, stability %g, memory %g, behaviour %g), expected 1: "
+        "divide each by %.10g",
+        sum, w.speed, w.quality, w.stability, w.memory, w.behaviour, sum));
   }
   if (profile.formula == Formula::kUtility && w.memory != 0) {
     return absl::InvalidArgumentError(absl::StrFormat(
@@ -90,6 +92,10 @@ absl::Status Validate(const Profile& profile) {
         absl::StrFormat("weights.stability is %g, but formula REGIME has no stability term: set it to 0, or use "
                         "UTILITY or FULL",
                         w.stability));
+  }
+  if (profile.formula != Formula::kFull && w.behaviour != 0) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "weights.behaviour is %g, but only formula FULL has a behaviour term: set it to 0, or use FULL", w.behaviour));
   }
   if (profile.max_delta_nll && !(std::isfinite(*profile.max_delta_nll) && *profile.max_delta_nll >= 0)) {
     return absl::InvalidArgumentError(

@@ -15,7 +15,7 @@ namespace uaqf::ranking {
 enum class Formula {
   kUtility,  // w_s S~ - w_q QL~ - w_p SP~            (paper 3.1.1)
   kRegime,   // w_s S~ - w_q QL~ + w_m M~             (paper 4.5)
-  kFull,     // w_s S~ - w_q Q~ - w_p P~ + w_m M~     (ours)
+  kFull,     // w_s S~ - w_q Q~ - w_p P~ + w_m M~ - w_b B~ (ours)
 };
 
 // What the terms are compared with.
@@ -35,6 +35,7 @@ struct Weights {
   double quality = 0;
   double stability = 0;
   double memory = 0;
+  double behaviour = 0;
 };
 
 struct Profile {

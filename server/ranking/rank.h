@@ -58,7 +58,7 @@ struct RankOptions {
 enum class RankStatus { kRanked, kStopped, kNotFeasible, kNotMeasured };
 
 struct Term {
-  std::string name;  // "speed", "quality", "stability" or "memory"
+  std::string name;  // TermName of terms.h
   double weight = 0;
   double raw = 0;
   std::string unit;
@@ -91,6 +91,7 @@ struct RankedVariant {
   std::optional<double> energy_per_token{};
   std::optional<Interval> energy_interval{};
   std::optional<Capacity> capacity{};  // absent where the profile asks for none
+  std::optional<BehaviourMeasure> behaviour{};
   // Absent without resamples; the standing also unless ranked, the comparisons also for fp16.
   std::optional<Standing> standing{};
   std::optional<Comparison> speedup{};   // ratio of mean tokens/s; smallest_detectable as a share of fp16's

@@ -28,6 +28,8 @@ std::string Symbol(TermKind kind, const Profile& profile) {
       return ours ? "Q~" : "QL~";
     case TermKind::kStability:
       return ours ? "P~" : "SP~";
+    case TermKind::kBehaviour:
+      return "B~";
     case TermKind::kMemory:
       break;
   }
@@ -38,6 +40,8 @@ std::string StabilityText(const Profile& profile) {
   if (profile.stability_form == StabilityForm::kRelative) return "S_L / L";
   return absl::StrFormat("%g S_L + %g S_T", profile.stability_alpha, profile.stability_beta);
 }
+
+constexpr char kBehaviourText[] = "unlike tokens + loops + not finite";
 
 std::string MinMaxText(const EvaluatedTerm& term, const Profile& profile) {
   const auto [low, high] = std::minmax_element(term.raw.begin(), term.raw.end());
@@ -51,6 +55,9 @@ std::string MinMaxText(const EvaluatedTerm& term, const Profile& profile) {
       break;
     case TermKind::kStability:
       what = StabilityText(profile);
+      break;
+    case TermKind::kBehaviour:
+      what = kBehaviourText;
       break;
     case TermKind::kMemory:
       what = "1 - m / m_fp16";
@@ -74,6 +81,8 @@ std::string BaselineText(const EvaluatedTerm& term, const Profile& profile) {
       return absl::StrFormat("%s = (NLL - NLL_fp16) / %g", symbol, kNllUnit);
     case TermKind::kStability:
       return absl::StrFormat("%s = (%s - %.6g) / %g", symbol, StabilityText(profile), term.baseline, kStabilityUnit);
+    case TermKind::kBehaviour:
+      return absl::StrFormat("%s = (%s - %.6g) / %g", symbol, kBehaviourText, term.baseline, kBehaviourUnit);
     case TermKind::kMemory:
       break;
   }
@@ -142,6 +151,12 @@ std::vector<std::string> JobWarnings(const std::vector<VariantMeasures>& measure
       warnings.push_back(absl::StrFormat("%s: %d chunk%s stayed tainted and %s kept", m.variant, m.tainted_chunks,
                                          m.tainted_chunks == 1 ? "" : "s", m.tainted_chunks == 1 ? "was" : "were"));
     }
+    if (m.behaviour && m.behaviour->not_finite > 0) {
+      warnings.push_back(
+          absl::StrFormat("%s: outputs of %.0f %% of the prompts have tokens chosen from logits that are "
+                          "not finite",
+                          m.variant, 100 * m.behaviour->not_finite));
+    }
     if (m.quarantined > 0) {
       warnings.push_back(absl::StrFormat("%s: %d record%s could not be measured", m.variant, m.quarantined,
                                          m.quarantined == 1 ? "" : "s"));
@@ -199,6 +214,9 @@ std::vector<std::string> Notes(const std::vector<VariantMeasures>& measures, con
   for (const VariantMeasures& m : measures) {
     for (const std::string& problem : {m.quality_problem, m.timing_problem, m.length_problem, m.memory_problem}) {
       if (!problem.empty()) notes.push_back(absl::StrCat(m.variant, ": ", problem));
+    }
+    if (m.behaviour && !m.behaviour->problem.empty()) {
+      notes.push_back(absl::StrCat(m.variant, ": its agreement is over repeats alone, ", m.behaviour->problem));
     }
   }
   return notes;

@@ -73,13 +73,15 @@ class Resampler {
     out_.seed_ = options.seed;
     out_.prompts_ = out_.speed_unit_count_ = units.runs.size();
     out_.windows_ = units.windows.size();
+    out_.outputs_ = units.outputs.size();
     out_.has_.resize(units.variants.size());
     out_.figures_.resize((static_cast<std::size_t>(options.resamples) + 1) * units.variants.size());
   }
 
   Resampled Run() {
     AddTimings();
-    AddLosses();
+    AddMeans(units_.windows, &VariantUnits::nll, &Resampled::Has::nll, &ResampledFigures::nll);
+    AddMeans(units_.outputs, &VariantUnits::penalty, &Resampled::Has::behaviour, &ResampledFigures::behaviour);
     return std::move(out_);
   }
 
@@ -108,22 +110,24 @@ class Resampler {
     });
   }
 
-  void AddLosses() {
-    Columns columns = {&units_.windows};
-    std::vector<std::size_t> scored;
-    const double windows = Sum(units_.windows);
+  // A figure that is a mean over units of one kind, of which `units` has a 1 for each, or how many are in its bundle.
+  void AddMeans(const std::vector<double>& units, std::vector<double> VariantUnits::*values, bool Resampled::Has::*has,
+                double ResampledFigures::*figure) {
+    Columns columns = {&units};
+    std::vector<std::size_t> measured;
+    const double count = Sum(units);
     for (std::size_t v = 0; v < units_.variants.size(); ++v) {
-      const std::vector<double>& nll = units_.variants[v].nll;
-      if (nll.size() < kLeastUnits) continue;
-      scored.push_back(v);
-      out_.has_[v].nll = true;
-      columns.push_back(&nll);
-      out_.figures_[v].nll = Sum(nll) / windows;
+      const std::vector<double>& own = units_.variants[v].*values;
+      if (own.size() < kLeastUnits) continue;
+      measured.push_back(v);
+      out_.has_[v].*has = true;
+      columns.push_back(&own);
+      out_.figures_[v].*figure = Sum(own) / count;
     }
-    if (scored.empty()) return;
-    SumResamples(units_.windows.size(), columns, out_.resamples_, &generator_, [&](std::int32_t r, const double* sums) {
-      for (std::size_t k = 0; k < scored.size(); ++k) {
-        Row(r)[scored[k]].nll = sums[(1 + k) * kResampleBatch] / sums[0];
+    if (measured.empty()) return;
+    SumResamples(units.size(), columns, out_.resamples_, &generator_, [&](std::int32_t r, const double* sums) {
+      for (std::size_t k = 0; k < measured.size(); ++k) {
+        Row(r)[measured[k]].*figure = sums[(1 + k) * kResampleBatch] / sums[0];
       }
     });
   }

@@ -156,6 +156,7 @@ static v1::Lease ToProto(const core::Lease& lease) {
     added.set_output_tokens(cell.output_tokens);
     added.set_first_prompt(cell.first_prompt);
   }
+  message.mutable_batch_sizes()->Add(lease.batch_sizes.begin(), lease.batch_sizes.end());
   return message;
 }
 
@@ -247,6 +248,10 @@ static core::RecordRow FromProto(const v1::Record& message) {
     row.nll_sum = message.article().nll_sum();
     row.words = message.article().words();
     row.bytes = message.article().bytes();
+  } else if (message.has_agreement()) {
+    row.body = core::RecordBody::kAgreement;
+    row.input_tokens = message.agreement().input_tokens();
+    row.output_tokens = message.agreement().output_ids_size();
   } else {
     row.body = core::RecordBody::kFailure;
     row.failure = message.failure();
@@ -294,6 +299,9 @@ core::JobSpec FromProto(const v1::JobSpec& message) {
                {grid.input_tokens().begin(), grid.input_tokens().end()},
                {grid.output_tokens().begin(), grid.output_tokens().end()},
                grid.draws()};
+  spec.agreement.prompts = message.agreement().prompts();
+  spec.agreement.output_tokens = message.agreement().output_tokens();
+  spec.agreement.batch_sizes.assign(message.agreement().batch_sizes().begin(), message.agreement().batch_sizes().end());
   return spec;
 }
 
@@ -334,6 +342,13 @@ v1::JobSpec ToProto(const core::JobSpec& spec) {
     grid.mutable_input_tokens()->Add(spec.grid.input_tokens.begin(), spec.grid.input_tokens.end());
     grid.mutable_output_tokens()->Add(spec.grid.output_tokens.begin(), spec.grid.output_tokens.end());
     grid.set_draws(spec.grid.draws);
+  }
+  if (spec.agreement.prompts > 0) {
+    v1::AgreementSpec& agreement = *message.mutable_agreement();
+    agreement.set_prompts(spec.agreement.prompts);
+    agreement.set_output_tokens(spec.agreement.output_tokens);
+    agreement.mutable_batch_sizes()->Add(spec.agreement.batch_sizes.begin(), spec.agreement.batch_sizes.end());
+    agreement.set_no_batches(spec.agreement.batch_sizes.empty());
   }
   if (!spec.allocation.InRounds()) return message;
   v1::AllocationSpec& allocation = *message.mutable_allocation();

@@ -33,6 +33,14 @@ void Fill(const ranking::VariantMeasures& from, metrics::VariantFigures& to) {
   to.speedup = from.speedup;
   to.perplexity = from.perplexity;
   to.delta_nll = Value(from.delta_nll);
+  if (from.behaviour.has_value()) {
+    for (const ranking::SelfAgreement& self : from.behaviour->self) {
+      to.self_agreement.emplace_back(self.batch, self.agreement.tokens.value);
+    }
+    if (from.behaviour->with_fp16.has_value()) to.agreement_with_fp16 = from.behaviour->with_fp16->tokens.value;
+    to.loops = from.behaviour->loops;
+    to.not_finite = from.behaviour->not_finite;
+  }
   if (from.memory_bytes.has_value()) to.memory_bytes = static_cast<double>(*from.memory_bytes);
   if (from.energy) to.energy_per_token_j = from.energy->joules_per_token.value;
 }

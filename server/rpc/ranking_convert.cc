@@ -3,6 +3,8 @@
 #include <cmath>
 #include <optional>
 
+#include "server/rpc/agreements.h"
+
 namespace uaqf::rpc {
 namespace {
 
@@ -234,6 +236,7 @@ void Fill(const ranking::RankedVariant& from, v1::RankedVariant& to) {
   if (from.energy_per_token) to.set_energy_per_token(*from.energy_per_token);
   if (from.energy_interval) Fill(*from.energy_interval, *to.mutable_energy_interval());
   if (from.capacity) Fill(*from.capacity, *to.mutable_capacity());
+  if (from.behaviour) *to.mutable_behaviour() = rpc::ToProto(*from.behaviour);
 }
 
 }  // namespace
@@ -246,7 +249,7 @@ ranking::Profile FromProto(const v1::Profile& message) {
   profile.normalization = message.normalization() == v1::NORMALIZATION_MINMAX ? ranking::Normalization::kMinMax
                                                                               : ranking::Normalization::kBaseline;
   profile.weights = {message.weights().speed(), message.weights().quality(), message.weights().stability(),
-                     message.weights().memory()};
+                     message.weights().memory(), message.weights().behaviour()};
   profile.stability_form = message.stability_form() == v1::STABILITY_FORM_COMBINED ? ranking::StabilityForm::kCombined
                                                                                    : ranking::StabilityForm::kRelative;
   profile.stability_alpha = message.stability_alpha();
@@ -277,6 +280,7 @@ v1::Profile ToProto(const ranking::Profile& profile) {
   message.mutable_weights()->set_quality(profile.weights.quality);
   message.mutable_weights()->set_stability(profile.weights.stability);
   message.mutable_weights()->set_memory(profile.weights.memory);
+  message.mutable_weights()->set_behaviour(profile.weights.behaviour);
   message.set_stability_form(profile.stability_form == ranking::StabilityForm::kCombined ? v1::STABILITY_FORM_COMBINED
                                                                                          : v1::STABILITY_FORM_RELATIVE);
   message.set_stability_alpha(profile.stability_alpha);
@@ -362,6 +366,7 @@ v1::VariantMeasures ToProto(const ranking::VariantMeasures& from) {
     out.set_energy_j(from.energy->energy_j);
     out.set_output_tokens(from.energy->output_tokens);
   }
+  if (from.behaviour) *to.mutable_behaviour() = rpc::ToProto(*from.behaviour);
   SetMemory(from.memory, to);
   if (from.memory_bytes.has_value()) to.set_memory_bytes(*from.memory_bytes);
   to.set_tainted_chunks(from.tainted_chunks);

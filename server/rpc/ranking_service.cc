@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "server/rpc/agreements.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/evaluation_service.h"
 #include "server/rpc/evidence_convert.h"
@@ -128,15 +129,27 @@ grpc::ServerUnaryReactor* RankingService::CompareJobs(Context* context, const By
         if (!one.ok()) return call->Finish(one.status());
         if (!other.ok()) return call->Finish(other.status());
         if (*one == *other) return call->Finish(JobTwice(*one));
-        OnExecutor(context_.executor, call, [this, call, one = *one, other = *other] {
-          const auto comparison = measurer_->Compare(one, other);
-          if (!comparison.ok()) return call->Finish(comparison.status());
-          v1::CompareJobsResponse answer = ToProto(*comparison);
-          answer.set_job(wire::JobName(one));
-          answer.set_other_job(wire::JobName(other));
-          call->Finish(answer);
+        OnExecutor(context_.executor, call, [this, call, one = *one, other = *other, by = message.behaviour()] {
+          call->Finish(Compare(one, other, by));
         });
       });
+}
+
+absl::StatusOr<v1::CompareJobsResponse> RankingService::Compare(const core::JobId& one, const core::JobId& other,
+                                                                bool behaviour) {
+  v1::CompareJobsResponse answer;
+  if (behaviour) {
+    const auto comparison = measurer_->CompareOutputs(one, other);
+    if (!comparison.ok()) return comparison.status();
+    answer = ToProto(*comparison);
+  } else {
+    const auto comparison = measurer_->Compare(one, other);
+    if (!comparison.ok()) return comparison.status();
+    answer = ToProto(*comparison);
+  }
+  answer.set_job(wire::JobName(one));
+  answer.set_other_job(wire::JobName(other));
+  return answer;
 }
 
 absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVariantsRequest& request,

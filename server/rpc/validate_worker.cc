@@ -152,6 +152,26 @@ absl::Status ValidateTraffic(const v1::TrafficRecord& t) {
                   Text("output_digest", t.output_digest(), 32)});
 }
 
+// The repeats: the prompt alone, then batches of growing size.
+absl::Status ValidateAgreement(const v1::AgreementRecord& agreement) {
+  absl::Status status =
+      FirstOf({InRange("input_tokens", agreement.input_tokens(), 1, INT32_MAX),
+               InRange("the number of output_ids", agreement.output_ids_size(), 1, int{core::kMostAgreementTokens}),
+               InRange("the number of repeats", agreement.repeats_size(), 1, int{core::kMostBatch}),
+               InRange("not_finite_tokens", agreement.not_finite_tokens(), 0,
+                       (agreement.repeats_size() + 1) * core::kMostAgreementTokens),
+               Text("batches_refused", agreement.batches_refused(), 1024)});
+  int least = 1;
+  for (const v1::RepeatedOutput& repeat : agreement.repeats()) {
+    if (!status.ok()) return status;
+    status = FirstOf(
+        {InRange("repeats.batch, ascending from 1,", repeat.batch(), least, least == 1 ? 1 : int{core::kMostBatch}),
+         InRange("repeats.same_tokens", repeat.same_tokens(), 0, agreement.output_ids_size())});
+    least = repeat.batch() + 1;
+  }
+  return status;
+}
+
 absl::Status ValidateRecord(const v1::Record& record) {
   absl::Status place =
       FirstOf({InRange("item", record.item(), 0, INT32_MAX), InRange("repeat", record.repeat(), 0, 99)});
@@ -181,6 +201,8 @@ absl::Status ValidateRecord(const v1::Record& record) {
                       Text("digest", record.summary().digest(), kDigestChars)});
     case v1::Record::kTraffic:
       return ValidateTraffic(record.traffic());
+    case v1::Record::kAgreement:
+      return ValidateAgreement(record.agreement());
     case v1::Record::kFailure:
       return Text("failure", record.failure(), 4096);
     case v1::Record::BODY_NOT_SET:

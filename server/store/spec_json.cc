@@ -43,6 +43,10 @@ std::string ToJson(const core::JobSpec& spec) {
         {"input_tokens", spec.grid.input_tokens},
         {"output_tokens", spec.grid.output_tokens},
         {"draws", spec.grid.draws}}},
+      {"agreement",
+       {{"prompts", spec.agreement.prompts},
+        {"output_tokens", spec.agreement.output_tokens},
+        {"batch_sizes", spec.agreement.batch_sizes}}},
   };
   return value.dump();
 }
@@ -89,6 +93,12 @@ core::JobSpec SpecFromJson(const std::string& text) {
     grid->at("input_tokens").get_to(spec.grid.input_tokens);
     grid->at("output_tokens").get_to(spec.grid.output_tokens);
     grid->at("draws").get_to(spec.grid.draws);
+  }
+  // And those before agreement this.
+  if (const auto agreement = value.find("agreement"); agreement != value.end()) {
+    agreement->at("prompts").get_to(spec.agreement.prompts);
+    agreement->at("output_tokens").get_to(spec.agreement.output_tokens);
+    agreement->at("batch_sizes").get_to(spec.agreement.batch_sizes);
   }
   return spec;
 }

@@ -143,7 +143,8 @@ void AddRow(const RowOrigin& origin, const core::RecordRow& row, core::Measureme
       out->traffic.decode_shares.push_back(row.decode_shares);
       out->traffic.group.push_back(origin.group);
       return;
-    case core::RecordBody::kSummary:  // only others are measured with it
+    case core::RecordBody::kSummary:    // only others are measured with it
+    case core::RecordBody::kAgreement:  // ReadAgreements
     case core::RecordBody::kFailure:
       return;
   }
@@ -189,6 +190,28 @@ void ReadConfigurations(Connection* connection, std::int64_t job, core::Measurem
   while (query.Step()) {
     out->variants.at(query.Int32(0)).configurations.push_back({query.Text(1), query.Text(2)});
   }
+}
+
+// The whole records of agreement: a few hundred.
+absl::Status ReadAgreements(Connection* connection, const std::string& path, std::int64_t job,
+                            core::Measurements* out) {
+  Query query(
+      connection->Prepare("SELECT c.variant, c.idx, b.body, b.body_checksum FROM chunk c "
+                          "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
+                          "JOIN batch b ON b.job = c.job AND b.chunk = c.idx AND b.epoch = c.epoch "
+                          "WHERE c.job = ?1 AND c.state = 3 AND c.kind = ?2"));
+  query.Bind(job, static_cast<std::int32_t>(core::ChunkKind::kAgreement));
+  while (query.Step()) {
+    const std::string body = query.Text(2);
+    auto records = DecodeBatch(body);
+    if (Check(body) != query.Int(3) || !records.ok()) {
+      return Damaged(path, absl::StrCat("the records of chunk ", query.Int32(1), " do not match their checksum"));
+    }
+    for (EncodedRecord& record : *records) {
+      out->agreements.push_back({query.Int32(0), record.item, std::move(record.blob)});
+    }
+  }
+  return absl::OkStatus();
 }
 
 // Of the accepted attempts, without what their records tell; gives the place of each chunk's.
@@ -305,6 +328,7 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
     core::AttemptEvidence& attempt = out.attempts[attempts.at(query.Int32(5))];
     for (const core::RecordRow& row : *rows) AddTo(&attempt, row);
   }
+  if (absl::Status agreements = ReadAgreements(connection, path, *job, &out); !agreements.ok()) return agreements;
   return out;
 }
 

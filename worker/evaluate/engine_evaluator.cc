@@ -14,6 +14,7 @@
 #include "worker/evaluate/shared_passage.h"
 #include "worker/evaluate/tasks/wikitext.h"
 #include "worker/evaluate/time_batch.h"
+#include "worker/evaluate/together.h"
 #include "worker/measure/cpu_monitor.h"
 #include "worker/measure/generation.h"
 #include "worker/measure/input_length.h"
@@ -240,6 +241,22 @@ absl::StatusOr<measure::Generation> EngineEvaluator::Generate(const measure::Pro
   if (!generated.ok()) return generated.status();
   return measure::Generation{generated->timing.input_tokens, static_cast<int32_t>(generated->output_ids.size()),
                              generated->stopped, generated->timing.output_digest};
+}
+
+absl::StatusOr<std::vector<measure::GreedyOutput>> EngineEvaluator::GenerateTogether(
+    std::span<const measure::BatchPrompt> prompts, const measure::GenerationRequest& request) {
+  if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  DropReference();
+  return evaluate::GenerateTogether(*engine_, *text_model_, prompts, request);
+}
+
+int32_t EngineEvaluator::max_batch() const {
+  return engine_ == nullptr ? 1 : static_cast<int32_t>(engine_->max_batch());
+}
+
+std::string EngineEvaluator::why_no_batches() const {
+  if (!no_batches_.ok()) return std::string(no_batches_.message());
+  return absl::StrCat("hosted for ", max_batch(), " sequences at a time");
 }
 
 absl::StatusOr<measure::WindowScore> EngineEvaluator::ScoreWindow(const measure::PromptSet& text,

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,10 @@ class EngineEvaluator final : public measure::Evaluator {
   absl::StatusOr<measure::TrafficTiming> TimeBatch(const measure::BatchRequest& request) override;
   absl::StatusOr<measure::Generation> Generate(const measure::Prompt& prompt,
                                                const measure::GenerationRequest& request) override;
+  absl::StatusOr<std::vector<measure::GreedyOutput>> GenerateTogether(
+      std::span<const measure::BatchPrompt> prompts, const measure::GenerationRequest& request) override;
+  int32_t max_batch() const override;
+  std::string why_no_batches() const override;
   absl::StatusOr<measure::WindowScore> ScoreWindow(const measure::PromptSet& text, int32_t context_tokens,
                                                    int32_t index) override;
   absl::StatusOr<measure::TaskResult> AnswerTask(const measure::Prompt& prompt,

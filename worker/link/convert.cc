@@ -103,6 +103,21 @@ void Fill(const measure::ArticleScore& score, v1::Record& record) {
   out.set_bytes(score.bytes);
 }
 
+void Fill(const measure::Agreement& agreement, v1::Record& record) {
+  v1::AgreementRecord& out = *record.mutable_agreement();
+  out.set_input_tokens(agreement.first.input_tokens);
+  out.mutable_output_ids()->Add(agreement.first.ids.begin(), agreement.first.ids.end());
+  out.set_stopped(agreement.first.stopped);
+  for (const measure::RepeatedOutput& repeat : agreement.repeats) {
+    v1::RepeatedOutput& added = *out.add_repeats();
+    added.set_batch(repeat.batch);
+    added.set_same_tokens(repeat.same_tokens);
+  }
+  out.set_not_finite_tokens(agreement.not_finite_tokens);
+  out.set_loop(agreement.first.loop);
+  out.set_batches_refused(agreement.batches_refused);
+}
+
 measure::GenerationRequest ToRequest(const v1::TimingSpec& timing) {
   measure::GenerationRequest request;
   request.input_tokens = timing.input_tokens();
@@ -195,11 +210,14 @@ absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease) {
     case v1::CHUNK_KIND_TRAFFIC:
       chunk.kind = measure::ChunkKind::kTraffic;
       break;
+    case v1::CHUNK_KIND_AGREEMENT:
+      chunk.kind = measure::ChunkKind::kAgreement;
+      break;
     default:
       return absl::InvalidArgumentError(
           absl::StrCat("chunk kind ", lease.kind(),
                        ": expected TIMING, GENERATION, PERPLEXITY, TASK, DIVERGENCE, "
-                       "ARTICLE, SUMMARY or TRAFFIC; is this worker older than the coordinator?"));
+                       "ARTICLE, SUMMARY, TRAFFIC or AGREEMENT; is this worker older than the coordinator?"));
   }
   for (const v1::TrafficCell& cell : lease.cells()) {
     chunk.cells.push_back({cell.batch(), cell.input_tokens(), cell.output_tokens(), cell.first_prompt()});
@@ -214,6 +232,7 @@ absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease) {
   chunk.clear_cache = lease.timing().has_clear_cache() ? lease.timing().clear_cache() : true;
   chunk.context_tokens = lease.context_tokens();
   chunk.summary_k = lease.summary_k();
+  chunk.batch_sizes.assign(lease.batch_sizes().begin(), lease.batch_sizes().end());
   return chunk;
 }
 

@@ -1,10 +1,12 @@
 #include "worker/measure/chunk.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "worker/measure/agreement.h"
 #include "worker/measure/prose.h"
 
 namespace uaqf::measure {
@@ -71,13 +73,8 @@ class Run {
       if (chunk_.clear_cache) device_.monitor->ClearCaches();
       if (auto status = WarmUp(); !status.ok()) return status;
     }
-    for (int32_t i = 0; i < chunk_.item_count; ++i) {
-      if (auto status = sink_.Ready(); !status.ok()) return status;
-      auto result = Item(i);
-      if (!result.ok()) return Named(result.status(), i);
-      if (i + 1 < chunk_.item_count) device_.monitor->BetweenItems();
-      sink_.Add(*std::move(result));
-    }
+    absl::Status measured = chunk_.kind == ChunkKind::kAgreement ? Together() : OneByOne();
+    if (!measured.ok()) return measured;
     DeviceUse use = device_.monitor->End();
     if (unlocked_items_ > 0) {
       use.taints.push_back(absl::StrCat(unlocked_items_, " of ", chunk_.item_count, " items measured while another ",
@@ -87,6 +84,44 @@ class Run {
   }
 
  private:
+  absl::Status OneByOne() {
+    for (int32_t i = 0; i < chunk_.item_count; ++i) {
+      if (auto status = sink_.Ready(); !status.ok()) return status;
+      auto result = Item(i);
+      if (!result.ok()) return Named(result.status(), i);
+      if (i + 1 < chunk_.item_count) device_.monitor->BetweenItems();
+      sink_.Add(*std::move(result));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Together() {
+    AgreementRuns runs{chunk_.item_count, chunk_.batch_sizes, ""};
+    const int32_t most = device_.evaluator->max_batch();
+    if (std::any_of(runs.batch_sizes.begin(), runs.batch_sizes.end(), [most](int32_t size) { return size > most; })) {
+      runs.batch_sizes.clear();
+      runs.batches_refused = device_.evaluator->why_no_batches();
+    }
+    auto agreements = RunAgreement(runs, [this](std::span<const int32_t> places) { return GenerateItems(places); });
+    if (!agreements.ok()) return agreements.status();
+    for (int32_t i = 0; i < chunk_.item_count; ++i) {
+      sink_.Add({chunk_.first_item + i, chunk_.repeat, std::move((*agreements)[static_cast<size_t>(i)])});
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<GreedyOutput>> GenerateItems(std::span<const int32_t> places) {
+    if (auto status = sink_.Ready(); !status.ok()) return status;
+    const Held held(*this);
+    std::vector<BatchPrompt> prompts;
+    for (const int32_t place : places) {
+      prompts.push_back({&PromptOf(place), ItemSeed(chunk_.seed, chunk_.first_item + place)});
+    }
+    auto outputs = device_.evaluator->GenerateTogether(prompts, chunk_.generation);
+    if (!outputs.ok() && places.size() == 1) return Named(outputs.status(), places[0]);
+    return outputs;
+  }
+
   GenerationRequest RequestFor(int32_t i) const {
     GenerationRequest request = chunk_.generation;
     request.repeat = chunk_.repeat;
@@ -184,6 +219,8 @@ class Run {
         result.body = *score;
         return result;
       }
+      case ChunkKind::kAgreement:
+        break;  // not item by item
     }
     return absl::InternalError("unknown kind of chunk");
   }

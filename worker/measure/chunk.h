@@ -2,7 +2,8 @@
 //
 //   sink.Ready() | lock | measure | unlock | sink.Add(result) | sink.Ready() | ...
 //
-// Whatever is to be sent or written goes in Ready: nothing is between Ready and Add.
+// Whatever is to be sent or written goes in Ready: nothing is between Ready and Add. A chunk of agreement measures its
+// items together (agreement.h): Ready comes before each of its generations, Add for all of them at the end.
 #pragma once
 
 #include <atomic>
@@ -21,7 +22,17 @@
 
 namespace uaqf::measure {
 
-enum class ChunkKind { kTiming, kGeneration, kPerplexity, kTask, kDivergence, kArticle, kSummary, kTraffic };
+enum class ChunkKind {
+  kTiming,
+  kGeneration,
+  kPerplexity,
+  kTask,
+  kDivergence,
+  kArticle,
+  kSummary,
+  kTraffic,
+  kAgreement
+};
 
 // Where FP16's summaries of the chunk's windows go, and come from. Between items, never beside a timed one.
 class SummaryExchange {
@@ -59,6 +70,8 @@ struct Chunk {
   SummaryExchange* summaries = nullptr;
   // Of kTraffic: one for each item.
   std::vector<TrafficCell> cells = {};
+  // Of kAgreement: of the batches beside a prompt alone.
+  std::vector<int32_t> batch_sizes;
 };
 
 // Where results go, and who may stop the run. Called from the measuring thread only.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,6 +67,12 @@ struct SurveyReport {
   int32_t articles = 0;
 };
 
+// A prompt of a batch, borrowed, and the seed of its prose prefix.
+struct BatchPrompt {
+  const Prompt* prompt = nullptr;
+  uint64_t prose_seed = 0;
+};
+
 // Used from one thread at a time. Errors say what was got, what was expected and what to do.
 class Evaluator {
  public:
@@ -90,6 +97,12 @@ class Evaluator {
   [[nodiscard]] virtual absl::StatusOr<TrafficTiming> TimeBatch(const BatchRequest& request) = 0;
   // One generation without times, to an end token or to the limit.
   [[nodiscard]] virtual absl::StatusOr<Generation> Generate(const Prompt& prompt, const GenerationRequest& request) = 0;
+  // Generates 1 to max_batch() prompts together, step by step, without times: each to an end token or to the limit.
+  [[nodiscard]] virtual absl::StatusOr<std::vector<GreedyOutput>> GenerateTogether(
+      std::span<const BatchPrompt> prompts, const GenerationRequest& request) = 0;
+  // Sequences that the hosted variant generates together at most, and why it is 1 where more were asked for.
+  [[nodiscard]] virtual int32_t max_batch() const = 0;
+  [[nodiscard]] virtual std::string why_no_batches() const = 0;
   // Scores window `index` (from 0) of the text that the set's pieces make.
   [[nodiscard]] virtual absl::StatusOr<WindowScore> ScoreWindow(const PromptSet& text, int32_t context_tokens,
                                                                 int32_t index) = 0;

@@ -137,11 +137,41 @@ struct ArticleScore {
   int32_t bytes = 0;
 };
 
+// What a prompt gave when it was generated greedily, alone or within a batch.
+struct GreedyOutput {
+  int32_t input_tokens = 0;
+  // An end token that ended it is the last of them.
+  std::vector<int32_t> ids;
+  bool stopped = false;
+  // Of `ids`, those chosen from logits one of which was NaN or infinite.
+  int32_t not_finite_tokens = 0;
+  // AgreementRecord.loop of the wire.
+  bool loop = false;
+};
+
+// RepeatedOutput of the wire.
+struct RepeatedOutput {
+  int32_t batch = 1;
+  int32_t same_tokens = 0;
+
+  friend bool operator==(const RepeatedOutput&, const RepeatedOutput&) = default;
+};
+
+// AgreementRecord of the wire.
+struct Agreement {
+  GreedyOutput first;
+  std::vector<RepeatedOutput> repeats;
+  // Over all outputs.
+  int32_t not_finite_tokens = 0;
+  std::string batches_refused;
+};
+
 // One measurement with its place.
 struct ItemResult {
   int32_t item = 0;
   int32_t repeat = 0;
-  std::variant<Timing, Generation, WindowScore, TaskResult, WindowDivergence, ArticleScore, SummaryNote, TrafficTiming>
+  std::variant<Timing, Generation, WindowScore, TaskResult, WindowDivergence, ArticleScore, SummaryNote, TrafficTiming,
+               Agreement>
       body;
 };
 

@@ -140,6 +140,22 @@ absl::StatusOr<measure::Generation> NullEvaluator::Generate(const measure::Promp
   return generation;
 }
 
+absl::StatusOr<std::vector<measure::GreedyOutput>> NullEvaluator::GenerateTogether(
+    std::span<const measure::BatchPrompt> prompts, const measure::GenerationRequest& request) {
+  if (hosted_.variant.empty()) return NothingHosted();
+  std::vector<measure::GreedyOutput> outputs;
+  for (const measure::BatchPrompt& prompt : prompts) {
+    Work(prompt.prompt->id);
+    measure::GreedyOutput& output = outputs.emplace_back();
+    output.input_tokens = InputTokens(*prompt.prompt);
+    const int32_t tokens = NaturalTokens(hosted_.variant, *prompt.prompt, request.max_output_tokens);
+    for (int32_t i = 0; i < tokens; ++i) output.ids.push_back(i);
+    // The last token differs beside others.
+    if (prompts.size() > 1) ++output.ids.back();
+  }
+  return outputs;
+}
+
 absl::StatusOr<measure::WindowScore> NullEvaluator::ScoreWindow(const measure::PromptSet&, int32_t context_tokens,
                                                                 int32_t index) {
   if (hosted_.variant.empty()) return NothingHosted();

@@ -161,6 +161,10 @@ class Rig {
         row.scored_tokens = row.words = row.bytes = 5 + item;
         row.nll_sum = 20;
         break;
+      case ChunkKind::kAgreement:
+        row.body = RecordBody::kAgreement;
+        row.output_tokens = lease.timing.max_output_tokens;
+        break;
     }
     return row;
   }

@@ -32,6 +32,7 @@ JobSpec WithEverything() {
   spec.quality.task_set = "q";
   spec.quality.article_set = "a";
   spec.quality.divergence = true;
+  spec.agreement = {4, 16, {8}};
   return spec;
 }
 
@@ -71,7 +72,8 @@ TEST(Rounds, FollowEachOtherEachWithItsShareOfTheWindows) {
     const std::int32_t own = RoundOf(spec, 12, survey, chunk);
     EXPECT_GE(own, round) << "chunk " << chunk.index;
     round = own;
-    const bool outside = chunk.kind == ChunkKind::kTask || chunk.kind == ChunkKind::kArticle;
+    const bool outside =
+        chunk.kind == ChunkKind::kTask || chunk.kind == ChunkKind::kArticle || chunk.kind == ChunkKind::kAgreement;
     EXPECT_EQ(own < 0, outside);
     if (chunk.kind == ChunkKind::kPerplexity) windows[own][chunk.variant].insert(chunk.first);
   }

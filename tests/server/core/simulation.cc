@@ -68,6 +68,7 @@ void Simulation::SubmitJob() {
   create.spec.seed = random_.Next();
   // From the seed, not from another draw: histories that are known by their number stay what they are.
   create.spec.quality.divergence = !create.spec.quality.text_set.empty() && create.spec.seed % 4 > 0;
+  if (create.spec.seed % 3 == 0) create.spec.agreement = {5, 1, {}};
   create.spec.quality.divergence_mode = static_cast<DivergenceMode>(1 + create.spec.seed / 4 % 3);
   if (variants > 1 && create.spec.seed / 16 % 2 == 0) create.spec.variants.emplace_back(kBaselineTwin);
   if (!profile_.rounds && create.spec.seed / 32 % 3 == 0) create.spec.grid = {{1, 4}, {8}, {2, 4}, 2};
@@ -274,6 +275,11 @@ RecordRow Simulation::Measure(const Lease& lease, std::int32_t item) {
     row.input_tokens = cell.input_tokens;
     row.output_tokens = cell.output_tokens;
     row.latency_ns = 1000 + item;
+    return row;
+  }
+  if (lease.kind == ChunkKind::kAgreement) {
+    row.body = RecordBody::kAgreement;
+    row.output_tokens = lease.timing.max_output_tokens;
     return row;
   }
   if (lease.kind == ChunkKind::kTask) {

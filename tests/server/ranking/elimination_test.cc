@@ -122,6 +122,9 @@ TEST(Eliminate, NeedsAProfileThatComparesWithFp16) {
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(status.message(), HasSubstr("expected a profile that normalizes by fp16"));
   EXPECT_EQ(Kinds(Verdicts(Job(12, 12), BuiltIn("accuracy-critical"))), std::vector(4, kNone));
+  Profile steady = BuiltIn("balanced");
+  steady.weights = {.speed = 0.9, .behaviour = 0.1};
+  EXPECT_THAT(CanEliminate(steady).message(), HasSubstr("weighs behaviour"));
 }
 
 Measurements WithSlowStopped() {

@@ -188,6 +188,20 @@ std::vector<v1::Record> FakeWorker::Measure(const v1::Lease& lease) {
         traffic.set_operations_per_s(1e12);
         break;
       }
+      case v1::CHUNK_KIND_AGREEMENT: {
+        // Eight tokens; of the others' the last two are not fp16's, and half differ within a batch.
+        v1::AgreementRecord& agreement = *record.mutable_agreement();
+        agreement.set_input_tokens(10);
+        for (int token = 0; token < 8; ++token) agreement.add_output_ids(fp16 || token < 6 ? token : 100 + token);
+        const auto add = [&](int batch, int same) {
+          v1::RepeatedOutput& repeat = *agreement.add_repeats();
+          repeat.set_batch(batch);
+          repeat.set_same_tokens(same);
+        };
+        add(1, 8);
+        for (const int size : lease.batch_sizes()) add(size, fp16 ? 8 : 4);
+        break;
+      }
       case v1::CHUNK_KIND_SUMMARY:
         record.mutable_summary()->set_positions(lease.context_tokens() - 1);
         record.mutable_summary()->set_summary_k(lease.summary_k());

@@ -192,13 +192,13 @@ TYPED_TEST(StoreConformance, StoresNothingAfterTheEndOfAJob) {
   const core::PlanJob plan = this->Plan("j");
   ASSERT_TRUE(CommitOne(this->store_.get(), LeaseOf("j", 0, 1)));
   ASSERT_TRUE(CommitOne(this->store_.get(), core::SetJobState{"j", core::JobState::kCancelled, 5, "", ""}));
-  EXPECT_THAT(
-      CommitAll(this->store_.get(),
-                {core::AppendRecords{{"j", 0, 1}, 0, RowsOf(plan.chunks[0])}, Accepting("j", 0, 1), LeaseOf("j", 1, 1),
-                 core::AddChunks{"j", {plan.chunks[0]}}, core::SaveVariant{"j", 0, {}}, core::EndVariant{"j", 0, core::VariantState::kFailed, "x"},
-                 core::SetJobState{"j", core::JobState::kSucceeded, 6, "", ""}, plan}),
-      ElementsAre(Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost,
-                  Applied::kLost, Applied::kLost));
+  EXPECT_THAT(CommitAll(this->store_.get(),
+                        {core::AppendRecords{{"j", 0, 1}, 0, RowsOf(plan.chunks[0])}, Accepting("j", 0, 1),
+                         LeaseOf("j", 1, 1), core::AddChunks{"j", {plan.chunks[0]}}, core::SaveVariant{"j", 0, {}},
+                         core::EndVariant{"j", 0, core::VariantState::kFailed, "x"},
+                         core::SetJobState{"j", core::JobState::kSucceeded, 6, "", ""}, plan}),
+              ElementsAre(Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost,
+                          Applied::kLost, Applied::kLost, Applied::kLost));
   const core::JobDump dump = *this->store_->Dump("j");
   for (const core::AttemptDump& attempt : dump.attempts) {
     EXPECT_EQ(attempt.outcome, core::Outcome::kAbandoned);
@@ -484,6 +484,40 @@ TYPED_TEST(StoreConformance, CountsFlaggedChunksOfEachVariant) {
   EXPECT_EQ(measured->variants[0].tainted_chunks, 0);
   EXPECT_EQ(measured->variants[1].tainted_chunks, 1);
   EXPECT_TRUE(this->store_->ReadRecords("j", {}, {}, 10)->records[0].tainted);
+}
+
+// --- Agreement
+
+// Its records are given back whole, those of accepted attempts alone.
+TYPED_TEST(StoreConformance, GivesBackRecordsOfAgreement) {
+  Store* const store = this->store_.get();
+  core::CreateJob create = NewJob("j");
+  create.spec.agreement = {3, 16, {8, 32}};
+  const core::PlanJob plan = PlanOf(create);
+  ASSERT_TRUE(CommitOne(store, create));
+  ASSERT_TRUE(CommitOne(store, plan));
+  EXPECT_EQ(store->GetJob("j")->spec.agreement, create.spec.agreement);
+  bool first = true;
+  for (const core::Chunk& chunk : plan.chunks) {
+    if (chunk.kind != core::ChunkKind::kAgreement) continue;
+    std::vector<core::RecordRow> rows = RowsOf(chunk);
+    for (core::RecordRow& row : rows) row.body = core::RecordBody::kAgreement;
+    if (!first) {
+      ASSERT_TRUE(CommitOne(store, LeaseOf("j", chunk.index, 1)));
+      ASSERT_TRUE(CommitOne(store, core::AppendRecords{{"j", chunk.index, 1}, 0, rows}));
+      continue;
+    }
+    first = false;
+    CommitAll(store, {LeaseOf("j", chunk.index, 1), core::AppendRecords{{"j", chunk.index, 1}, 0, rows},
+                      Accepting("j", chunk.index, 1)});
+  }
+  const auto measured = store->ReadMeasurements("j");
+  ASSERT_TRUE(measured.ok()) << measured.status();
+  ASSERT_EQ(measured->agreements.size(), 3u);
+  EXPECT_EQ(measured->agreements[2].variant, 0);
+  EXPECT_EQ(measured->agreements[2].item, 2);
+  EXPECT_EQ(measured->agreements[2].blob, TimingRow(2, 0).blob);
+  EXPECT_TRUE(measured->timings.variant.empty());
 }
 
 // --- Summaries
