@@ -256,8 +256,10 @@ absl::StatusOr<v1::RankVariantsResponse> Client::RankVariants(const v1::RankVari
   return Call(*ranking_, &v1::RankingService::StubInterface::RankVariants, request);
 }
 
-absl::StatusOr<v1::CompareJobsResponse> Client::CompareJobs(const std::string& job, const std::string& other) {
+absl::StatusOr<v1::CompareJobsResponse> Client::CompareJobs(const std::string& job, const std::string& other,
+                                                            bool behaviour) {
   v1::CompareJobsRequest request;
+  request.set_behaviour(behaviour);
   request.set_job(job);
   request.set_other_job(other);
   return Call(*ranking_, &v1::RankingService::StubInterface::CompareJobs, request);

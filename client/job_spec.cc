@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "client/failure.h"
 #include "client/json.h"
+#include "client/traffic_flags.h"
 
 namespace uaqf::client {
 namespace {
@@ -44,6 +45,25 @@ absl::Status ApplyTiming(const JobFlags& flags, v1::TimingSpec* timing) {
   return absl::OkStatus();
 }
 
+absl::Status ApplyAgreement(const JobFlags& flags, v1::JobSpec* spec) {
+  if (flags.agreement) spec->mutable_agreement()->set_prompts(*flags.agreement);
+  if (flags.agreement_tokens) spec->mutable_agreement()->set_output_tokens(*flags.agreement_tokens);
+  if (flags.agreement_batches.empty()) return absl::OkStatus();
+  v1::AgreementSpec& agreement = *spec->mutable_agreement();
+  agreement.clear_batch_sizes();
+  agreement.set_no_batches(flags.agreement_batches == std::vector<std::string>{"none"});
+  if (agreement.no_batches()) return absl::OkStatus();
+  for (const std::string& text : flags.agreement_batches) {
+    std::int32_t size = 0;
+    if (!absl::SimpleAtoi(text, &size)) {
+      return UsageError(
+          absl::StrCat("got the batch size \"", text, "\", expected for example --agreement-batches 8,32, or none"));
+    }
+    agreement.add_batch_sizes(size);
+  }
+  return absl::OkStatus();
+}
+
 // 0 is the field's default, so the coordinator could not tell it from "not given".
 absl::Status RefuseZeros(const JobFlags& flags) {
   struct Flag {
@@ -54,7 +74,8 @@ absl::Status RefuseZeros(const JobFlags& flags) {
   for (const Flag& flag :
        {Flag{"--repeats", flags.repeats, "1 to 100"}, Flag{"--max-output-tokens", flags.max_output_tokens, "1 to 4096"},
         Flag{"--block", flags.block, "1 to 1000"}, Flag{"--attempts", flags.attempts, "1 to 1000"},
-        Flag{"--context", flags.context, "2 to the model's context"},
+        Flag{"--context", flags.context, "2 to the model's context"}, Flag{"--agreement", flags.agreement, "1 or more"},
+        Flag{"--agreement-tokens", flags.agreement_tokens, "1 to 256"},
         Flag{"--task-items", flags.task_items, "1 or more"}, Flag{"--articles", flags.articles, "1 or more"}}) {
     if (flag.value && *flag.value <= 0) {
       return UsageError(absl::StrCat("got ", flag.name, " ", *flag.value, ", expected ", flag.range));
@@ -90,6 +111,11 @@ absl::Status CheckComplete(const v1::JobSpec& spec) {
         "got --divergence-mode streamed without fp16 among --variants, expected it: its worker sends what the others "
         "are "
         "compared with");
+  }
+  if (spec.has_agreement() && spec.agreement().prompts() == 0) {
+    return UsageError(
+        "got --agreement-tokens or --agreement-batches without --agreement, expected how many prompts are generated "
+        "again");
   }
   if (spec.quality().max_task_items() != 0 && spec.quality().task_set().empty()) {
     return UsageError("got --task-items without --tasks, expected the set of which so many are scored");
@@ -127,7 +153,13 @@ absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobFlags& flags, const std::strin
   }
   if (flags.wikitext) spec.mutable_quality()->set_article_set(*flags.wikitext);
   if (flags.articles) spec.mutable_quality()->set_max_articles(*flags.articles);
+  if (absl::Status agreement = ApplyAgreement(flags, &spec); !agreement.ok()) return agreement;
   if (flags.no_noise_floor) spec.set_noise_floor(false);
+  if (flags.grid) {
+    const auto grid = ParseGrid(*flags.grid);
+    if (!grid.ok()) return grid.status();
+    *spec.mutable_grid() = *grid;
+  }
   if (flags.until_decided) spec.mutable_allocation()->set_until_decided(*flags.until_decided);
   if (flags.decide_by) {
     absl::string_view id = *flags.decide_by;

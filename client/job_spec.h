@@ -29,6 +29,7 @@ struct JobFlags {
   std::optional<double> until_decided = {};
   std::optional<std::string> decide_by = {};  // a profile, with or without "profiles/"
   std::optional<std::string> budget = {};
+  std::optional<std::string> grid = {};  // as ParseGrid of traffic_flags.h
   std::optional<std::string> quality_text;
   std::optional<std::int32_t> context;
   std::optional<std::int32_t> windows;
@@ -38,6 +39,9 @@ struct JobFlags {
   std::optional<std::string> divergence_mode;  // auto, exact, streamed; any of them compares
   std::optional<std::string> wikitext;
   std::optional<std::int32_t> articles;
+  std::optional<std::int32_t> agreement = {};  // prompts
+  std::optional<std::int32_t> agreement_tokens = {};
+  std::vector<std::string> agreement_batches = {};  // sizes, or "none"
   std::optional<std::uint64_t> seed;
   std::optional<std::string> lease;  // "30s", "1m30s", or seconds
   std::optional<std::int32_t> attempts;

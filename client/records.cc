@@ -45,6 +45,21 @@ std::string DivergenceText(const v1::DivergenceRecord& d) {
   return absl::StrCat("KL between ", lower, " and ", Fixed(d.kl_upper_sum() / d.positions(), 5));
 }
 
+// "the same: alone again 64, batch 8 61; a loop".
+std::string RepeatsText(const v1::AgreementRecord& agreement) {
+  std::vector<std::string> repeats;
+  for (const v1::RepeatedOutput& repeat : agreement.repeats()) {
+    repeats.push_back(repeat.batch() == 1 ? absl::StrCat("alone again ", repeat.same_tokens())
+                                          : absl::StrCat("batch ", repeat.batch(), " ", repeat.same_tokens()));
+  }
+  std::string text = absl::StrCat("the same: ", absl::StrJoin(repeats, ", "));
+  if (agreement.loop()) absl::StrAppend(&text, "; a loop");
+  if (agreement.not_finite_tokens() > 0) {
+    absl::StrAppend(&text, "; logits not finite at ", Count(agreement.not_finite_tokens(), "token"));
+  }
+  return text;
+}
+
 std::string Hex(const std::string& bytes) { return absl::BytesToHexString(bytes); }
 
 }  // namespace
@@ -76,6 +91,18 @@ std::string RecordTableLine(const v1::StoredRecord& stored, int variant_width) {
     if (timing.latency_ns() > 0) {
       cells[9] = Fixed(timing.output_tokens() / (static_cast<double>(timing.latency_ns()) * 1e-9), 1);
     }
+  } else if (record.has_traffic()) {
+    const v1::TrafficRecord& traffic = record.traffic();
+    cells[5] = absl::StrCat(traffic.input_tokens());
+    cells[6] = absl::StrCat(traffic.output_tokens());
+    cells[7] = Milliseconds(traffic.latency_ns());
+    cells[8] = Milliseconds(traffic.prefill_ns());
+    if (traffic.latency_ns() > 0) {
+      cells[9] = Fixed(static_cast<double>(traffic.batch()) * traffic.output_tokens() /
+                           (static_cast<double>(traffic.latency_ns()) * 1e-9),
+                       1);
+    }
+    cells[10] = absl::StrCat("batch ", traffic.batch(), stored.tainted() ? ", tainted" : "");
   } else if (record.has_generation()) {
     cells[5] = absl::StrCat(record.generation().input_tokens());
     cells[6] = absl::StrCat(record.generation().output_tokens());
@@ -100,6 +127,10 @@ std::string RecordTableLine(const v1::StoredRecord& stored, int variant_width) {
     const v1::ArticleRecord& a = record.article();
     cells[5] = absl::StrCat(a.scored_tokens());
     cells[10] = absl::StrCat("NLL ", Fixed(a.nll_sum() / a.words(), 4), " per word, ", Count(a.words(), "word"));
+  } else if (record.has_agreement()) {
+    cells[5] = absl::StrCat(record.agreement().input_tokens());
+    cells[6] = absl::StrCat(record.agreement().output_ids_size());
+    cells[10] = RepeatsText(record.agreement());
   } else if (record.body_case() == v1::Record::kFailure) {
     cells[10] = absl::StrCat("failed: ", Printable(record.failure()));
   }
@@ -143,7 +174,11 @@ std::string RecordCsvHeader() {
                   "kl_upper_sum",
                   "summary_k",
                   "summary_bytes",
-                  "summary_digest"});
+                  "summary_digest",
+                  "batch",
+                  "same_tokens",
+                  "not_finite_tokens",
+                  "loop"});
 }
 
 std::string RecordCsvLine(const v1::StoredRecord& stored) {
@@ -159,7 +194,7 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
                                     stored.category(),
                                     stored.worker(),
                                     stored.tainted() ? "true" : "false"};
-  cells.resize(37);
+  cells.resize(41);
   cells[30] = stored.variant_digest();
   if (record.has_timing()) {
     const v1::TimingRecord& t = record.timing();
@@ -172,6 +207,17 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
     cells[17] = absl::StrCat(t.detokenize_ns());
     cells[18] = absl::StrCat(t.start_offset_ns());
     cells[19] = Hex(t.output_digest());
+  } else if (record.has_traffic()) {
+    const v1::TrafficRecord& t = record.traffic();
+    cells[11] = absl::StrCat(t.input_tokens());
+    cells[12] = absl::StrCat(t.output_tokens());
+    cells[13] = absl::StrCat(t.latency_ns());
+    cells[14] = absl::StrCat(t.tokenize_ns());
+    cells[15] = absl::StrCat(t.prefill_ns());
+    cells[16] = absl::StrCat(t.decode_ns());
+    cells[17] = absl::StrCat(t.detokenize_ns());
+    cells[19] = Hex(t.output_digest());
+    cells[37] = absl::StrCat(t.batch());
   } else if (record.has_generation()) {
     cells[11] = absl::StrCat(record.generation().input_tokens());
     cells[12] = absl::StrCat(record.generation().output_tokens());
@@ -205,6 +251,18 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
     cells[22] = Exact(record.article().nll_sum());
     cells[31] = absl::StrCat(record.article().words());
     cells[32] = absl::StrCat(record.article().bytes());
+  } else if (record.has_agreement()) {
+    const v1::AgreementRecord& a = record.agreement();
+    cells[11] = absl::StrCat(a.input_tokens());
+    cells[12] = absl::StrCat(a.output_ids_size());
+    cells[20] = a.stopped() ? "true" : "false";
+    std::vector<std::string> repeats;
+    for (const v1::RepeatedOutput& repeat : a.repeats()) {
+      repeats.push_back(absl::StrCat(repeat.batch(), "=", repeat.same_tokens()));
+    }
+    cells[38] = absl::StrJoin(repeats, ";");
+    cells[39] = absl::StrCat(a.not_finite_tokens());
+    cells[40] = a.loop() ? "true" : "false";
   } else if (record.body_case() == v1::Record::kFailure) {
     cells[23] = record.failure();
   }
@@ -227,6 +285,10 @@ std::string ChunkKindName(v1::ChunkKind kind) {
       return "article";
     case v1::CHUNK_KIND_SUMMARY:
       return "summary";
+    case v1::CHUNK_KIND_TRAFFIC:
+      return "traffic";
+    case v1::CHUNK_KIND_AGREEMENT:
+      return "agreement";
     default:
       return "unknown";
   }

@@ -23,6 +23,14 @@ std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures);
 Table ConfigurationsTable(const v1::MeasureVariantsResponse& measures);
 Table ConfigurationsCsv(const v1::MeasureVariantsResponse& measures);
 
+// A variant's name, and what was measured of its outputs; borrowed.
+using NamedBehaviour = std::pair<std::string, const v1::BehaviourMeasure*>;
+// How far outputs come again, a row for each run of each variant; empty where none was measured.
+std::string BehaviourText(const std::vector<NamedBehaviour>& variants, const Terminal& terminal);
+// The same as columns of a CSV line; empty cells without `has`.
+std::vector<std::string> BehaviourColumns();
+std::vector<std::string> BehaviourCells(bool has, const v1::BehaviourMeasure& behaviour);
+
 // What devices did around the chunks, a row for each variant, and the line below; empty where nothing was timed.
 std::string EvidenceText(const v1::EvidenceSummary& evidence, const Terminal& terminal);
 // "evidence: 2 chunks rejected, drift +0.40 % ±0.30 over the run, variants took turns", with its line end.
@@ -34,9 +42,18 @@ std::string DeviceTimeText(const v1::DeviceTime& time);
 std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& terminal);
 std::string RankCsv(const v1::RankVariantsResponse& answer);
 
+// Where each variant overtakes fp16: a table for each input and output length, a column for each batch size, then the
+// crossings. Empty where no grid was timed.
+std::string TrafficText(const v1::RankVariantsResponse& answer, const Terminal& terminal);
+// How many sequences of the profile's context the device holds beside each variant, a line; empty where nobody asked.
+std::string CapacityText(const v1::RankVariantsResponse& answer);
+
 // Each variant of two jobs: ratio of speeds, difference of losses, and what may be concluded.
 std::string CompareText(const v1::CompareJobsResponse& answer, const Terminal& terminal);
 std::string CompareCsv(const v1::CompareJobsResponse& answer);
+// Each variant of two jobs: how far its outputs are the same tokens.
+std::string CompareOutputsText(const v1::CompareJobsResponse& answer, const Terminal& terminal);
+std::string CompareOutputsCsv(const v1::CompareJobsResponse& answer);
 
 // What was asked and where it is, above the measured table.
 std::string JobText(const v1::Job& job, const Terminal& terminal);

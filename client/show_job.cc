@@ -65,6 +65,19 @@ std::string QualityText(const v1::QualitySpec& quality) {
   return parts.empty() ? "not measured" : absl::StrJoin(parts, "; ");
 }
 
+std::string GridText(const v1::TrafficGrid& grid) {
+  return absl::StrCat(Count(grid.draws(), "draw"), " of batches of ", absl::StrJoin(grid.batches(), ", "), " with ",
+                      absl::StrJoin(grid.input_tokens(), ", "), " tokens in and ",
+                      absl::StrJoin(grid.output_tokens(), ", "), " out");
+}
+
+std::string AgreementText(const v1::AgreementSpec& agreement) {
+  std::string text = absl::StrCat(Count(agreement.prompts(), "prompt"), ", at most ",
+                                  Count(agreement.output_tokens(), "token"), ", alone twice");
+  if (agreement.batch_sizes().empty()) return text;
+  return absl::StrCat(text, " and in batches of ", absl::StrJoin(agreement.batch_sizes(), ", "));
+}
+
 std::string VariantErrors(const v1::Job& job) {
   std::string text;
   for (const v1::VariantProgress& variant : job.progress().variants()) {
@@ -124,7 +137,9 @@ std::string JobText(const v1::Job& job, const Terminal& terminal) {
       Line("variants", absl::StrJoin(std::vector<std::string>(spec.variants().begin(), spec.variants().end()), ", "));
   text += Line("prompts", DigestOf(spec.prompt_set()));
   text += Line("timing", TimingText(spec));
+  if (spec.has_grid()) text += Line("traffic", GridText(spec.grid()));
   text += Line("quality", QualityText(spec.quality()));
+  if (spec.has_agreement()) text += Line("agreement", AgreementText(spec.agreement()));
   if (job.has_device_time()) text += Line("took", DeviceTimeText(job.device_time()));
   return text + VariantErrors(job);
 }

@@ -8,6 +8,7 @@
 #include "client/names.h"
 #include "client/progress.h"
 #include "client/show.h"
+#include "client/traffic_flags.h"
 #include "client/utf8.h"
 
 namespace uaqf::client {
@@ -160,6 +161,7 @@ Table ProfilesTable(const v1::ListProfilesResponse& profiles) {
                {"quality", Align::kRight},
                {"stability", Align::kRight},
                {"memory", Align::kRight},
+               {"behaviour", Align::kRight},
                {"max ΔNLL", Align::kRight},
                {"description"}});
   for (const v1::Profile& profile : profiles.profiles()) {
@@ -167,9 +169,10 @@ Table ProfilesTable(const v1::ListProfilesResponse& profiles) {
     const auto shown = [](double weight) { return weight == 0 ? "" : Fixed(weight, 2); };
     table.AddRow({IdOf(profile.name()), FormulaName(profile.formula()), NormalizationName(profile.normalization()),
                   shown(weights.speed()), shown(weights.quality()), shown(weights.stability()), shown(weights.memory()),
-                  profile.has_max_delta_nll() ? Exact(profile.max_delta_nll()) : "",
+                  shown(weights.behaviour()), profile.has_max_delta_nll() ? Exact(profile.max_delta_nll()) : "",
                   profile.built_in() ? profile.description() : absl::StrCat("(yours) ", profile.description())});
   }
+  table.DropEmptyColumns();
   return table;
 }
 
@@ -186,7 +189,8 @@ Table ProfilesCsv(const v1::ListProfilesResponse& profiles) {
                {"stability_alpha"},
                {"stability_beta"},
                {"max_delta_nll"},
-               {"built_in"}});
+               {"built_in"},
+               {"behaviour"}});
   for (const v1::Profile& profile : profiles.profiles()) {
     const v1::Weights& weights = profile.weights();
     table.AddRow({profile.name(), profile.description(), FormulaName(profile.formula()),
@@ -194,7 +198,7 @@ Table ProfilesCsv(const v1::ListProfilesResponse& profiles) {
                   Exact(weights.stability()), Exact(weights.memory()), StabilityFormName(profile.stability_form()),
                   Exact(profile.stability_alpha()), Exact(profile.stability_beta()),
                   profile.has_max_delta_nll() ? Exact(profile.max_delta_nll()) : "",
-                  profile.built_in() ? "true" : "false"});
+                  profile.built_in() ? "true" : "false", Exact(weights.behaviour())});
   }
   return table;
 }
@@ -213,6 +217,7 @@ std::string ProfileText(const v1::Profile& profile, const Terminal& terminal) {
   line("quality", Weight(weights.quality()));
   line("stability", Weight(weights.stability()));
   line("memory", Weight(weights.memory()));
+  line("behaviour", Weight(weights.behaviour()));
   if (weights.stability() != 0) {
     line("stability form", profile.stability_form() == v1::STABILITY_FORM_COMBINED
                                ? absl::StrCat("combined, alpha ", Exact(profile.stability_alpha()), " /s, beta ",
@@ -224,6 +229,9 @@ std::string ProfileText(const v1::Profile& profile, const Terminal& terminal) {
     line("constraint", absl::StrCat(FigureName(constraint.figure()),
                                     " <= ", FigureText(constraint.figure(), constraint.limit()), ", surely"));
   }
+  line("traffic", MixText(profile));
+  if (profile.context_tokens() > 0) line("context", Count(profile.context_tokens(), "token"));
+  if (profile.device_memory_bytes() > 0) line("device memory", Bytes(profile.device_memory_bytes()));
   if (profile.price_per_hour() > 0) line("price per hour", Exact(profile.price_per_hour()));
   return text;
 }

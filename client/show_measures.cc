@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -172,6 +173,11 @@ std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Term
   table.DropEmptyColumns();
   std::string text = table.Text(terminal);
   if (const std::string tasks = TasksText(measures, terminal); !tasks.empty()) absl::StrAppend(&text, "\n", tasks);
+  std::vector<NamedBehaviour> behaviours;
+  for (const v1::VariantMeasures& m : measures.variants()) behaviours.emplace_back(m.variant(), &m.behaviour());
+  if (const std::string outputs = BehaviourText(behaviours, terminal); !outputs.empty()) {
+    absl::StrAppend(&text, "\n", outputs);
+  }
   for (const std::string& note : measures.notes()) {
     absl::StrAppend(&text, terminal.Paint(Style::kDim, absl::StrCat("note: ", Printable(note))), "\n");
   }
@@ -179,61 +185,63 @@ std::string MeasuresText(const v1::MeasureVariantsResponse& measures, const Term
 }
 
 std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures) {
-  std::string csv = CsvLine({"variant",
-                             "timing_records",
-                             "prompts",
-                             "repeats",
-                             "latency_s",
-                             "latency_s_half_width",
-                             "latency_p50_s",
-                             "latency_p95_s",
-                             "ttft_s",
-                             "ttft_s_half_width",
-                             "tokens_per_s",
-                             "tokens_per_s_half_width",
-                             "token_weighted_tokens_per_s",
-                             "inter_token_s",
-                             "speedup",
-                             "latency_deviation_s",
-                             "throughput_deviation",
-                             "relative_stability",
-                             "run_mean_deviation_s",
-                             "across_prompt_deviation_s",
-                             "windows",
-                             "nll",
-                             "perplexity",
-                             "delta_perplexity",
-                             "delta_nll",
-                             "delta_nll_half_width",
-                             "output_length_change",
-                             "output_length_change_half_width",
-                             "memory_bytes",
-                             "weights_bytes",
-                             "kv_cache_bytes",
-                             "workspace_bytes",
-                             "measured_peak_bytes",
-                             "tainted_chunks",
-                             "quarantined",
-                             "kl",
-                             "kl_half_width",
-                             "same_top",
-                             "top_agreement",
-                             "top_k",
-                             "divergence_positions",
-                             "tasks",
-                             "articles",
-                             "word_perplexity",
-                             "byte_perplexity",
-                             "bits_per_byte",
-                             "delta_word_perplexity",
-                             "kl_lower",
-                             "kl_lower_half_width",
-                             "kl_upper",
-                             "kl_upper_half_width",
-                             "energy_per_token",
-                             "energy_per_token_half_width",
-                             "energy_chunks",
-                             "energy_j"});
+  std::vector<std::string> columns = {"variant",
+                                      "timing_records",
+                                      "prompts",
+                                      "repeats",
+                                      "latency_s",
+                                      "latency_s_half_width",
+                                      "latency_p50_s",
+                                      "latency_p95_s",
+                                      "ttft_s",
+                                      "ttft_s_half_width",
+                                      "tokens_per_s",
+                                      "tokens_per_s_half_width",
+                                      "token_weighted_tokens_per_s",
+                                      "inter_token_s",
+                                      "speedup",
+                                      "latency_deviation_s",
+                                      "throughput_deviation",
+                                      "relative_stability",
+                                      "run_mean_deviation_s",
+                                      "across_prompt_deviation_s",
+                                      "windows",
+                                      "nll",
+                                      "perplexity",
+                                      "delta_perplexity",
+                                      "delta_nll",
+                                      "delta_nll_half_width",
+                                      "output_length_change",
+                                      "output_length_change_half_width",
+                                      "memory_bytes",
+                                      "weights_bytes",
+                                      "kv_cache_bytes",
+                                      "workspace_bytes",
+                                      "measured_peak_bytes",
+                                      "tainted_chunks",
+                                      "quarantined",
+                                      "kl",
+                                      "kl_half_width",
+                                      "same_top",
+                                      "top_agreement",
+                                      "top_k",
+                                      "divergence_positions",
+                                      "tasks",
+                                      "articles",
+                                      "word_perplexity",
+                                      "byte_perplexity",
+                                      "bits_per_byte",
+                                      "delta_word_perplexity",
+                                      "kl_lower",
+                                      "kl_lower_half_width",
+                                      "kl_upper",
+                                      "kl_upper_half_width",
+                                      "energy_per_token",
+                                      "energy_per_token_half_width",
+                                      "energy_chunks",
+                                      "energy_j"};
+  for (std::string& column : BehaviourColumns()) columns.push_back(std::move(column));
+  std::string csv = CsvLine(columns);
   for (const v1::VariantMeasures& m : measures.variants()) {
     std::vector<std::string> cells = {m.variant(), Raw(true, m.timing_records()), Raw(true, m.prompts()),
                                       Raw(true, m.repeats())};
@@ -280,6 +288,7 @@ std::string MeasuresCsv(const v1::MeasureVariantsResponse& measures) {
     AppendEstimate(m.has_energy(), m.energy().joules_per_token(), &cells);
     cells.push_back(Raw(m.has_energy(), m.energy().chunks()));
     cells.push_back(Raw(m.has_energy(), m.energy().energy_j()));
+    for (std::string& cell : BehaviourCells(m.has_behaviour(), m.behaviour())) cells.push_back(std::move(cell));
     csv += CsvLine(cells);
   }
   return csv;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -271,7 +272,7 @@ std::string SlicesText(const v1::RankVariantsResponse& answer, const Terminal& t
     if (winner.empty()) winner = "none is feasible";
     table.AddRow({slice.name(), absl::StrCat(slice.prompts()), winner, probability, absl::StrJoin(tied, ", ")});
   }
-  return absl::StrCat("\n", table.Text(terminal), "quality and memory are those of the whole job\n\n");
+  return absl::StrCat("\n", table.Text(terminal), "quality, memory and behaviour are those of the whole job\n\n");
 }
 
 }  // namespace
@@ -296,8 +297,16 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
   }
   absl::StrAppend(&text, TiesText(answer), FloorText(answer), BeatenText(answer), LimitsText(answer),
                   SweepsText(answer));
-  absl::StrAppend(&text, EnergyText(answer), EvidenceLine(answer.evidence()));
+  absl::StrAppend(&text, EnergyText(answer), CapacityText(answer), EvidenceLine(answer.evidence()));
   if (answer.has_device_time()) absl::StrAppend(&text, "took ", DeviceTimeText(answer.device_time()), "\n");
+  std::vector<NamedBehaviour> behaviours;
+  for (const v1::RankedVariant& variant : answer.variants()) {
+    behaviours.emplace_back(variant.variant(), &variant.behaviour());
+  }
+  if (const std::string outputs = BehaviourText(behaviours, terminal); !outputs.empty()) {
+    absl::StrAppend(&text, "\n", outputs, "\n");
+  }
+  absl::StrAppend(&text, TrafficText(answer, terminal));
   absl::StrAppend(&text, SlicesText(answer, terminal));
   for (const std::string& warning : answer.warnings()) {
     absl::StrAppend(&text, terminal.Paint(Style::kYellow, "warning:"), " ", Printable(warning), "\n");
@@ -307,12 +316,18 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
 
 std::string RankCsv(const v1::RankVariantsResponse& answer) {
   constexpr std::array<const char*, 4> kTerms = {"speed", "quality", "stability", "memory"};
-  std::string csv =
-      CsvLine({"rank",         "variant",    "status",          "utility",       "speed",        "quality",
-               "stability",    "memory",     "reason",          "utility_low",   "utility_high", "probability_best",
-               "rank_low",     "rank_high",  "expected_regret", "tied",          "speedup",      "speedup_low",
-               "speedup_high", "nll_loss",   "nll_loss_low",    "nll_loss_high", "dominated_by", "energy_per_token",
-               "energy_low",   "energy_high"});
+  std::vector<std::string> columns = {"rank",          "variant",      "status",
+                                      "utility",       "speed",        "quality",
+                                      "stability",     "memory",       "reason",
+                                      "utility_low",   "utility_high", "probability_best",
+                                      "rank_low",      "rank_high",    "expected_regret",
+                                      "tied",          "speedup",      "speedup_low",
+                                      "speedup_high",  "nll_loss",     "nll_loss_low",
+                                      "nll_loss_high", "dominated_by", "energy_per_token",
+                                      "energy_low",    "energy_high",  "capacity_sequences",
+                                      "behaviour"};
+  for (std::string& column : BehaviourColumns()) columns.push_back(std::move(column));
+  std::string csv = CsvLine(columns);
   for (const v1::RankedVariant& variant : answer.variants()) {
     std::vector<std::string> cells = {variant.rank() > 0 ? absl::StrCat(variant.rank()) : "", variant.variant(),
                                       StatusName(variant.status()),
@@ -329,6 +344,12 @@ std::string RankCsv(const v1::RankVariantsResponse& answer) {
     cells.push_back(variant.has_energy_per_token() ? Exact(variant.energy_per_token()) : "");
     cells.push_back(variant.has_energy_interval() ? Exact(variant.energy_interval().low()) : "");
     cells.push_back(variant.has_energy_interval() ? Exact(variant.energy_interval().high()) : "");
+    cells.push_back(variant.capacity().has_sequences() ? absl::StrCat(variant.capacity().sequences()) : "");
+    const v1::Term* behaviour = FindTerm(variant, "behaviour");
+    cells.push_back(behaviour == nullptr ? "" : Exact(behaviour->contribution()));
+    for (std::string& cell : BehaviourCells(variant.has_behaviour(), variant.behaviour())) {
+      cells.push_back(std::move(cell));
+    }
     csv += CsvLine(cells);
   }
   return csv;

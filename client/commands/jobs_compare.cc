@@ -12,6 +12,7 @@ namespace {
 struct CompareFlags {
   std::string job;
   std::string other;
+  bool behaviour = false;
 };
 
 absl::Status Compare(Context& context, const CompareFlags& flags) {
@@ -21,12 +22,14 @@ absl::Status Compare(Context& context, const CompareFlags& flags) {
   if (!job.ok()) return job.status();
   const auto other = ResolveJob(**client, flags.other);
   if (!other.ok()) return other.status();
-  const auto answer = (*client)->CompareJobs(*job, *other);
+  const auto answer = (*client)->CompareJobs(*job, *other, flags.behaviour);
   if (!answer.ok()) return answer.status();
   if (context.json()) {
     context.Print(ToJson(*answer));
   } else if (context.csv()) {
-    context.Print(CompareCsv(*answer));
+    context.Print(flags.behaviour ? CompareOutputsCsv(*answer) : CompareCsv(*answer));
+  } else if (flags.behaviour) {
+    context.Print(CompareOutputsText(*answer, context.out));
   } else {
     context.Print(CompareText(*answer, context.out));
     context.Next(
@@ -44,6 +47,8 @@ void AddJobsCompare(CLI::App& jobs, Context& context) {
       "uaqf jobs compare k7f 2m9 --output json");
   compare->add_option("JOB", flags->job, "What is compared with: name, id, or the beginning of one")->required();
   compare->add_option("OTHER", flags->other, "What is compared")->required();
+  compare->add_flag("--behaviour", flags->behaviour,
+                    "Compare the outputs (jobs submit --agreement), also those of another device or build");
   OnCommand(compare, context, [&context, flags] { return Compare(context, *flags); });
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -132,6 +133,14 @@ std::string JobLine(Client& client, const v1::Job& job, int prompts) {
         &text, ", ",
         spec.quality().max_articles() > 0 ? Count(spec.quality().max_articles(), "article") : "all articles");
   }
+  if (spec.has_grid()) {
+    const v1::TrafficGrid& grid = spec.grid();
+    const std::int64_t cells = std::int64_t{grid.batches_size()} * grid.input_tokens_size() * grid.output_tokens_size();
+    absl::StrAppend(&text, ", ", cells * grid.draws() * spec.variants_size(), " batches");
+  }
+  if (spec.agreement().prompts() > 0) {
+    absl::StrAppend(&text, ", ", Count(std::min(spec.agreement().prompts(), prompts), "prompt"), " generated again");
+  }
   return absl::StrCat(text, DevicesFor(client, spec.model()), "\n");
 }
 
@@ -226,6 +235,11 @@ void AddFlags(CLI::App* submit, SubmitFlags& flags) {
   submit->add_option("--articles", job.articles, "Articles scored, from the start [all]");
   submit->add_option("--tasks", job.tasks, "Set with tasks (see `uaqf prompts import`): label, digest or file");
   submit->add_option("--task-items", job.task_items, "Items scored, from the start of the set [all]");
+  submit->add_option("--agreement", job.agreement,
+                     "Prompts generated again, alone and within batches, to tell whether the same output comes [none]");
+  submit->add_option("--agreement-tokens", job.agreement_tokens, "Most tokens of such an output [64]");
+  submit->add_option("--agreement-batches", job.agreement_batches, "Sizes of those batches, or none [8,32]")
+      ->delimiter(',');
   CalibrationFlags& calibration = flags.calibration;
   submit->add_option("--calibration-text", calibration.text,
                      "Text that calibrated variants are made with: label, digest or file, not the one that is scored "
@@ -242,6 +256,10 @@ void AddFlags(CLI::App* submit, SubmitFlags& flags) {
   submit->add_flag("--keep-cache", job.keep_cache, "Do not clear caches (on a GPU its L2) before each chunk");
   submit->add_flag("--no-noise-floor", job.no_noise_floor,
                    "Do not time fp16 once more as fp16#2, whose differences from it tell what noise makes");
+  submit->add_option(
+      "--grid", job.grid,
+      "Time batches too, at every combination: batch=1,8,32:input=128,512:output=64[:draws=8]; for where "
+      "each variant overtakes fp16, and for profiles with traffic");
   CLI::Option* until = submit->add_option(
       "--until-decided", job.until_decided,
       "End when the best variant is known with this probability, e.g. 0.95, and measure no further what is surely "

@@ -41,6 +41,7 @@ ItemOrder::Permutation ItemOrder::Shuffled(std::uint64_t seed, std::int32_t coun
 }
 
 const ItemOrder::Permutation& ItemOrder::Of(ChunkKind kind) const {
+  if (kind == ChunkKind::kAgreement || kind == ChunkKind::kTraffic) return as_is_;
   if (OverWindows(kind)) return windows_;
   if (kind == ChunkKind::kArticle) return articles_;
   return kind == ChunkKind::kTask ? tasks_ : prompts_;

@@ -5,6 +5,9 @@
 // the order of the sets: sets are often sorted by category. So every new job has one (JobSpec::shuffled); jobs that
 // were stored before there was one go by their sets.
 //
+// What is told of the first prompts of a set (AGREEMENT), and what is no item of a set (TRAFFIC), stands in its own
+// order.
+//
 // Records name items, never places. Stored jobs count on this order: it must never change.
 #pragma once
 
@@ -55,6 +58,7 @@ class ItemOrder {
   const Permutation& Of(ChunkKind kind) const;
 
   Permutation prompts_, windows_, articles_, tasks_;
+  Permutation as_is_;  // stays empty
 };
 
 }  // namespace uaqf::core

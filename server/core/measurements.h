@@ -67,6 +67,26 @@ struct ArticleColumns {
   std::vector<std::int32_t> bytes;
 };
 
+// One row per timed batch.
+struct TrafficColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> cell;  // combination of the grid
+  std::vector<std::int32_t> draw;
+  std::vector<std::int64_t> latency_ns;
+  std::vector<std::int64_t> prefill_ns;
+  std::vector<std::int64_t> decode_ns;
+  std::vector<DeviceShares> prefill_shares;
+  std::vector<DeviceShares> decode_shares;
+  std::vector<std::int32_t> group;  // of the chunk
+};
+
+// A record of agreement as it came: its tokens are compared with those of others.
+struct AgreementBlob {
+  std::int32_t variant = 0;
+  std::int32_t item = 0;
+  std::string blob;  // the serialized uaqf.v1.Record
+};
+
 // What a variant is in full: JSON, and its digest.
 struct Configuration {
   std::string digest;
@@ -91,6 +111,8 @@ struct Measurements {
   TaskColumns tasks;
   DivergenceColumns divergences;
   ArticleColumns articles;
+  TrafficColumns traffic;
+  std::vector<AgreementBlob> agreements;
   std::vector<AttemptEvidence> attempts;  // in the order of their acceptance
   // Of each prompt and window its place in the job's order (item_order.h); empty: its own number.
   std::vector<std::int32_t> prompt_places;

@@ -1,19 +1,22 @@
 // The plan: a job cut into chunks, in the order they are to be leased.
 //
-// Quality first, since MATCHED timing needs the baseline's output lengths: GENERATION by blocks of prompts, then
-// PERPLEXITY by blocks of windows, ARTICLE by blocks of articles, TASK by blocks of items and DIVERGENCE by blocks of
-// windows, within each block the baseline first and the others in the order of the spec; it does not diverge from
-// itself, but has a SUMMARY where variants are compared with one (divergence.h). Then TIMING: repeat by repeat, block
-// by block, each block visited by all variants in a seeded balanced order.
+// Quality first, since MATCHED timing needs the baseline's output lengths: GENERATION by blocks of prompts, AGREEMENT
+// by blocks that fill a batch, then PERPLEXITY by blocks of windows, ARTICLE by blocks of articles, TASK by blocks of
+// items and DIVERGENCE by blocks of windows, within each block the baseline first and the others in the order of the
+// spec; it does not diverge from itself, but has a SUMMARY where variants are compared with one (divergence.h). Then
+// TIMING: repeat by repeat, block by block, each block visited by all variants in a seeded balanced order.
 //
 // Variants that a device does not hold together come in groups that it does, one group after the other, each planned
 // like this. The baseline is timed in every group, so that each variant has one that ran in turns with it, and is
 // compared by the ratio to that one; its quality, which does not drift, is measured in the first group alone.
 //
-// A job that may end before everything is measured goes in rounds instead: ARTICLE and TASK chunks, of which nothing
-// decides, then block by block of prompts all that is measured on it, GENERATION and every repeat of TIMING, with an
-// even share of the windows between them. After each round all variants have the same prompts and windows behind them.
-// Groups then take turns in stages of rounds (rounds.h) instead of following each other.
+// A job that may end before everything is measured goes in rounds instead: AGREEMENT, ARTICLE and TASK chunks, of which
+// nothing decides, then block by block of prompts all that is measured on it, GENERATION and every repeat of TIMING,
+// with an even share of the windows between them. After each round all variants have the same prompts and windows
+// behind them. Groups then take turns in stages of rounds (rounds.h) instead of following each other.
+//
+// A traffic grid is timed last, draw by draw and batch size by batch size, each visited by all variants in a balanced
+// order: one chunk has all combinations of a size.
 //
 // The baseline's twin (types.h) has TIMING chunks alone. It comes last: one worker, which hosts one variant after the
 // other, leaves the drift of the whole job between the two.
@@ -30,8 +33,14 @@ namespace uaqf::core {
 // Windows in one PERPLEXITY, DIVERGENCE or SUMMARY chunk: few, so that variants take turns within minutes on a slow
 // device.
 inline constexpr std::int32_t kWindowsPerChunk = 5;
+// The combination `item`, batch by batch, input by input, output by output; its prompts in draw `draw` are the first of
+// those of the largest batch.
+TrafficCell CellOf(const TrafficGrid& grid, std::int32_t draw, std::int32_t item);
+
 // Articles in one ARTICLE chunk: those of WikiText have some three windows each.
 inline constexpr std::int32_t kArticlesPerChunk = 2;
+// Prompts in one AGREEMENT chunk: as many as the largest batch has.
+inline constexpr std::int32_t kPromptsPerAgreement = kMostBatch;
 
 // Rows of a Williams square for `n` variants, shuffled by `seed`: over each run of n rows (2n when n is odd) every
 // variant stands once (twice) at every place, and every ordered pair of neighbours occurs equally often. Row r is the
@@ -73,6 +82,9 @@ std::int32_t TaskCount(const JobSpec& spec, const Survey& survey);
 // Articles that the job scores: all the survey found, at most `max_articles`; 0 without an article set.
 std::int32_t ArticleCount(const JobSpec& spec, const Survey& survey);
 
+// Prompts whose agreement is measured: at most those there are.
+std::int32_t AgreementCount(const JobSpec& spec, std::int32_t prompt_count);
+
 // Records a job makes when nothing fails, all variants are one group and no summary grows; each further group times the
 // baseline again.
 std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std::int32_t windows,
@@ -85,6 +97,9 @@ std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, cons
                             const std::vector<VariantGroup>& groups, const std::vector<bool>& streamed = {});
 // The same with all variants in one group.
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey);
+
+// Sequences that a job decodes together at most; 1 where it does not.
+std::int32_t MaxBatch(const JobSpec& spec);
 
 // Longest sequence a job asks of the KV cache, tokens.
 std::int32_t MaxSequenceTokens(const JobSpec& spec, const Survey& survey);

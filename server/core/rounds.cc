@@ -35,7 +35,9 @@ std::pair<std::int32_t, std::int32_t> Rounds::WindowsOf(std::int32_t round) cons
 }
 
 std::int32_t Rounds::RoundInGroup(const Chunk& chunk) const {
-  if (per_group_ == 0 || chunk.kind == ChunkKind::kArticle || chunk.kind == ChunkKind::kTask) return -1;
+  const bool in_round =
+      OverWindows(chunk.kind) || chunk.kind == ChunkKind::kGeneration || chunk.kind == ChunkKind::kTiming;
+  if (per_group_ == 0 || !in_round) return -1;
   if (!OverWindows(chunk.kind)) return chunk.first / block_prompts_;
   const std::int64_t chunks = CeilDiv(windows_, kWindowsPerChunk);
   return static_cast<std::int32_t>(std::int64_t{chunk.first / kWindowsPerChunk} * per_group_ / chunks);

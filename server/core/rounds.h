@@ -7,8 +7,8 @@
 //   rounds   0 | 1 | 2 3 | 4 5 6 7 | 8 ...            (blocks of 8 prompts; of fewer, the first stage has more rounds)
 //   turns    all of stage 0, group by group; then all of stage 1, group by group; ...
 //
-// A turn is what is measured of one group in one stage; ARTICLE and TASK chunks, which are in no round, belong to the
-// first turn of their group.
+// A turn is what is measured of one group in one stage; AGREEMENT, ARTICLE and TASK chunks, which are in no round,
+// belong to the first turn of their group.
 #pragma once
 
 #include <cstdint>

@@ -21,6 +21,10 @@ const char* Name(ChunkKind kind) {
       return "article";
     case ChunkKind::kSummary:
       return "summary";
+    case ChunkKind::kTraffic:
+      return "traffic";
+    case ChunkKind::kAgreement:
+      return "agreement";
   }
   return "unknown";
 }

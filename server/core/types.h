@@ -37,7 +37,9 @@ enum class ChunkKind : std::int32_t {
   kTask = 4,
   kDivergence = 5,
   kArticle = 6,
-  kSummary = 7
+  kSummary = 7,
+  kTraffic = 8,
+  kAgreement = 9
 };
 
 // Whether the items of such a chunk are windows of the text.
@@ -45,7 +47,11 @@ inline bool OverWindows(ChunkKind kind) {
   return kind == ChunkKind::kPerplexity || kind == ChunkKind::kDivergence || kind == ChunkKind::kSummary;
 }
 // Whether they are prompts or tasks of a set, which have ids.
-inline bool OverPrompts(ChunkKind kind) { return !OverWindows(kind) && kind != ChunkKind::kArticle; }
+inline bool OverPrompts(ChunkKind kind) {
+  return !OverWindows(kind) && kind != ChunkKind::kArticle && kind != ChunkKind::kTraffic;
+}
+// Whether such a chunk is there to be timed: alone on its device, and run again where something disturbed it.
+inline bool IsTimed(ChunkKind kind) { return kind == ChunkKind::kTiming || kind == ChunkKind::kTraffic; }
 
 // QUEUED -> RUNNING -> one of the three ends.
 enum class JobState : std::int32_t { kQueued = 1, kRunning = 2, kSucceeded = 3, kCancelled = 4, kFailed = 5 };
@@ -99,6 +105,44 @@ struct AllocationSpec {
   friend bool operator==(const AllocationSpec&, const AllocationSpec&) = default;
 };
 
+inline constexpr std::int32_t kMostBatch = 32;
+inline constexpr std::int32_t kMostTrafficCells = 64;
+
+// Batches to time at every combination of a size, an input and an output length. Each list ascends without repeats; all
+// are empty, or none.
+struct TrafficGrid {
+  std::vector<std::int32_t> batches = {};
+  std::vector<std::int32_t> input_tokens = {};
+  std::vector<std::int32_t> output_tokens = {};
+  std::int32_t draws = 0;  // batches timed at each combination, of other prompts each
+
+  bool Empty() const { return batches.empty(); }
+  // Combinations.
+  std::int32_t Count() const {
+    return static_cast<std::int32_t>(batches.size() * input_tokens.size() * output_tokens.size());
+  }
+  friend bool operator==(const TrafficGrid&, const TrafficGrid&) = default;
+};
+
+// One batch of a grid.
+struct TrafficCell {
+  std::int32_t batch = 0;
+  std::int32_t input_tokens = 0;
+  std::int32_t output_tokens = 0;
+  std::int32_t first_prompt = 0;  // its prompts: so many from here on, from the first again behind the last
+};
+// Whether outputs are the same again: of prompts alone, twice, and within batches.
+struct AgreementSpec {
+  std::int32_t prompts = 0;        // from the start of the set; 0: not measured
+  std::int32_t output_tokens = 0;  // of an output at most
+  std::vector<std::int32_t> batch_sizes = {};
+
+  friend bool operator==(const AgreementSpec&, const AgreementSpec&) = default;
+};
+
+// Most tokens of an output that agreement is told of: all of them are kept.
+inline constexpr std::int32_t kMostAgreementTokens = 256;
+
 struct JobSpec {
   std::string model;
   std::vector<std::string> variants;
@@ -109,6 +153,8 @@ struct JobSpec {
   std::int64_t lease_ns = 30'000'000'000;
   std::int32_t attempt_limit = 5;
   AllocationSpec allocation = {};
+  TrafficGrid grid = {};
+  AgreementSpec agreement = {};
   bool shuffled = false;  // items in a random order by `seed`: item_order.h
 
   friend bool operator==(const JobSpec&, const JobSpec&) = default;

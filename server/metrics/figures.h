@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -38,6 +39,15 @@ struct CoordinatorFigures {
   std::int64_t records_quarantined = 0;
 };
 
+// A variant at one combination of a traffic grid.
+struct TrafficFigures {
+  std::int32_t batch = 0;
+  std::int32_t input_tokens = 0;
+  std::int32_t output_tokens = 0;
+  double tokens_per_s = 0;
+  std::optional<double> speedup;  // over fp16; absent for fp16 and without it
+};
+
 struct VariantFigures {
   std::string variant;
   std::int64_t records_done = 0;
@@ -54,6 +64,14 @@ struct VariantFigures {
   std::optional<double> perplexity;
   std::optional<double> delta_nll;
   std::optional<double> memory_bytes;
+  std::optional<double> energy_per_token_j;
+  // Of a job that timed a grid.
+  std::vector<TrafficFigures> traffic;
+  // By batch, 1 for the prompt alone again: mean share of tokens that are the same.
+  std::vector<std::pair<std::int32_t, double>> self_agreement;
+  std::optional<double> agreement_with_fp16;
+  std::optional<double> loops;
+  std::optional<double> not_finite;
 };
 
 // A ranked variant under a profile.

@@ -69,6 +69,16 @@ PercentileBounds BoundPercentile(const std::vector<double>& sorted, double p) {
   return bounds;
 }
 
+Interval WilsonInterval(std::int64_t successes, std::int64_t n) {
+  constexpr double kZ = 1.959964;
+  const auto trials = static_cast<double>(n);
+  const double share = static_cast<double>(successes) / trials;
+  const double shrink = 1 + kZ * kZ / trials;
+  const double middle = (share + kZ * kZ / (2 * trials)) / shrink;
+  const double half = kZ * std::sqrt(share * (1 - share) / trials + kZ * kZ / (4 * trials * trials)) / shrink;
+  return {std::max(0.0, middle - half), std::min(1.0, middle + half)};
+}
+
 double FlipPValue(std::int64_t a, std::int64_t b) {
   return std::min(1.0, 2 * BinomialBelow(std::min(a, b) + 1, a + b, 0.5));
 }

@@ -6,6 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "server/ranking/uncertainty.h"
+
 namespace uaqf::ranking {
 
 // P(X < k) for X the number of successes in n trials of probability p; 0 <= k <= n + 1, 0 < p < 1.
@@ -21,6 +23,9 @@ struct PercentileBounds {
 };
 // `sorted` is not empty and ascends; its values are independent.
 PercentileBounds BoundPercentile(const std::vector<double>& sorted, double p);
+
+// 95 % of a share of which `successes` of n >= 1 trials tell (Wilson's score interval).
+Interval WilsonInterval(std::int64_t successes, std::int64_t n);
 
 // McNemar's exact test: the probability, under "either way alike", of `a` against `b` flips or a more uneven split. 1
 // without flips.

@@ -59,6 +59,16 @@ Selection Select(const Measurements& m, const char* what, const std::vector<std:
   return selection;
 }
 
+void KeepCommonOutputs(Measurements* m, std::vector<std::string>* notes) {
+  std::vector<std::int32_t> variant, item;
+  for (const AgreementRow& row : m->agreements) {
+    variant.push_back(row.variant);
+    item.push_back(row.item);
+  }
+  const Selection compared = Select(*m, "agreement", variant, item, {}, notes);
+  if (!compared.all) KeepColumn(compared.keep, &m->agreements);
+}
+
 }  // namespace
 
 absl::StatusOr<CommonRecords> KeepCommonRecords(Measurements measurements) {
@@ -71,6 +81,7 @@ absl::StatusOr<CommonRecords> KeepCommonRecords(Measurements measurements) {
   WindowColumns& w = m.windows;
   const Selection scored = Select(m, "window", w.variant, w.window, {}, &common.notes);
   if (!scored.all) KeepRows(scored.keep, &w);
+  KeepCommonOutputs(&m, &common.notes);
   return common;
 }
 

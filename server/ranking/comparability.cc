@@ -15,7 +15,7 @@ struct TraitText {
   const char* why;
 };
 
-constexpr std::array<TraitText, 21> kTraits = {{
+constexpr std::array<TraitText, 23> kTraits = {{
     {Trait::kPrompts, "prompt set", "other prompts take other times"},
     {Trait::kText, "text", "losses on another text are other losses"},
     {Trait::kTasks, "task set", "scores of other tasks are other scores"},
@@ -28,6 +28,8 @@ constexpr std::array<TraitText, 21> kTraits = {{
     {Trait::kChat, "chat template", "the model sees other inputs"},
     {Trait::kWarmUps, "warm-up generations", "chunks begin from another state of the device"},
     {Trait::kClearCache, "clearing of caches", "chunks begin from another state of the device"},
+    {Trait::kAgreementTokens, "tokens of an output", "longer outputs have more places to differ"},
+    {Trait::kAgreementBatches, "batches of outputs", "other kernels compute other batches"},
     {Trait::kModel, "model digest", "it is another checkpoint"},
     {Trait::kTokenizer, "tokenizer digest", "a token is another amount of text"},
     {Trait::kDevice, "device", "times of one device say nothing of another"},
@@ -61,9 +63,22 @@ const std::set<std::string>& ValuesOf(const JobIdentity& job, Trait trait) {
   return found == job.traits.end() ? none : found->second;
 }
 
+// Whether the trait must be equal.
+bool Matters(Trait trait, Scope scope, const std::set<std::string>& a, const std::set<std::string>& b) {
+  if (scope == Scope::kOutputs) {
+    return trait == Trait::kPrompts || trait == Trait::kInputTokens || trait == Trait::kProseSeed ||
+           trait == Trait::kChat || trait == Trait::kAgreementTokens || trait == Trait::kModel ||
+           trait == Trait::kTokenizer;
+  }
+  // What one job does not generate again is not compared.
+  const bool agreement = trait == Trait::kAgreementTokens || trait == Trait::kAgreementBatches;
+  const auto none = [](const std::set<std::string>& values) { return values.empty() || values.count("") > 0; };
+  return !agreement || (!none(a) && !none(b));
+}
+
 }  // namespace
 
-std::vector<Mismatch> FindMismatches(const JobIdentity& one, const JobIdentity& other) {
+std::vector<Mismatch> FindMismatches(const JobIdentity& one, const JobIdentity& other, Scope scope) {
   if (one.imported || other.imported) {
     const auto kind = [](const JobIdentity& job) { return job.imported ? "imported" : "measured"; };
     return {{"kind", kind(one), kind(other), "published figures have no records that could be paired"}};
@@ -71,9 +86,15 @@ std::vector<Mismatch> FindMismatches(const JobIdentity& one, const JobIdentity& 
   std::vector<Mismatch> mismatches;
   for (const TraitText& text : kTraits) {
     const std::set<std::string>&a = ValuesOf(one, text.trait), &b = ValuesOf(other, text.trait);
-    if (!a.empty() && a == b) continue;
+    if (!Matters(text.trait, scope, a, b) || (!a.empty() && a == b)) continue;
     const char* why = a.empty() || b.empty() ? "no chunk was accepted that would tell" : text.why;
     mismatches.push_back({text.name, Shown(a), Shown(b), why});
+  }
+  if (scope == Scope::kOutputs) {
+    if (ValuesOf(one, Trait::kAgreementTokens) == std::set<std::string>{""}) {
+      mismatches.push_back({"outputs", "none", "none", "measure them with jobs submit --agreement"});
+    }
+    return mismatches;
   }
   for (const auto& [variant, digests] : one.configurations) {
     const auto same = other.configurations.find(variant);

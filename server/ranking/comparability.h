@@ -11,18 +11,20 @@ namespace uaqf::ranking {
 // What jobs are compared by, in the order that mismatches are told.
 enum class Trait {
   // As asked for.
-  kPrompts,       // digest of the prompt set
-  kText,          // of the text that losses are measured on; "" for none
-  kTasks,         // of the task set; "" for none
-  kArticles,      // of the articles; "" for none
-  kContext,       // tokens of a window
-  kInputTokens,   // that inputs are brought to
-  kProseSeed,     // of what inputs are filled up with
-  kOutputLength,  // how it is chosen
-  kMostTokens,    // emitted at most
-  kChat,          // whether prompts go through the chat template
-  kWarmUps,       // generations before a chunk
-  kClearCache,    // before a chunk
+  kPrompts,           // digest of the prompt set
+  kText,              // of the text that losses are measured on; "" for none
+  kTasks,             // of the task set; "" for none
+  kArticles,          // of the articles; "" for none
+  kContext,           // tokens of a window
+  kInputTokens,       // that inputs are brought to
+  kProseSeed,         // of what inputs are filled up with
+  kOutputLength,      // how it is chosen
+  kMostTokens,        // emitted at most
+  kChat,              // whether prompts go through the chat template
+  kWarmUps,           // generations before a chunk
+  kClearCache,        // before a chunk
+  kAgreementTokens,   // of an output that is generated again, at most; "" where none is
+  kAgreementBatches,  // that it is generated in; "" where it is not
   // As the evidence of accepted attempts has it.
   kModel,      // digest of the checkpoint
   kTokenizer,  // digest of the tokenizer
@@ -52,8 +54,17 @@ struct Mismatch {
   std::string why;  // it matters
 };
 
-// Every mismatch; none: their figures may be compared. Symmetric but for the order of the values.
-[[nodiscard]] std::vector<Mismatch> FindMismatches(const JobIdentity& one, const JobIdentity& other);
+// What is to be compared.
+enum class Scope {
+  kFigures,  // times, losses and all that is ranked
+  // Emitted tokens, which is asked of other devices, drivers and builds: model, tokenizer, prompts and how outputs are
+  // generated. Whether a variant's configurations are the same is told variant by variant.
+  kOutputs,
+};
+
+// Every mismatch; none: they may be compared. Symmetric but for the order of the values.
+[[nodiscard]] std::vector<Mismatch> FindMismatches(const JobIdentity& one, const JobIdentity& other,
+                                                   Scope scope = Scope::kFigures);
 
 // "jobs/a and jobs/b cannot be compared:" and a line for each mismatch.
 std::string MismatchText(const JobIdentity& one, const JobIdentity& other, const std::vector<Mismatch>& mismatches);

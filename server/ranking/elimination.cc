@@ -257,6 +257,20 @@ class Contest {
 }  // namespace
 
 absl::Status CanEliminate(const Profile& profile) {
+  if (!profile.traffic.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("%s has a traffic mix, whose speed is told by a grid of batches that is measured last: nothing "
+                        "can be told before; "
+                        "expected a profile without traffic",
+                        profile.name.empty() ? "the profile" : profile.name));
+  }
+  if (profile.weights.behaviour > 0) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("%s weighs behaviour, of which nothing is told before all is measured; expected a profile "
+                        "whose behaviour weight "
+                        "is 0",
+                        profile.name.empty() ? "the profile" : profile.name));
+  }
   if (profile.normalization == Normalization::kBaseline) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrFormat("%s normalizes by minmax, under which the worth of a variant depends on the others: nothing can "

@@ -31,7 +31,7 @@ struct Eliminated {
 };
 
 // FailedPrecondition: a profile under which nothing can be eliminated, since the worth of a variant depends on who else
-// is in the list (minmax).
+// is in the list (minmax), or hangs on batches that are timed last (traffic).
 [[nodiscard]] absl::Status CanEliminate(const Profile& profile);
 
 // One entry per variant. `active` says which of them are still measured; fp16 always is. Only prompts with all their

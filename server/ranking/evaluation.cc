@@ -150,6 +150,7 @@ absl::StatusOr<Evaluation> Evaluate(const std::vector<VariantMeasures>& measures
   for (std::size_t v = 0; v < measures.size(); ++v) {
     RankedVariant out;
     out.variant = measures[v].variant;
+    out.behaviour = measures[v].behaviour;
     out.reason = WhyNotMeasured(measures[v], kinds, profile, options.ignore_sanity);
     if (out.reason.empty()) {
       evaluation.evaluated.push_back(v);

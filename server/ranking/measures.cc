@@ -1,5 +1,6 @@
 #include "server/ranking/measures.h"
 
+#include "server/ranking/agreement_measures.h"
 #include "server/ranking/article_measures.h"
 #include "server/ranking/energy.h"
 #include "server/ranking/quality_measures.h"
@@ -31,6 +32,7 @@ absl::StatusOr<std::vector<VariantMeasures>> Measure(const Measurements& measure
   MeasureDivergence(measurements, &measures);
   MeasureArticles(measurements, &measures);
   MeasureEnergy(measurements, &measures);
+  MeasureBehaviour(measurements, &measures);
   return measures;
 }
 

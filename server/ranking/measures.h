@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/ranking/measurements.h"
+#include "server/ranking/uncertainty.h"
 
 namespace uaqf::ranking {
 
@@ -69,6 +70,33 @@ struct EnergyMeasure {
   std::int64_t output_tokens = 0;
 };
 
+// Agreement, SelfAgreement and BehaviourMeasure of ranking_service.proto.
+struct AgreementMeasure {
+  std::int32_t prompts = 0;
+  Estimate tokens;
+  double equal = 0;
+  Interval equal_interval;
+};
+
+struct SelfAgreement {
+  std::int32_t batch = 1;
+  AgreementMeasure agreement;
+  std::optional<double> kernel;
+  std::optional<Estimate> quantization;
+};
+
+struct BehaviourMeasure {
+  std::int32_t prompts = 0;
+  std::vector<SelfAgreement> self{};  // by batch
+  std::optional<AgreementMeasure> with_fp16{};
+  double not_finite = 0;
+  Interval not_finite_interval{};
+  double loops = 0;
+  Interval loops_interval{};
+  std::optional<double> penalty{};
+  std::string problem{};
+};
+
 // Everything measured of one variant; fields and units as in VariantMeasures of ranking_service.proto.
 // Absent means not measured, never zero.
 struct VariantMeasures {
@@ -111,6 +139,7 @@ struct VariantMeasures {
   std::optional<DivergenceMeasure> divergence;
   std::optional<ArticleMeasure> articles;
   std::optional<EnergyMeasure> energy;  // absent where the device does not count it
+  std::optional<BehaviourMeasure> behaviour;
 
   std::optional<Memory> memory;
   std::optional<std::int64_t> memory_bytes;
@@ -150,9 +179,9 @@ struct CommonRecords {
   std::vector<std::string> notes;
 };
 
-// Keeps the timing records (prompt, repeat) and the windows that fp16 and every variant compared with it have. A
-// variant with fewer than half of fp16's is left out of the comparison instead of shrinking it: it loses those records.
-// A job whose variants all have the same records comes back unchanged. Fails like Measure.
+// Keeps the timing records (prompt, repeat), the windows and the outputs that fp16 and every variant compared with it
+// have. A variant with fewer than half of fp16's is left out of the comparison instead of shrinking it: it loses those
+// records. A job whose variants all have the same records comes back unchanged. Fails like Measure.
 [[nodiscard]] absl::StatusOr<CommonRecords> KeepCommonRecords(Measurements measurements);
 
 }  // namespace uaqf::ranking

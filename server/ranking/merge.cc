@@ -48,6 +48,11 @@ class Merger {
       Append(keep, from.energies.energy_j, &to.energies.energy_j);
       Append(keep, from.energies.output_tokens, &to.energies.output_tokens);
     });
+    for (const AgreementRow& row : from.agreements) {
+      if (!InRange(row.variant) || (jobs_ > 0 && IsBaseline(row.variant))) continue;
+      to.agreements.push_back(row);
+      to.agreements.back().variant = numbers_[static_cast<std::size_t>(row.variant)];
+    }
     ++jobs_;
     return absl::OkStatus();
   }

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "server/ranking/agreement_measures.h"
 #include "server/ranking/generator.h"
 #include "server/ranking/statistics.h"
 #include "server/ranking/tables.h"
@@ -33,6 +34,7 @@ class Pairing {
     if (baseline_ < 0) return std::move(units_);
     PairTimings();
     PairWindows();
+    PairOutputs();
     return std::move(units_);
   }
 
@@ -114,6 +116,30 @@ class Pairing {
     }
   }
 
+  void PairOutputs() {
+    const std::vector<std::int32_t> runs = RunsOfBaseline(m_);
+    if (runs.empty()) return;
+    std::vector<std::int32_t> variant, item;
+    for (const AgreementRow& row : m_.agreements) {
+      variant.push_back(row.variant);
+      item.push_back(row.item);
+    }
+    const auto outputs = Number(variant, item, baseline_);
+    std::vector<Column> columns(m_.variants.size(), Column{std::vector<double>(outputs.size())});
+    for (const AgreementRow& row : m_.agreements) {
+      const auto output = outputs.find(row.item);
+      const std::optional<double> penalty = PenaltyOf(row, runs);
+      if (output == outputs.end() || !penalty) continue;
+      Column& column = columns[row.variant];
+      column.values[output->second] = *penalty;
+      ++column.filled;
+    }
+    units_.outputs.assign(outputs.size(), 1);
+    for (std::size_t v = 0; v < columns.size(); ++v) {
+      if (columns[v].filled == outputs.size()) units_.variants[v].penalty = std::move(columns[v].values);
+    }
+  }
+
   const Measurements& m_;
   const std::int32_t baseline_;
   PairedUnits units_;
@@ -155,6 +181,11 @@ PairedUnits Bundle(PairedUnits units, std::size_t most) {
     const std::vector<std::size_t> bundle = Deal(units.windows.size(), most);
     Fold(bundle, most, &units.windows);
     for (VariantUnits& v : units.variants) Fold(bundle, most, &v.nll);
+  }
+  if (units.outputs.size() > most) {
+    const std::vector<std::size_t> bundle = Deal(units.outputs.size(), most);
+    Fold(bundle, most, &units.outputs);
+    for (VariantUnits& v : units.variants) Fold(bundle, most, &v.penalty);
   }
   return units;
 }

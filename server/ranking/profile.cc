@@ -66,20 +66,22 @@ absl::Status CheckStabilityForm(const Profile& profile) {
 
 absl::Status Validate(const Profile& profile) {
   const Weights& w = profile.weights;
-  for (const auto& status : {CheckWeight("speed", w.speed), CheckWeight("quality", w.quality),
-                             CheckWeight("stability", w.stability), CheckWeight("memory", w.memory)}) {
+  for (const auto& status :
+       {CheckWeight("speed", w.speed), CheckWeight("quality", w.quality), CheckWeight("stability", w.stability),
+        CheckWeight("memory", w.memory), CheckWeight("behaviour", w.behaviour)}) {
     if (!status.ok()) return status;
   }
-  const double sum = w.speed + w.quality + w.stability + w.memory;
+  const double sum = w.speed + w.quality + w.stability + w.memory + w.behaviour;
   if (sum == 0) {
     return absl::InvalidArgumentError(
-        "every weight is 0, expected weights that sum to 1: give at least one of speed, quality, stability and memory");
+        "every weight is 0, expected weights that sum to 1: give at least one of speed, quality, stability, memory and "
+        "behaviour");
   }
   if (std::abs(sum - 1) > kSumTolerance) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("weights sum to %.10g (speed %g, quality %g, stability %g, memory %g), expected 1: "
-                        "divide each by %.10g",
-                        sum, w.speed, w.quality, w.stability, w.memory, sum));
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "weights sum to %.10g (speed %g, quality %g, stability %g, memory %g, behaviour %g), expected 1: "
+        "divide each by %.10g",
+        sum, w.speed, w.quality, w.stability, w.memory, w.behaviour, sum));
   }
   if (profile.formula == Formula::kUtility && w.memory != 0) {
     return absl::InvalidArgumentError(absl::StrFormat(
@@ -91,10 +93,20 @@ absl::Status Validate(const Profile& profile) {
                         "UTILITY or FULL",
                         w.stability));
   }
+  if (profile.formula != Formula::kFull && w.behaviour != 0) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "weights.behaviour is %g, but only formula FULL has a behaviour term: set it to 0, or use FULL", w.behaviour));
+  }
   if (profile.max_delta_nll && !(std::isfinite(*profile.max_delta_nll) && *profile.max_delta_nll >= 0)) {
     return absl::InvalidArgumentError(
         absl::StrFormat("max_delta_nll is %g, expected nats per token of 0 or more: leave it out for no constraint",
                         *profile.max_delta_nll));
+  }
+  if (auto status = Validate(profile.traffic); !status.ok()) return status;
+  if (profile.context_tokens < 0 || profile.device_memory_bytes < 0) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "context_tokens is %d and device_memory_bytes %d, expected 0 or more: leave them out where they do not matter",
+        profile.context_tokens, profile.device_memory_bytes));
   }
   if (auto status = Validate(profile.constraints, profile.price_per_hour); !status.ok()) return status;
   return CheckStabilityForm(profile);

@@ -10,6 +10,15 @@
 namespace uaqf::ranking {
 namespace {
 
+// "; T over the traffic 70 % 8 x 512/64, 30 % 1 x 128/64"; nothing without traffic.
+std::string TrafficClause(const Profile& profile) {
+  if (profile.traffic.empty()) return "";
+  return absl::StrCat("; T over the traffic ",
+                      absl::StrJoin(profile.traffic, ", ", [](std::string* out, const TrafficShare& part) {
+                        absl::StrAppendFormat(out, "%.3g %% %s", 100 * part.share, ShapeText(part.shape));
+                      }));
+}
+
 std::string Symbol(TermKind kind, const Profile& profile) {
   const bool ours = profile.formula == Formula::kFull;
   switch (kind) {
@@ -19,6 +28,8 @@ std::string Symbol(TermKind kind, const Profile& profile) {
       return ours ? "Q~" : "QL~";
     case TermKind::kStability:
       return ours ? "P~" : "SP~";
+    case TermKind::kBehaviour:
+      return "B~";
     case TermKind::kMemory:
       break;
   }
@@ -29,6 +40,8 @@ std::string StabilityText(const Profile& profile) {
   if (profile.stability_form == StabilityForm::kRelative) return "S_L / L";
   return absl::StrFormat("%g S_L + %g S_T", profile.stability_alpha, profile.stability_beta);
 }
+
+constexpr char kBehaviourText[] = "unlike tokens + loops + not finite";
 
 std::string MinMaxText(const EvaluatedTerm& term, const Profile& profile) {
   const auto [low, high] = std::minmax_element(term.raw.begin(), term.raw.end());
@@ -42,6 +55,9 @@ std::string MinMaxText(const EvaluatedTerm& term, const Profile& profile) {
       break;
     case TermKind::kStability:
       what = StabilityText(profile);
+      break;
+    case TermKind::kBehaviour:
+      what = kBehaviourText;
       break;
     case TermKind::kMemory:
       what = "1 - m / m_fp16";
@@ -65,6 +81,8 @@ std::string BaselineText(const EvaluatedTerm& term, const Profile& profile) {
       return absl::StrFormat("%s = (NLL - NLL_fp16) / %g", symbol, kNllUnit);
     case TermKind::kStability:
       return absl::StrFormat("%s = (%s - %.6g) / %g", symbol, StabilityText(profile), term.baseline, kStabilityUnit);
+    case TermKind::kBehaviour:
+      return absl::StrFormat("%s = (%s - %.6g) / %g", symbol, kBehaviourText, term.baseline, kBehaviourUnit);
     case TermKind::kMemory:
       break;
   }
@@ -88,6 +106,7 @@ std::string FormulaText(const Profile& profile, const std::vector<EvaluatedTerm>
         &text, "; ",
         profile.normalization == Normalization::kMinMax ? MinMaxText(term, profile) : BaselineText(term, profile));
   }
+  text += TrafficClause(profile);
   if (profile.max_delta_nll) {
     absl::StrAppend(&text, absl::StrFormat("; feasible when NLL - NLL_fp16 <= %g nats/token", *profile.max_delta_nll));
   }
@@ -131,6 +150,12 @@ std::vector<std::string> JobWarnings(const std::vector<VariantMeasures>& measure
     if (m.tainted_chunks > 0) {
       warnings.push_back(absl::StrFormat("%s: %d chunk%s stayed tainted and %s kept", m.variant, m.tainted_chunks,
                                          m.tainted_chunks == 1 ? "" : "s", m.tainted_chunks == 1 ? "was" : "were"));
+    }
+    if (m.behaviour && m.behaviour->not_finite > 0) {
+      warnings.push_back(
+          absl::StrFormat("%s: outputs of %.0f %% of the prompts have tokens chosen from logits that are "
+                          "not finite",
+                          m.variant, 100 * m.behaviour->not_finite));
     }
     if (m.quarantined > 0) {
       warnings.push_back(absl::StrFormat("%s: %d record%s could not be measured", m.variant, m.quarantined,
@@ -189,6 +214,9 @@ std::vector<std::string> Notes(const std::vector<VariantMeasures>& measures, con
   for (const VariantMeasures& m : measures) {
     for (const std::string& problem : {m.quality_problem, m.timing_problem, m.length_problem, m.memory_problem}) {
       if (!problem.empty()) notes.push_back(absl::StrCat(m.variant, ": ", problem));
+    }
+    if (m.behaviour && !m.behaviour->problem.empty()) {
+      notes.push_back(absl::StrCat(m.variant, ": its agreement is over repeats alone, ", m.behaviour->problem));
     }
   }
   return notes;

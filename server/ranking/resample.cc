@@ -71,15 +71,17 @@ class Resampler {
       : units_(Bundle(units, kMostUnits)), generator_(options.seed) {
     out_.resamples_ = options.resamples;
     out_.seed_ = options.seed;
-    out_.prompts_ = units.runs.size();
+    out_.prompts_ = out_.speed_unit_count_ = units.runs.size();
     out_.windows_ = units.windows.size();
+    out_.outputs_ = units.outputs.size();
     out_.has_.resize(units.variants.size());
     out_.figures_.resize((static_cast<std::size_t>(options.resamples) + 1) * units.variants.size());
   }
 
   Resampled Run() {
     AddTimings();
-    AddLosses();
+    AddMeans(units_.windows, &VariantUnits::nll, &Resampled::Has::nll, &ResampledFigures::nll);
+    AddMeans(units_.outputs, &VariantUnits::penalty, &Resampled::Has::behaviour, &ResampledFigures::behaviour);
     return std::move(out_);
   }
 
@@ -91,7 +93,7 @@ class Resampler {
     for (std::size_t v = 0; v < units_.variants.size(); ++v) {
       if (units_.variants[v].latency_s.size() < kLeastUnits) continue;
       timed.push_back(v);
-      out_.has_[v].timings = true;
+      out_.has_[v].timings = out_.has_[v].speed = true;
       out_.has_[v].deviations = deviations;
       const Columns own = OwnColumns(units_.variants[v]);
       out_.figures_[v] =
@@ -108,22 +110,24 @@ class Resampler {
     });
   }
 
-  void AddLosses() {
-    Columns columns = {&units_.windows};
-    std::vector<std::size_t> scored;
-    const double windows = Sum(units_.windows);
+  // A figure that is a mean over units of one kind, of which `units` has a 1 for each, or how many are in its bundle.
+  void AddMeans(const std::vector<double>& units, std::vector<double> VariantUnits::*values, bool Resampled::Has::*has,
+                double ResampledFigures::*figure) {
+    Columns columns = {&units};
+    std::vector<std::size_t> measured;
+    const double count = Sum(units);
     for (std::size_t v = 0; v < units_.variants.size(); ++v) {
-      const std::vector<double>& nll = units_.variants[v].nll;
-      if (nll.size() < kLeastUnits) continue;
-      scored.push_back(v);
-      out_.has_[v].nll = true;
-      columns.push_back(&nll);
-      out_.figures_[v].nll = Sum(nll) / windows;
+      const std::vector<double>& own = units_.variants[v].*values;
+      if (own.size() < kLeastUnits) continue;
+      measured.push_back(v);
+      out_.has_[v].*has = true;
+      columns.push_back(&own);
+      out_.figures_[v].*figure = Sum(own) / count;
     }
-    if (scored.empty()) return;
-    SumResamples(units_.windows.size(), columns, out_.resamples_, &generator_, [&](std::int32_t r, const double* sums) {
-      for (std::size_t k = 0; k < scored.size(); ++k) {
-        Row(r)[scored[k]].nll = sums[(1 + k) * kResampleBatch] / sums[0];
+    if (measured.empty()) return;
+    SumResamples(units.size(), columns, out_.resamples_, &generator_, [&](std::int32_t r, const double* sums) {
+      for (std::size_t k = 0; k < measured.size(); ++k) {
+        Row(r)[measured[k]].*figure = sums[(1 + k) * kResampleBatch] / sums[0];
       }
     });
   }
@@ -136,6 +140,19 @@ class Resampler {
   Generator generator_;
   Resampled out_;
 };
+
+void Resampled::ReplaceSpeed(
+    const std::string& units, std::size_t count,
+    const std::function<std::optional<double>(std::int32_t resample, std::size_t variant)>& speed) {
+  speed_units_ = units;
+  speed_unit_count_ = count;
+  for (std::size_t v = 0; v < has_.size(); ++v) {
+    has_[v].speed = count >= kLeastUnits && speed(kAllUnits, v).has_value();
+    for (std::int32_t r = kAllUnits; has_[v].speed && r < resamples_; ++r) {
+      figures_[static_cast<std::size_t>(r + 1) * has_.size() + v].tokens_per_s = *speed(r, v);
+    }
+  }
+}
 
 Resampled Resample(const PairedUnits& units, const ResampleOptions& options) { return Resampler(units, options).Run(); }
 

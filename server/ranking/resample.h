@@ -8,7 +8,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "server/ranking/paired_units.h"
@@ -16,7 +18,7 @@
 namespace uaqf::ranking {
 
 inline constexpr std::int32_t kResamples = 2000;
-// Fewer prompts or windows than these are no sample to draw from.
+// Fewer prompts, windows or outputs than these are no sample to draw from.
 inline constexpr std::size_t kLeastUnits = 5;
 // More are drawn in bundles (Bundle): the time is bounded, whatever the job.
 inline constexpr std::size_t kMostUnits = 1000;
@@ -36,6 +38,7 @@ struct ResampledFigures {
   double inter_token_s = 0;      // 0 where no run has two tokens
   double seconds_per_token = 0;  // all seconds over all output tokens; 0 without a token
   double nll = 0;
+  double behaviour = 0;  // B, see agreement_measures.h
 };
 
 // The figures of every variant in every resample, and those of all units at once (index -1).
@@ -44,8 +47,10 @@ class Resampled {
   // Which figures of a variant there are, in every resample.
   struct Has {
     bool timings = false;
+    bool speed = false;  // tokens_per_s, which ReplaceSpeed may have set
     bool deviations = false;
     bool nll = false;
+    bool behaviour = false;
   };
 
   std::int32_t resamples() const { return resamples_; }
@@ -53,6 +58,14 @@ class Resampled {
   std::size_t variants() const { return has_.size(); }
   std::size_t prompts() const { return prompts_; }
   std::size_t windows() const { return windows_; }
+  // What tokens_per_s was drawn from, and how many: prompts, unless replaced.
+  const std::string& speed_units() const { return speed_units_; }
+  std::size_t speed_unit_count() const { return speed_unit_count_; }
+  // Puts another speed in the place of tokens_per_s, drawn from `count` other units; with fewer than kLeastUnits no
+  // variant has one. Absent: the variant has none.
+  void ReplaceSpeed(const std::string& units, std::size_t count,
+                    const std::function<std::optional<double>(std::int32_t resample, std::size_t variant)>& speed);
+  std::size_t outputs() const { return outputs_; }
   const Has& has(std::size_t variant) const { return has_[variant]; }
   // `resample` from 0, or kAllUnits. Figures that the variant does not have are 0.
   const ResampledFigures& At(std::int32_t resample, std::size_t variant) const {
@@ -66,6 +79,9 @@ class Resampled {
   std::uint64_t seed_ = 0;
   std::size_t prompts_ = 0;
   std::size_t windows_ = 0;
+  std::string speed_units_ = "prompts";
+  std::size_t speed_unit_count_ = 0;
+  std::size_t outputs_ = 0;
   std::vector<Has> has_;
   std::vector<ResampledFigures> figures_;
 };

@@ -12,6 +12,7 @@ Measurements Part(const Measurements& common, const std::vector<std::size_t>& ro
   part.variants = common.variants;
   part.windows = common.windows;
   part.energies = common.energies;
+  part.agreements = common.agreements;
   const TimingColumns& from = common.timings;
   TimingColumns& to = part.timings;
   for (const std::size_t k : rows) {

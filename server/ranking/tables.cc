@@ -201,6 +201,29 @@ absl::Status CheckEnergies(const Measurements& m) {
   return absl::OkStatus();
 }
 
+absl::Status CheckAgreements(const Measurements& m) {
+  PairIndex seen(m.agreements.size());
+  for (const AgreementRow& output : m.agreements) {
+    const Row row{m, "agreement", output.variant, output.item, 0};
+    if (auto status = row.CheckPlace(); !status.ok()) return status;
+    bool added = false;
+    seen.Number(output.variant, output.item, &added);
+    if (!added) return row.Bad(kTwice);
+    if (output.ids.empty()) return row.Bad("expected at least one token");
+    std::int32_t last = 0;
+    for (const RepeatedOutput& repeat : output.repeats) {
+      const bool possible = repeat.batch > last && repeat.same_tokens >= 0 &&
+                            repeat.same_tokens <= static_cast<std::int32_t>(output.ids.size());
+      if (!possible) {
+        return row.Bad(absl::StrFormat("%d tokens of %d are the same in a batch of %d, expected batches ascending",
+                                       repeat.same_tokens, output.ids.size(), repeat.batch));
+      }
+      last = repeat.batch;
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckVariants(const Measurements& m) {
   absl::flat_hash_map<std::string, int> names;
   for (const VariantFacts& variant : m.variants) {
@@ -295,7 +318,7 @@ std::int32_t BaselineIndex(const Measurements& measurements) {
 
 absl::Status CheckTables(const Measurements& measurements) {
   for (const auto check : {CheckVariants, CheckTimings, CheckWindows, CheckGenerations, CheckTasks, CheckDivergences,
-                           CheckArticles, CheckEnergies}) {
+                           CheckArticles, CheckEnergies, CheckAgreements}) {
     if (auto status = check(measurements); !status.ok()) return status;
   }
   return absl::OkStatus();

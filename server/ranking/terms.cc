@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 namespace uaqf::ranking {
@@ -27,6 +28,15 @@ std::string WhyNoQuality(const VariantMeasures& m) {
   return "no window was scored on both it and fp16";
 }
 
+std::string WhyNoBehaviour(const VariantMeasures& m) {
+  if (!m.behaviour) {
+    return "no agreement records: measure with --agreement (jobs submit --agreement 32), or rank with a profile whose "
+           "behaviour weight is 0";
+  }
+  return absl::StrCat("it lacks a run that fp16 has", m.behaviour->problem.empty() ? "" : ": ", m.behaviour->problem,
+                      "; measure with --agreement-batches none, or rank with a profile whose behaviour weight is 0");
+}
+
 // What a published table lacks.
 std::string WhyNotPublished(TermKind kind, const Profile& profile) {
   switch (kind) {
@@ -41,6 +51,9 @@ std::string WhyNotPublished(TermKind kind, const Profile& profile) {
       return "an imported table gives no runs, which stability is told from: rank with a profile whose stability "
              "weight "
              "is 0";
+    case TermKind::kBehaviour:
+      return "an imported table gives no outputs, which behaviour is told from: rank with a profile whose behaviour "
+             "weight is 0";
     case TermKind::kMemory:
       break;
   }
@@ -57,6 +70,8 @@ const char* TermName(TermKind kind) {
       return "quality";
     case TermKind::kStability:
       return "stability";
+    case TermKind::kBehaviour:
+      return "behaviour";
     case TermKind::kMemory:
       break;
   }
@@ -71,6 +86,8 @@ double WeightOf(const Weights& weights, TermKind kind) {
       return weights.quality;
     case TermKind::kStability:
       return weights.stability;
+    case TermKind::kBehaviour:
+      return weights.behaviour;
     case TermKind::kMemory:
       break;
   }
@@ -78,6 +95,7 @@ double WeightOf(const Weights& weights, TermKind kind) {
 }
 
 bool HasTerm(Formula formula, TermKind kind) {
+  if (kind == TermKind::kBehaviour) return formula == Formula::kFull;
   if (kind == TermKind::kMemory) return formula != Formula::kUtility;
   return kind != TermKind::kStability || formula != Formula::kRegime;
 }
@@ -95,6 +113,7 @@ const char* UnitOf(TermKind kind, const Profile& profile) {
     case TermKind::kQuality:
       return UsesPerplexity(profile) ? "perplexity" : "nats/token";
     case TermKind::kStability:
+    case TermKind::kBehaviour:
       return "1";
     case TermKind::kMemory:
       break;
@@ -117,6 +136,8 @@ std::optional<double> RawValue(TermKind kind, const VariantMeasures& m, const Pr
       if (profile.stability_form == StabilityForm::kRelative) return m.relative_stability;
       if (!m.latency_deviation_s || !m.throughput_deviation) return std::nullopt;
       return profile.stability_alpha * *m.latency_deviation_s + profile.stability_beta * *m.throughput_deviation;
+    case TermKind::kBehaviour:
+      return m.behaviour ? m.behaviour->penalty : std::nullopt;
     case TermKind::kMemory:
       break;
   }
@@ -133,6 +154,8 @@ std::string WhyMissing(TermKind kind, const VariantMeasures& m, const Profile& p
       return WhyNoQuality(m);
     case TermKind::kStability:
       return WhyUnstable(m);
+    case TermKind::kBehaviour:
+      return WhyNoBehaviour(m);
     case TermKind::kMemory:
       break;
   }
@@ -163,6 +186,9 @@ std::vector<double> Normalize(TermKind kind, Normalization normalization, const 
         break;
       case TermKind::kStability:
         out[k] = (raw[k] - baseline) / kStabilityUnit;
+        break;
+      case TermKind::kBehaviour:
+        out[k] = (raw[k] - baseline) / kBehaviourUnit;
         break;
       case TermKind::kMemory:
         out[k] = 1 - raw[k] / baseline;
@@ -210,6 +236,7 @@ absl::Status CheckMeasures(const std::vector<VariantMeasures>& measures) {
         {"throughput_deviation", m.throughput_deviation, 0},
         {"delta_perplexity", m.delta_perplexity, kAny},
         {"delta_nll", value(m.delta_nll), kAny},
+        {"behaviour.penalty", m.behaviour ? m.behaviour->penalty : std::nullopt, 0},
         {"memory_bytes", m.memory_bytes ? std::optional<double>(static_cast<double>(*m.memory_bytes)) : std::nullopt,
          1},
     };

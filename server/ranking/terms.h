@@ -1,4 +1,4 @@
-// The four terms of a utility: what each is of a variant, and what it becomes by normalization. Internal to
+// The terms of a utility: what each is of a variant, and what it becomes by normalization. Internal to
 // server/ranking.
 #pragma once
 
@@ -13,13 +13,14 @@
 
 namespace uaqf::ranking {
 
-enum class TermKind { kSpeed, kQuality, kStability, kMemory };
-inline constexpr std::array<TermKind, 4> kTerms = {TermKind::kSpeed, TermKind::kQuality, TermKind::kStability,
-                                                   TermKind::kMemory};
+enum class TermKind { kSpeed, kQuality, kStability, kMemory, kBehaviour };
+inline constexpr std::array<TermKind, 5> kTerms = {TermKind::kSpeed, TermKind::kQuality, TermKind::kStability,
+                                                   TermKind::kMemory, TermKind::kBehaviour};
 
 // Units of the baseline normalization: how much of each costs as much as a doubling of speed gains.
 inline constexpr double kNllUnit = 0.1;         // nats per token
 inline constexpr double kStabilityUnit = 0.05;  // of the stability penalty
+inline constexpr double kBehaviourUnit = 0.1;   // of B: a tenth of all tokens differ, or of all outputs loop
 
 const char* TermName(TermKind kind);
 double WeightOf(const Weights& weights, TermKind kind);

@@ -161,6 +161,14 @@ static v1::Lease ToProto(const core::Lease& lease) {
   message.set_context_tokens(lease.context_tokens);
   message.set_seed(lease.seed);
   message.set_summary_k(lease.summary_k);
+  for (const core::TrafficCell& cell : lease.cells) {
+    v1::TrafficCell& added = *message.add_cells();
+    added.set_batch(cell.batch);
+    added.set_input_tokens(cell.input_tokens);
+    added.set_output_tokens(cell.output_tokens);
+    added.set_first_prompt(cell.first_prompt);
+  }
+  message.mutable_batch_sizes()->Add(lease.batch_sizes.begin(), lease.batch_sizes.end());
   return message;
 }
 
@@ -177,6 +185,28 @@ static v1::Survey ToProto(const core::SurveyRequest& survey) {
   message.mutable_variants()->Add(survey.variants.begin(), survey.variants.end());
   if (!survey.article_set.empty()) message.set_article_set(wire::PromptSetName(survey.article_set));
   return message;
+}
+
+// Of the limit that the worker measured, what a phase of so many nanoseconds took.
+static core::DeviceShares SharesOf(const v1::PhaseWork& work, std::int64_t phase_ns, const v1::TrafficRecord& record) {
+  const double seconds = static_cast<double>(phase_ns) * 1e-9;
+  const auto share = [seconds](double done, double per_s) {
+    const double most = seconds * per_s;
+    return most > 0 && done > 0 ? done / most : 0.0;
+  };
+  return {share(work.bytes(), record.read_bytes_per_s()), share(work.operations(), record.operations_per_s())};
+}
+
+static void FillTraffic(const v1::TrafficRecord& traffic, core::RecordRow* row) {
+  row->body = core::RecordBody::kTraffic;
+  row->batch = traffic.batch();
+  row->input_tokens = traffic.input_tokens();
+  row->output_tokens = traffic.output_tokens();
+  row->latency_ns = traffic.latency_ns();
+  row->prefill_ns = traffic.prefill_ns();
+  row->decode_ns = traffic.decode_ns();
+  row->prefill_shares = SharesOf(traffic.prefill(), traffic.prefill_ns(), traffic);
+  row->decode_shares = SharesOf(traffic.decode(), traffic.decode_ns(), traffic);
 }
 
 static core::RecordRow FromProto(const v1::Record& message) {
@@ -222,12 +252,18 @@ static core::RecordRow FromProto(const v1::Record& message) {
     row.body = core::RecordBody::kSummary;
     row.scored_tokens = message.summary().positions();
     row.summary_k = message.summary().summary_k();
+  } else if (message.has_traffic()) {
+    FillTraffic(message.traffic(), &row);
   } else if (message.has_article()) {
     row.body = core::RecordBody::kArticle;
     row.scored_tokens = message.article().scored_tokens();
     row.nll_sum = message.article().nll_sum();
     row.words = message.article().words();
     row.bytes = message.article().bytes();
+  } else if (message.has_agreement()) {
+    row.body = core::RecordBody::kAgreement;
+    row.input_tokens = message.agreement().input_tokens();
+    row.output_tokens = message.agreement().output_ids_size();
   } else {
     row.body = core::RecordBody::kFailure;
     row.failure = message.failure();
@@ -272,6 +308,14 @@ core::JobSpec FromProto(const v1::JobSpec& message) {
   spec.allocation.until_decided = allocation.until_decided();
   if (!allocation.profile().empty()) spec.allocation.profile = Id(allocation.profile());
   spec.allocation.device_time_ns = allocation.device_time().seconds() * kNsPerSecond + allocation.device_time().nanos();
+  const v1::TrafficGrid& grid = message.grid();
+  spec.grid = {{grid.batches().begin(), grid.batches().end()},
+               {grid.input_tokens().begin(), grid.input_tokens().end()},
+               {grid.output_tokens().begin(), grid.output_tokens().end()},
+               grid.draws()};
+  spec.agreement.prompts = message.agreement().prompts();
+  spec.agreement.output_tokens = message.agreement().output_tokens();
+  spec.agreement.batch_sizes.assign(message.agreement().batch_sizes().begin(), message.agreement().batch_sizes().end());
   return spec;
 }
 
@@ -307,6 +351,20 @@ v1::JobSpec ToProto(const core::JobSpec& spec) {
   SetNs(spec.lease_ns, *message.mutable_lease_duration());
   message.set_attempt_limit(spec.attempt_limit);
   message.set_item_order(spec.shuffled ? v1::ITEM_ORDER_RANDOM : v1::ITEM_ORDER_AS_IN_SET);
+  if (!spec.grid.Empty()) {
+    v1::TrafficGrid& grid = *message.mutable_grid();
+    grid.mutable_batches()->Add(spec.grid.batches.begin(), spec.grid.batches.end());
+    grid.mutable_input_tokens()->Add(spec.grid.input_tokens.begin(), spec.grid.input_tokens.end());
+    grid.mutable_output_tokens()->Add(spec.grid.output_tokens.begin(), spec.grid.output_tokens.end());
+    grid.set_draws(spec.grid.draws);
+  }
+  if (spec.agreement.prompts > 0) {
+    v1::AgreementSpec& agreement = *message.mutable_agreement();
+    agreement.set_prompts(spec.agreement.prompts);
+    agreement.set_output_tokens(spec.agreement.output_tokens);
+    agreement.mutable_batch_sizes()->Add(spec.agreement.batch_sizes.begin(), spec.agreement.batch_sizes.end());
+    agreement.set_no_batches(spec.agreement.batch_sizes.empty());
+  }
   if (!spec.allocation.InRounds()) return message;
   v1::AllocationSpec& allocation = *message.mutable_allocation();
   allocation.set_until_decided(spec.allocation.until_decided);
@@ -358,7 +416,8 @@ core::WorkerReport FromProto(const v1::WorkerState& message) {
                    static_cast<core::VariantState>(hosted.state()),
                    hosted.error(),
                    hosted.max_sequence_tokens(),
-                   {hosted.calibration().layers_done(), hosted.calibration().layers_total()}};
+                   {hosted.calibration().layers_done(), hosted.calibration().layers_total()},
+                   std::max(1, hosted.max_batch())};
   for (const v1::AttemptProgress& attempt : message.attempts()) {
     report.attempts.push_back({FromProto(attempt.attempt()), attempt.records_made(), attempt.error()});
   }
@@ -380,6 +439,7 @@ v1::DesiredState ToProto(const core::DesiredState& desired) {
     message.mutable_assignment()->set_model(desired.model);
     message.mutable_assignment()->set_variant(desired.variant);
     message.mutable_assignment()->set_max_sequence_tokens(desired.max_sequence_tokens);
+    message.mutable_assignment()->set_max_batch(desired.max_batch);
   }
   for (const core::Lease& lease : desired.leases) *message.add_leases() = ToProto(lease);
   for (const core::SurveyRequest& survey : desired.surveys) *message.add_surveys() = ToProto(survey);

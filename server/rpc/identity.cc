@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proto/wire/names.h"
 
 namespace uaqf::rpc {
@@ -42,6 +43,10 @@ void AddAsked(const core::JobSpec& spec, ranking::JobIdentity& job) {
   job.traits[Trait::kChat] = {YesOrNo(timing.chat)};
   job.traits[Trait::kWarmUps] = {absl::StrCat(timing.warmup_generations)};
   job.traits[Trait::kClearCache] = {YesOrNo(timing.clear_cache)};
+  const core::AgreementSpec& agreement = spec.agreement;
+  const bool outputs = agreement.prompts > 0;
+  job.traits[Trait::kAgreementTokens] = {outputs ? absl::StrCat(agreement.output_tokens) : ""};
+  job.traits[Trait::kAgreementBatches] = {outputs ? absl::StrCat("1 ", absl::StrJoin(agreement.batch_sizes, " ")) : ""};
 }
 
 void AddEvidence(const v1::ChunkEvidence& evidence, ranking::JobIdentity& job) {

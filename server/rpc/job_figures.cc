@@ -33,7 +33,29 @@ void Fill(const ranking::VariantMeasures& from, metrics::VariantFigures& to) {
   to.speedup = from.speedup;
   to.perplexity = from.perplexity;
   to.delta_nll = Value(from.delta_nll);
+  if (from.behaviour.has_value()) {
+    for (const ranking::SelfAgreement& self : from.behaviour->self) {
+      to.self_agreement.emplace_back(self.batch, self.agreement.tokens.value);
+    }
+    if (from.behaviour->with_fp16.has_value()) to.agreement_with_fp16 = from.behaviour->with_fp16->tokens.value;
+    to.loops = from.behaviour->loops;
+    to.not_finite = from.behaviour->not_finite;
+  }
   if (from.memory_bytes.has_value()) to.memory_bytes = static_cast<double>(*from.memory_bytes);
+  if (from.energy) to.energy_per_token_j = from.energy->joules_per_token.value;
+}
+
+void FillTraffic(const JobMeasures& measures, std::vector<metrics::VariantFigures>* variants) {
+  if (!measures.decision.traffic) return;
+  for (const ranking::TrafficCellFigures& cell : ranking::MapTraffic(*measures.decision.traffic, measures.all).cells) {
+    for (const ranking::TrafficFigure& figure : cell.variants) {
+      const auto to = std::find_if(variants->begin(), variants->end(),
+                                   [&](const metrics::VariantFigures& v) { return v.variant == figure.variant; });
+      if (to == variants->end()) continue;
+      to->traffic.push_back(
+          {cell.shape.batch, cell.shape.input_tokens, cell.shape.output_tokens, figure.tokens_per_s, figure.ratio});
+    }
+  }
 }
 
 }  // namespace
@@ -114,6 +136,7 @@ metrics::JobFigures JobFiguresPublisher::Measure(const core::JobView& view) {
     Fill((*measures)->all[i], figures.variants[i]);
   }
   if (const auto& time = (*measures)->view.device_time) figures.device_time_saved = time->SavedShare();
+  FillTraffic(**measures, &figures.variants);
   if (const auto& twin = (*measures)->decision.twin; twin && twin->problem.empty()) {
     figures.self_difference = std::expm1(twin->speed->value);
     figures.noise_floor = std::expm1(twin->speed->Floor());

@@ -12,6 +12,7 @@
 #include "server/ranking/merge.h"
 #include "server/ranking/published.h"
 #include "server/ranking/stopped.h"
+#include "server/rpc/agreements.h"
 #include "server/rpc/attempts.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/identity.h"
@@ -63,6 +64,20 @@ ranking::Measurements Move(core::Measurements from) {
   to.divergences = {std::move(d.variant),    std::move(d.window),       std::move(d.positions),
                     std::move(d.kl_sum),     std::move(d.same_top),     std::move(d.top_k),
                     std::move(d.shared_top), std::move(d.kl_upper_sum), std::move(d.summary_k)};
+  core::TrafficColumns& t = from.traffic;
+  to.traffic = {std::move(t.variant),
+                std::move(t.cell),
+                std::move(t.draw),
+                std::move(t.latency_ns),
+                std::move(t.prefill_ns),
+                std::move(t.decode_ns),
+                {},
+                {},
+                std::move(t.group)};
+  for (const core::DeviceShares& shares : t.prefill_shares)
+    to.traffic.prefill_shares.push_back({shares.read, shares.compute});
+  for (const core::DeviceShares& shares : t.decode_shares)
+    to.traffic.decode_shares.push_back({shares.read, shares.compute});
   core::ArticleColumns& a = from.articles;
   to.articles = {std::move(a.variant), std::move(a.article), std::move(a.tokens),
                  std::move(a.nll_sum), std::move(a.words),   std::move(a.bytes)};
@@ -105,11 +120,17 @@ void Renumber(const std::vector<std::int32_t>& places, std::vector<std::int32_t>
 }
 
 // FAILED_PRECONDITION (NOT_COMPARABLE) with every mismatch.
-absl::Status CheckComparable(const ranking::JobIdentity& one, const ranking::JobIdentity& other) {
-  const std::vector<ranking::Mismatch> mismatches = ranking::FindMismatches(one, other);
+absl::Status CheckComparable(const ranking::JobIdentity& one, const ranking::JobIdentity& other,
+                             ranking::Scope scope = ranking::Scope::kFigures) {
+  const std::vector<ranking::Mismatch> mismatches = ranking::FindMismatches(one, other, scope);
   if (mismatches.empty()) return absl::OkStatus();
   return wire::Error(absl::StatusCode::kFailedPrecondition, "NOT_COMPARABLE",
                      ranking::MismatchText(one, other, mismatches));
+}
+
+void NoteUnended(const core::JobView& view, std::vector<std::string>* notes) {
+  if (core::Ended(view.state)) return;
+  notes->push_back(absl::StrCat(wire::JobName(view.id), " has not ended: figures are of the records accepted so far"));
 }
 
 }  // namespace
@@ -153,10 +174,21 @@ absl::StatusOr<Measurer::Part> Measurer::ReadPart(const core::JobId& id) {
   }
   part.prompt_places = columns->prompt_places;
   part.window_places = columns->window_places;
+  std::vector<ranking::AgreementRow> agreements = ParseAgreements(columns->agreements);
   ranking::EnergyColumns energies = Energies(columns->attempts, evidence, part.view.spec.timing);
+  const std::vector<HostedOn> hosted = WhereHosted(columns->attempts, evidence, columns->variants.size());
   ranking::Measurements measurements = Move(*std::move(columns));
+  for (std::size_t v = 0; v < hosted.size(); ++v) {
+    std::optional<ranking::Memory>& memory = measurements.variants[v].memory;
+    if (!memory) continue;
+    memory->kv_bytes_per_token = hosted[v].kv_bytes_per_token;
+    memory->device_bytes = hosted[v].device_bytes;
+  }
+  const core::TrafficGrid& grid = part.view.spec.grid;
+  measurements.grid = {grid.batches, grid.input_tokens, grid.output_tokens};
   NoteStopped(part.view, &measurements);
   measurements.energies = std::move(energies);
+  measurements.agreements = std::move(agreements);
   ranking::SplitRecords split =
       ranking::SplitTwin(std::move(measurements), part.view.spec.timing.block_prompts, part.prompt_places);
   part.measurements = ranking::SetAsideWhatCannotBe(ranking::KeepTightestBounds(std::move(split.ranked)));
@@ -208,24 +240,39 @@ absl::StatusOr<Measurer::SoFar> Measurer::ReadSoFar(const core::JobId& id) {
   return SoFar{std::move(facts.view), std::move(m)};
 }
 
-absl::StatusOr<ranking::JobComparison> Measurer::Compare(const core::JobId& one, const core::JobId& other) {
+absl::StatusOr<std::pair<Measurer::Part, Measurer::Part>> Measurer::ReadComparable(const core::JobId& one,
+                                                                                   const core::JobId& other,
+                                                                                   ranking::Scope scope) {
   auto a = ReadPart(one), b = ReadPart(other);
   for (const auto* part : {&a, &b}) {
     if (!part->ok()) return part->status();
   }
-  if (absl::Status comparable = CheckComparable(a->identity, b->identity); !comparable.ok()) return comparable;
-  ranking::AlignedRecords first = ranking::AlignGroups(std::move(a->measurements));
-  ranking::AlignedRecords second = ranking::AlignGroups(std::move(b->measurements));
-  auto comparison = ranking::CompareJobs(first.measurements, second.measurements, {.seed = a->view.spec.seed});
+  if (absl::Status comparable = CheckComparable(a->identity, b->identity, scope); !comparable.ok()) return comparable;
+  return std::make_pair(*std::move(a), *std::move(b));
+}
+
+absl::StatusOr<ranking::JobComparison> Measurer::Compare(const core::JobId& one, const core::JobId& other) {
+  auto parts = ReadComparable(one, other, ranking::Scope::kFigures);
+  if (!parts.ok()) return parts.status();
+  ranking::AlignedRecords first = ranking::AlignGroups(std::move(parts->first.measurements));
+  ranking::AlignedRecords second = ranking::AlignGroups(std::move(parts->second.measurements));
+  auto comparison =
+      ranking::CompareJobs(first.measurements, second.measurements, {.seed = parts->first.view.spec.seed});
   if (absl::IsFailedPrecondition(comparison.status())) {
     return wire::WithReason(comparison.status(), "NOTHING_SHARED");
   }
   if (!comparison.ok()) return Contradictory(absl::StrCat(one, " or ", other), comparison.status());
-  for (const core::JobView* view : {&a->view, &b->view}) {
-    if (core::Ended(view->state)) continue;
-    comparison->notes.push_back(
-        absl::StrCat(wire::JobName(view->id), " has not ended: figures are of the records accepted so far"));
-  }
+  for (const Part* part : {&parts->first, &parts->second}) NoteUnended(part->view, &comparison->notes);
+  return comparison;
+}
+
+absl::StatusOr<ranking::OutputComparison> Measurer::CompareOutputs(const core::JobId& one, const core::JobId& other) {
+  const auto parts = ReadComparable(one, other, ranking::Scope::kOutputs);
+  if (!parts.ok()) return parts.status();
+  const auto& [a, b] = *parts;
+  auto comparison = ranking::CompareOutputs(a.measurements, a.identity, b.measurements, b.identity);
+  if (!comparison.ok()) return wire::WithReason(comparison.status(), "NOTHING_SHARED");
+  for (const Part* part : {&a, &b}) NoteUnended(part->view, &comparison->notes);
   return comparison;
 }
 

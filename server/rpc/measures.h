@@ -17,6 +17,7 @@
 #include "server/core/progress.h"
 #include "server/ranking/comparability.h"
 #include "server/ranking/compare_jobs.h"
+#include "server/ranking/compare_outputs.h"
 #include "server/ranking/decision_data.h"
 #include "server/ranking/evidence.h"
 #include "server/ranking/groups.h"
@@ -71,6 +72,10 @@ class Measurer {
   // The variants of both. Errors as Of, and FAILED_PRECONDITION (NOTHING_SHARED).
   [[nodiscard]] absl::StatusOr<ranking::JobComparison> Compare(const core::JobId& one, const core::JobId& other);
 
+  // Outputs of the variants of both. Errors as Compare's; NOT_COMPARABLE by what outputs need alone.
+  [[nodiscard]] absl::StatusOr<ranking::OutputComparison> CompareOutputs(const core::JobId& one,
+                                                                         const core::JobId& other);
+
   // Reads the records again: parts are asked for by people, and keeping every record for them would cost much memory.
   // Errors as Of.
   [[nodiscard]] absl::StatusOr<std::vector<ranking::Slice>> RankSlices(const std::vector<core::JobId>& ids,
@@ -94,6 +99,9 @@ class Measurer {
   };
 
   absl::StatusOr<Part> ReadPart(const core::JobId& id);
+  // Both, when FindMismatches has nothing against them.
+  absl::StatusOr<std::pair<Part, Part>> ReadComparable(const core::JobId& one, const core::JobId& other,
+                                                       ranking::Scope scope);
   // What is ranked, and what tells the noise floor: the first job's.
   struct Records {
     ranking::AlignedRecords aligned;

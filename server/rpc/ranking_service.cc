@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "server/rpc/agreements.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/evaluation_service.h"
@@ -42,6 +43,9 @@ std::string EncodeToken(const std::string& name) {
 // Those of the request beside, or in place of, those of the profile.
 void AddConstraints(const v1::RankVariantsRequest& request, v1::Profile& profile) {
   if (request.price_per_hour() != 0) profile.set_price_per_hour(request.price_per_hour());
+  if (!request.traffic().empty()) *profile.mutable_traffic() = request.traffic();
+  if (request.context_tokens() != 0) profile.set_context_tokens(request.context_tokens());
+  if (request.device_memory_bytes() != 0) profile.set_device_memory_bytes(request.device_memory_bytes());
   const int own = profile.constraints_size();
   for (const v1::Constraint& constraint : request.constraints()) {
     const auto end = profile.mutable_constraints()->begin() + own;
@@ -126,15 +130,27 @@ grpc::ServerUnaryReactor* RankingService::CompareJobs(Context* context, const By
         if (!one.ok()) return call->Finish(one.status());
         if (!other.ok()) return call->Finish(other.status());
         if (*one == *other) return call->Finish(JobTwice(*one));
-        OnExecutor(context_.executor, call, [this, call, one = *one, other = *other] {
-          const auto comparison = measurer_->Compare(one, other);
-          if (!comparison.ok()) return call->Finish(comparison.status());
-          v1::CompareJobsResponse answer = ToProto(*comparison);
-          answer.set_job(wire::JobName(one));
-          answer.set_other_job(wire::JobName(other));
-          call->Finish(answer);
+        OnExecutor(context_.executor, call, [this, call, one = *one, other = *other, by = message.behaviour()] {
+          call->Finish(Compare(one, other, by));
         });
       });
+}
+
+absl::StatusOr<v1::CompareJobsResponse> RankingService::Compare(const core::JobId& one, const core::JobId& other,
+                                                                bool behaviour) {
+  v1::CompareJobsResponse answer;
+  if (behaviour) {
+    const auto comparison = measurer_->CompareOutputs(one, other);
+    if (!comparison.ok()) return comparison.status();
+    answer = ToProto(*comparison);
+  } else {
+    const auto comparison = measurer_->Compare(one, other);
+    if (!comparison.ok()) return comparison.status();
+    answer = ToProto(*comparison);
+  }
+  answer.set_job(wire::JobName(one));
+  answer.set_other_job(wire::JobName(other));
+  return answer;
 }
 
 absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVariantsRequest& request,
@@ -165,6 +181,12 @@ absl::Status RankingService::AddSlices(const v1::RankVariantsRequest& request, c
   if (!v1::Split_IsValid(request.split())) {
     return wire::Error(absl::StatusCode::kInvalidArgument, "UNKNOWN_ENUM",
                        absl::StrCat("got split = ", request.split(), ", expected CATEGORY or GROUP"));
+  }
+  if (!profile.traffic.empty()) {
+    return wire::Error(
+        absl::StatusCode::kInvalidArgument, "TRAFFIC_NOT_SPLIT",
+        "got a split and a profile with traffic, expected one of them: batches are timed over prompts of all "
+        "kinds. Rank without a split, or by a profile without traffic");
   }
   if (measures.view.imported) {
     return wire::Error(absl::StatusCode::kFailedPrecondition, "NO_PROMPTS",

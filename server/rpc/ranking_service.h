@@ -42,6 +42,7 @@ class RankingService final : public RankingServiceBase {
                          const JobMeasures& measures, const ranking::Profile& profile,
                          v1::RankVariantsResponse& answer);
   // Built in or stored; reads the store. NOT_FOUND (PROFILE_NOT_FOUND).
+  absl::StatusOr<v1::CompareJobsResponse> Compare(const core::JobId& one, const core::JobId& other, bool behaviour);
   absl::StatusOr<v1::RankVariantsResponse> Rank(const v1::RankVariantsRequest& request,
                                                 const std::vector<core::JobId>& jobs);
   absl::StatusOr<v1::Profile> Create(const v1::Profile& profile);

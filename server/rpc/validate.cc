@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/wire/names.h"
 #include "proto/wire/status.h"
+#include "server/core/types.h"
 #include "server/rpc/field_checks.h"
 
 namespace uaqf::rpc {
@@ -70,6 +71,27 @@ absl::Status ValidateAllocation(const v1::AllocationSpec& allocation) {
   return wire::ParseProfileName(allocation.profile()).status();
 }
 
+// Defaults filled in.
+absl::Status ValidateAgreement(const v1::AgreementSpec& agreement, const v1::TimingSpec& timing) {
+  if (agreement.prompts() == 0) {
+    const bool more = agreement.output_tokens() != 0 || !agreement.batch_sizes().empty() || agreement.no_batches();
+    if (!more) return absl::OkStatus();
+    return Invalid("AGREEMENT_WITHOUT_PROMPTS",
+                   "got agreement with prompts = 0, expected how many prompts to look at, or no agreement at all");
+  }
+  const int most = std::min(core::kMostAgreementTokens, timing.max_output_tokens());
+  absl::Status status = FirstOf({InRange("agreement.prompts", agreement.prompts(), 1, 10'000'000),
+                                 InRange("agreement.output_tokens", agreement.output_tokens(), 1, most)});
+  int last = 1;
+  for (const int size : agreement.batch_sizes()) {
+    if (!status.ok()) return status;
+    status = InRange("agreement.batch_sizes, ascending,", size, last + 1, core::kMostBatch);
+    last = size;
+  }
+  if (!status.ok() || !agreement.no_batches() || agreement.batch_sizes().empty()) return status;
+  return Invalid("BATCHES_WITHOUT_BATCHES", "got agreement.batch_sizes and no_batches, expected one of them");
+}
+
 absl::Status ValidateSpec(const v1::JobSpec& spec) {
   if (absl::Status variants = ValidateVariants(spec); !variants.ok()) return variants;
   const bool has_fp16 = HasFp16(spec);
@@ -96,6 +118,7 @@ absl::Status ValidateSpec(const v1::JobSpec& spec) {
                    absl::StrCat("got item_order = ", spec.item_order(), ", expected RANDOM or AS_IN_SET"));
   }
   if (status.ok()) status = ValidateAllocation(spec.allocation());
+  if (status.ok()) status = ValidateAgreement(spec.agreement(), spec.timing());
   if (status.ok() && !v1::DivergenceMode_IsValid(quality.divergence_mode())) {
     return Invalid("UNKNOWN_ENUM", absl::StrCat("got quality.divergence_mode = ", quality.divergence_mode(),
                                                 ", expected AUTO, EXACT or STREAMED"));
@@ -115,7 +138,7 @@ absl::Status ValidateSpec(const v1::JobSpec& spec) {
 
 bool IsFinite(const v1::Profile& p) {
   for (double value : {p.weights().speed(), p.weights().quality(), p.weights().stability(), p.weights().memory(),
-                       p.stability_alpha(), p.stability_beta(), p.max_delta_nll()}) {
+                       p.weights().behaviour(), p.stability_alpha(), p.stability_beta(), p.max_delta_nll()}) {
     if (!std::isfinite(value)) return false;
   }
   return true;
@@ -141,6 +164,15 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
     spec.mutable_allocation()->set_profile("profiles/balanced");
   }
   if (spec.item_order() == v1::ITEM_ORDER_UNSPECIFIED) spec.set_item_order(v1::ITEM_ORDER_RANDOM);
+  if (spec.has_grid() && spec.grid().draws() == 0) spec.mutable_grid()->set_draws(8);
+  if (spec.agreement().prompts() > 0) {
+    v1::AgreementSpec& agreement = *spec.mutable_agreement();
+    constexpr int kTokens = 64;
+    if (agreement.output_tokens() == 0) agreement.set_output_tokens(std::min(kTokens, timing.max_output_tokens()));
+    if (agreement.batch_sizes().empty() && !agreement.no_batches()) {
+      for (const int size : {8, 32}) agreement.add_batch_sizes(size);
+    }
+  }
   if (!spec.has_noise_floor()) spec.set_noise_floor(ComparesWithFp16(spec));
   return spec;
 }

@@ -133,7 +133,19 @@ void AddRow(const RowOrigin& origin, const core::RecordRow& row, core::Measureme
       out->articles.words.push_back(row.words);
       out->articles.bytes.push_back(row.bytes);
       return;
-    case core::RecordBody::kSummary:  // only others are measured with it
+    case core::RecordBody::kTraffic:
+      out->traffic.variant.push_back(variant);
+      out->traffic.cell.push_back(row.item);
+      out->traffic.draw.push_back(row.repeat);
+      out->traffic.latency_ns.push_back(row.latency_ns);
+      out->traffic.prefill_ns.push_back(row.prefill_ns);
+      out->traffic.decode_ns.push_back(row.decode_ns);
+      out->traffic.prefill_shares.push_back(row.prefill_shares);
+      out->traffic.decode_shares.push_back(row.decode_shares);
+      out->traffic.group.push_back(origin.group);
+      return;
+    case core::RecordBody::kSummary:    // only others are measured with it
+    case core::RecordBody::kAgreement:  // ReadAgreements
     case core::RecordBody::kFailure:
       return;
   }
@@ -183,6 +195,28 @@ void ReadConfigurations(Connection* connection, std::int64_t job, core::Measurem
   while (query.Step()) {
     out->variants.at(query.Int32(0)).configurations.push_back({query.Text(1), query.Text(2)});
   }
+}
+
+// The whole records of agreement: a few hundred.
+absl::Status ReadAgreements(Connection* connection, const std::string& path, std::int64_t job,
+                            core::Measurements* out) {
+  Query query(
+      connection->Prepare("SELECT c.variant, c.idx, b.body, b.body_checksum FROM chunk c "
+                          "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
+                          "JOIN batch b ON b.job = c.job AND b.chunk = c.idx AND b.epoch = c.epoch "
+                          "WHERE c.job = ?1 AND c.state = 3 AND c.kind = ?2"));
+  query.Bind(job, static_cast<std::int32_t>(core::ChunkKind::kAgreement));
+  while (query.Step()) {
+    const std::string body = query.Text(2);
+    auto records = DecodeBatch(body);
+    if (Check(body) != query.Int(3) || !records.ok()) {
+      return Damaged(path, absl::StrCat("the records of chunk ", query.Int32(1), " do not match their checksum"));
+    }
+    for (EncodedRecord& record : *records) {
+      out->agreements.push_back({query.Int32(0), record.item, std::move(record.blob)});
+    }
+  }
+  return absl::OkStatus();
 }
 
 // Of the accepted attempts, without what their records tell; gives the place of each chunk's.
@@ -301,6 +335,7 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
     for (const core::RecordRow& row : *rows) AddRow({query.Int32(0), query.Int32(3), process->second}, row, &out);
     AddTo(&out.attempts[attempts.at(query.Int32(5))], *rows, query.Int(6));
   }
+  if (absl::Status agreements = ReadAgreements(connection, path, *job, &out); !agreements.ok()) return agreements;
   return out;
 }
 

@@ -57,6 +57,29 @@ TEST(JobSpec, CarriesEveryFlag) {
   EXPECT_TRUE(MessageDifferencer::Equals(*spec, expected)) << spec->DebugString();
 }
 
+TEST(JobSpec, AsksForAgreement) {
+  JobFlags flags = Complete();
+  flags.agreement = 16;
+  ASSERT_TRUE(BuildJobSpec(flags, "").ok());
+  EXPECT_EQ(BuildJobSpec(flags, "")->agreement().prompts(), 16);
+  EXPECT_TRUE(BuildJobSpec(flags, "")->agreement().batch_sizes().empty()) << "the coordinator's to choose";
+  flags.agreement_tokens = 32;
+  flags.agreement_batches = {"4", "16"};
+  const auto spec = BuildJobSpec(flags, "");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->agreement().output_tokens(), 32);
+  EXPECT_THAT(spec->agreement().batch_sizes(), ElementsAre(4, 16));
+  flags.agreement_batches = {"none"};
+  EXPECT_TRUE(BuildJobSpec(flags, "")->agreement().no_batches());
+  flags.agreement_batches = {"many"};
+  EXPECT_THAT(Refusal(flags), HasSubstr("got the batch size \"many\""));
+  flags.agreement_batches = {"8"};
+  flags.agreement.reset();
+  EXPECT_THAT(Refusal(flags), HasSubstr("without --agreement"));
+  flags.agreement = 0;
+  EXPECT_THAT(Refusal(flags), HasSubstr("got --agreement 0, expected 1 or more"));
+}
+
 // What was not said is the coordinator's to fill in: a default of this program would hide a better one there.
 TEST(JobSpec, LeavesDefaultsToTheCoordinator) {
   const auto spec = BuildJobSpec(Complete(), "");

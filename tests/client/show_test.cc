@@ -66,7 +66,7 @@ TEST(ShowMeasures, ShowsABoundedDivergenceByBothSides) {
   m.mutable_divergence()->mutable_kl_upper()->set_value(.0151);
   m.mutable_divergence()->set_same_top(.943);
   EXPECT_THAT(MeasuresText(measures, kPlain), HasSubstr("between 0.0123 and 0.0151"));
-  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",,0.943,0,0,4094,,,,,,,0.0123,0.001,0.0151,,,,,\n"));
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",,0.943,0,0,4094,,,,,,,0.0123,0.001,0.0151,,,,,,,,,,,,,\n"));
 }
 
 // fp16 has no flips against itself; a collapsed variant's divergence is no number.
@@ -98,7 +98,8 @@ TEST(ShowMeasures, ShowsTasksWithTheirFlipsAndDivergence) {
             "fp16     numeric strict     40  22.5 %               -               -\n"
             "rtn-w8   numeric strict     40  22.5 %               1               3\n"
             "rtn-w4   numeric strict     40  22.5 %               -               -\n");
-  EXPECT_THAT(MeasuresCsv(measures), HasSubstr("0.0123,0.0012,0.943,0,0,4094,numeric strict=0.225,,,,,,,,,,,,,\n"));
+  EXPECT_THAT(MeasuresCsv(measures),
+              HasSubstr("0.0123,0.0012,0.943,0,0,4094,numeric strict=0.225,,,,,,,,,,,,,,,,,,,,,\n"));
 }
 
 TEST(ShowMeasures, SaysWhetherFlipsAreChance) {
@@ -138,7 +139,7 @@ TEST(ShowMeasures, NamesTheTwoRecipesApart) {
             "variant  perplexity   word PPL  Δword PPL  bits/byte\n"
             "fp16         19.300     30.125          0     0.9260\n"
             "rtn-w4            -  collapsed          -          -\n");
-  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",62,30.125,1.9,0.926,0,,,,,,,,\n"));
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",62,30.125,1.9,0.926,0,,,,,,,,,,,,,,,,\n"));
 }
 
 TEST(ShowMeasures, ShowsEnergyWhereTheDeviceCountsIt) {
@@ -153,7 +154,7 @@ TEST(ShowMeasures, ShowsEnergyWhereTheDeviceCountsIt) {
   const std::string text = MeasuresText(measures, kPlain);
   EXPECT_THAT(text, HasSubstr("J/token"));
   EXPECT_THAT(text, HasSubstr("0.521 ±0.012"));
-  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",0.5214,0.0123,15,1234.5\n"));
+  EXPECT_THAT(MeasuresCsv(measures), HasSubstr(",0.5214,0.0123,15,1234.5,,,,,,,,\n"));
 }
 
 TEST(ShowMeasures, KeepsItsCsvColumns) {
@@ -170,9 +171,10 @@ TEST(ShowMeasures, KeepsItsCsvColumns) {
                  "tainted_chunks,quarantined,kl,kl_half_width,same_top,top_agreement,top_k,"
                  "divergence_positions,tasks,articles,word_perplexity,byte_perplexity,bits_per_byte,"
                  "delta_word_perplexity,kl_lower,kl_lower_half_width,kl_upper,kl_upper_half_width,energy_per_token,"
-                 "energy_per_token_half_width,energy_chunks,energy_j\n"));
+                 "energy_per_token_half_width,energy_chunks,energy_j,agreement_prompts,self_agreement,self_equal,"
+                 "agreement_with_fp16,equal_with_fp16,loops,not_finite,behaviour_penalty\n"));
   EXPECT_THAT(csv, HasSubstr("\nrtn-w4-g64,120,40,3,0.874,0.012,,,0.091,,73.3,,,,2.19,,,0.0077,,,0,,,8.71,0.361,0.02,,,"
-                             "117000000,,,,,0,0,,,,,,,,,,,,,,,,,,,,\n"));
+                             "117000000,,,,,0,0,,,,,,,,,,,,,,,,,,,,,,,,,,,,\n"));
 }
 
 TEST(ShowRank, IsTheOrderWithItsReasons) {
@@ -265,7 +267,7 @@ TEST(ShowRank, ShowsTheWinnerOfEveryPart) {
               HasSubstr("\npart           prompts  winner                  P(best)  not told apart\n"
                         "code_symbolic       20  rtn-w8-channel             0.98  fp16\n"
                         "dialogue             1  not decidable: one run        -  -\n"
-                        "quality and memory are those of the whole job\n\nwarning"));
+                        "quality, memory and behaviour are those of the whole job\n\nwarning"));
 }
 
 TEST(ShowRank, NamesWhoIsNotToldApart) {
@@ -294,18 +296,22 @@ TEST(ShowRank, SaysWhatATokenTakes) {
   answer.mutable_variants(1)->set_energy_per_token(.5);
   EXPECT_THAT(RankText(answer, kPlain),
               HasSubstr("energy in J/token: rtn-w8-channel 0.250 [0.240, 0.270], fp16 0.500\n"));
-  EXPECT_THAT(RankCsv(answer), HasSubstr(",0.25,0.24,0.27\n"));
+  EXPECT_THAT(RankCsv(answer), HasSubstr(",0.25,0.24,0.27,,,,,,,,,,\n"));
 }
 
 TEST(ShowRank, KeepsItsCsvColumns) {
-  EXPECT_EQ(RankCsv(SampleRanking()),
-            "rank,variant,status,utility,speed,quality,stability,memory,reason,utility_low,utility_high,"
-            "probability_best,rank_low,rank_high,expected_regret,tied,speedup,speedup_low,speedup_high,nll_loss,"
-            "nll_loss_low,nll_loss_high,dominated_by,energy_per_token,energy_low,energy_high\n"
-            "1,rtn-w8-channel,ranked,0.24,0.268,-0.012,-0.016,,,,,,,,,,,,,,,,,,,\n"
-            "2,fp16,ranked,0,0,0,0,,,,,,,,,,,,,,,,,,,\n"
-            ",rtn-w4-g64,not feasible,,,,,,ΔNLL 0.361 > 0.3,,,,,,,,,,,,,,,,,\n");
-  EXPECT_THAT(RankCsv(SureRanking()), HasSubstr("-0.016,,,0.231,0.262,0.9815,1,2,2e-04,true,1.59,1.57,1.61,,,,,,,\n"));
+  EXPECT_EQ(
+      RankCsv(SampleRanking()),
+      "rank,variant,status,utility,speed,quality,stability,memory,reason,utility_low,utility_high,"
+      "probability_best,rank_low,rank_high,expected_regret,tied,speedup,speedup_low,speedup_high,nll_loss,"
+      "nll_loss_low,nll_loss_high,dominated_by,energy_per_token,energy_low,energy_high,"
+      "capacity_sequences,behaviour,agreement_prompts,self_agreement,self_equal,agreement_with_fp16,equal_with_fp16,"
+      "loops,not_finite,behaviour_penalty\n"
+      "1,rtn-w8-channel,ranked,0.24,0.268,-0.012,-0.016,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\n"
+      "2,fp16,ranked,0,0,0,0,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\n"
+      ",rtn-w4-g64,not feasible,,,,,,ΔNLL 0.361 > 0.3,,,,,,,,,,,,,,,,,,,,,,,,,,,\n");
+  EXPECT_THAT(RankCsv(SureRanking()),
+              HasSubstr("-0.016,,,0.231,0.262,0.9815,1,2,2e-04,true,1.59,1.57,1.61,,,,,,,,,,,,,,,,,\n"));
 }
 
 TEST(ShowRank, StealsNoControlOfTheTerminal) {
@@ -410,9 +416,9 @@ TEST(Records, KeepTheirCsvColumns) {
             "job,variant,kind,chunk,epoch,item,repeat,prompt_id,category,worker,tainted,input_tokens,output_tokens,"
             "latency_ns,tokenize_ns,prefill_ns,decode_ns,detokenize_ns,start_offset_ns,output_digest,stopped,"
             "scored_tokens,nll_sum,failure,kl_sum,same_top,top_k,shared_top,checks,answer,variant_digest,words,bytes,"
-            "kl_upper_sum,summary_k,summary_bytes,summary_digest\n"
+            "kl_upper_sum,summary_k,summary_bytes,summary_digest,batch,same_tokens,not_finite_tokens,loop\n"
             "jobs/a,fp16,timing,0,0,4,0,math-1,\"math, hard\",,false,100,32,1000000000,0,84000000,0,0,0,01ff,,,,,,,,,,,"
-            "abc,,,,,,\n");
+            "abc,,,,,,,,,,\n");
 }
 
 TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
@@ -425,18 +431,18 @@ TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
   task.add_checks()->set_metric(v1::TASK_METRIC_NUMERIC_FLEXIBLE);
   task.mutable_checks(0)->set_made(1);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("numeric flexible 0/1"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",numeric flexible 0/1,#### 7,abc,,,,,,\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",numeric flexible 0/1,#### 7,abc,,,,,,,,,,\n"));
   stored.set_kind(v1::CHUNK_KIND_DIVERGENCE);
   v1::DivergenceRecord& divergence = *stored.mutable_record()->mutable_divergence();
   divergence.set_positions(100);
   divergence.set_kl_sum(2);
   divergence.set_same_top(95);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("KL 0.02000 per token, same top-1 95.0 %"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc,,,,0,,\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc,,,,0,,,,,,\n"));
   divergence.set_summary_k(4096);
   divergence.set_kl_upper_sum(2.5);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("KL between 0.02000 and 0.02500 per token, same top-1 95.0 %"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc,,,2.5,4096,,\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc,,,2.5,4096,,,,,,\n"));
   stored.set_kind(v1::CHUNK_KIND_SUMMARY);
   v1::SummaryRecord& summary = *stored.mutable_record()->mutable_summary();
   summary.set_positions(100);
@@ -445,7 +451,7 @@ TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
   summary.set_digest("d1");
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("k 4096, 1.50 MB"));
   EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",summary,"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",4096,1500000,d1\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",4096,1500000,d1,,,,\n"));
   stored.set_kind(v1::CHUNK_KIND_ARTICLE);
   v1::ArticleRecord& article = *stored.mutable_record()->mutable_article();
   article.set_scored_tokens(150);
@@ -453,7 +459,7 @@ TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
   article.set_words(100);
   article.set_bytes(520);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("NLL 3.0000 per word, 100 words"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",150,300,,,,,,,,abc,100,520,,,,\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",150,300,,,,,,,,abc,100,520,,,,,,,,\n"));
 }
 
 TEST(Failures, HaveTheExitCodesThatScriptsKnow) {

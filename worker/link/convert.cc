@@ -27,6 +27,28 @@ void Fill(const measure::Timing& timing, v1::Record& record) {
   out.set_output_digest(timing.output_digest);
 }
 
+void Fill(const measure::Work& work, v1::PhaseWork& out) {
+  out.set_bytes(work.bytes);
+  out.set_operations(work.operations);
+}
+
+void Fill(const measure::TrafficTiming& timing, v1::Record& record) {
+  v1::TrafficRecord& out = *record.mutable_traffic();
+  out.set_batch(timing.batch);
+  out.set_input_tokens(timing.input_tokens);
+  out.set_output_tokens(timing.output_tokens);
+  out.set_latency_ns(timing.latency_ns);
+  out.set_tokenize_ns(timing.tokenize_ns);
+  out.set_prefill_ns(timing.prefill_ns);
+  out.set_decode_ns(timing.decode_ns);
+  out.set_detokenize_ns(timing.detokenize_ns);
+  out.set_output_digest(timing.output_digest);
+  Fill(timing.prefill, *out.mutable_prefill());
+  Fill(timing.decode, *out.mutable_decode());
+  out.set_read_bytes_per_s(timing.limits.read_bytes_per_s);
+  out.set_operations_per_s(timing.limits.operations_per_s);
+}
+
 void Fill(const measure::Generation& generation, v1::Record& record) {
   v1::GenerationRecord& out = *record.mutable_generation();
   out.set_input_tokens(generation.input_tokens);
@@ -84,6 +106,21 @@ void Fill(const measure::ArticleScore& score, v1::Record& record) {
   out.set_bytes(score.bytes);
 }
 
+void Fill(const measure::Agreement& agreement, v1::Record& record) {
+  v1::AgreementRecord& out = *record.mutable_agreement();
+  out.set_input_tokens(agreement.first.input_tokens);
+  out.mutable_output_ids()->Add(agreement.first.ids.begin(), agreement.first.ids.end());
+  out.set_stopped(agreement.first.stopped);
+  for (const measure::RepeatedOutput& repeat : agreement.repeats) {
+    v1::RepeatedOutput& added = *out.add_repeats();
+    added.set_batch(repeat.batch);
+    added.set_same_tokens(repeat.same_tokens);
+  }
+  out.set_not_finite_tokens(agreement.not_finite_tokens);
+  out.set_loop(agreement.first.loop);
+  out.set_batches_refused(agreement.batches_refused);
+}
+
 measure::GenerationRequest ToRequest(const v1::TimingSpec& timing) {
   measure::GenerationRequest request;
   request.input_tokens = timing.input_tokens();
@@ -121,6 +158,7 @@ v1::MemoryUse ToProto(const measure::Memory& memory) {
   out.set_block_weights_bytes(memory.block_weights_bytes);
   out.set_kv_cache_bytes(memory.kv_cache_bytes);
   out.set_workspace_bytes(memory.workspace_bytes);
+  out.set_kv_bytes_per_token(memory.kv_bytes_per_token);
   out.set_measured_peak_bytes(memory.measured_peak_bytes);
   return out;
 }
@@ -190,10 +228,20 @@ absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease) {
     case v1::CHUNK_KIND_SUMMARY:
       chunk.kind = measure::ChunkKind::kSummary;
       break;
+    case v1::CHUNK_KIND_TRAFFIC:
+      chunk.kind = measure::ChunkKind::kTraffic;
+      break;
+    case v1::CHUNK_KIND_AGREEMENT:
+      chunk.kind = measure::ChunkKind::kAgreement;
+      break;
     default:
-      return absl::InvalidArgumentError(absl::StrCat("chunk kind ", lease.kind(),
-                                                     ": expected TIMING, GENERATION, PERPLEXITY, TASK, DIVERGENCE, "
-                                                     "ARTICLE or SUMMARY; is this worker older than the coordinator?"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("chunk kind ", lease.kind(),
+                       ": expected TIMING, GENERATION, PERPLEXITY, TASK, DIVERGENCE, "
+                       "ARTICLE, SUMMARY, TRAFFIC or AGREEMENT; is this worker older than the coordinator?"));
+  }
+  for (const v1::TrafficCell& cell : lease.cells()) {
+    chunk.cells.push_back({cell.batch(), cell.input_tokens(), cell.output_tokens(), cell.first_prompt()});
   }
   chunk.repeat = lease.repeat();
   auto chosen = ItemsOf(lease);
@@ -206,6 +254,7 @@ absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease) {
   chunk.clear_cache = lease.timing().has_clear_cache() ? lease.timing().clear_cache() : true;
   chunk.context_tokens = lease.context_tokens();
   chunk.summary_k = lease.summary_k();
+  chunk.batch_sizes.assign(lease.batch_sizes().begin(), lease.batch_sizes().end());
   return chunk;
 }
 

@@ -1,10 +1,12 @@
 #include "worker/measure/chunk.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "worker/measure/agreement.h"
 #include "worker/measure/prose.h"
 
 namespace uaqf::measure {
@@ -16,10 +18,29 @@ bool OverText(ChunkKind kind) {
          kind == ChunkKind::kSummary;
 }
 
+// Whether times are what it is run for: alone on its device, and warm.
+bool IsTimed(ChunkKind kind) { return kind == ChunkKind::kTiming || kind == ChunkKind::kTraffic; }
+
+absl::Status CheckCells(const Chunk& chunk) {
+  if (chunk.cells.size() != chunk.chosen.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("chunk has ", chunk.cells.size(), " batches to time: expected ",
+                                                   chunk.chosen.size(), ", one for each of its items"));
+  }
+  for (const TrafficCell& cell : chunk.cells) {
+    if (cell.batch >= 1 && cell.input_tokens >= 1 && cell.output_tokens >= 1 && cell.first_prompt >= 0) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("batch of ", cell.batch, " with ", cell.input_tokens, " tokens in and ", cell.output_tokens,
+                     " out, from prompt ", cell.first_prompt, ": expected at least 1 each, and a prompt from 0 on"));
+  }
+  if (chunk.items->prompts.empty()) return absl::InvalidArgumentError("a batch needs prompts, and the set has none");
+  return absl::OkStatus();
+}
+
 absl::Status Check(const Chunk& chunk) {
   if (chunk.items == nullptr || chunk.chosen.empty()) {
     return absl::InvalidArgumentError("chunk of no items: expected at least 1 of a set");
   }
+  if (chunk.kind == ChunkKind::kTraffic) return CheckCells(chunk);
   const auto prompts = static_cast<int64_t>(chunk.items->prompts.size());
   for (const int32_t item : chunk.chosen) {
     if (item >= 0 && (OverText(chunk.kind) || item < prompts)) continue;
@@ -49,27 +70,62 @@ class Run {
     if (auto status = sink_.Ready(); !status.ok()) return status;
     start_ns_ = device_.clock->NowNs();
     device_.monitor->Begin();
-    if (chunk_.kind == ChunkKind::kTiming) {
+    if (IsTimed(chunk_.kind)) {
       if (chunk_.clear_cache) device_.monitor->ClearCaches();
       if (auto status = WarmUp(); !status.ok()) return status;
     }
-    const size_t count = chunk_.chosen.size();
-    for (size_t i = 0; i < count; ++i) {
-      if (auto status = sink_.Ready(); !status.ok()) return status;
-      auto result = Item(i);
-      if (!result.ok()) return Named(result.status(), i);
-      if (i + 1 < count) device_.monitor->BetweenItems();
-      sink_.Add(*std::move(result));
-    }
+    absl::Status measured = chunk_.kind == ChunkKind::kAgreement ? Together() : OneByOne();
+    if (!measured.ok()) return measured;
     DeviceUse use = device_.monitor->End();
     if (unlocked_items_ > 0) {
-      use.taints.push_back(absl::StrCat(unlocked_items_, " of ", count, " items measured while another ",
+      use.taints.push_back(absl::StrCat(unlocked_items_, " of ", chunk_.chosen.size(), " items measured while another ",
                                         "process held ", device_.lock->path()));
     }
     return use;
   }
 
  private:
+  absl::Status OneByOne() {
+    for (size_t i = 0; i < chunk_.chosen.size(); ++i) {
+      if (auto status = sink_.Ready(); !status.ok()) return status;
+      auto result = Item(i);
+      if (!result.ok()) return Named(result.status(), i);
+      if (i + 1 < chunk_.chosen.size()) device_.monitor->BetweenItems();
+      sink_.Add(*std::move(result));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Together() {
+    AgreementRuns runs{static_cast<int32_t>(chunk_.chosen.size()), chunk_.batch_sizes, ""};
+    const int32_t most = device_.evaluator->max_batch();
+    if (std::any_of(runs.batch_sizes.begin(), runs.batch_sizes.end(), [most](int32_t size) { return size > most; })) {
+      runs.batch_sizes.clear();
+      runs.batches_refused = device_.evaluator->why_no_batches();
+    }
+    auto agreements = RunAgreement(runs, [this](std::span<const int32_t> places) { return GenerateItems(places); });
+    if (!agreements.ok()) return agreements.status();
+    for (size_t i = 0; i < chunk_.chosen.size(); ++i) {
+      sink_.Add({chunk_.chosen[i], chunk_.repeat, std::move((*agreements)[i])});
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<GreedyOutput>> GenerateItems(std::span<const int32_t> places) {
+    if (auto status = sink_.Ready(); !status.ok()) return status;
+    const Held held(*this);
+    std::vector<BatchPrompt> prompts;
+    for (const int32_t place : places) {
+      const auto i = static_cast<size_t>(place);
+      prompts.push_back({&PromptOf(i), ItemSeed(chunk_.seed, chunk_.chosen[i])});
+    }
+    auto outputs = device_.evaluator->GenerateTogether(prompts, chunk_.generation);
+    if (!outputs.ok() && places.size() == 1) {
+      return Named(outputs.status(), static_cast<size_t>(places[0]));
+    }
+    return outputs;
+  }
+
   // Of chosen item i, as in the others.
   GenerationRequest RequestFor(size_t i) const {
     GenerationRequest request = chunk_.generation;
@@ -80,14 +136,32 @@ class Run {
     return request;
   }
 
+  // Prompts from the cell's first on, over and over where there are fewer.
+  BatchRequest BatchFor(size_t i) const {
+    const TrafficCell& cell = chunk_.cells[i];
+    BatchRequest request;
+    request.input_tokens = cell.input_tokens;
+    request.output_tokens = cell.output_tokens;
+    request.chat = chunk_.generation.chat;
+    request.cancelled = chunk_.generation.cancelled;
+    for (int32_t k = 0; k < cell.batch; ++k) {
+      const int32_t place = cell.first_prompt + k;
+      request.prompts.push_back(&chunk_.items->prompts[static_cast<size_t>(place) % chunk_.items->prompts.size()]);
+      request.prose_seeds.push_back(ItemSeed(chunk_.seed, place));
+    }
+    return request;
+  }
+
   const Prompt& PromptOf(size_t i) const { return chunk_.items->prompts[static_cast<size_t>(chunk_.chosen[i])]; }
 
   absl::Status WarmUp() {
     for (int32_t i = 0; i < chunk_.warmup_generations; ++i) {
       if (auto status = sink_.Ready(); !status.ok()) return status;
       const Held held(*this);
-      auto timing = device_.evaluator->TimePrompt(PromptOf(0), RequestFor(0));
-      if (!timing.ok()) return Named(timing.status(), 0);
+      const absl::Status warm = chunk_.kind == ChunkKind::kTraffic
+                                    ? device_.evaluator->TimeBatch(BatchFor(0)).status()
+                                    : device_.evaluator->TimePrompt(PromptOf(0), RequestFor(0)).status();
+      if (!warm.ok()) return Named(warm, 0);
     }
     return absl::OkStatus();
   }
@@ -102,6 +176,12 @@ class Run {
         auto timing = device_.evaluator->TimePrompt(PromptOf(i), RequestFor(i));
         if (!timing.ok()) return timing.status();
         timing->start_offset_ns = offset;
+        result.body = *std::move(timing);
+        return result;
+      }
+      case ChunkKind::kTraffic: {
+        auto timing = device_.evaluator->TimeBatch(BatchFor(i));
+        if (!timing.ok()) return timing.status();
         result.body = *std::move(timing);
         return result;
       }
@@ -141,6 +221,8 @@ class Run {
         result.body = *score;
         return result;
       }
+      case ChunkKind::kAgreement:
+        break;  // not item by item
     }
     return absl::InternalError("unknown kind of chunk");
   }
@@ -171,9 +253,8 @@ class Run {
   struct Held {
     explicit Held(Run& run)
         : lock(*run.device_.lock),
-          locked(lock.Acquire(
-              run.chunk_.kind == ChunkKind::kTiming ? DeviceLock::Mode::kExclusive : DeviceLock::Mode::kShared,
-              run.device_.lock_patience)) {}
+          locked(lock.Acquire(IsTimed(run.chunk_.kind) ? DeviceLock::Mode::kExclusive : DeviceLock::Mode::kShared,
+                              run.device_.lock_patience)) {}
     ~Held() {
       if (locked) lock.Release();
     }

@@ -2,7 +2,8 @@
 //
 //   sink.Ready() | lock | measure | unlock | sink.Add(result) | sink.Ready() | ...
 //
-// Whatever is to be sent or written goes in Ready: nothing is between Ready and Add.
+// Whatever is to be sent or written goes in Ready: nothing is between Ready and Add. A chunk of agreement measures its
+// items together (agreement.h): Ready comes before each of its generations, Add for all of them at the end.
 #pragma once
 
 #include <atomic>
@@ -21,7 +22,17 @@
 
 namespace uaqf::measure {
 
-enum class ChunkKind { kTiming, kGeneration, kPerplexity, kTask, kDivergence, kArticle, kSummary };
+enum class ChunkKind {
+  kTiming,
+  kGeneration,
+  kPerplexity,
+  kTask,
+  kDivergence,
+  kArticle,
+  kSummary,
+  kTraffic,
+  kAgreement
+};
 
 // Where FP16's summaries of the chunk's windows go, and come from. Between items, never beside a timed one.
 class SummaryExchange {
@@ -40,7 +51,8 @@ struct Chunk {
   int32_t repeat = 0;
   // Borrowed for the run.
   const PromptSet* items = nullptr;
-  // Numbers of those to measure, in this order: of `items`, or of windows or articles of the text they make.
+  // Numbers of those to measure, in this order: of `items`, or of windows or articles of the text they make; of
+  // kTraffic those of `cells`, whose prompts are among `items`.
   std::vector<int32_t> chosen;
   // How to generate; `output_tokens`, `prose_seed` and `repeat` are set for each item.
   GenerationRequest generation;
@@ -55,6 +67,10 @@ struct Chunk {
   // borrowed for the run, is set.
   int32_t summary_k = 0;
   SummaryExchange* summaries = nullptr;
+  // Of kTraffic: one for each item.
+  std::vector<TrafficCell> cells = {};
+  // Of kAgreement: of the batches beside a prompt alone.
+  std::vector<int32_t> batch_sizes;
 };
 
 // Where results go, and who may stop the run. Called from the measuring thread only.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +15,7 @@
 
 namespace uaqf::measure {
 
-// Which variant to host, and the longest sequence (input and output tokens) it will be asked for.
+// Which variant to host, the longest sequence (input and output tokens) it will be asked for.
 struct HostRequest {
   std::string model;
   std::string variant;
@@ -24,6 +25,8 @@ struct HostRequest {
   // Told before each layer that is calibrated, and once at the end: layers done and in all. False ends the call with
   // CANCELLED; what is done is kept for another one.
   std::function<bool(int32_t done, int32_t all)> calibrated = {};
+  // Sequences to decode together at most.
+  int32_t max_batch = 1;
 };
 
 // "promptSets/{digest}" of the text set that a variant's name asks to be calibrated on ("...:text=DIGEST"); empty where
@@ -64,6 +67,12 @@ struct SurveyReport {
   int32_t articles = 0;
 };
 
+// A prompt of a batch, borrowed, and the seed of its prose prefix.
+struct BatchPrompt {
+  const Prompt* prompt = nullptr;
+  uint64_t prose_seed = 0;
+};
+
 // Used from one thread at a time. Errors say what was got, what was expected and what to do.
 class Evaluator {
  public:
@@ -83,8 +92,17 @@ class Evaluator {
 
   // One end-to-end generation with its times. CANCELLED when `request.cancelled` became true.
   [[nodiscard]] virtual absl::StatusOr<Timing> TimePrompt(const Prompt& prompt, const GenerationRequest& request) = 0;
+  // A batch with its times. INVALID_ARGUMENT: an input that the model refuses. UNIMPLEMENTED: this device does not
+  // decode the variant in batches. CANCELLED as before.
+  [[nodiscard]] virtual absl::StatusOr<TrafficTiming> TimeBatch(const BatchRequest& request) = 0;
   // One generation without times, to an end token or to the limit.
   [[nodiscard]] virtual absl::StatusOr<Generation> Generate(const Prompt& prompt, const GenerationRequest& request) = 0;
+  // Generates 1 to max_batch() prompts together, step by step, without times: each to an end token or to the limit.
+  [[nodiscard]] virtual absl::StatusOr<std::vector<GreedyOutput>> GenerateTogether(
+      std::span<const BatchPrompt> prompts, const GenerationRequest& request) = 0;
+  // Sequences that the hosted variant generates together at most, and why it is 1 where more were asked for.
+  [[nodiscard]] virtual int32_t max_batch() const = 0;
+  [[nodiscard]] virtual std::string why_no_batches() const = 0;
   // Scores window `index` (from 0) of the text that the set's pieces make.
   [[nodiscard]] virtual absl::StatusOr<WindowScore> ScoreWindow(const PromptSet& text, int32_t context_tokens,
                                                                 int32_t index) = 0;

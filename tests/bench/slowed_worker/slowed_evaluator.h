@@ -27,10 +27,19 @@ class SlowedEvaluator final : public measure::Evaluator {
   }
   absl::StatusOr<measure::Timing> TimePrompt(const measure::Prompt& prompt,
                                              const measure::GenerationRequest& request) override;
+  absl::StatusOr<measure::TrafficTiming> TimeBatch(const measure::BatchRequest& request) override {
+    return evaluator_.TimeBatch(request);
+  }
   absl::StatusOr<measure::Generation> Generate(const measure::Prompt& prompt,
                                                const measure::GenerationRequest& request) override {
     return evaluator_.Generate(prompt, request);
   }
+  absl::StatusOr<std::vector<measure::GreedyOutput>> GenerateTogether(
+      std::span<const measure::BatchPrompt> prompts, const measure::GenerationRequest& request) override {
+    return evaluator_.GenerateTogether(prompts, request);
+  }
+  int32_t max_batch() const override { return evaluator_.max_batch(); }
+  std::string why_no_batches() const override { return evaluator_.why_no_batches(); }
   absl::StatusOr<measure::WindowScore> ScoreWindow(const measure::PromptSet& text, int32_t context_tokens,
                                                    int32_t index) override {
     return evaluator_.ScoreWindow(text, context_tokens, index);

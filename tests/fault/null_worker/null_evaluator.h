@@ -26,8 +26,13 @@ class NullEvaluator final : public measure::Evaluator {
   absl::StatusOr<measure::SurveyReport> Survey(const measure::SurveyRequest& request) override;
   absl::StatusOr<measure::Timing> TimePrompt(const measure::Prompt& prompt,
                                              const measure::GenerationRequest& request) override;
+  absl::StatusOr<measure::TrafficTiming> TimeBatch(const measure::BatchRequest& request) override;
   absl::StatusOr<measure::Generation> Generate(const measure::Prompt& prompt,
                                                const measure::GenerationRequest& request) override;
+  absl::StatusOr<std::vector<measure::GreedyOutput>> GenerateTogether(
+      std::span<const measure::BatchPrompt> prompts, const measure::GenerationRequest& request) override;
+  int32_t max_batch() const override { return 32; }
+  std::string why_no_batches() const override { return ""; }
   absl::StatusOr<measure::WindowScore> ScoreWindow(const measure::PromptSet& text, int32_t context_tokens,
                                                    int32_t index) override;
   absl::StatusOr<measure::TaskResult> AnswerTask(const measure::Prompt& prompt,

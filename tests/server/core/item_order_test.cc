@@ -76,6 +76,13 @@ TEST(ItemOrder, IsThatOfTheSetForJobsWithoutOne) {
   EXPECT_EQ(order.PlaceOf(ChunkKind::kTiming, 3), 3);
 }
 
+TEST(ItemOrder, LeavesWhatIsToldOfTheFirstPromptsAndOfTrafficAsItIs) {
+  const ItemOrder order(Shuffled(9), {50, 40, 0, 0});
+  for (const ChunkKind kind : {ChunkKind::kAgreement, ChunkKind::kTraffic}) {
+    EXPECT_EQ(All(order, kind, 4), (std::vector<std::int32_t>{0, 1, 2, 3}));
+  }
+}
+
 // Every item stands equally often at every place, as far as chance allows.
 TEST(ItemOrder, FavoursNoItem) {
   constexpr int kSeeds = 2000, kItems = 10;

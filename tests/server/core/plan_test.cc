@@ -46,6 +46,9 @@ Shape RandomShape(std::uint64_t seed) {
   if (random.Below(2) == 0) shape.spec.quality.article_set = "a";
   shape.spec.quality.max_articles = static_cast<std::int32_t>(random.Below(12));
   shape.survey.articles = static_cast<std::int32_t>(random.Below(20));
+  if (random.Below(2) == 0)
+    shape.spec.grid = {{1, 8, 32}, {128, 512}, {64}, 1 + static_cast<std::int32_t>(random.Below(4))};
+  if (random.Below(2) == 0) shape.spec.agreement = {static_cast<std::int32_t>(random.Below(80)), 16, {8}};
   return shape;
 }
 
@@ -82,11 +85,45 @@ TEST(Plan, CoversEveryRecordExactlyOnce) {
       for (std::int32_t item = 0; item < TaskCount(shape.spec, shape.survey); ++item) {
         ASSERT_TRUE(seen.count({ChunkKind::kTask, v, 0, item}));
       }
+      for (std::int32_t item = 0; item < shape.prompts; ++item) {
+        ASSERT_EQ(seen.count({ChunkKind::kAgreement, v, 0, item}), item < shape.spec.agreement.prompts ? 1u : 0u);
+      }
       for (std::int32_t article = 0; article < ArticleCount(shape.spec, shape.survey); ++article) {
         ASSERT_TRUE(seen.count({ChunkKind::kArticle, v, 0, article}));
       }
     }
   }
+}
+
+// Situation: 70 prompts, of which a batch takes 32.
+TEST(Plan, FillsBatchesOfOutputsBehindGenerations) {
+  JobSpec spec = Spec(2, 1);
+  spec.timing.block_prompts = 100;
+  spec.agreement = {70, 16, {8, 32}};
+  std::vector<std::pair<std::int32_t, std::int32_t>> ranges;
+  const std::vector<Chunk> plan = MakePlan(spec, 100, {});
+  EXPECT_EQ(plan[1].kind, ChunkKind::kGeneration);
+  EXPECT_EQ(plan[2].kind, ChunkKind::kAgreement);
+  for (const Chunk& chunk : plan) {
+    if (chunk.kind == ChunkKind::kAgreement && chunk.variant == 0) ranges.emplace_back(chunk.first, chunk.count);
+  }
+  EXPECT_EQ(ranges, (std::vector<std::pair<std::int32_t, std::int32_t>>{{0, 32}, {32, 32}, {64, 6}}));
+  EXPECT_EQ(AgreementCount(spec, 50), 50) << "no more than there are";
+  EXPECT_EQ(MaxBatch(spec), 32) << "what a worker hosts them for";
+}
+
+// The twin's outputs would be fp16's.
+TEST(Plan, GeneratesNothingAgainOfTheTwin) {
+  JobSpec spec = Spec(2, 1);
+  spec.variants.emplace_back(kBaselineTwin);
+  spec.agreement = {4, 16, {}};
+  int chunks = 0;
+  for (const Chunk& chunk : MakePlan(spec, 4, {})) {
+    if (chunk.kind != ChunkKind::kAgreement) continue;
+    ++chunks;
+    EXPECT_NE(spec.variants[chunk.variant], kBaselineTwin);
+  }
+  EXPECT_EQ(chunks, 2);
 }
 
 TEST(Plan, LetsEveryBlockVisitAllVariantsBeforeTheNext) {

@@ -35,6 +35,7 @@ JobSpec WithEverything() {
   spec.quality.task_set = "q";
   spec.quality.article_set = "a";
   spec.quality.divergence = true;
+  spec.agreement = {4, 16, {8}};
   return spec;
 }
 
@@ -75,7 +76,8 @@ TEST(Rounds, FollowEachOtherEachWithItsShareOfTheWindows) {
     const std::int32_t own = rounds.RoundOf(chunk);
     EXPECT_GE(own, round) << "chunk " << chunk.index;
     round = own;
-    const bool outside = chunk.kind == ChunkKind::kTask || chunk.kind == ChunkKind::kArticle;
+    const bool outside =
+        chunk.kind == ChunkKind::kTask || chunk.kind == ChunkKind::kArticle || chunk.kind == ChunkKind::kAgreement;
     EXPECT_EQ(own < 0, outside);
     if (chunk.kind == ChunkKind::kPerplexity) windows[own][chunk.variant].insert(chunk.first);
   }

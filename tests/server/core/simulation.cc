@@ -68,9 +68,11 @@ void Simulation::SubmitJob() {
   create.spec.seed = random_.Next();
   // From the seed, not from another draw: histories that are known by their number stay what they are.
   create.spec.quality.divergence = !create.spec.quality.text_set.empty() && create.spec.seed % 4 > 0;
+  if (create.spec.seed % 3 == 0) create.spec.agreement = {5, 1, {}};
   create.spec.quality.divergence_mode = static_cast<DivergenceMode>(1 + create.spec.seed / 4 % 3);
   if (variants > 1 && create.spec.seed / 16 % 2 == 0) create.spec.variants.emplace_back(kBaselineTwin);
   create.spec.shuffled = create.spec.seed / 32 % 2 == 0 || profile_.rounds;
+  if (!profile_.rounds && create.spec.seed / 32 % 3 == 0) create.spec.grid = {{1, 4}, {8}, {2, 4}, 2};
   if (profile_.rounds) create.spec.allocation = {0.95, "balanced", 0};
   create.spec.lease_ns = kSecond;
   create.spec.attempt_limit = profile_.attempt_limit;
@@ -177,7 +179,7 @@ void Simulation::CheckMemory() {
 void Simulation::Load(SimWorker* worker, const DesiredState& desired) {
   HostedVariant& hosted = worker->hosted;
   const bool same = hosted.model == desired.model && hosted.variant == desired.variant &&
-                    hosted.max_sequence_tokens >= desired.max_sequence_tokens;
+                    hosted.max_sequence_tokens >= desired.max_sequence_tokens && hosted.max_batch >= desired.max_batch;
   if (same && (hosted.state != VariantState::kLoading || Chance(50))) {
     if (hosted.state == VariantState::kLoading) hosted.state = VariantState::kReady;
     return;
@@ -188,6 +190,7 @@ void Simulation::Load(SimWorker* worker, const DesiredState& desired) {
   hosted.model = desired.model;
   hosted.variant = desired.variant;
   hosted.max_sequence_tokens = desired.max_sequence_tokens;
+  hosted.max_batch = desired.max_batch;
   hosted.state = worker->cannot_load ? VariantState::kFailed : VariantState::kLoading;
   hosted.error = worker->cannot_load ? "no memory" : "";
 }
@@ -266,6 +269,20 @@ RecordRow Simulation::Measure(const Lease& lease, std::int32_t place) {
     row.body = RecordBody::kArticle;
     row.scored_tokens = row.words = row.bytes = 9 + item;
     row.nll_sum = 2.5 * row.scored_tokens;
+    return row;
+  }
+  if (lease.kind == ChunkKind::kTraffic) {
+    const TrafficCell& cell = lease.cells[place];
+    row.body = RecordBody::kTraffic;
+    row.batch = cell.batch;
+    row.input_tokens = cell.input_tokens;
+    row.output_tokens = cell.output_tokens;
+    row.latency_ns = 1000 + item;
+    return row;
+  }
+  if (lease.kind == ChunkKind::kAgreement) {
+    row.body = RecordBody::kAgreement;
+    row.output_tokens = lease.timing.max_output_tokens;
     return row;
   }
   if (lease.kind == ChunkKind::kTask) {

@@ -41,6 +41,35 @@ TEST(ValidateSpec, RefusesEveryFieldOutsideItsRange) {
        },
        "quality.context_tokens is 1"},
       {[](JobSpec* s) { s->quality.max_windows = -1; }, "quality.max_windows is -1"},
+      {[](JobSpec* s) {
+         s->agreement = {-1, 16, {}};
+       },
+       "agreement.prompts is -1"},
+      {[](JobSpec* s) {
+         s->agreement = {4, 0, {}};
+       },
+       "agreement.output_tokens is 0, expected 1 to 256"},
+      {[](JobSpec* s) {
+         s->agreement = {4, 257, {}};
+       },
+       "agreement.output_tokens is 257, expected 1 to 256"},
+      {[](JobSpec* s) {
+         s->timing.max_output_tokens = 32;
+         s->agreement = {4, 33, {}};
+       },
+       "agreement.output_tokens is 33, expected 1 to 32"},
+      {[](JobSpec* s) {
+         s->agreement = {4, 16, {1}};
+       },
+       "agreement.batch_sizes has 1, expected sizes of 2 to 32"},
+      {[](JobSpec* s) {
+         s->agreement = {4, 16, {8, 33}};
+       },
+       "agreement.batch_sizes has 8, 33"},
+      {[](JobSpec* s) {
+         s->agreement = {4, 16, {8, 8}};
+       },
+       "agreement.batch_sizes has 8, 8"},
       {[](JobSpec* s) { s->attempt_limit = 1001; }, "attempt_limit is 1001, expected 1 to 1000"},
       {[](JobSpec* s) { s->lease_ns = 999'999'999; }, "expected 1 s to 3600 s"},
       {[](JobSpec* s) { s->lease_ns = 3'600'000'000'001; }, "expected 1 s to 3600 s"},

@@ -13,11 +13,18 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr Trait kAll[] = {
-    Trait::kPrompts,   Trait::kText,         Trait::kTasks,      Trait::kArticles, Trait::kContext, Trait::kInputTokens,
-    Trait::kProseSeed, Trait::kOutputLength, Trait::kMostTokens, Trait::kChat,     Trait::kWarmUps, Trait::kClearCache,
-    Trait::kModel,     Trait::kTokenizer,    Trait::kDevice,     Trait::kBackend,  Trait::kThreads, Trait::kIsa,
-    Trait::kDriver,    Trait::kCuda,         Trait::kBuild};
+constexpr Trait kAll[] = {Trait::kPrompts,         Trait::kText,
+                          Trait::kTasks,           Trait::kArticles,
+                          Trait::kContext,         Trait::kInputTokens,
+                          Trait::kProseSeed,       Trait::kOutputLength,
+                          Trait::kMostTokens,      Trait::kChat,
+                          Trait::kWarmUps,         Trait::kClearCache,
+                          Trait::kModel,           Trait::kTokenizer,
+                          Trait::kDevice,          Trait::kBackend,
+                          Trait::kThreads,         Trait::kIsa,
+                          Trait::kDriver,          Trait::kCuda,
+                          Trait::kBuild,           Trait::kAgreementTokens,
+                          Trait::kAgreementBatches};
 
 JobIdentity Job(const std::string& name) {
   JobIdentity job;
@@ -70,6 +77,40 @@ TEST(NotComparable, IsAnotherInstructionSet) { EXPECT_EQ(Only(Trait::kIsa).what,
 TEST(NotComparable, IsAnotherDriver) { EXPECT_EQ(Only(Trait::kDriver).what, "driver"); }
 TEST(NotComparable, IsAnotherCuda) { EXPECT_EQ(Only(Trait::kCuda).what, "CUDA version"); }
 TEST(NotComparable, IsAnotherBuild) { EXPECT_EQ(Only(Trait::kBuild).what, "worker build"); }
+
+TEST(NotComparable, AreOutputsOfAnotherLength) { EXPECT_EQ(Only(Trait::kAgreementTokens).what, "tokens of an output"); }
+TEST(NotComparable, AreOtherBatches) { EXPECT_EQ(Only(Trait::kAgreementBatches).what, "batches of outputs"); }
+
+// Times and losses do not depend on what is generated again beside them.
+TEST(Comparable, IsAJobThatGeneratesNothingAgain) {
+  JobIdentity other = Job("jobs/b");
+  other.traits[Trait::kAgreementTokens] = {""};
+  other.traits[Trait::kAgreementBatches] = {""};
+  EXPECT_THAT(FindMismatches(Job("jobs/a"), other), IsEmpty());
+  EXPECT_THAT(FindMismatches(other, Job("jobs/a")), IsEmpty());
+}
+
+// Outputs are asked of other devices and builds; what is generated, and from what, must be the same.
+TEST(ComparableOutputs, NeedModelTokenizerPromptsAndHowTheyAreGenerated) {
+  const std::set<Trait> needed = {Trait::kPrompts,   Trait::kInputTokens, Trait::kProseSeed,      Trait::kChat,
+                                  Trait::kTokenizer, Trait::kModel,       Trait::kAgreementTokens};
+  for (const Trait trait : kAll) {
+    JobIdentity other = Job("jobs/b");
+    other.traits[trait] = {"different"};
+    EXPECT_THAT(FindMismatches(Job("jobs/a"), other, Scope::kOutputs), SizeIs(needed.count(trait)));
+  }
+  JobIdentity other = Job("jobs/b");
+  other.configurations["rtn-w4"] = {std::string(64, 'c')};
+  EXPECT_THAT(FindMismatches(Job("jobs/a"), other, Scope::kOutputs), IsEmpty()) << "told variant by variant";
+}
+
+TEST(ComparableOutputs, NeedOutputs) {
+  JobIdentity one = Job("jobs/a"), other = Job("jobs/b");
+  one.traits[Trait::kAgreementTokens] = other.traits[Trait::kAgreementTokens] = {""};
+  const auto mismatches = FindMismatches(one, other, Scope::kOutputs);
+  ASSERT_THAT(mismatches, SizeIs(1));
+  EXPECT_THAT(mismatches[0].why, HasSubstr("--agreement"));
+}
 
 TEST(NotComparable, IsAVariantOfAnotherConfiguration) {
   JobIdentity other = Job("jobs/b");

@@ -115,10 +115,16 @@ TEST(Eliminate, LeavesOutWhoLacksWhatIsWeighed) {
 
 TEST(Eliminate, NeedsAProfileThatComparesWithFp16) {
   EXPECT_TRUE(CanEliminate(BuiltIn("balanced")).ok());
+  Profile served = BuiltIn("balanced");
+  served.traffic = {{{8, 512, 64}, 1}};
+  EXPECT_THAT(std::string(CanEliminate(served).message()), HasSubstr("has a traffic mix"));
   const absl::Status status = CanEliminate(BuiltIn("accuracy-critical"));
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(status.message(), HasSubstr("expected a profile that normalizes by fp16"));
   EXPECT_EQ(Kinds(Verdicts(Job(12, 12), BuiltIn("accuracy-critical"))), std::vector(4, kNone));
+  Profile steady = BuiltIn("balanced");
+  steady.weights = {.speed = 0.9, .behaviour = 0.1};
+  EXPECT_THAT(CanEliminate(steady).message(), HasSubstr("weighs behaviour"));
 }
 
 Measurements WithSlowStopped() {

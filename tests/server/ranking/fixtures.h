@@ -88,6 +88,14 @@ class Recorder {
     a.bytes.push_back(words * 5);
     return *this;
   }
+  Recorder& Output(int variant, int item, std::vector<std::int32_t> ids, std::vector<RepeatedOutput> repeats) {
+    AgreementRow& row = measurements_.agreements.emplace_back();
+    row.variant = variant;
+    row.item = item;
+    row.ids = std::move(ids);
+    row.repeats = std::move(repeats);
+    return *this;
+  }
   // One timing chunk of prompts [first, first + count).
   Recorder& Energy(int variant, int first, int count, double energy_j, std::int64_t tokens) {
     EnergyColumns& e = measurements_.energies;

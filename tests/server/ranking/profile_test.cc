@@ -99,5 +99,19 @@ TEST(Profile, HasANameOfPlainCharacters) {
   EXPECT_FALSE(ValidateProfileName("profiles/" + std::string(65, 'a')).ok());
 }
 
+TEST(Profile, WeighsBehaviourInTheFullFormulaAlone) {
+  Profile profile = Full(0.4, 0.3, 0.1, 0.1);
+  EXPECT_THAT(Refusal(profile), HasSubstr("behaviour 0), expected 1"));
+  profile.weights.behaviour = 0.1;
+  EXPECT_TRUE(Validate(profile).ok());
+  profile.weights.behaviour = -0.1;
+  EXPECT_THAT(Refusal(profile), HasSubstr("weights.behaviour is -0.1"));
+  profile.weights = {.speed = 0.5, .quality = 0.4, .behaviour = 0.1};
+  for (const Formula formula : {Formula::kUtility, Formula::kRegime}) {
+    profile.formula = formula;
+    EXPECT_THAT(Refusal(profile), HasSubstr("only formula FULL has a behaviour term"));
+  }
+}
+
 }  // namespace
 }  // namespace uaqf::ranking

@@ -13,13 +13,25 @@ namespace {
 constexpr int kTrials = 50;
 constexpr double kEps = 1e-9;
 
+// Those that ship, and two of ours that weigh behaviour.
+std::vector<Profile> Profiles() {
+  std::vector<Profile> profiles = BuiltInProfiles();
+  Profile steady;
+  steady.name = "profiles/steady";
+  steady.weights = {.speed = 0.3, .quality = 0.2, .stability = 0.1, .memory = 0.1, .behaviour = 0.3};
+  profiles.push_back(steady);
+  steady.normalization = Normalization::kMinMax;
+  profiles.push_back(steady);
+  return profiles;
+}
+
 struct Random {
   explicit Random(unsigned seed) : engine(seed) {}
   double Between(double low, double high) { return std::uniform_real_distribution<double>(low, high)(engine); }
   std::mt19937 engine;
 };
 
-// A job of fp16 and four more variants, 6 prompts, 3 runs, 5 windows.
+// A job of fp16 and four more variants, 6 prompts, 3 runs, 5 windows, and outputs of each prompt.
 Recorder RandomJob(unsigned seed, double time_scale = 1) {
   Random random(seed);
   Recorder recorder({"fp16", "a", "b", "c", "d"});
@@ -30,6 +42,11 @@ Recorder RandomJob(unsigned seed, double time_scale = 1) {
       for (int repeat = 0; repeat < 3; ++repeat) {
         recorder.Timing(v, item, repeat, time_scale * (item + 1) * random.Between(0.9, 1.1) / speed, 10 + item);
       }
+    }
+    for (int item = 0; item < 6; ++item) {
+      const auto same = [&] { return static_cast<int>(random.Between(0, 10.999)); };
+      recorder.Output(v, item, std::vector<std::int32_t>(10, item), {{1, 10}, {8, same()}, {32, same()}});
+      recorder.measurements().agreements.back().loop = random.Between(0, 1) < 0.1;
     }
     for (int window = 0; window < 5; ++window) recorder.Window(v, window, 2 + 0.02 * v + random.Between(0, 0.1));
   }
@@ -81,15 +98,14 @@ TEST(RankProperties, OrderOfRecordsHasNoEffect) {
       EXPECT_NEAR(*mixed[v].relative_stability, *straight[v].relative_stability, kEps);
       EXPECT_EQ(*mixed[v].latency_p50_s, *straight[v].latency_p50_s);
     }
-    for (const Profile& profile : BuiltInProfiles())
-      ExpectSameUtilities(Ranked(straight, profile), Ranked(mixed, profile));
+    for (const Profile& profile : Profiles()) ExpectSameUtilities(Ranked(straight, profile), Ranked(mixed, profile));
   }
 }
 
 TEST(RankProperties, OrderOfVariantsHasNoEffect) {
   for (unsigned seed = 0; seed < kTrials; ++seed) {
     auto measures = MeasuresOfJob(RandomJob(seed));
-    for (const Profile& profile : BuiltInProfiles()) {
+    for (const Profile& profile : Profiles()) {
       const Ranking straight = Ranked(measures, profile);
       auto reversed = measures;
       std::reverse(reversed.begin(), reversed.end());
@@ -106,17 +122,17 @@ TEST(RankProperties, OrderOfVariantsHasNoEffect) {
 TEST(RankProperties, PermutedWeightsOnlyReweighTheSameTerms) {
   for (unsigned seed = 0; seed < kTrials; ++seed) {
     const auto measures = MeasuresOfJob(RandomJob(seed));
-    std::vector<double> weights = {0.4, 0.3, 0.2, 0.1};
+    std::vector<double> weights = {0.35, 0.25, 0.2, 0.15, 0.05};
     Profile profile;
-    profile.weights = {weights[0], weights[1], weights[2], weights[3]};
+    profile.weights = {weights[0], weights[1], weights[2], weights[3], weights[4]};
     const Ranking first = Ranked(measures, profile);
     do {
-      profile.weights = {weights[0], weights[1], weights[2], weights[3]};
+      profile.weights = {weights[0], weights[1], weights[2], weights[3], weights[4]};
       const Ranking ranking = Ranked(measures, profile);
       for (const RankedVariant& variant : ranking.variants) {
         const auto& terms = Find(first, variant.variant).terms;
         double expected = 0;
-        for (std::size_t k = 0; k < 4; ++k) {
+        for (std::size_t k = 0; k < 5; ++k) {
           EXPECT_EQ(variant.terms[k].normalized, terms[k].normalized);
           const bool gain = terms[k].name == "speed" || terms[k].name == "memory";
           expected += (gain ? 1 : -1) * weights[k] * terms[k].normalized;
@@ -133,7 +149,7 @@ TEST(RankProperties, ADuplicatedVariantChangesNothingForTheOthers) {
     auto doubled = measures;
     doubled.push_back(measures[2]);
     doubled.back().variant = "b-again";
-    for (const Profile& profile : BuiltInProfiles()) {
+    for (const Profile& profile : Profiles()) {
       const Ranking ranking = Ranked(doubled, profile);
       ExpectSameUtilities(Ranked(measures, profile), ranking);
       EXPECT_EQ(*Find(ranking, "b-again").utility, *Find(ranking, "b").utility);
@@ -145,7 +161,7 @@ TEST(RankProperties, ADuplicatedVariantChangesNothingForTheOthers) {
 TEST(RankProperties, ScaledTimesChangeNothing) {
   for (unsigned seed = 0; seed < kTrials; ++seed) {
     const auto fast = MeasuresOfJob(RandomJob(seed)), slow = MeasuresOfJob(RandomJob(seed, 7));
-    for (const Profile& profile : BuiltInProfiles()) {
+    for (const Profile& profile : Profiles()) {
       const Ranking expected = Ranked(fast, profile), actual = Ranked(slow, profile);
       for (const RankedVariant& variant : expected.variants) {
         // Latencies are whole nanoseconds: scaled ones are not exact multiples.
@@ -169,7 +185,7 @@ TEST(RankProperties, ARemovedVariantLeavesScoresAgainstTheBaselineAlone) {
     for (std::size_t gone = 1; gone < measures.size(); ++gone) {
       auto fewer = measures;
       fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(gone));
-      for (const Profile& profile : BuiltInProfiles()) {
+      for (const Profile& profile : Profiles()) {
         const Ranking all = Ranked(measures, profile), some = Ranked(fewer, profile);
         for (const RankedVariant& variant : some.variants) {
           const bool same = *variant.utility == *Find(all, variant.variant).utility;
@@ -189,7 +205,7 @@ TEST(RankProperties, ARemovedVariantLeavesScoresAgainstTheBaselineAlone) {
 TEST(RankProperties, AnImprovedVariantNeverLosesUtility) {
   for (unsigned seed = 0; seed < kTrials; ++seed) {
     const auto measures = MeasuresOfJob(RandomJob(seed));
-    for (const Profile& profile : BuiltInProfiles()) {
+    for (const Profile& profile : Profiles()) {
       const double before = *Find(Ranked(measures, profile), "b").utility;
       auto faster = measures;
       faster[2].tokens_per_s->value *= 1.2;
@@ -197,6 +213,9 @@ TEST(RankProperties, AnImprovedVariantNeverLosesUtility) {
       auto smaller = measures;
       smaller[2].memory_bytes = *smaller[2].memory_bytes / 2;
       EXPECT_GE(*Find(Ranked(smaller, profile), "b").utility, before - kEps) << profile.name;
+      auto steadier = measures;
+      *steadier[2].behaviour->penalty *= 0.5;
+      EXPECT_GE(*Find(Ranked(steadier, profile), "b").utility, before - kEps) << profile.name;
     }
   }
 }

@@ -37,7 +37,7 @@ struct Case {
 
 Case RandomCase(std::mt19937_64& engine) {
   std::uniform_real_distribution<double> value(-2, 2), weight(0, 1);
-  const std::size_t variants = 1 + engine() % 12, terms = 2 + engine() % 3;
+  const std::size_t variants = 1 + engine() % 12, terms = 2 + engine() % 4;
   Case out;
   for (std::size_t v = 0; v < variants; ++v) out.names.push_back(absl::StrCat("v", v));
   double sum = 0;

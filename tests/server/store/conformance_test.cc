@@ -586,6 +586,40 @@ TYPED_TEST(StoreConformance, TakesSummariesOfTheWindowsAtTheChunksPlaces) {
   }
 }
 
+// --- Agreement
+
+// Its records are given back whole, those of accepted attempts alone.
+TYPED_TEST(StoreConformance, GivesBackRecordsOfAgreement) {
+  Store* const store = this->store_.get();
+  core::CreateJob create = NewJob("j");
+  create.spec.agreement = {3, 16, {8, 32}};
+  const core::PlanJob plan = PlanOf(create);
+  ASSERT_TRUE(CommitOne(store, create));
+  ASSERT_TRUE(CommitOne(store, plan));
+  EXPECT_EQ(store->GetJob("j")->spec.agreement, create.spec.agreement);
+  bool first = true;
+  for (const core::Chunk& chunk : plan.chunks) {
+    if (chunk.kind != core::ChunkKind::kAgreement) continue;
+    std::vector<core::RecordRow> rows = RowsOf(chunk);
+    for (core::RecordRow& row : rows) row.body = core::RecordBody::kAgreement;
+    if (!first) {
+      ASSERT_TRUE(CommitOne(store, LeaseOf("j", chunk.index, 1)));
+      ASSERT_TRUE(CommitOne(store, core::AppendRecords{{"j", chunk.index, 1}, 0, rows}));
+      continue;
+    }
+    first = false;
+    CommitAll(store, {LeaseOf("j", chunk.index, 1), core::AppendRecords{{"j", chunk.index, 1}, 0, rows},
+                      Accepting("j", chunk.index, 1)});
+  }
+  const auto measured = store->ReadMeasurements("j");
+  ASSERT_TRUE(measured.ok()) << measured.status();
+  ASSERT_EQ(measured->agreements.size(), 3u);
+  EXPECT_EQ(measured->agreements[2].variant, 0);
+  EXPECT_EQ(measured->agreements[2].item, 2);
+  EXPECT_EQ(measured->agreements[2].blob, TimingRow(2, 0).blob);
+  EXPECT_TRUE(measured->timings.variant.empty());
+}
+
 // --- Summaries
 
 // The first summary chunk of a job whose comparisons are streamed.

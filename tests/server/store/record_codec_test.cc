@@ -39,6 +39,35 @@ TEST(RecordCodec, SeesEveryChangedBitOfABatch) {
   }
 }
 
+TEST(RecordCodec, GivesBackABatchWithItsShares) {
+  core::RecordRow row;
+  row.body = core::RecordBody::kTraffic;
+  row.item = 5;
+  row.repeat = 2;
+  row.batch = 32;
+  row.input_tokens = 65536;
+  row.output_tokens = 64;
+  row.latency_ns = 3'000'000;
+  row.prefill_ns = 1'000'000;
+  row.decode_ns = 2'000'000;
+  row.prefill_shares = {0.125, 0.75};
+  row.decode_shares = {0.875, 1e-9};
+  const auto decoded = DecodeFigures(EncodeFigures({row}));
+  ASSERT_TRUE(decoded.ok());
+  const core::RecordRow& got = decoded->at(0);
+  EXPECT_EQ(got.batch, 32);
+  EXPECT_EQ(got.input_tokens, 65536);
+  EXPECT_EQ(got.output_tokens, 64);
+  EXPECT_EQ(got.latency_ns, row.latency_ns);
+  EXPECT_EQ(got.prefill_ns, row.prefill_ns);
+  EXPECT_EQ(got.decode_ns, row.decode_ns);
+  EXPECT_EQ(got.prefill_shares, row.prefill_shares);
+  EXPECT_EQ(got.decode_shares, row.decode_shares);
+  EXPECT_EQ(got.tokenize_ns, 0) << "the shares' place is left";
+  EXPECT_EQ(got.scored_tokens, 0);
+  EXPECT_EQ(got.nll_sum, 0);
+}
+
 TEST(RecordCodec, GivesBackEveryFigure) {
   core::RecordRow row = TimingRow(1, 2);
   row.scored_tokens = 2047;

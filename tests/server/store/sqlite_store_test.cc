@@ -156,7 +156,7 @@ TEST_F(SqliteStoreTest, RefusesANewerSchema) {
   { SQLite::Database(path_, SQLite::OPEN_READWRITE).exec("UPDATE schema_version SET version = 99"); }
   const auto store = Open(path_);
   ASSERT_TRUE(absl::IsFailedPrecondition(store.status())) << store.status();
-  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 12"));
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 11"));
 }
 
 TEST_F(SqliteStoreTest, BringsAStoreOfTheFirstSchemaUpToDate) {

@@ -56,6 +56,9 @@ class GatedEvaluator final : public measure::Evaluator {
     }
     return null_.TimePrompt(prompt, request);
   }
+  absl::StatusOr<measure::TrafficTiming> TimeBatch(const measure::BatchRequest& request) override {
+    return null_.TimeBatch(request);
+  }
   absl::StatusOr<measure::Generation> Generate(const measure::Prompt& prompt,
                                                const measure::GenerationRequest& request) override {
     return null_.Generate(prompt, request);
@@ -478,6 +481,32 @@ TEST_F(LinkTest, RunsTasksComparisonsAndArticles) {
   EXPECT_EQ(scored, 2);
   EXPECT_EQ(answers, 3);
   EXPECT_EQ(compared, 2);
+}
+
+TEST_F(LinkTest, GeneratesPromptsAgain) {
+  v1::Lease lease = TimingLease(0, 3);
+  lease.set_kind(v1::CHUNK_KIND_AGREEMENT);
+  lease.set_repeat(0);
+  lease.mutable_timing()->set_max_output_tokens(16);
+  lease.add_batch_sizes(8);
+  coordinator_.Want(Wanting({lease}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 1; }));
+  int records = 0;
+  for (const v1::RecordBatch& batch : coordinator_.batches()) {
+    for (const v1::Record& record : batch.records()) {
+      ++records;
+      const v1::AgreementRecord& agreement = record.agreement();
+      ASSERT_EQ(agreement.repeats_size(), 2);
+      EXPECT_EQ(agreement.repeats(0).batch(), 1);
+      EXPECT_EQ(agreement.repeats(0).same_tokens(), agreement.output_ids_size());
+      EXPECT_EQ(agreement.repeats(1).batch(), 8);
+      EXPECT_EQ(agreement.repeats(1).same_tokens(), agreement.output_ids_size() - 1) << "as the null evaluator has it";
+      EXPECT_GT(agreement.input_tokens(), 0);
+      EXPECT_FALSE(agreement.loop());
+    }
+  }
+  EXPECT_EQ(records, 3);
 }
 
 v1::Lease SummaryLease(int chunk, v1::ChunkKind kind) {

@@ -34,10 +34,33 @@ class FakeEvaluator final : public Evaluator {
     timing.output_tokens = request.output_tokens;
     return timing;
   }
+  absl::StatusOr<TrafficTiming> TimeBatch(const BatchRequest& request) override {
+    std::string ids;
+    for (const Prompt* prompt : request.prompts) absl::StrAppend(&ids, " ", prompt->id);
+    events_->push_back(absl::StrCat("batch", ids, ": ", request.input_tokens, " in ", request.output_tokens, " out"));
+    batches.push_back(request);
+    TrafficTiming timing;
+    timing.batch = static_cast<int32_t>(request.prompts.size());
+    return timing;
+  }
   absl::StatusOr<Generation> Generate(const Prompt& prompt, const GenerationRequest&) override {
     events_->push_back(absl::StrCat("generate ", prompt.id));
     return Generation{};
   }
+  absl::StatusOr<std::vector<GreedyOutput>> GenerateTogether(std::span<const BatchPrompt> prompts,
+                                                             const GenerationRequest& request) override {
+    std::string text = absl::StrCat("generate ", request.max_output_tokens, " of");
+    std::vector<GreedyOutput> outputs;
+    for (const BatchPrompt& prompt : prompts) {
+      absl::StrAppend(&text, " ", prompt.prompt->id);
+      if (prompt.prompt->id == broken) return absl::InvalidArgumentError("it is broken");
+      outputs.push_back({.input_tokens = 1, .ids = {static_cast<int32_t>(prompt.prose_seed & 0xff), 2}});
+    }
+    events_->push_back(text);
+    return outputs;
+  }
+  int32_t max_batch() const override { return most_together; }
+  std::string why_no_batches() const override { return "it takes one at a time"; }
   absl::StatusOr<WindowScore> ScoreWindow(const PromptSet&, int32_t context, int32_t index) override {
     events_->push_back(absl::StrCat("score ", index, " of ", context));
     return WindowScore{};
@@ -67,7 +90,9 @@ class FakeEvaluator final : public Evaluator {
   absl::StatusOr<Memory> MemoryUsed() override { return Memory{}; }
 
   std::string broken;
+  int32_t most_together = 32;
   std::vector<GenerationRequest> requests;
+  std::vector<BatchRequest> batches;
 
  private:
   Events* const events_;
@@ -161,6 +186,34 @@ TEST_F(ChunkTest, EmitsAtLeastOneTokenWhereTheBaselineSaidNothing) {
   EXPECT_EQ(evaluator_.requests.front().output_tokens, 1);
 }
 
+TEST_F(ChunkTest, TimesBatchesLikeGenerationsWithPromptsFromTheCellsFirstOn) {
+  chunk_.kind = ChunkKind::kTraffic;
+  chunk_.repeat = 1;
+  chunk_.cells = {{1, 16, 4, 8}, {3, 16, 32, 8}};
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(events_, ElementsAre("watch", "clear", "batch p8: 16 in 4 out", "batch p8: 16 in 4 out", "add 2",
+                                   "batch p8 p9 p0: 16 in 32 out", "add 3", "seen"));
+  EXPECT_EQ(sink_.results[1].repeat, 1);
+  EXPECT_EQ(std::get<TrafficTiming>(sink_.results[1].body).batch, 3);
+}
+
+TEST_F(ChunkTest, GivesAPromptThatComesTwiceInABatchOtherProse) {
+  chunk_.kind = ChunkKind::kTraffic;
+  chunk_.chosen.resize(1);
+  chunk_.cells = {{11, 16, 4, 0}};
+  ASSERT_TRUE(Run().ok());
+  const BatchRequest& batch = evaluator_.batches.back();
+  EXPECT_EQ(batch.prompts[0], batch.prompts[10]);
+  EXPECT_NE(batch.prose_seeds[0], batch.prose_seeds[10]);
+}
+
+TEST_F(ChunkTest, RefusesABatchThatCannotBe) {
+  chunk_.kind = ChunkKind::kTraffic;
+  EXPECT_THAT(std::string(Run().status().message()), HasSubstr("0 batches to time: expected 2"));
+  chunk_.cells = {{1, 16, 4, 0}, {0, 16, 4, 0}};
+  EXPECT_THAT(std::string(Run().status().message()), HasSubstr("batch of 0 with 16 tokens in"));
+}
+
 TEST_F(ChunkTest, GivesAnItemTheSameProseInEveryRepeat) {
   ASSERT_TRUE(Run().ok());
   const uint64_t first = evaluator_.requests.back().prose_seed;
@@ -194,6 +247,37 @@ TEST_F(ChunkTest, ScoresWindowsAndGeneratesWithoutWarmUp) {
   chunk_.kind = ChunkKind::kArticle;
   ASSERT_TRUE(Run().ok());
   EXPECT_THAT(events_, ElementsAre("watch", "article 40 of 64", "add 40", "article 41 of 64", "add 41", "seen"));
+}
+
+TEST_F(ChunkTest, GeneratesPromptsAloneAgainAndTogether) {
+  chunk_.kind = ChunkKind::kAgreement;
+  chunk_.batch_sizes = {2};
+  chunk_.generation.max_output_tokens = 9;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(events_, ElementsAre("watch", "generate 9 of p2", "generate 9 of p2", "generate 9 of p3",
+                                   "generate 9 of p3", "generate 9 of p2 p3", "add 2", "add 3", "seen"));
+  EXPECT_EQ(sink_.ready_calls, 1 + 5) << "before the chunk and before each generation";
+  const auto& agreement = std::get<Agreement>(sink_.results[1].body);
+  EXPECT_THAT(agreement.repeats, ElementsAre(RepeatedOutput{1, 2}, RepeatedOutput{2, 2}));
+  EXPECT_EQ(agreement.batches_refused, "");
+}
+
+TEST_F(ChunkTest, GeneratesPromptsAloneWhereTheVariantTakesNoBatches) {
+  chunk_.kind = ChunkKind::kAgreement;
+  chunk_.batch_sizes = {2, 8};
+  evaluator_.most_together = 1;
+  ASSERT_TRUE(Run().ok());
+  ASSERT_EQ(sink_.results.size(), 2u);
+  const auto& agreement = std::get<Agreement>(sink_.results[0].body);
+  EXPECT_THAT(agreement.repeats, ElementsAre(RepeatedOutput{1, 2}));
+  EXPECT_EQ(agreement.batches_refused, "it takes one at a time");
+}
+
+TEST_F(ChunkTest, NamesThePromptWhoseAgreementFailed) {
+  chunk_.kind = ChunkKind::kAgreement;
+  evaluator_.broken = "p3";
+  EXPECT_THAT(std::string(Run().status().message()), HasSubstr("item 3: it is broken"));
+  EXPECT_TRUE(sink_.results.empty());
 }
 
 class FakeExchange final : public SummaryExchange {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_split.h"
 #include "nlohmann/json.hpp"
+#include "worker/evaluate/tasks/loop.h"
 #include "worker/evaluate/tasks/regex.h"
 #include "worker/evaluate/tasks/sentences.h"
 #include "worker/evaluate/tasks/text.h"
@@ -13,20 +14,6 @@ namespace {
 
 constexpr size_t kShortestEcho = 20;
 constexpr size_t kMostWords = 500;
-
-bool RepeatsLine(std::string_view answer) {
-  std::string_view last;
-  int times = 0;
-  static const Regex line = Regex::Known("[^\n]+");
-  for (const Regex::Match& match : line.FindAll(answer)) {
-    const std::string_view stripped = Strip(match.whole);
-    if (Words(stripped).size() < 3) continue;
-    times = stripped == last ? times + 1 : 1;
-    last = stripped;
-    if (times >= 3) return true;
-  }
-  return false;
-}
 
 bool IsJsonText(std::string_view answer) {
   static const Regex fence = Regex::Known(R"(\A```\w*|```\z)");

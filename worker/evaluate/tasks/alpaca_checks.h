@@ -20,7 +20,7 @@ struct AlpacaVerdict {
   bool stops = false;
   // Neither the instruction (of 20 characters or more) nor a heading of the template ("### ...:") is in the answer.
   bool no_echo = false;
-  // 1 to 500 words, and no line of three words or more stands three times or more in a row.
+  // 1 to 500 words, and no loop by its lines (loop.h).
   bool sane_length = false;
   bool format = false;
 
