@@ -35,6 +35,8 @@ std::vector<std::string> BehaviourCells(bool has, const v1::BehaviourMeasure& be
 std::string EvidenceText(const v1::EvidenceSummary& evidence, const Terminal& terminal);
 // "evidence: 2 chunks rejected, drift +0.40 % ±0.30 over the run, variants took turns", with its line end.
 std::string EvidenceLine(const v1::EvidenceSummary& evidence);
+// "0:43 of the device, estimated 32 % less than the 1:03 of measuring all to the end", with what is still to come.
+std::string DeviceTimeText(const v1::DeviceTime& time);
 
 // Formula, conditions, ranks with utility and terms, reasons of what is not ranked, warnings.
 std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& terminal);

@@ -41,6 +41,17 @@ std::string EvidenceLine(const v1::EvidenceSummary& evidence) {
   return text + "\n";
 }
 
+std::string DeviceTimeText(const v1::DeviceTime& time) {
+  const auto clock = [](double seconds) { return Clock(absl::Seconds(seconds)); };
+  std::string text = absl::StrCat(clock(time.measured_s()), " of the device");
+  if (time.remaining_s() > 0) absl::StrAppend(&text, ", some ", clock(time.remaining_s()), " to come");
+  if (time.skipped_s() > 0) {
+    absl::StrAppend(&text, ", estimated ", Fixed(100 * time.saved_share(), 0), " % less than the ",
+                    clock(time.uniform_s()), " of measuring all to the end");
+  }
+  return text;
+}
+
 std::string EvidenceText(const v1::EvidenceSummary& evidence, const Terminal& terminal) {
   const std::string line = EvidenceLine(evidence);
   if (line.empty()) return "";

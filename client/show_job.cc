@@ -140,6 +140,7 @@ std::string JobText(const v1::Job& job, const Terminal& terminal) {
   if (spec.has_grid()) text += Line("traffic", GridText(spec.grid()));
   text += Line("quality", QualityText(spec.quality()));
   if (spec.has_agreement()) text += Line("agreement", AgreementText(spec.agreement()));
+  if (job.has_device_time()) text += Line("took", DeviceTimeText(job.device_time()));
   return text + VariantErrors(job);
 }
 

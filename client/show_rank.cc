@@ -298,6 +298,7 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
   absl::StrAppend(&text, TiesText(answer), FloorText(answer), BeatenText(answer), LimitsText(answer),
                   SweepsText(answer));
   absl::StrAppend(&text, EnergyText(answer), CapacityText(answer), EvidenceLine(answer.evidence()));
+  if (answer.has_device_time()) absl::StrAppend(&text, "took ", DeviceTimeText(answer.device_time()), "\n");
   std::vector<NamedBehaviour> behaviours;
   for (const v1::RankedVariant& variant : answer.variants()) {
     behaviours.emplace_back(variant.variant(), &variant.behaviour());

@@ -263,7 +263,7 @@ void AddFlags(CLI::App* submit, SubmitFlags& flags) {
   CLI::Option* until = submit->add_option(
       "--until-decided", job.until_decided,
       "End when the best variant is known with this probability, e.g. 0.95, and measure no further what is surely "
-      "worse; prompts count in the order of their file, which must be random");
+      "worse");
   until->check(CLI::Range(0.5, 0.999));
   submit->add_option("--decide-by", job.decide_by, "Profile that decides, one against fp16 [balanced]")->needs(until);
   submit->add_option("--budget", job.budget, "End when the job has taken so long of its device, e.g. 10m");

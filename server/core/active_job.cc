@@ -28,6 +28,7 @@ ActiveJob::ActiveJob(JobSnapshot snapshot)
   survey = std::move(snapshot.survey);
   chunks = std::move(snapshot.chunks);
   variants = std::move(snapshot.variants);
+  device_time_ns = snapshot.device_time_ns;
   Index();
   for (const auto& [prompt, tokens] : snapshot.baseline_lengths) SetBaselineLength(prompt, tokens);
 }
@@ -44,6 +45,7 @@ void ActiveJob::SetPlan(std::vector<Chunk> plan) {
 }
 
 void ActiveJob::Index() {
+  order = ItemOrder(spec, CountItems(spec, prompt_count, survey));
   if (spec.timing.output_length == OutputLength::kMatched) baseline_ = VariantIndex(kBaselineVariant);
   if (baseline_ >= 0) {
     const std::int32_t block = spec.timing.block_prompts;
@@ -54,9 +56,8 @@ void ActiveJob::Index() {
     blocks_missing_ = blocks;
   }
   for (const Chunk& chunk : chunks) IndexSummary(chunk);
+  IndexRounds();
   for (const Chunk& chunk : chunks) {
-    const std::int32_t round = RoundOf(spec, prompt_count, survey, chunk);
-    if (round >= rounds()) open_per_round_.resize(static_cast<std::size_t>(round) + 1);
     if (!Open(chunk.state)) continue;
     CountOpen(chunk, 1);
     if (chunk.state == ChunkState::kLeased) {
@@ -65,6 +66,23 @@ void ActiveJob::Index() {
       Enqueue(chunk);
     }
   }
+}
+
+void ActiveJob::IndexRounds() {
+  std::int32_t groups = 1;
+  for (const Chunk& chunk : chunks) groups = std::max(groups, chunk.group + 1);
+  rounds_ = Rounds(spec, prompt_count, survey, groups);
+  open_per_round_.assign(static_cast<std::size_t>(rounds_.count()), 0);
+  // Those behind the plan stand where the chunk stood that they come from.
+  std::vector<const Chunk*> planned;
+  for (const Chunk& chunk : chunks) {
+    if (chunk.index == chunk.position) planned.push_back(&chunk);
+  }
+  const bool turn_by_turn = std::is_sorted(planned.begin(), planned.end(), [&](const Chunk* a, const Chunk* b) {
+    return rounds_.TurnOf(*a) < rounds_.TurnOf(*b);
+  });
+  open_per_turn_.assign(static_cast<std::size_t>(turn_by_turn ? rounds_.turns() : 1),
+                        std::vector<std::int64_t>(variants.size()));
 }
 
 ActiveJob::SummaryKey ActiveJob::KeyOf(const Chunk& chunk) {
@@ -104,12 +122,13 @@ void ActiveJob::Pass(Gate* gate, std::int32_t items) {
 void ActiveJob::CountOpen(const Chunk& chunk, int by) {
   open_chunks_ += by;
   open_per_variant_[chunk.variant] += by;
-  const std::int32_t round = RoundOf(spec, prompt_count, survey, chunk);
+  open_per_turn_[TurnOf(chunk)][chunk.variant] += by;
+  const std::int32_t round = rounds_.RoundOf(chunk);
   if (round >= 0) open_per_round_[static_cast<std::size_t>(round)] += by;
 }
 
 std::int32_t ActiveJob::RoundsDone() {
-  while (rounds_done_ < rounds() && open_per_round_[static_cast<std::size_t>(rounds_done_)] == 0) ++rounds_done_;
+  while (rounds_done_ < rounds_.count() && open_per_round_[static_cast<std::size_t>(rounds_done_)] == 0) ++rounds_done_;
   return rounds_done_;
 }
 
@@ -222,7 +241,7 @@ std::vector<Chunk> ActiveJob::Grow(std::int32_t index) {
 void ActiveJob::SetBaselineLength(std::int32_t prompt, std::int32_t tokens) {
   if (baseline_ < 0 || prompt < 0 || prompt >= prompt_count || lengths_[prompt] != kLengthUnknown) return;
   lengths_[prompt] = tokens;
-  Gate& gate = length_gates_[prompt / spec.timing.block_prompts];
+  Gate& gate = length_gates_[order.PlaceOf(ChunkKind::kGeneration, prompt) / spec.timing.block_prompts];
   blocks_missing_ -= gate.missing == 1;
   Pass(&gate, 1);
 }
@@ -265,7 +284,7 @@ std::vector<std::int32_t> ActiveJob::OutputTokens(const Chunk& chunk) const {
   for (std::int32_t i = 0; i < chunk.count; ++i) {
     // A prompt the baseline could not generate for is timed at full length, the same for every variant; one it answered
     // with nothing still costs the first token.
-    const std::int32_t length = lengths_[chunk.first + i];
+    const std::int32_t length = lengths_[order.ItemAt(chunk.kind, chunk.first + i)];
     if (length >= 0) tokens[i] = std::clamp(length, 1, spec.timing.max_output_tokens);
   }
   return tokens;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <set>
 #include <string>
 #include <utility>
@@ -14,7 +15,9 @@
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "server/core/chunk.h"
+#include "server/core/item_order.h"
 #include "server/core/progress.h"
+#include "server/core/rounds.h"
 #include "server/core/snapshot.h"
 #include "server/core/types.h"
 
@@ -71,7 +74,12 @@ class ActiveJob {
   // Rounds that all variants have behind them, from the first; see plan.h. Never goes back: a chunk that is added to a
   // round later does not open it again.
   std::int32_t RoundsDone();
-  std::int32_t rounds() const { return static_cast<std::int32_t>(open_per_round_.size()); }
+  const Rounds& rounds() const { return rounds_; }
+  // Chunks of a variant that are open in a turn (rounds.h), and the turn of a chunk. A plan that does not go turn by
+  // turn is one turn: those of several groups that were stored before there were any.
+  std::int32_t turns() const { return static_cast<std::int32_t>(open_per_turn_.size()); }
+  std::int64_t open_chunks(std::int32_t variant, std::int32_t turn) const { return open_per_turn_[turn][variant]; }
+  std::int32_t TurnOf(const Chunk& chunk) const { return turns() > 1 ? rounds_.TurnOf(chunk) : 0; }
   // Chunks that are neither done, quarantined, split nor abandoned.
   std::int64_t open_chunks() const { return open_chunks_; }
   std::int64_t open_chunks(std::int32_t variant) const { return open_per_variant_[variant]; }
@@ -88,6 +96,7 @@ class ActiveJob {
   std::string error;
   bool planned = false;
   Survey survey;
+  ItemOrder order;         // once it is planned
   WorkerId survey_worker;  // who was asked for it; empty: nobody yet
   std::vector<Chunk> chunks;
   std::vector<Queue> queues;            // one per variant
@@ -96,14 +105,21 @@ class ActiveJob {
   std::vector<std::string> load_errors;
   // Sessions of the worker processes that timed each variant, as far as this coordinator saw it.
   std::vector<std::set<std::string>> timed_by;
-  std::int32_t rounds_seen = 0;     // that the owner was told of
-  std::int64_t device_time_ns = 0;  // of accepted attempts, as far as this coordinator saw it
+  std::int32_t rounds_seen = 0;  // that the owner was told of
+  // Chunks of later turns wait, so that variants take turns where not all are hosted at once.
+  static constexpr std::int32_t kNoTurnLimit = std::numeric_limits<std::int32_t>::max();
+  std::int32_t turn_limit = kNoTurnLimit;
+  // Since the limit was set: time that accepted attempts and loads took.
+  std::int64_t turn_work_ns = 0;
+  std::int64_t turn_load_ns = 0;
+  std::int32_t turn_rounds = 0;     // of each group, that the limit opened
+  std::int64_t device_time_ns = 0;  // of accepted attempts
   std::set<std::int32_t> dirty;     // variants whose status is to be saved
   RateMeter meter;
 
  private:
-  // Items that must be done before others may be leased: prompts of a block the baseline generates for, or windows of a
-  // block it summarizes.
+  // Places that must be done before others may be leased: prompts of a block the baseline generates for, or windows of
+  // a block it summarizes.
   struct Gate {
     std::int32_t missing = 0;
     std::vector<std::int32_t> waiting;  // chunks to free
@@ -112,13 +128,14 @@ class ActiveJob {
   using SummaryKey = std::pair<std::int32_t, std::int32_t>;  // k, block of windows
 
   void Index();
+  void IndexRounds();
   void IndexSummary(const Chunk& chunk);
   // Numbers a chunk that was not planned, and takes it into the queues.
   Chunk Append(Chunk chunk);
   void Enqueue(const Chunk& chunk);
   // Null when nothing holds the chunk back.
   Gate* GateOf(const Chunk& chunk);
-  // So many of its items are open no more; behind the last, what waited is free.
+  // So many of its places are open no more; behind the last, what waited is free.
   void Pass(Gate* gate, std::int32_t items);
   // The chunk is open, and is no more.
   void CountOpen(const Chunk& chunk, int by);
@@ -135,7 +152,9 @@ class ActiveJob {
   std::int64_t open_chunks_ = 0;
   std::int64_t leased_chunks_ = 0;
   std::vector<std::int64_t> open_per_variant_;
-  std::vector<std::int64_t> open_per_round_;  // of all groups, one after the other
+  Rounds rounds_;
+  std::vector<std::int64_t> open_per_round_;              // of all groups
+  std::vector<std::vector<std::int64_t>> open_per_turn_;  // by turn and variant
   std::int32_t rounds_done_ = 0;
   absl::flat_hash_map<std::int32_t, std::vector<WorkerId>> failed_on_;
 };

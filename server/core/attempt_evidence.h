@@ -13,7 +13,7 @@ struct AttemptEvidence {
   std::int32_t variant = 0;  // into Measurements::variants
   ChunkKind kind = ChunkKind::kTiming;
   std::int32_t repeat = 0;
-  // Prompts, or windows, [first, first + count).
+  // Places of prompts, or of windows, [first, first + count) of the job's order (item_order.h).
   std::int32_t first = 0;
   std::int32_t count = 0;
   bool tainted = false;  // kept although tainted

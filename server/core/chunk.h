@@ -1,4 +1,5 @@
-// A chunk: the unit of leasing. One variant, one repeat, a range of prompts (or of windows), in one group of variants.
+// A chunk: the unit of leasing. One variant, one repeat, a range of places in the job's order of prompts (or of
+// windows; item_order.h), in one group of variants.
 //
 //            lease, epoch + 1                accepted
 //   PENDING ------------------> LEASED ------------------> DONE
@@ -35,7 +36,7 @@ struct Chunk {
   std::int32_t variant = 0;  // into JobSpec::variants
   std::int32_t repeat = 0;
   std::int32_t group = 0;  // of the variants that take turns; the baseline is timed in each
-  std::int32_t first = 0;
+  std::int32_t first = 0;  // a place, not an item
   std::int32_t count = 0;
   std::int32_t summary_k = 0;     // of kSummary: tokens to send; of kDivergence: those of the summaries, 0: exact
   std::int64_t epoch = 0;         // of the latest lease; 0: never leased

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/item_order.h"
 
 namespace uaqf::core {
 namespace {
@@ -27,7 +28,8 @@ bool Terminal(Outcome outcome) { return outcome == Outcome::kAccepted || outcome
 
 class Checker {
  public:
-  explicit Checker(const JobDump& job) : job_(job) {
+  explicit Checker(const JobDump& job)
+      : job_(job), order_(job.spec, CountItems(job.spec, job.prompt_count, job.survey)) {
     for (const AttemptDump& attempt : job.attempts) by_chunk_[attempt.chunk].push_back(&attempt);
     for (auto& [chunk, attempts] : by_chunk_) {
       std::sort(attempts.begin(), attempts.end(), [](const auto* a, const auto* b) { return a->epoch < b->epoch; });
@@ -73,8 +75,8 @@ class Checker {
     std::map<Place, int> terminal;
     for (const Chunk& chunk : job_.chunks) {
       if (chunk.state != ChunkState::kSplit) {
-        for (std::int32_t i = 0; i < chunk.count; ++i) {
-          const Place place = PlaceOf(chunk, chunk.first + i);
+        for (const std::int32_t item : order_.ItemsOf(chunk)) {
+          const Place place = PlaceOf(chunk, item);
           if (!covered.insert(place).second) Report("I1", absl::StrCat("two chunks cover ", Text(place)));
         }
       }
@@ -101,16 +103,16 @@ class Checker {
     std::map<std::pair<std::int32_t, std::int32_t>, bool> open;  // by (k, window)
     for (const Chunk& chunk : job_.chunks) {
       if (chunk.kind != ChunkKind::kSummary || chunk.state == ChunkState::kSplit) continue;
-      for (std::int32_t i = 0; i < chunk.count; ++i) open[{chunk.summary_k, chunk.first + i}] = Open(chunk.state);
+      for (const std::int32_t window : order_.ItemsOf(chunk)) open[{chunk.summary_k, window}] = Open(chunk.state);
     }
     for (const Chunk& chunk : job_.chunks) {
       if (chunk.kind != ChunkKind::kDivergence || chunk.summary_k == 0) continue;
-      for (std::int32_t i = 0; i < chunk.count; ++i) {
-        const auto summary = open.find({chunk.summary_k, chunk.first + i});
-        const std::string window = absl::StrCat("k ", chunk.summary_k, " of window ", chunk.first + i);
-        if (summary == open.end()) Report("I1", absl::StrCat("chunk ", chunk.index, " has no summary with ", window));
+      for (const std::int32_t window : order_.ItemsOf(chunk)) {
+        const auto summary = open.find({chunk.summary_k, window});
+        const std::string name = absl::StrCat("k ", chunk.summary_k, " of window ", window);
+        if (summary == open.end()) Report("I1", absl::StrCat("chunk ", chunk.index, " has no summary with ", name));
         if (summary != open.end() && summary->second && chunk.epoch > 0) {
-          Report("I2", absl::StrCat("chunk ", chunk.index, " ran before the summary with ", window));
+          Report("I2", absl::StrCat("chunk ", chunk.index, " ran before the summary with ", name));
         }
       }
     }
@@ -122,7 +124,8 @@ class Checker {
                                 chunk.count));
     }
     for (const RecordKey& record : attempt.records) {
-      if (record.item < chunk.first || record.item >= chunk.first + chunk.count || record.repeat != chunk.repeat) {
+      const std::int32_t place = order_.PlaceOf(chunk.kind, record.item);
+      if (place < chunk.first || place >= chunk.first + chunk.count || record.repeat != chunk.repeat) {
         Report("I1",
                absl::StrCat("chunk ", chunk.index, " has a record of item ", record.item, " repeat ", record.repeat));
       }
@@ -221,6 +224,7 @@ class Checker {
   }
 
   const JobDump& job_;
+  const ItemOrder order_;
   std::map<std::int32_t, std::vector<const AttemptDump*>> by_chunk_;
   std::vector<std::string> found_;
 };

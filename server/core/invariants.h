@@ -32,6 +32,8 @@ struct AttemptDump {
 struct JobDump {
   JobId id;
   JobSpec spec;
+  std::int32_t prompt_count = 0;
+  Survey survey;
   JobState state = JobState::kQueued;
   bool planned = false;
   std::int64_t end_commit = 0;  // 0: not ended

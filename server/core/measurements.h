@@ -114,6 +114,9 @@ struct Measurements {
   TrafficColumns traffic;
   std::vector<AgreementBlob> agreements;
   std::vector<AttemptEvidence> attempts;  // in the order of their acceptance
+  // Of each prompt and window its place in the job's order (item_order.h); empty: its own number.
+  std::vector<std::int32_t> prompt_places;
+  std::vector<std::int32_t> window_places;
 };
 
 }  // namespace uaqf::core

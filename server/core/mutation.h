@@ -68,8 +68,9 @@ struct CloseAttempt {
   std::int32_t failures = 0;  // new values of the chunk
   std::int32_t tainted_runs = 0;
   bool flagged = false;
-  Evidence evidence;  // of kAccepted and kTainted
-  std::string error;  // of the others. With kQuarantined it becomes the failure of the chunk's one record
+  Evidence evidence;      // of kAccepted and kTainted
+  std::string error;      // of the others. With kQuarantined it becomes the failure of the chunk's one record
+  std::int32_t item = 0;  // of kQuarantined: the item of that record
 };
 
 // The two halves of a chunk that CloseAttempt set to kSplit, or what a loose comparison that it accepted asks for.

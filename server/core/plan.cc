@@ -8,6 +8,7 @@
 
 #include "server/core/divergence.h"
 #include "server/core/random.h"
+#include "server/core/rounds.h"
 
 namespace uaqf::core {
 namespace {
@@ -168,17 +169,6 @@ std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std:
 
 namespace {
 
-// The windows of a round: from the first to before the second.
-std::pair<std::int32_t, std::int32_t> WindowsOfRound(std::int32_t windows, std::int32_t round, std::int32_t rounds) {
-  const std::int64_t chunks = BlockCount(windows, kWindowsPerChunk);
-  // Of the chunks, number c is in round c * rounds / chunks.
-  const auto from = [&](std::int64_t r) {
-    return static_cast<std::int32_t>(
-        std::min<std::int64_t>(windows, (r * chunks + rounds - 1) / rounds * kWindowsPerChunk));
-  };
-  return {from(round), from(round + 1)};
-}
-
 // One group's chunks.
 class GroupPlan {
  public:
@@ -214,13 +204,15 @@ class GroupPlan {
     if (!spec_.grid.Empty()) TimeGrid();
   }
 
-  void RoundByRound() {
-    VisitScored(ChunkKind::kAgreement, 0, agreements_, kPromptsPerAgreement);
-    ArticlesAndTasks();
+  void Stage(const Rounds& rounds, std::int32_t stage) {
+    if (stage == 0) {
+      VisitScored(ChunkKind::kAgreement, 0, agreements_, kPromptsPerAgreement);
+      ArticlesAndTasks();
+    }
     const std::int32_t size = spec_.timing.block_prompts;
-    for (std::int32_t block = 0; block < blocks_; ++block) {
+    for (std::int32_t block = rounds.FirstOf(stage); block < rounds.EndOf(stage); ++block) {
       VisitScored(ChunkKind::kGeneration, block * size, std::min(prompts_, (block + 1) * size), size);
-      const auto [from, to] = WindowsOfRound(windows_, block, blocks_);
+      const auto [from, to] = rounds.WindowsOf(block);
       VisitScored(ChunkKind::kPerplexity, from, to, kWindowsPerChunk);
       Compare(from, to);
       for (std::int32_t repeat = 0; repeat < spec_.timing.repeats; ++repeat) {
@@ -287,32 +279,18 @@ class GroupPlan {
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey,
                             const std::vector<VariantGroup>& groups, const std::vector<bool>& streamed) {
   PlanBuilder plan;
+  std::vector<GroupPlan> parts;
   for (std::int32_t g = 0; g < static_cast<std::int32_t>(groups.size()); ++g) {
-    GroupPlan group(spec, prompt_count, survey, g, groups[g], streamed, &plan);
-    if (spec.allocation.InRounds()) {
-      group.RoundByRound();
-    } else {
-      group.KindByKind();
-    }
+    parts.emplace_back(spec, prompt_count, survey, g, groups[g], streamed, &plan);
+  }
+  const Rounds rounds(spec, prompt_count, survey, static_cast<std::int32_t>(groups.size()));
+  if (rounds.count() == 0) {
+    for (GroupPlan& group : parts) group.KindByKind();
+  }
+  for (std::int32_t stage = 0; stage < rounds.stages(); ++stage) {
+    for (GroupPlan& group : parts) group.Stage(rounds, stage);
   }
   return plan.Take();
-}
-
-std::int32_t RoundCount(const JobSpec& spec, std::int32_t prompt_count) {
-  return spec.allocation.InRounds() ? BlockCount(prompt_count, spec.timing.block_prompts) : 0;
-}
-
-std::int32_t RoundOf(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey, const Chunk& chunk) {
-  const std::int32_t rounds = RoundCount(spec, prompt_count);
-  const bool in_round =
-      chunk.kind != ChunkKind::kArticle && chunk.kind != ChunkKind::kTask && chunk.kind != ChunkKind::kAgreement;
-  if (rounds == 0 || !in_round) return -1;
-  std::int64_t round = chunk.first / spec.timing.block_prompts;
-  if (OverWindows(chunk.kind)) {
-    const std::int64_t chunks = BlockCount(WindowCount(spec, survey), kWindowsPerChunk);
-    round = std::int64_t{chunk.first / kWindowsPerChunk} * rounds / chunks;
-  }
-  return static_cast<std::int32_t>(std::int64_t{chunk.group} * rounds + round);
 }
 
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey) {

@@ -13,7 +13,7 @@
 // A job that may end before everything is measured goes in rounds instead: AGREEMENT, ARTICLE and TASK chunks, of which
 // nothing decides, then block by block of prompts all that is measured on it, GENERATION and every repeat of TIMING,
 // with an even share of the windows between them. After each round all variants have the same prompts and windows
-// behind them.
+// behind them. Groups then take turns in stages of rounds (rounds.h) instead of following each other.
 //
 // A traffic grid is timed last, draw by draw and batch size by batch size, each visited by all variants in a balanced
 // order: one chunk has all combinations of a size.
@@ -97,11 +97,6 @@ std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, cons
                             const std::vector<VariantGroup>& groups, const std::vector<bool>& streamed = {});
 // The same with all variants in one group.
 std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey);
-
-// Rounds of one group; 0 for a job that does not go in rounds.
-std::int32_t RoundCount(const JobSpec& spec, std::int32_t prompt_count);
-// The round that a chunk belongs to, over all groups one after the other; -1 for those of none.
-std::int32_t RoundOf(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey, const Chunk& chunk);
 
 // Sequences that a job decodes together at most; 1 where it does not.
 std::int32_t MaxBatch(const JobSpec& spec);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/core/device_time.h"
 #include "server/core/imported.h"
 #include "server/core/record.h"
 #include "server/core/types.h"
@@ -88,6 +89,8 @@ struct JobView {
   std::string release_format;  // of the survey; empty before it
   // Of a job that was imported, which has ended and has no records; its spec names the variants alone.
   std::optional<ImportedTable> imported = {};
+  // Of a job in rounds, where it can be told. JobStore::GetJob fills it, no other view has it.
+  std::optional<DeviceTime> device_time = {};
 };
 
 // Progress of the sums alone: no rate, no current chunk. `status` has one entry per variant of `spec`.

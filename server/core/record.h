@@ -91,6 +91,7 @@ struct Evidence {
   std::string blob;                   // the serialized uaqf.v1.ChunkEvidence
   std::string variant_digest;         // of the variant's configuration
   std::string variant_configuration;  // JSON with that digest; empty: not known
+  std::int64_t wall_ns = 0;           // of the attempt; 0: not known
 };
 
 // The end of an attempt.

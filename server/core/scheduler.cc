@@ -59,7 +59,9 @@ void Scheduler::Impl::Restore(Snapshot snapshot, Instant now) {
       lease.lengths = std::move(attempt.lengths);
       lease.loose = attempt.loose;
       lease.seen.resize(lease.chunk().count);
-      for (std::int32_t item : attempt.items) lease.seen[item - lease.chunk().first] = true;
+      for (std::int32_t item : attempt.items) {
+        lease.seen[job->order.PlaceOf(lease.chunk().kind, item) - lease.chunk().first] = true;
+      }
       lease.seen_count = static_cast<std::int32_t>(attempt.items.size());
       Turn& turn = turns_[lease.device];
       turn.holder = worker.id;
@@ -133,6 +135,7 @@ absl::Status Scheduler::Impl::UpdateWorker(WorkerReport* report, Instant now) {
     worker.max_sequence_tokens = report->hosted.max_sequence_tokens;
     worker.max_batch = report->hosted.max_batch;
     worker.models.clear();
+    worker.load_began_ns = 0;
     Touch(worker);
   } else if (worker.connected && report->sequence <= worker.sequence) {
     return absl::AlreadyExistsError("repeated");
@@ -151,11 +154,13 @@ absl::Status Scheduler::Impl::UpdateWorker(WorkerReport* report, Instant now) {
   worker.connected = true;
   worker.silent = false;
   worker.draining = report->draining;
+  worker.lists_items = report->lists_items;
   worker.device = std::move(report->device);
   worker.device_kind = absl::StrCat(worker.device.backend, " ", worker.device.name);
   worker.build = std::move(report->build);
   if (!report->models.empty()) worker.models = std::move(report->models);
   worker.hosted = std::move(report->hosted);
+  NoteLoad(&worker, now);
   return absl::OkStatus();
 }
 
@@ -295,7 +300,7 @@ Effects Scheduler::Impl::TakeEffects(Instant now) {
   for (const auto& job : jobs_) {
     if (job->spec.allocation.until_decided <= 0 || job->RoundsDone() <= job->rounds_seen) continue;
     job->rounds_seen = job->RoundsDone();
-    if (job->rounds_seen < job->rounds()) effects.looks.push_back(job->id);
+    if (job->rounds_seen < job->rounds().count()) effects.looks.push_back(job->id);
   }
   effects.mutations.swap(mutations_);
   effects.workers.assign(dirty_workers_.begin(), dirty_workers_.end());

@@ -24,6 +24,7 @@
 //  - Workers of one device host together what its memory holds, by their estimates; a variant that does not fit beside
 //    the others waits until one of them has nothing left to do. What does not fit together, or has too few workers, is
 //    planned in groups with the baseline in each (plan.h); where several devices have the model, all is one group.
+//  - A job in a random order (item_order.h) is not leased to workers of versions that know none.
 //  - A job is measured on one kind of device (backend and name), that of its first host.
 //  - A lease is held while now < deadline. Every report that lists the attempt moves the deadline. A worker whose
 //    lease expired gets no other until it reports again.
@@ -32,8 +33,9 @@
 //    charged.
 //  - A worker is benched when `bench_after` chunks that it failed in a row were then accepted from others.
 //  - A job that decides by rounds goes on while its rounds are looked at. A stopped variant's open chunks are
-//  abandoned. A
-//    job whose device time is spent ends with what it has.
+//    abandoned. A job whose device time is spent ends with what it has.
+//  - Where such a job has fewer workers than variants, variants take turns (rounds.h): chunks of later turns wait until
+//    every variant that somebody can host is through with this one, and its device waits with them.
 //  - A tainted TIMING attempt is run again at most `max_tainted_runs` times, then kept and flagged.
 #pragma once
 

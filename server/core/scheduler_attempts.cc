@@ -91,14 +91,15 @@ std::string Contradiction(const RecordRow& record, const Chunk& chunk, std::int3
 // Marks the records in the lease's list of items, or says why they do not belong there. Then the lease is unusable.
 std::string TakeItems(const std::vector<RecordRow>& records, LeaseState* lease) {
   const Chunk& chunk = lease->chunk();
+  const ItemOrder& order = lease->job->order;
   const std::vector<std::int32_t> tokens = lease->job->OutputTokens(chunk);
   // Windows are disjoint and whole: the text's tail is dropped.
   const std::int32_t scored = OverWindows(chunk.kind) ? lease->job->spec.quality.context_tokens - 1 : 0;
   for (const RecordRow& record : records) {
-    const std::int64_t place = std::int64_t{record.item} - chunk.first;
+    const std::int64_t place = std::int64_t{order.PlaceOf(chunk.kind, record.item)} - chunk.first;
     if (place < 0 || place >= chunk.count) {
-      return absl::StrCat("item ", record.item, " is outside the lease, expected ", chunk.first, " to ",
-                          chunk.first + chunk.count - 1);
+      return absl::StrCat("item ", record.item, " is outside the lease, expected one of ",
+                          absl::StrJoin(order.ItemsOf(chunk), ", "));
     }
     if (lease->seen[place]) return absl::StrCat("item ", record.item, " came twice");
     std::string why = Contradiction(record, chunk, tokens.empty() ? scored : tokens[place]);
@@ -237,8 +238,10 @@ void Scheduler::Impl::FailAttempt(WorkerEntry* worker, const LeaseState& lease, 
 void Scheduler::Impl::Quarantine(const LeaseState& lease, CloseAttempt close) {
   ActiveJob* job = lease.job;
   const Chunk chunk = lease.chunk();
-  Notice(absl::StrCat(ToString(lease.id), " failed ", close.failures, " times, item ", chunk.first,
+  close.item = job->order.ItemAt(chunk.kind, chunk.first);
+  Notice(absl::StrCat(ToString(lease.id), " failed ", close.failures, " times, item ", close.item,
                       " is quarantined: ", close.error));
+  const std::int32_t item = close.item;
   close.outcome = Outcome::kQuarantined;
   close.next = ChunkState::kQuarantined;
   mutations_.push_back(std::move(close));
@@ -248,7 +251,7 @@ void Scheduler::Impl::Quarantine(const LeaseState& lease, CloseAttempt close) {
   ++tally.chunks_done;
   job->dirty.insert(chunk.variant);
   if (chunk.kind == ChunkKind::kGeneration && job->spec.variants[chunk.variant] == kBaselineVariant) {
-    job->SetBaselineLength(chunk.first, kLengthFailed);
+    job->SetBaselineLength(item, kLengthFailed);
   }
   FinishVariantIfDone(job, chunk.variant);
 }
@@ -352,7 +355,7 @@ void Scheduler::Impl::Accept(WorkerEntry* worker, const LeaseState& lease, Close
   if (limit > 0 && job->device_time_ns >= limit && job->open_chunks() > 0) {
     EndJob(job, JobState::kSucceeded,
            absl::StrCat("its device time of ", limit / 1'000'000'000, " s is spent: it measured ", job->RoundsDone(),
-                        " of ", job->rounds(), " rounds"),
+                        " of ", job->rounds().count(), " rounds"),
            now);
     return;
   }
@@ -425,7 +428,9 @@ void Scheduler::Impl::FailVariant(ActiveJob* job, std::int32_t variant, const st
 void Scheduler::Impl::CountDeviceTime(const LeaseState& lease, Instant now) {
   std::int64_t& counted = counted_ns_[lease.device];
   // What waits in the pipeline begins when the one before has ended.
-  lease.job->device_time_ns += std::max<std::int64_t>(0, now.mono_ns - std::max(lease.granted_ns, counted));
+  const std::int64_t took = std::max<std::int64_t>(0, now.mono_ns - std::max(lease.granted_ns, counted));
+  lease.job->device_time_ns += took;
+  lease.job->turn_work_ns += took;
   counted = now.mono_ns;
 }
 

@@ -1,6 +1,6 @@
 // The state behind Scheduler, and its parts: inputs (scheduler.cc), what becomes of attempts (scheduler_attempts.cc),
-// placement and leasing (scheduler_place.cc), what fits on a device together (scheduler_room.cc), views
-// (scheduler_view.cc). Private to server/core.
+// placement and leasing (scheduler_place.cc), taking turns (scheduler_turns.cc), what fits on a device together
+// (scheduler_room.cc), views (scheduler_view.cc). Private to server/core.
 #pragma once
 
 #include <deque>
@@ -28,7 +28,7 @@ struct LeaseState {
   std::int64_t granted_ns = 0;
   std::int64_t deadline_ns = 0;    // held while now < deadline
   std::int64_t next_sequence = 0;  // batch expected next
-  std::vector<bool> seen;          // by item - first
+  std::vector<bool> seen;          // by place - first
   std::int32_t seen_count = 0;
   Tally sums;
   std::vector<std::pair<std::int32_t, std::int32_t>> lengths;  // (item, output tokens) of generations
@@ -46,6 +46,7 @@ struct WorkerEntry {
   bool connected = false;
   bool silent = false;  // a lease of it expired, or nothing was heard for long
   bool draining = false;
+  bool lists_items = true;
   bool benched = false;
   Device device;
   std::string device_kind;
@@ -57,6 +58,8 @@ struct WorkerEntry {
   std::string variant;
   std::int32_t max_sequence_tokens = 0;
   std::int32_t max_batch = 1;
+  // When it was told to host that; 0: it is hosted, or its load tells nothing of the next.
+  std::int64_t load_began_ns = 0;
   std::vector<LeaseState> leases;  // in the order to run them
   // Chunks it failed since its last success, and how many of them others then completed.
   std::set<std::pair<JobId, std::int32_t>> failed;
@@ -121,6 +124,8 @@ class Scheduler::Impl {
   // --- scheduler.cc
   ActiveJob* FindJob(const JobId& id) const;
   absl::Status UpdateWorker(WorkerReport* report, Instant now);
+  // The time that a load took, as far as one to come will take it again.
+  void NoteLoad(WorkerEntry* worker, Instant now);
   void NoteProgress(WorkerEntry* worker, const std::vector<AttemptProgress>& attempts, Instant now);
   void ReturnUnbegun(WorkerEntry* worker, const std::vector<AttemptProgress>& attempts, Instant now);
   void OnSurvey(const WorkerEntry& worker, const SurveyResult& result, Instant now);
@@ -158,13 +163,20 @@ class Scheduler::Impl {
   void FlushVariants(ActiveJob* job);
   void Notice(std::string text) { notices_.push_back(std::move(text)); }
 
-  // --- scheduler_place.cc
+  // --- scheduler_place.cc, the turns in scheduler_turns.cc
   void Place(Instant now);
   void AskForSurveys();
+  // Sets ActiveJob::turn_limit.
+  void LimitTurn(ActiveJob* job);
+  // Whether there are workers enough for all variants of the job that are not done, so that none need make room.
+  bool HostsAll(const ActiveJob& job) const;
+  bool AnyCanHost(const ActiveJob& job, std::int32_t variant) const;
+  // Whether the baseline shall come first, with the lengths that `variant` would soon wait for.
+  bool BaselineFirst(const ActiveJob& job, std::int32_t variant, const WorkerEntry& worker) const;
   void GiveUpVariants(Instant now);
   void PlaceDevice(const std::string& device, const std::vector<WorkerEntry*>& live, Instant now);
   ActiveJob* ServedJob(const std::string& device, const std::vector<WorkerEntry*>& live) const;
-  bool Assign(ActiveJob* job, const std::string& device, const std::vector<WorkerEntry*>& live);
+  bool Assign(ActiveJob* job, const std::string& device, const std::vector<WorkerEntry*>& live, Instant now);
   void Grant(ActiveJob* job, const std::string& device, const std::vector<WorkerEntry*>& live, Instant now);
   void GrantLease(ActiveJob* job, std::int32_t chunk, WorkerEntry* worker, Instant now);
   void DropUnusedAssignments();

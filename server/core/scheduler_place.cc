@@ -37,6 +37,7 @@ void Scheduler::Impl::Place(Instant now) {
     // A kind that was chosen, but gone before anything was measured on it, binds nobody.
     if (job->state == JobState::kQueued && !AnyLive(job->device_kind)) job->device_kind.clear();
   }
+  for (const auto& job : jobs_) LimitTurn(job.get());
   for (const auto& [device, live] : devices) PlaceDevice(device, live, now);
   place_needed_ = false;  // what leasing itself changed has been taken into account
 }
@@ -108,6 +109,7 @@ void Scheduler::Impl::AskForSurveys() {
 bool Scheduler::Impl::CanHost(const ActiveJob& job, std::int32_t variant, const WorkerEntry& worker) const {
   if (!job.device_kind.empty() && job.device_kind != worker.device_kind) return false;
   if (job.load_failures[variant].count(worker.id) > 0) return false;
+  if (job.spec.shuffled && !worker.lists_items) return false;
   const VariantInfo* info = worker.FindVariant(job.spec.model, job.spec.variants[variant]);
   return info != nullptr && info->fits;
 }
@@ -129,8 +131,12 @@ std::optional<Scheduler::Impl::Position> Scheduler::Impl::FirstRunnable(const Ac
   if (!queue.fresh.empty()) best = *queue.fresh.begin();
   for (const Position& position : queue.retry) {
     if (best.has_value() && *best < position) break;
-    if (MayRun(job, position.second, variant, worker)) return position;
+    if (!MayRun(job, position.second, variant, worker)) continue;
+    best = position;
+    break;
   }
+  // Queues are in the order of the plan, which goes turn by turn.
+  if (best.has_value() && job.TurnOf(job.chunks[best->second]) > job.turn_limit) return std::nullopt;
   return best;
 }
 
@@ -189,7 +195,8 @@ ActiveJob* Scheduler::Impl::ServedJob(const std::string& device, const std::vect
     }
     for (const WorkerEntry* worker : live) {
       const std::int32_t hosted = HostedIndex(*job, *worker);
-      const bool waits = job->WaitsForBaseline() || job->WaitsForSummaries();
+      const bool waits =
+          job->WaitsForBaseline() || job->WaitsForSummaries() || job->turn_limit != ActiveJob::kNoTurnLimit;
       const bool gated = hosted >= 0 && waits && job->open_chunks(hosted) > 0;
       if (gated || (hosted >= 0 && FirstRunnable(*job, hosted, *worker).has_value()) ||
           PickVariant(*job, *worker) >= 0) {
@@ -203,11 +210,12 @@ ActiveJob* Scheduler::Impl::ServedJob(const std::string& device, const std::vect
 void Scheduler::Impl::PlaceDevice(const std::string& device, const std::vector<WorkerEntry*>& live, Instant now) {
   ActiveJob* job = ServedJob(device, live);
   if (job == nullptr) return;
-  const bool load_waits = Assign(job, device, live);
+  const bool load_waits = Assign(job, device, live, now);
   if (!load_waits) Grant(job, device, live, now);
 }
 
-bool Scheduler::Impl::Assign(ActiveJob* job, const std::string& device, const std::vector<WorkerEntry*>& live) {
+bool Scheduler::Impl::Assign(ActiveJob* job, const std::string& device, const std::vector<WorkerEntry*>& live,
+                             Instant now) {
   const auto turn = turns_.find(device);
   const bool timing = turn != turns_.end() && turn->second.timing > 0;
   const std::int32_t tokens = MaxSequenceTokens(job->spec, job->survey);
@@ -220,7 +228,7 @@ bool Scheduler::Impl::Assign(ActiveJob* job, const std::string& device, const st
   for (WorkerEntry* worker : order) {
     if (!worker->leases.empty()) continue;
     std::int32_t want = HostedIndex(*job, *worker);
-    if (want >= 0 && FirstRunnable(*job, want, *worker).has_value()) {
+    if (want >= 0 && FirstRunnable(*job, want, *worker).has_value() && !BaselineFirst(*job, want, *worker)) {
       if (worker->max_sequence_tokens >= tokens && worker->max_batch >= batch) continue;
     } else {
       want = PickVariant(*job, *worker);
@@ -238,6 +246,7 @@ bool Scheduler::Impl::Assign(ActiveJob* job, const std::string& device, const st
     worker->variant = job->spec.variants[want];
     worker->max_sequence_tokens = tokens;
     worker->max_batch = batch;
+    worker->load_began_ns = now.mono_ns;
     if (job->device_kind.empty()) job->device_kind = worker->device_kind;
     Touch(*worker);
     Touch(*job);

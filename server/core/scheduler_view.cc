@@ -19,8 +19,7 @@ Lease ToLease(const LeaseState& state, std::int64_t now_ns) {
   lease.kind = chunk.kind;
   lease.variant = spec.variants[chunk.variant];
   lease.repeat = chunk.repeat;
-  lease.first_item = chunk.first;
-  lease.item_count = chunk.count;
+  lease.items = state.job->order.ItemsOf(chunk);
   lease.seed = spec.seed;
   lease.summary_k = chunk.summary_k;
   if (OverWindows(chunk.kind)) {
@@ -133,6 +132,12 @@ std::string Scheduler::Impl::Current(const ActiveJob& job) const {
                     std::min(calibration.layers_done + 1, calibration.layers_total), " of ", calibration.layers_total);
   }
   if (!current.empty()) return current;
+  const auto too_old = [&](const auto& entry) { return entry.second.Live() && !entry.second.lists_items; };
+  const auto fit = [&](const auto& entry) { return entry.second.Live() && entry.second.lists_items; };
+  if (job.spec.shuffled && std::any_of(workers_.begin(), workers_.end(), too_old) &&
+      std::none_of(workers_.begin(), workers_.end(), fit)) {
+    return "waiting for a worker of the coordinator's version: those that are here know no random order of items";
+  }
   if (job.state != JobState::kRunning || AnyLive(job.device_kind)) return "";
   return absl::StrCat("waiting for a worker on ", job.device_kind, ", which this job is measured on");
 }

@@ -41,6 +41,7 @@ struct JobSnapshot {
   // (prompt, natural output tokens) of the baseline's accepted GENERATION records; failures with -1.
   std::vector<std::pair<std::int32_t, std::int32_t>> baseline_lengths;
   std::int32_t prompt_count = 0;
+  std::int64_t device_time_ns = 0;  // wall time of the accepted attempts
 };
 
 // Oldest job first.

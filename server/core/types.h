@@ -92,7 +92,8 @@ struct QualitySpec {
   friend bool operator==(const QualitySpec&, const QualitySpec&) = default;
 };
 
-// When a job ends before everything is measured. It then goes in rounds (plan.h), so that all have measured the same.
+// When a job ends before everything is measured. It then goes in rounds (plan.h), so that all have measured the same,
+// in a random order (item_order.h), so that the first stand for all.
 struct AllocationSpec {
   // Ends when what is best is known with this probability; variants that are surely worse are stopped before. 0: all
   // are measured to the end.
@@ -154,6 +155,7 @@ struct JobSpec {
   AllocationSpec allocation = {};
   TrafficGrid grid = {};
   AgreementSpec agreement = {};
+  bool shuffled = false;  // items in a random order by `seed`: item_order.h
 
   friend bool operator==(const JobSpec&, const JobSpec&) = default;
 };

@@ -89,6 +89,11 @@ absl::Status CheckRanges(const JobSpec& spec) {
                                                    " among the variants, got ", absl::StrJoin(spec.variants, ", "),
                                                    ": what is best is told by differences to it"));
   }
+  if (allocation.InRounds() && !spec.shuffled) {
+    return absl::InvalidArgumentError(
+        "item_order is AS_IN_SET with an allocation, expected RANDOM: where a job may end early, its first items must "
+        "stand for all");
+  }
   if (allocation.device_time_ns < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("allocation.device_time is ", allocation.device_time_ns / 1e9, " s, expected 0 or more"));

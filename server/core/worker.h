@@ -87,6 +87,7 @@ struct WorkerReport {
   std::vector<AttemptProgress> attempts;
   std::vector<SurveyResult> surveys;
   bool draining = false;
+  bool lists_items = true;  // knows leases of items that do not follow each other
 };
 
 // The right to run one chunk attempt.
@@ -96,8 +97,7 @@ struct Lease {
   ChunkKind kind = ChunkKind::kTiming;
   std::string variant;
   std::int32_t repeat = 0;
-  std::int32_t first_item = 0;
-  std::int32_t item_count = 0;
+  std::vector<std::int32_t> items;  // in the order to measure them
   // Digest of the prompts, of the tasks for kTask, of the articles for kArticle, of the text where OverWindows(kind).
   std::string prompt_set;
   TimingSpec timing;

@@ -78,7 +78,10 @@ void AddJobs(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>& out
   MetricFamily difference =
       Family("uaqf_job_self_difference", "Tokens/s of fp16 timed once more less fp16's, as a share of them");
   MetricFamily floor = Family("uaqf_job_noise_floor", "Share of tokens/s up to which a difference is noise");
+  MetricFamily saved = Family("uaqf_job_device_time_saved",
+                              "Share of the device time of measuring all variants to the end that was spared");
   for (const JobFigures& job : jobs) {
+    if (job.device_time_saved) Add(saved, {{"job_id", job.job}}, *job.device_time_saved);
     if (job.self_difference) Add(difference, {{"job_id", job.job}}, *job.self_difference);
     if (job.noise_floor) Add(floor, {{"job_id", job.job}}, *job.noise_floor);
     Add(state, {{"job_id", job.job}, {"state", job.state}}, 1);
@@ -88,7 +91,7 @@ void AddJobs(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>& out
     Add(reruns, {{"job_id", job.job}}, static_cast<double>(job.chunk_reruns));
     Add(rate, {{"job_id", job.job}}, job.records_per_s);
   }
-  for (MetricFamily* family : {&state, &records, &reruns, &rate, &difference, &floor})
+  for (MetricFamily* family : {&state, &records, &reruns, &rate, &difference, &floor, &saved})
     out.push_back(std::move(*family));
 }
 

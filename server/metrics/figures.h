@@ -97,6 +97,8 @@ struct JobFigures {
   // Of fp16 timed twice, as shares of its tokens/s; absent where they are not known.
   std::optional<double> self_difference;
   std::optional<double> noise_floor;
+  // Of a job that may end early: share of the device time of measuring everything that it spared, 0 to 1.
+  std::optional<double> device_time_saved;
   std::vector<VariantFigures> variants;
   std::vector<DecisionFigures> decisions;
 };

@@ -2,8 +2,8 @@
 // break a limit. What remains gets the device's time.
 //
 // A job is looked at after every round, so fixed-sample tests would add up their errors; confidence sequences do not.
-// They run over prompts and windows in the order of their sets, which must be random, on what each of them adds to the
-// difference of two utilities: logarithms of ratios of speeds, differences of log-likelihoods and of relative
+// They run over prompts and windows in the order of their numbers, which must be random, on what each of them adds to
+// the difference of two utilities: logarithms of ratios of speeds, differences of log-likelihoods and of relative
 // deviations. The first kScaleUnits of them set a range; what lies beyond it later is cut off at its ends, so that one
 // stray prompt decides nothing. All statements about one job together are wrong with probability `error`.
 //

@@ -45,7 +45,7 @@ std::vector<ChunkPair> PairChunks(const TwinRecords& records) {
     if (t.variant[k] != kTwinIndex) continue;
     const auto same = baseline.find(PromptRun(t.item[k], t.repeat[k]));
     if (same == baseline.end()) continue;
-    ChunkPair& pair = pairs[{t.item[k] / records.block_prompts, t.repeat[k]}];
+    ChunkPair& pair = pairs[{records.BlockOf(t.item[k]), t.repeat[k]}];
     const Times own = TimesOf(t, k);
     for (const auto& [index, times] : {std::pair(kBaselineIndex, same->second), std::pair(kTwinIndex, own)}) {
       pair.of[index].tokens_per_s += times.tokens_per_s;

@@ -59,7 +59,7 @@ std::vector<Slice> RankSlices(const Measurements& common, const SliceLabels& lab
       continue;
     }
     std::optional<TwinRecords> own_twin;
-    if (twin) own_twin = {Part(twin->pair, twin_rows[s]), twin->separate_processes, twin->block_prompts};
+    if (twin) own_twin = {Part(twin->pair, twin_rows[s]), twin->separate_processes, twin->block_prompts, twin->places};
     const DecisionData data = PrepareDecision(part, resampling, own_twin);
     RankOptions options;
     options.ignore_sanity = ignore_sanity;

@@ -60,7 +60,7 @@ void RemoveVariant(std::int32_t variant, Measurements* m) {
 
 }  // namespace
 
-SplitRecords SplitTwin(Measurements measurements, std::int32_t block_prompts) {
+SplitRecords SplitTwin(Measurements measurements, std::int32_t block_prompts, std::vector<std::int32_t> places) {
   SplitRecords split;
   const auto& variants = measurements.variants;
   const std::int32_t baseline = BaselineIndex(measurements);
@@ -69,6 +69,7 @@ SplitRecords SplitTwin(Measurements measurements, std::int32_t block_prompts) {
   if (has_twin && HasGroupAndProcess(measurements.timings)) {
     const auto twin = static_cast<std::int32_t>(variants.size()) - 1;
     split.twin = PairOf(measurements, baseline, twin, block_prompts);
+    split.twin->places = std::move(places);
     RemoveVariant(twin, &measurements);
   }
   measurements.timings.process.clear();

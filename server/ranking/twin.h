@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "server/ranking/measurements.h"
 
@@ -15,7 +16,15 @@ inline constexpr char kTwin[] = "fp16#2";
 struct TwinRecords {
   Measurements pair;                // variants fp16 and its twin, and their timings in the groups that have both
   bool separate_processes = false;  // no process timed both
-  std::int32_t block_prompts = 1;   // prompts of one chunk: item / block_prompts is the block of a prompt
+  std::int32_t block_prompts = 1;   // prompts of one chunk
+  // Of each prompt its place in the order they were timed in; empty: its own number.
+  std::vector<std::int32_t> places = {};
+
+  // The chunk that a prompt was in, the same in both variants and in every repeat.
+  std::int32_t BlockOf(std::int32_t item) const {
+    const bool placed = item >= 0 && item < static_cast<std::int32_t>(places.size());
+    return (placed ? places[item] : item) / block_prompts;
+  }
 };
 
 struct SplitRecords {
@@ -23,8 +32,9 @@ struct SplitRecords {
   std::optional<TwinRecords> twin;  // absent where the job has none
 };
 
-// FP16 is in both. `measurements` as the store gives them, before any other step. Never fails: columns that contradict
-// each other are left to what checks them.
-[[nodiscard]] SplitRecords SplitTwin(Measurements measurements, std::int32_t block_prompts);
+// FP16 is in both. `measurements` as the store gives them, before any other step; `places` as TwinRecords has them.
+// Never fails: columns that contradict each other are left to what checks them.
+[[nodiscard]] SplitRecords SplitTwin(Measurements measurements, std::int32_t block_prompts,
+                                     std::vector<std::int32_t> places = {});
 
 }  // namespace uaqf::ranking

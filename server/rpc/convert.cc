@@ -1,6 +1,8 @@
 #include "server/rpc/convert.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
@@ -134,6 +136,17 @@ static core::AttemptId FromProto(const v1::AttemptId& message) {
   return {Id(message.job()), message.chunk(), message.epoch()};
 }
 
+static void SetItems(const std::vector<std::int32_t>& items, v1::Lease& message) {
+  message.set_item_count(static_cast<std::int32_t>(items.size()));
+  const auto leap = [](std::int32_t a, std::int32_t b) { return b != a + 1; };
+  if (std::adjacent_find(items.begin(), items.end(), leap) == items.end()) {
+    message.set_first_item(items.front());
+  } else {
+    message.set_first_item(-1);
+    message.mutable_items()->Add(items.begin(), items.end());
+  }
+}
+
 static v1::Lease ToProto(const core::Lease& lease) {
   v1::Lease message;
   *message.mutable_attempt() = ToProto(lease.attempt);
@@ -141,8 +154,7 @@ static v1::Lease ToProto(const core::Lease& lease) {
   message.set_kind(static_cast<v1::ChunkKind>(lease.kind));
   message.set_variant(lease.variant);
   message.set_repeat(lease.repeat);
-  message.set_first_item(lease.first_item);
-  message.set_item_count(lease.item_count);
+  SetItems(lease.items, message);
   message.set_prompt_set(wire::PromptSetName(lease.prompt_set));
   *message.mutable_timing() = ToProto(lease.timing);
   message.mutable_output_tokens()->Add(lease.output_tokens.begin(), lease.output_tokens.end());
@@ -268,6 +280,7 @@ static core::Evidence FromProto(const v1::ChunkEvidence& message) {
   evidence.taints.assign(message.taints().begin(), message.taints().end());
   evidence.blob = message.SerializeAsString();
   evidence.variant_digest = message.variant_digest();
+  evidence.wall_ns = std::max<std::int64_t>(0, message.wall_ns());
   return evidence;
 }
 
@@ -290,6 +303,7 @@ core::JobSpec FromProto(const v1::JobSpec& message) {
   spec.seed = message.seed();
   spec.lease_ns = message.lease_duration().seconds() * kNsPerSecond + message.lease_duration().nanos();
   spec.attempt_limit = message.attempt_limit();
+  spec.shuffled = message.item_order() != v1::ITEM_ORDER_AS_IN_SET;
   const v1::AllocationSpec& allocation = message.allocation();
   spec.allocation.until_decided = allocation.until_decided();
   if (!allocation.profile().empty()) spec.allocation.profile = Id(allocation.profile());
@@ -336,6 +350,7 @@ v1::JobSpec ToProto(const core::JobSpec& spec) {
   message.set_seed(spec.seed);
   SetNs(spec.lease_ns, *message.mutable_lease_duration());
   message.set_attempt_limit(spec.attempt_limit);
+  message.set_item_order(spec.shuffled ? v1::ITEM_ORDER_RANDOM : v1::ITEM_ORDER_AS_IN_SET);
   if (!spec.grid.Empty()) {
     v1::TrafficGrid& grid = *message.mutable_grid();
     grid.mutable_batches()->Add(spec.grid.batches.begin(), spec.grid.batches.end());
@@ -358,6 +373,16 @@ v1::JobSpec ToProto(const core::JobSpec& spec) {
   return message;
 }
 
+v1::DeviceTime ToProto(const core::DeviceTime& time) {
+  v1::DeviceTime message;
+  message.set_measured_s(time.measured_s);
+  message.set_remaining_s(time.remaining_s);
+  message.set_skipped_s(time.skipped_s);
+  message.set_uniform_s(time.UniformS());
+  message.set_saved_share(time.SavedShare());
+  return message;
+}
+
 v1::Job ToProto(const core::JobView& view) {
   v1::Job message;
   message.set_name(wire::JobName(view.id));
@@ -373,6 +398,7 @@ v1::Job ToProto(const core::JobView& view) {
   if (view.end_wall_ns != 0) SetNs(view.end_wall_ns, *message.mutable_end_time());
   *message.mutable_progress() = ToProto(view.progress);
   message.set_error(view.error);
+  if (view.device_time) *message.mutable_device_time() = ToProto(*view.device_time);
   return message;
 }
 
@@ -402,6 +428,7 @@ core::WorkerReport FromProto(const v1::WorkerState& message) {
           /*release_format=*/"", survey.task_items(), survey.longest_task_tokens(), survey.articles()}});
   }
   report.draining = message.draining();
+  report.lists_items = message.lists_items();
   return report;
 }
 

@@ -17,6 +17,7 @@ namespace uaqf::rpc {
 
 core::JobSpec FromProto(const v1::JobSpec& message);
 v1::JobSpec ToProto(const core::JobSpec& spec);
+v1::DeviceTime ToProto(const core::DeviceTime& time);
 v1::Job ToProto(const core::JobView& view);
 
 core::WorkerReport FromProto(const v1::WorkerState& message);

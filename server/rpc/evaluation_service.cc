@@ -206,8 +206,15 @@ grpc::ServerUnaryReactor* EvaluationService::GetJob(Context* context, const Byte
         if (!id.ok()) return call->Finish(id.status());
         const bool posted =
             context_.coordinator->Look([this, call, id = *id](const core::Scheduler& scheduler, core::Instant now) {
-              const std::optional<core::JobView> view = scheduler.Job(id, now);
-              if (view.has_value() && !core::Ended(view->state)) return call->Finish(ToProto(*view));
+              std::optional<core::JobView> view = scheduler.Job(id, now);
+              if (view.has_value() && !core::Ended(view->state)) {
+                if (!view->spec.allocation.InRounds()) return call->Finish(ToProto(*view));
+                return OnExecutor(context_.executor, call, [this, call, view = *std::move(view)]() mutable {
+                  if (auto stored = context_.store->GetJob(view.id); stored.ok())
+                    view.device_time = stored->device_time;
+                  call->Finish(ToProto(view));
+                });
+              }
               OnExecutor(context_.executor, call, [this, call, id] { call->Finish(JobFromStore(context_.store, id)); });
             });
         if (!posted)

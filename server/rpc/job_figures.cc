@@ -135,6 +135,7 @@ metrics::JobFigures JobFiguresPublisher::Measure(const core::JobView& view) {
   for (std::size_t i = 0; i < std::min((*measures)->all.size(), figures.variants.size()); ++i) {
     Fill((*measures)->all[i], figures.variants[i]);
   }
+  if (const auto& time = (*measures)->view.device_time) figures.device_time_saved = time->SavedShare();
   FillTraffic(**measures, &figures.variants);
   if (const auto& twin = (*measures)->decision.twin; twin && twin->problem.empty()) {
     figures.self_difference = std::expm1(twin->speed->value);

@@ -112,6 +112,13 @@ absl::Status Contradictory(const core::JobId& id, const absl::Status& problem) {
                      absl::StrCat("the records of ", wire::JobName(id), " contradict each other: ", problem.message()));
 }
 
+// Each number that has a place becomes it.
+void Renumber(const std::vector<std::int32_t>& places, std::vector<std::int32_t>* numbers) {
+  for (std::int32_t& number : *numbers) {
+    if (number >= 0 && number < static_cast<std::int32_t>(places.size())) number = places[number];
+  }
+}
+
 // FAILED_PRECONDITION (NOT_COMPARABLE) with every mismatch.
 absl::Status CheckComparable(const ranking::JobIdentity& one, const ranking::JobIdentity& other,
                              ranking::Scope scope = ranking::Scope::kFigures) {
@@ -165,6 +172,8 @@ absl::StatusOr<Measurer::Part> Measurer::ReadPart(const core::JobId& id) {
   if (auto timed = TimedAttempts(columns->attempts, evidence); !timed.empty()) {
     part.evidence = ranking::SummarizeEvidence(timed, columns->variants.size());
   }
+  part.prompt_places = columns->prompt_places;
+  part.window_places = columns->window_places;
   std::vector<ranking::AgreementRow> agreements = ParseAgreements(columns->agreements);
   ranking::EnergyColumns energies = Energies(columns->attempts, evidence, part.view.spec.timing);
   const std::vector<HostedOn> hosted = WhereHosted(columns->attempts, evidence, columns->variants.size());
@@ -180,7 +189,8 @@ absl::StatusOr<Measurer::Part> Measurer::ReadPart(const core::JobId& id) {
   NoteStopped(part.view, &measurements);
   measurements.energies = std::move(energies);
   measurements.agreements = std::move(agreements);
-  ranking::SplitRecords split = ranking::SplitTwin(std::move(measurements), part.view.spec.timing.block_prompts);
+  ranking::SplitRecords split =
+      ranking::SplitTwin(std::move(measurements), part.view.spec.timing.block_prompts, part.prompt_places);
   part.measurements = ranking::SetAsideWhatCannotBe(ranking::KeepTightestBounds(std::move(split.ranked)));
   part.twin = std::move(split.twin);
   if (part.twin) part.twin->pair = ranking::SetAsideWhatCannotBe(std::move(part.twin->pair));
@@ -189,7 +199,7 @@ absl::StatusOr<Measurer::Part> Measurer::ReadPart(const core::JobId& id) {
 
 absl::StatusOr<Measurer::Records> Measurer::ReadAligned(const std::vector<core::JobId>& ids, JobMeasures* result) {
   std::vector<ranking::JobRecords> records;
-  std::optional<ranking::TwinRecords> twin;
+  Records read;
   ranking::JobIdentity first;
   for (const core::JobId& id : ids) {
     auto part = ReadPart(id);
@@ -197,7 +207,9 @@ absl::StatusOr<Measurer::Records> Measurer::ReadAligned(const std::vector<core::
     if (records.empty()) {
       first = part->identity;
       result->view = part->view;
-      twin = std::move(part->twin);
+      read.twin = std::move(part->twin);
+      read.prompt_places = std::move(part->prompt_places);
+      read.window_places = std::move(part->window_places);
       result->evidence = std::move(part->evidence);
     } else if (absl::Status comparable = CheckComparable(first, part->identity); !comparable.ok()) {
       return comparable;
@@ -213,16 +225,19 @@ absl::StatusOr<Measurer::Records> Measurer::ReadAligned(const std::vector<core::
   }
   auto merged = ranking::MergeJobs(std::move(records));
   if (!merged.ok()) return wire::WithReason(merged.status(), "VARIANT_IN_SEVERAL_JOBS");
-  ranking::AlignedRecords aligned = ranking::AlignGroups(std::move(merged->measurements));
-  aligned.notes.insert(aligned.notes.begin(), merged->notes.begin(), merged->notes.end());
-  return Records{std::move(aligned), std::move(twin)};
+  read.aligned = ranking::AlignGroups(std::move(merged->measurements));
+  read.aligned.notes.insert(read.aligned.notes.begin(), merged->notes.begin(), merged->notes.end());
+  return read;
 }
 
 absl::StatusOr<Measurer::SoFar> Measurer::ReadSoFar(const core::JobId& id) {
   JobMeasures facts;
   auto records = ReadAligned({id}, &facts);
   if (!records.ok()) return records.status();
-  return SoFar{std::move(facts.view), std::move(records->aligned.measurements)};
+  ranking::Measurements& m = records->aligned.measurements;
+  Renumber(records->prompt_places, &m.timings.item);
+  Renumber(records->window_places, &m.windows.window);
+  return SoFar{std::move(facts.view), std::move(m)};
 }
 
 absl::StatusOr<std::pair<Measurer::Part, Measurer::Part>> Measurer::ReadComparable(const core::JobId& one,

@@ -61,7 +61,7 @@ class Measurer {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // A job, and what it had recorded at least by then: its groups brought to the scale of the first, without fp16's
-  // twin.
+  // twin, its prompts and windows numbered by their places in the order they are measured in (item_order.h).
   struct SoFar {
     core::JobView job;
     ranking::Measurements measurements;
@@ -94,6 +94,8 @@ class Measurer {
     ranking::JobIdentity identity;
     std::vector<v1::VariantConfiguration> configurations;
     std::optional<ranking::EvidenceSummary> evidence;
+    // As core::Measurements has them.
+    std::vector<std::int32_t> prompt_places, window_places;
   };
 
   absl::StatusOr<Part> ReadPart(const core::JobId& id);
@@ -104,9 +106,11 @@ class Measurer {
   struct Records {
     ranking::AlignedRecords aligned;
     std::optional<ranking::TwinRecords> twin;
+    // Of the first job, as core::Measurements has them.
+    std::vector<std::int32_t> prompt_places, window_places;
   };
 
-  // Fills view and configurations of `result`.
+  // Fills view, configurations and evidence of `result`.
   absl::StatusOr<Records> ReadAligned(const std::vector<core::JobId>& ids, JobMeasures* result);
   // `key` is that of `ids` in `kept_`.
   absl::StatusOr<std::shared_ptr<const JobMeasures>> Read(const std::vector<core::JobId>& ids, const std::string& key)

@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/rpc/agreements.h"
+#include "server/rpc/convert.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/evaluation_service.h"
 #include "server/rpc/evidence_convert.h"
@@ -170,6 +171,7 @@ absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVari
   *answer.mutable_profile() = *std::move(profile);
   answer.mutable_configurations()->Assign((*measures)->configurations.begin(), (*measures)->configurations.end());
   if ((*measures)->evidence) *answer.mutable_evidence() = ToProto(*(*measures)->evidence, (*measures)->view);
+  if ((*measures)->view.device_time) *answer.mutable_device_time() = ToProto(*(*measures)->view.device_time);
   return answer;
 }
 

@@ -113,6 +113,10 @@ absl::Status ValidateSpec(const v1::JobSpec& spec) {
                    "got noise_floor without fp16 and another variant, expected both: it is what fp16 differs from "
                    "itself, beneath which no variants are told apart. Add them, or leave noise_floor out");
   }
+  if (status.ok() && !v1::ItemOrder_IsValid(spec.item_order())) {
+    return Invalid("UNKNOWN_ENUM",
+                   absl::StrCat("got item_order = ", spec.item_order(), ", expected RANDOM or AS_IN_SET"));
+  }
   if (status.ok()) status = ValidateAllocation(spec.allocation());
   if (status.ok()) status = ValidateAgreement(spec.agreement(), spec.timing());
   if (status.ok() && !v1::DivergenceMode_IsValid(quality.divergence_mode())) {
@@ -159,6 +163,7 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
   if (spec.allocation().until_decided() > 0 && spec.allocation().profile().empty()) {
     spec.mutable_allocation()->set_profile("profiles/balanced");
   }
+  if (spec.item_order() == v1::ITEM_ORDER_UNSPECIFIED) spec.set_item_order(v1::ITEM_ORDER_RANDOM);
   if (spec.has_grid() && spec.grid().draws() == 0) spec.mutable_grid()->set_draws(8);
   if (spec.agreement().prompts() > 0) {
     v1::AgreementSpec& agreement = *spec.mutable_agreement();

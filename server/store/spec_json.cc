@@ -34,6 +34,7 @@ std::string ToJson(const core::JobSpec& spec) {
       {"seed", spec.seed},
       {"lease_ns", spec.lease_ns},
       {"attempt_limit", spec.attempt_limit},
+      {"shuffled", spec.shuffled},
       {"allocation",
        {{"until_decided", spec.allocation.until_decided},
         {"profile", spec.allocation.profile},
@@ -81,6 +82,8 @@ core::JobSpec SpecFromJson(const std::string& text) {
   value.at("seed").get_to(spec.seed);
   value.at("lease_ns").get_to(spec.lease_ns);
   value.at("attempt_limit").get_to(spec.attempt_limit);
+  // Jobs of versions before random orders go by their sets.
+  spec.shuffled = value.value("shuffled", false);
   // Jobs of versions before rounds lack this.
   if (const auto allocation = value.find("allocation"); allocation != value.end()) {
     allocation->at("until_decided").get_to(spec.allocation.until_decided);

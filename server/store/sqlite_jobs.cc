@@ -161,7 +161,10 @@ absl::Status ReadBaselineLengths(Connection* connection, const std::string& path
     const bool baseline = chunk.kind == core::ChunkKind::kGeneration &&
                           snapshot->spec.variants.at(chunk.variant) == core::kBaselineVariant;
     if (!baseline) continue;
-    if (chunk.state == core::ChunkState::kQuarantined) snapshot->baseline_lengths.emplace_back(chunk.first, -1);
+    if (chunk.state == core::ChunkState::kQuarantined) {
+      Query query(connection->Prepare("SELECT item FROM quarantine WHERE job = ?1 AND chunk = ?2"));
+      if (query.Bind(job, chunk.index).Step()) snapshot->baseline_lengths.emplace_back(query.Int32(0), -1);
+    }
     if (chunk.state != core::ChunkState::kDone) continue;
     const auto records = ReadFigures(connection, path, job, chunk.index, chunk.epoch);
     if (!records.ok()) return records.status();
@@ -171,6 +174,23 @@ absl::Status ReadBaselineLengths(Connection* connection, const std::string& path
     }
   }
   return absl::OkStatus();
+}
+
+// Of variants that could be hosted.
+std::vector<core::ChunkTimes> ReadChunkTimes(Connection* connection, std::int64_t job) {
+  std::vector<core::ChunkTimes> times;
+  Query query(connection->Prepare(
+      "SELECT c.variant, c.kind, sum(CASE WHEN a.wall_ns > 0 THEN c.count ELSE 0 END), sum(coalesce(a.wall_ns, 0)), "
+      "sum(CASE WHEN c.state IN (1, 2) THEN c.count ELSE 0 END), sum(CASE WHEN c.state = 6 THEN c.count ELSE 0 END) "
+      "FROM chunk c JOIN variant v ON v.job = c.job AND v.idx = c.variant "
+      "LEFT JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
+      "WHERE c.job = ?1 AND v.state != ?2 GROUP BY c.variant, c.kind"));
+  query.Bind(job, static_cast<std::int32_t>(core::VariantState::kFailed));
+  while (query.Step()) {
+    times.push_back({query.Int32(0), static_cast<core::ChunkKind>(query.Int32(1)), query.Int(2), query.Int(3),
+                     query.Int(4), query.Int(5)});
+  }
+  return times;
 }
 
 core::JobView ToView(Connection* connection, const JobRow& row) {
@@ -218,6 +238,7 @@ absl::StatusOr<core::Snapshot> LoadSnapshot(Connection* connection, const std::s
     job.variants = ReadVariants(connection, row.seq);
     if (row.planned) {
       job.chunks = ReadChunks(connection, row.seq);
+      for (const core::ChunkTimes& times : ReadChunkTimes(connection, row.seq)) job.device_time_ns += times.timed_ns;
       absl::Status status = ReadOpenAttempts(connection, path, row.seq, &job);
       if (status.ok()) status = ReadBaselineLengths(connection, path, row.seq, &job);
       if (!status.ok()) return status;
@@ -230,7 +251,10 @@ absl::StatusOr<core::Snapshot> LoadSnapshot(Connection* connection, const std::s
 absl::StatusOr<core::JobView> GetJob(Connection* connection, const core::JobId& id) {
   absl::StatusOr<JobRow> row = FindJob(connection, id);
   if (!row.ok()) return row.status();
-  return ToView(connection, *row);
+  core::JobView view = ToView(connection, *row);
+  if (row->spec.allocation.InRounds())
+    view.device_time = core::EstimateDeviceTime(ReadChunkTimes(connection, row->seq));
+  return view;
 }
 
 JobPage ListJobs(Connection* connection, std::int64_t before, std::int32_t limit) {
@@ -256,6 +280,8 @@ absl::StatusOr<core::JobDump> Dump(Connection* connection, const core::JobId& id
   core::JobDump dump;
   dump.id = row->id;
   dump.spec = row->spec;
+  dump.prompt_count = row->prompt_count;
+  dump.survey = row->survey;
   dump.state = row->state;
   dump.planned = row->planned;
   dump.end_commit = row->end_commit;

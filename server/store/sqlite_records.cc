@@ -2,6 +2,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/item_order.h"
 #include "server/store/record_codec.h"
 #include "server/store/spec_json.h"
 #include "server/store/sqlite_reader.h"
@@ -152,11 +153,15 @@ void AddRow(const RowOrigin& origin, const core::RecordRow& row, core::Measureme
 
 void ReadFacts(Connection* connection, std::int64_t job, core::Measurements* out) {
   {
-    Query query(connection->Prepare("SELECT spec FROM job WHERE seq = ?1"));
+    Query query(connection->Prepare("SELECT spec, prompt_count, text_windows FROM job WHERE seq = ?1"));
     query.Bind(job).Step();
-    for (std::string& name : SpecFromJson(query.Text(0)).variants) {
-      out->variants.emplace_back().name = std::move(name);
-    }
+    const core::JobSpec spec = SpecFromJson(query.Text(0));
+    for (const std::string& name : spec.variants) out->variants.emplace_back().name = name;
+    core::Survey survey;
+    survey.text_windows = query.Int32(2);
+    const core::ItemOrder order(spec, core::CountItems(spec, query.Int32(1), survey));
+    out->prompt_places = order.prompt_places();
+    out->window_places = order.window_places();
   }
   Query query(connection->Prepare(
       "SELECT v.idx, v.records_quarantined, "
@@ -238,11 +243,14 @@ std::map<std::int32_t, std::size_t> ReadAttempts(Connection* connection, std::in
   return places;
 }
 
-void AddTo(core::AttemptEvidence* attempt, const core::RecordRow& row) {
-  if (row.body != core::RecordBody::kTiming) return;
-  attempt->output_tokens += row.output_tokens;
-  if (row.item == attempt->first) attempt->first_output_tokens += row.output_tokens;
-  attempt->latency_sum_s += static_cast<double>(row.latency_ns) / 1e9;
+// `rows` of one batch; `sequence` tells whether the attempt's first record is among them.
+void AddTo(core::AttemptEvidence* attempt, const std::vector<core::RecordRow>& rows, std::int64_t sequence) {
+  for (const core::RecordRow& row : rows) {
+    if (row.body != core::RecordBody::kTiming) continue;
+    attempt->output_tokens += row.output_tokens;
+    if (sequence == 0 && &row == &rows.front()) attempt->first_output_tokens += row.output_tokens;
+    attempt->latency_sum_s += static_cast<double>(row.latency_ns) / 1e9;
+  }
 }
 
 }  // namespace
@@ -312,7 +320,7 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
   ReadConfigurations(connection, *job, &out);
   const std::map<std::int32_t, std::size_t> attempts = ReadAttempts(connection, *job, &out);
   Query query(connection->Prepare(
-      "SELECT c.variant, b.figures, b.figures_checksum, c.variant_group, a.session, c.idx FROM chunk c "
+      "SELECT c.variant, b.figures, b.figures_checksum, c.variant_group, a.session, c.idx, b.sequence FROM chunk c "
       "JOIN attempt a ON a.job = c.job AND a.chunk = c.idx AND a.epoch = c.epoch AND a.outcome = 1 "
       "JOIN batch b ON b.job = c.job AND b.chunk = c.idx AND b.epoch = c.epoch WHERE c.job = ?1 AND c.state = 3"));
   query.Bind(*job);
@@ -325,8 +333,7 @@ absl::StatusOr<core::Measurements> ReadMeasurements(Connection* connection, cons
     }
     const auto process = processes.emplace(query.Text(4), static_cast<std::int32_t>(processes.size())).first;
     for (const core::RecordRow& row : *rows) AddRow({query.Int32(0), query.Int32(3), process->second}, row, &out);
-    core::AttemptEvidence& attempt = out.attempts[attempts.at(query.Int32(5))];
-    for (const core::RecordRow& row : *rows) AddTo(&attempt, row);
+    AddTo(&out.attempts[attempts.at(query.Int32(5))], *rows, query.Int(6));
   }
   if (absl::Status agreements = ReadAgreements(connection, path, *job, &out); !agreements.ok()) return agreements;
   return out;

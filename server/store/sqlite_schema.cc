@@ -192,6 +192,8 @@ CREATE TABLE summary_piece(
     "",
     // 10: published figures, which are a job without records.
     "ALTER TABLE job ADD COLUMN imported TEXT NOT NULL DEFAULT ''",
+    // 11: how long an attempt took; 0 of those before.
+    "ALTER TABLE attempt ADD COLUMN wall_ns INTEGER NOT NULL DEFAULT 0",
 };
 
 constexpr int kVersion = static_cast<int>(std::size(kMigrations));

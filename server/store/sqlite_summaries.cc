@@ -1,7 +1,10 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/item_order.h"
+#include "server/core/plan.h"
 #include "server/store/record_codec.h"
+#include "server/store/spec_json.h"
 #include "server/store/sqlite_reader.h"
 
 namespace uaqf::store {
@@ -14,13 +17,20 @@ constexpr std::size_t kPieceBytes = 512 << 10;
 absl::StatusOr<std::int64_t> Holder(Connection* connection, const SummaryUpload& upload) {
   const core::AttemptId& attempt = upload.attempt;
   Query query(connection->Prepare(
-      "SELECT j.seq FROM job j JOIN chunk c ON c.job = j.seq JOIN attempt a ON a.job = c.job AND a.chunk = c.idx "
+      "SELECT j.seq, j.spec, j.text_windows, c.first, c.count FROM job j JOIN chunk c ON c.job = j.seq JOIN attempt a "
+      "ON a.job = c.job AND a.chunk = c.idx "
       "AND a.epoch = c.epoch WHERE j.id = ?1 AND j.state < 3 AND c.idx = ?2 AND c.epoch = ?3 AND c.state = 2 "
-      "AND a.outcome = 0 AND a.worker = ?4 AND c.kind = ?5 AND c.summary_k = ?6 AND ?7 >= c.first "
-      "AND ?7 < c.first + c.count"));
+      "AND a.outcome = 0 AND a.worker = ?4 AND c.kind = ?5 AND c.summary_k = ?6"));
   query.Bind(attempt.job, attempt.chunk, attempt.epoch, upload.worker,
-             static_cast<std::int32_t>(core::ChunkKind::kSummary), upload.summary_k, upload.window);
-  if (query.Step()) return query.Int(0);
+             static_cast<std::int32_t>(core::ChunkKind::kSummary), upload.summary_k);
+  if (query.Step()) {
+    const core::JobSpec spec = SpecFromJson(query.Text(1));
+    core::Survey survey;
+    survey.text_windows = query.Int32(2);
+    const core::ItemOrder order(spec, {.windows = core::WindowCount(spec, survey)});
+    const std::int32_t behind = order.PlaceOf(core::ChunkKind::kSummary, upload.window) - query.Int32(3);
+    if (behind >= 0 && behind < query.Int32(4)) return query.Int(0);
+  }
   return absl::AbortedError(absl::StrCat(core::ToString(attempt), " is no summary with k ", upload.summary_k,
                                          " of window ", upload.window, " that workers/", upload.worker, " holds now"));
 }

@@ -131,10 +131,10 @@ MutationResult SqliteWriter::Write(const core::CloseAttempt& close) {
   Run("UPDATE attempt SET outcome = ?4, last_commit = ?5, weights_bytes = ?6, block_weights_bytes = ?7, "
       "kv_cache_bytes = ?8, workspace_bytes = ?9, measured_peak_bytes = ?10, taints = ?11, evidence = ?12, error = "
       "?13, "
-      "variant_digest = ?14 WHERE job = ?1 AND chunk = ?2 AND epoch = ?3",
+      "variant_digest = ?14, wall_ns = ?15 WHERE job = ?1 AND chunk = ?2 AND epoch = ?3",
       job, attempt.chunk, attempt.epoch, Number(close.outcome), commit_, memory.weights_bytes,
       memory.block_weights_bytes, memory.kv_cache_bytes, memory.workspace_bytes, memory.measured_peak_bytes, taints,
-      Blob{close.evidence.blob}, close.error, close.evidence.variant_digest);
+      Blob{close.evidence.blob}, close.error, close.evidence.variant_digest, close.evidence.wall_ns);
   if (close.outcome != core::Outcome::kAccepted && close.outcome != core::Outcome::kQuarantined) return {};
   Run("UPDATE attempt SET acceptance = ?4 WHERE job = ?1 AND chunk = ?2 AND epoch = ?3", job, attempt.chunk,
       attempt.epoch, ++acceptance_);
@@ -143,8 +143,8 @@ MutationResult SqliteWriter::Write(const core::CloseAttempt& close) {
         attempt.chunk, close.evidence.variant_digest, close.evidence.variant_configuration);
   }
   if (close.outcome == core::Outcome::kQuarantined) {
-    Run("INSERT INTO quarantine SELECT job, idx, epoch, first, repeat, ?3 FROM chunk WHERE job = ?1 AND idx = ?2", job,
-        attempt.chunk, close.error);
+    Run("INSERT INTO quarantine SELECT job, idx, epoch, ?4, repeat, ?3 FROM chunk WHERE job = ?1 AND idx = ?2", job,
+        attempt.chunk, close.error, close.item);
   }
   return {};
 }

@@ -54,6 +54,28 @@ TEST(Rounds, AreSaidOfAJobAndOfWhatTheyStopped) {
   EXPECT_THAT(text, testing::ContainsRegex("ended +decided: rtn-w4 is best"));
 }
 
+v1::DeviceTime TimeOf(double measured_s, double remaining_s, double skipped_s) {
+  v1::DeviceTime time;
+  time.set_measured_s(measured_s);
+  time.set_remaining_s(remaining_s);
+  time.set_skipped_s(skipped_s);
+  time.set_uniform_s(measured_s + remaining_s + skipped_s);
+  time.set_saved_share(skipped_s / time.uniform_s());
+  return time;
+}
+
+TEST(Rounds, SayWhatTheyTookAndSpared) {
+  v1::Job job = SampleJob("jobs/a", 1);
+  EXPECT_THAT(JobText(job, kPlain), testing::Not(HasSubstr("took")));
+  *job.mutable_device_time() = TimeOf(43, 0, 20);
+  EXPECT_THAT(JobText(job, kPlain),
+              testing::ContainsRegex("took +0:43 of the device, estimated 32 % less than the 1:03 of measuring all"));
+  EXPECT_EQ(DeviceTimeText(TimeOf(43, 20, 0)), "0:43 of the device, some 0:20 to come");
+  v1::RankVariantsResponse answer = SampleRanking();
+  *answer.mutable_device_time() = TimeOf(43, 0, 20);
+  EXPECT_THAT(RankText(answer, kPlain), HasSubstr("\ntook 0:43 of the device, estimated 32 % less"));
+}
+
 TEST(Rounds, LeaveAStoppedVariantWithItsReason) {
   v1::RankVariantsResponse answer = SampleRanking();
   v1::RankedVariant& last = *answer.add_variants();

@@ -143,7 +143,7 @@ def main():
         service.uaqf("prompts", "import", prose, "--kind", "text", "--name", "prose")
         job = service.json("jobs", "submit", "--model", "null", "--variants", VARIANTS, "--prompts", "few", "--repeats", 3,
                            "--max-output-tokens", 8, "--quality-text", "prose", "--context", 64, "--windows", 6,
-                           "--agreement", 8, "--agreement-tokens", 8)["name"]
+                           "--agreement", 8, "--agreement-tokens", 8, "--budget", "10h")["name"]
         service.wait_for_job(job, 60)
         # A refused call, more than once: a rate needs two samples of a counter.
         for _ in range(3):

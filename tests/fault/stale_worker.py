@@ -35,7 +35,7 @@ class HandmadeWorker:
         self.contract, self.name = contract, name
         self.stub = contract.WorkerServiceStub(channel)
         self.state = contract.WorkerState(
-            worker=f"workers/{name}", session="by-hand", build="by-hand",
+            worker=f"workers/{name}", session="by-hand", build="by-hand", lists_items=True,
             device=contract.Device(id=f"device-{name}", name="null device", backend="null", threads=1, isa="none"),
             models=[contract.ModelInfo(model="null", digest="0" * 64, architecture="null", parameters=1, context_tokens=8192,
                                        variants=[contract.VariantInfo(variant="fp16", fits=True)])])
@@ -76,7 +76,8 @@ class HandmadeWorker:
         c = self.contract
         assert lease.kind == c.CHUNK_KIND_GENERATION, "a plan begins with natural generations"
         made = c.GenerationRecord(input_tokens=4, output_tokens=1, stopped=True, output_digest=b"\0" * 32)
-        records = [c.Record(item=lease.first_item + k, generation=made) for k in range(lease.item_count)]
+        items = lease.items or range(lease.first_item, lease.first_item + lease.item_count)
+        records = [c.Record(item=item, generation=made) for item in items]
         evidence = c.ChunkEvidence(device=self.state.device, build="by-hand", wall_ns=1,
                                    memory=c.MemoryUse(weights_bytes=1))
         batch = c.RecordBatch(worker=self.state.worker, attempt=lease.attempt, sequence=0, records=records,

@@ -68,6 +68,7 @@ v1::WorkerState Board::Report() {
   }
   state.mutable_surveys()->Assign(surveys_.begin(), surveys_.end());
   state.set_draining(draining_);
+  state.set_lists_items(true);
   return state;
 }
 

@@ -1,7 +1,10 @@
 #include "worker/link/convert.h"
 
+#include <limits>
+#include <numeric>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "worker/link/convert_task.h"
@@ -183,6 +186,24 @@ measure::Prompt FromProto(const v1::Prompt& prompt) {
   return out;
 }
 
+namespace {
+
+// The items of a lease: listed, or following each other.
+absl::StatusOr<std::vector<int32_t>> ItemsOf(const v1::Lease& lease) {
+  constexpr int32_t kMost = 1 << 20;
+  if (lease.items_size() > 0) return std::vector<int32_t>(lease.items().begin(), lease.items().end());
+  if (lease.item_count() < 1 || lease.item_count() > kMost || lease.first_item() < 0 ||
+      lease.first_item() > std::numeric_limits<int32_t>::max() - lease.item_count()) {
+    return absl::InvalidArgumentError(absl::StrCat("lease of ", lease.item_count(), " items from ", lease.first_item(),
+                                                   ": expected 1 to ", kMost, " items from 0 on"));
+  }
+  std::vector<int32_t> items(static_cast<size_t>(lease.item_count()));
+  std::iota(items.begin(), items.end(), lease.first_item());
+  return items;
+}
+
+}  // namespace
+
 absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease) {
   measure::Chunk chunk;
   switch (lease.kind()) {
@@ -223,8 +244,9 @@ absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease) {
     chunk.cells.push_back({cell.batch(), cell.input_tokens(), cell.output_tokens(), cell.first_prompt()});
   }
   chunk.repeat = lease.repeat();
-  chunk.first_item = lease.first_item();
-  chunk.item_count = lease.item_count();
+  auto chosen = ItemsOf(lease);
+  if (!chosen.ok()) return chosen.status();
+  chunk.chosen = *std::move(chosen);
   chunk.generation = ToRequest(lease.timing());
   chunk.output_tokens.assign(lease.output_tokens().begin(), lease.output_tokens().end());
   chunk.seed = lease.seed();

@@ -22,9 +22,9 @@ bool OverText(ChunkKind kind) {
 bool IsTimed(ChunkKind kind) { return kind == ChunkKind::kTiming || kind == ChunkKind::kTraffic; }
 
 absl::Status CheckCells(const Chunk& chunk) {
-  if (static_cast<int32_t>(chunk.cells.size()) != chunk.item_count) {
+  if (chunk.cells.size() != chunk.chosen.size()) {
     return absl::InvalidArgumentError(absl::StrCat("chunk has ", chunk.cells.size(), " batches to time: expected ",
-                                                   chunk.item_count, ", one for each of its items"));
+                                                   chunk.chosen.size(), ", one for each of its items"));
   }
   for (const TrafficCell& cell : chunk.cells) {
     if (cell.batch >= 1 && cell.input_tokens >= 1 && cell.output_tokens >= 1 && cell.first_prompt >= 0) continue;
@@ -37,21 +37,22 @@ absl::Status CheckCells(const Chunk& chunk) {
 }
 
 absl::Status Check(const Chunk& chunk) {
-  if (chunk.items == nullptr || chunk.item_count < 1 || chunk.first_item < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("chunk of ", chunk.item_count, " items from ", chunk.first_item,
-                                                   ": expected at least 1 item from 0 on"));
+  if (chunk.items == nullptr || chunk.chosen.empty()) {
+    return absl::InvalidArgumentError("chunk of no items: expected at least 1 of a set");
   }
   if (chunk.kind == ChunkKind::kTraffic) return CheckCells(chunk);
-  const int64_t end = int64_t{chunk.first_item} + chunk.item_count;
-  if (!OverText(chunk.kind) && end > static_cast<int64_t>(chunk.items->prompts.size())) {
-    return absl::InvalidArgumentError(absl::StrCat("chunk ends at item ", end, ": expected at most ",
-                                                   chunk.items->prompts.size(), ", the prompts of ",
-                                                   chunk.items->name));
+  const auto prompts = static_cast<int64_t>(chunk.items->prompts.size());
+  for (const int32_t item : chunk.chosen) {
+    if (item >= 0 && (OverText(chunk.kind) || item < prompts)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("chunk with item ", item, ": expected 0 or more",
+                     OverText(chunk.kind) ? "" : absl::StrCat(" and below ", prompts, ", the prompts of "),
+                     OverText(chunk.kind) ? "" : chunk.items->name));
   }
-  if (!chunk.output_tokens.empty() && static_cast<int32_t>(chunk.output_tokens.size()) != chunk.item_count) {
+  if (!chunk.output_tokens.empty() && chunk.output_tokens.size() != chunk.chosen.size()) {
     return absl::InvalidArgumentError(absl::StrCat("chunk has ", chunk.output_tokens.size(),
-                                                   " output lengths: expected one for each of its ", chunk.item_count,
-                                                   " items, or none"));
+                                                   " output lengths: expected one for each of its ",
+                                                   chunk.chosen.size(), " items, or none"));
   }
   const bool exchanges = chunk.kind == ChunkKind::kSummary || chunk.summary_k > 0;
   if (exchanges && (chunk.summary_k < 1 || chunk.summaries == nullptr)) {
@@ -77,7 +78,7 @@ class Run {
     if (!measured.ok()) return measured;
     DeviceUse use = device_.monitor->End();
     if (unlocked_items_ > 0) {
-      use.taints.push_back(absl::StrCat(unlocked_items_, " of ", chunk_.item_count, " items measured while another ",
+      use.taints.push_back(absl::StrCat(unlocked_items_, " of ", chunk_.chosen.size(), " items measured while another ",
                                         "process held ", device_.lock->path()));
     }
     return use;
@@ -85,18 +86,18 @@ class Run {
 
  private:
   absl::Status OneByOne() {
-    for (int32_t i = 0; i < chunk_.item_count; ++i) {
+    for (size_t i = 0; i < chunk_.chosen.size(); ++i) {
       if (auto status = sink_.Ready(); !status.ok()) return status;
       auto result = Item(i);
       if (!result.ok()) return Named(result.status(), i);
-      if (i + 1 < chunk_.item_count) device_.monitor->BetweenItems();
+      if (i + 1 < chunk_.chosen.size()) device_.monitor->BetweenItems();
       sink_.Add(*std::move(result));
     }
     return absl::OkStatus();
   }
 
   absl::Status Together() {
-    AgreementRuns runs{chunk_.item_count, chunk_.batch_sizes, ""};
+    AgreementRuns runs{static_cast<int32_t>(chunk_.chosen.size()), chunk_.batch_sizes, ""};
     const int32_t most = device_.evaluator->max_batch();
     if (std::any_of(runs.batch_sizes.begin(), runs.batch_sizes.end(), [most](int32_t size) { return size > most; })) {
       runs.batch_sizes.clear();
@@ -104,8 +105,8 @@ class Run {
     }
     auto agreements = RunAgreement(runs, [this](std::span<const int32_t> places) { return GenerateItems(places); });
     if (!agreements.ok()) return agreements.status();
-    for (int32_t i = 0; i < chunk_.item_count; ++i) {
-      sink_.Add({chunk_.first_item + i, chunk_.repeat, std::move((*agreements)[static_cast<size_t>(i)])});
+    for (size_t i = 0; i < chunk_.chosen.size(); ++i) {
+      sink_.Add({chunk_.chosen[i], chunk_.repeat, std::move((*agreements)[i])});
     }
     return absl::OkStatus();
   }
@@ -115,26 +116,29 @@ class Run {
     const Held held(*this);
     std::vector<BatchPrompt> prompts;
     for (const int32_t place : places) {
-      prompts.push_back({&PromptOf(place), ItemSeed(chunk_.seed, chunk_.first_item + place)});
+      const auto i = static_cast<size_t>(place);
+      prompts.push_back({&PromptOf(i), ItemSeed(chunk_.seed, chunk_.chosen[i])});
     }
     auto outputs = device_.evaluator->GenerateTogether(prompts, chunk_.generation);
-    if (!outputs.ok() && places.size() == 1) return Named(outputs.status(), places[0]);
+    if (!outputs.ok() && places.size() == 1) {
+      return Named(outputs.status(), static_cast<size_t>(places[0]));
+    }
     return outputs;
   }
 
-  GenerationRequest RequestFor(int32_t i) const {
+  // Of chosen item i, as in the others.
+  GenerationRequest RequestFor(size_t i) const {
     GenerationRequest request = chunk_.generation;
     request.repeat = chunk_.repeat;
-    request.prose_seed = ItemSeed(chunk_.seed, chunk_.first_item + i);
+    request.prose_seed = ItemSeed(chunk_.seed, chunk_.chosen[i]);
     // Prefill always chooses one token, also where the baseline had nothing to say.
-    request.output_tokens =
-        chunk_.output_tokens.empty() ? 0 : std::max(1, chunk_.output_tokens[static_cast<size_t>(i)]);
+    request.output_tokens = chunk_.output_tokens.empty() ? 0 : std::max(1, chunk_.output_tokens[i]);
     return request;
   }
 
   // Prompts from the cell's first on, over and over where there are fewer.
-  BatchRequest BatchFor(int32_t i) const {
-    const TrafficCell& cell = chunk_.cells[static_cast<size_t>(i)];
+  BatchRequest BatchFor(size_t i) const {
+    const TrafficCell& cell = chunk_.cells[i];
     BatchRequest request;
     request.input_tokens = cell.input_tokens;
     request.output_tokens = cell.output_tokens;
@@ -148,9 +152,7 @@ class Run {
     return request;
   }
 
-  const Prompt& PromptOf(int32_t i) const {
-    return chunk_.items->prompts[static_cast<size_t>(chunk_.first_item) + static_cast<size_t>(i)];
-  }
+  const Prompt& PromptOf(size_t i) const { return chunk_.items->prompts[static_cast<size_t>(chunk_.chosen[i])]; }
 
   absl::Status WarmUp() {
     for (int32_t i = 0; i < chunk_.warmup_generations; ++i) {
@@ -164,10 +166,10 @@ class Run {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<ItemResult> Item(int32_t i) {
+  absl::StatusOr<ItemResult> Item(size_t i) {
     const Held held(*this);
     if (!held.locked) ++unlocked_items_;
-    ItemResult result{chunk_.first_item + i, chunk_.repeat, {}};
+    ItemResult result{chunk_.chosen[i], chunk_.repeat, {}};
     switch (chunk_.kind) {
       case ChunkKind::kTiming: {
         const int64_t offset = device_.clock->NowNs() - start_ns_;
@@ -242,9 +244,9 @@ class Run {
                        *std::move(digest)};
   }
 
-  absl::Status Named(const absl::Status& status, int32_t i) const {
+  absl::Status Named(const absl::Status& status, size_t i) const {
     if (status.code() == absl::StatusCode::kCancelled) return status;
-    return absl::Status(status.code(), absl::StrCat("item ", chunk_.first_item + i, ": ", status.message()));
+    return absl::Status(status.code(), absl::StrCat("item ", chunk_.chosen[i], ": ", status.message()));
   }
 
   // The device's lock, around one item.

@@ -49,12 +49,11 @@ class SummaryExchange {
 struct Chunk {
   ChunkKind kind = ChunkKind::kTiming;
   int32_t repeat = 0;
-  // Items [first_item, first_item + item_count) of `items`, or windows or articles of the text they make; of kTraffic
-  // the numbers of `cells`, whose prompts are among `items`.
-  int32_t first_item = 0;
-  int32_t item_count = 0;
   // Borrowed for the run.
   const PromptSet* items = nullptr;
+  // Numbers of those to measure, in this order: of `items`, or of windows or articles of the text they make; of
+  // kTraffic those of `cells`, whose prompts are among `items`.
+  std::vector<int32_t> chosen;
   // How to generate; `output_tokens`, `prose_seed` and `repeat` are set for each item.
   GenerationRequest generation;
   // Tokens to emit for each item; empty: natural length.

@@ -192,7 +192,7 @@ TEST_F(LeaseTable, RejectsRecordsThatContradictTheLease) {
     const char* reason;
   };
   const Case cases[] = {
-      {"outside", [](RecordBatch* b) { b->records[0].item = 7; }, "item 7 is outside the lease, expected 0 to 1"},
+      {"outside", [](RecordBatch* b) { b->records[0].item = 7; }, "item 7 is outside the lease, expected one of 0, 1"},
       {"negative", [](RecordBatch* b) { b->records[0].item = -1; }, "item -1 is outside"},
       {"twice", [](RecordBatch* b) { b->records[1].item = 0; }, "item 0 came twice"},
       {"repeat", [](RecordBatch* b) { b->records[0].repeat = 1; }, "repeat is 1, expected 0"},
@@ -275,7 +275,7 @@ TEST(LeaseStates, AnswerEveryPairOfStateAndEpoch) {
     Lease lease;
     lease.attempt = {"j", 0, 3 + c.epoch_delta};
     lease.kind = ChunkKind::kGeneration;
-    lease.item_count = 2;
+    lease.items = {0, 1};
     const BatchReply reply = scheduler.OnBatch(Rig::Whole("w", lease), {2 * kSecond, 0});
     EXPECT_EQ(reply.verdict, c.expected) << static_cast<int>(c.state) << " " << c.epoch_delta;
     const bool writes = c.state == ChunkState::kLeased && c.epoch_delta == 0;

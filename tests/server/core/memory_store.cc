@@ -90,10 +90,11 @@ bool MemoryStore::Apply(const CloseAttempt& close) {
   chunk->flagged = close.flagged;
   Attempt& attempt = job->attempts.at({close.attempt.chunk, close.attempt.epoch});
   attempt.outcome = close.outcome;
+  if (close.outcome == Outcome::kAccepted) job->saved.device_time_ns += close.evidence.wall_ns;
   attempt.last_commit = commit_;
   if (close.outcome == Outcome::kQuarantined) {
     RecordRow record;
-    record.item = chunk->first;
+    record.item = close.item;
     record.repeat = chunk->repeat;
     record.body = RecordBody::kFailure;
     record.failure = close.error;
@@ -182,6 +183,8 @@ JobDump MemoryStore::Dump(const JobId& id) {
   JobDump dump;
   dump.id = id;
   dump.spec = job.saved.spec;
+  dump.prompt_count = job.saved.prompt_count;
+  dump.survey = job.saved.survey;
   dump.state = job.saved.state;
   dump.planned = job.saved.planned;
   dump.end_commit = job.end_commit;

@@ -112,8 +112,9 @@ class Rig {
 
   std::vector<Lease> Leases(const WorkerId& id) { return scheduler_->Desired(id, now()).leases; }
 
-  // What a worker makes of one item.
-  static RecordRow Row(const Lease& lease, std::int32_t item) {
+  // What a worker makes of the lease's item at `place`.
+  static RecordRow Row(const Lease& lease, std::size_t place) {
+    const std::int32_t item = lease.items.at(place);
     RecordRow row;
     row.item = item;
     row.repeat = lease.repeat;
@@ -121,7 +122,7 @@ class Rig {
       case ChunkKind::kTiming:
         row.body = RecordBody::kTiming;
         row.latency_ns = kSecond;
-        row.output_tokens = lease.output_tokens.empty() ? 3 : lease.output_tokens[item - lease.first_item];
+        row.output_tokens = lease.output_tokens.empty() ? 3 : lease.output_tokens[place];
         break;
       case ChunkKind::kGeneration:
         row.body = RecordBody::kGeneration;
@@ -143,7 +144,7 @@ class Rig {
         row.summary_k = lease.summary_k;
         break;
       case ChunkKind::kTraffic: {
-        const TrafficCell& cell = lease.cells[item - lease.first_item];
+        const TrafficCell& cell = lease.cells[place];
         row.body = RecordBody::kTraffic;
         row.batch = cell.batch;
         row.input_tokens = cell.input_tokens;
@@ -173,9 +174,9 @@ class Rig {
     RecordBatch batch;
     batch.worker = id;
     batch.attempt = lease.attempt;
-    for (std::int32_t i = 0; i < lease.item_count; ++i) batch.records.push_back(Row(lease, lease.first_item + i));
+    for (std::size_t i = 0; i < lease.items.size(); ++i) batch.records.push_back(Row(lease, i));
     batch.has_end = true;
-    batch.end.record_count = lease.item_count;
+    batch.end.record_count = static_cast<std::int32_t>(lease.items.size());
     return batch;
   }
 

@@ -275,7 +275,7 @@ TEST(Scheduler, KeepsUpWithTenThousandRecordsASecondInALargeJob) {
     for (const char* id : {"a", "b", "c"}) {
       for (const Lease& lease : scheduler.Desired(id, {now, 0}).leases) {
         ASSERT_EQ(scheduler.OnBatch(Rig::Whole(id, lease), {now, 0}).verdict, Verdict::kStored);
-        records += lease.item_count;
+        records += static_cast<std::int64_t>(lease.items.size());
       }
       (void)scheduler.TakeEffects({now, 0});
     }
@@ -293,7 +293,7 @@ TEST(Scheduler, ScoresArticlesOfTheirOwnSetInWindowsOfTheContext) {
   rig.Submit("j", spec, 2);
   rig.Connect("a");
   EXPECT_GE(rig.scheduler().Desired("a", rig.now()).max_sequence_tokens, 512);
-  std::vector<std::int32_t> items;
+  std::vector<std::size_t> items;
   while (rig.State("j") != JobState::kSucceeded) {
     const std::vector<Lease> leases = rig.Leases("a");
     if (leases.empty()) {
@@ -304,11 +304,11 @@ TEST(Scheduler, ScoresArticlesOfTheirOwnSetInWindowsOfTheContext) {
       EXPECT_EQ(leases[0].prompt_set, "articles");
       EXPECT_EQ(leases[0].context_tokens, 512);
       EXPECT_TRUE(leases[0].output_tokens.empty());
-      items.push_back(leases[0].item_count);
+      items.push_back(leases[0].items.size());
     }
     ASSERT_TRUE(rig.CompleteOne("a"));
   }
-  EXPECT_EQ(items, (std::vector<std::int32_t>{2, 1}));
+  EXPECT_EQ(items, (std::vector<std::size_t>{2, 1}));
 }
 
 }  // namespace

@@ -71,11 +71,13 @@ void Simulation::SubmitJob() {
   if (create.spec.seed % 3 == 0) create.spec.agreement = {5, 1, {}};
   create.spec.quality.divergence_mode = static_cast<DivergenceMode>(1 + create.spec.seed / 4 % 3);
   if (variants > 1 && create.spec.seed / 16 % 2 == 0) create.spec.variants.emplace_back(kBaselineTwin);
+  create.spec.shuffled = create.spec.seed / 32 % 2 == 0 || profile_.rounds;
   if (!profile_.rounds && create.spec.seed / 32 % 3 == 0) create.spec.grid = {{1, 4}, {8}, {2, 4}, 2};
   if (profile_.rounds) create.spec.allocation = {0.95, "balanced", 0};
   create.spec.lease_ns = kSecond;
   create.spec.attempt_limit = profile_.attempt_limit;
   create.prompt_count = 1 + static_cast<std::int32_t>(random_.Below(6));
+  if (profile_.stages) create.prompt_count += 20;
   if (profile_.poison) poison_item_ = static_cast<std::int32_t>(random_.Below(create.prompt_count));
   jobs_.push_back(create.id);
   const JobSpec spec = create.spec;
@@ -234,7 +236,8 @@ void Simulation::Report(SimWorker* worker) {
   Receive(worker, scheduler_->Desired(worker->id, now()));
 }
 
-RecordRow Simulation::Measure(const Lease& lease, std::int32_t item) {
+RecordRow Simulation::Measure(const Lease& lease, std::int32_t place) {
+  const std::int32_t item = lease.items[place];
   RecordRow row;
   row.item = item;
   row.repeat = lease.repeat;
@@ -269,7 +272,7 @@ RecordRow Simulation::Measure(const Lease& lease, std::int32_t item) {
     return row;
   }
   if (lease.kind == ChunkKind::kTraffic) {
-    const TrafficCell& cell = lease.cells[item - lease.first_item];
+    const TrafficCell& cell = lease.cells[place];
     row.body = RecordBody::kTraffic;
     row.batch = cell.batch;
     row.input_tokens = cell.input_tokens;
@@ -288,7 +291,7 @@ RecordRow Simulation::Measure(const Lease& lease, std::int32_t item) {
     return row;
   }
   row.body = lease.kind == ChunkKind::kTiming ? RecordBody::kTiming : RecordBody::kGeneration;
-  row.output_tokens = lease.output_tokens.empty() ? item % 9 : lease.output_tokens[item - lease.first_item];
+  row.output_tokens = lease.output_tokens.empty() ? item % 9 : lease.output_tokens[place];
   row.latency_ns = row.body == RecordBody::kTiming ? 1000 + item : 0;
   return row;
 }
@@ -304,23 +307,24 @@ void Simulation::Work(SimWorker* worker) {
     batch.worker = worker->id;
     batch.attempt = lease.attempt;
     batch.sequence = attempt.next_sequence;
+    const auto count = static_cast<std::int32_t>(lease.items.size());
     const std::int32_t many = 1 + static_cast<std::int32_t>(random_.Below(3));
-    for (std::int32_t i = 0; i < many && attempt.made < lease.item_count; ++i) {
-      const std::int32_t item = lease.first_item + attempt.made;
+    for (std::int32_t i = 0; i < many && attempt.made < count; ++i) {
+      const std::int32_t item = lease.items[attempt.made];
       if (worker->sick || (item == poison_item_ && lease.kind == ChunkKind::kTiming)) {
         Kill(worker);
         return;
       }
-      batch.records.push_back(Measure(lease, item));
+      batch.records.push_back(Measure(lease, attempt.made));
       ++attempt.made;
     }
     if (profile_.faults && Chance(3)) {
       attempt.error = "it failed";
       return;
     }
-    if (attempt.made == lease.item_count) {
+    if (attempt.made == count) {
       batch.has_end = true;
-      batch.end.record_count = lease.item_count;
+      batch.end.record_count = count;
       if (profile_.taints && Chance(15)) batch.end.evidence.taints = {"foreign load"};
       attempt.ended = true;
     }
@@ -428,6 +432,7 @@ void Simulation::Settle() {
     scheduler_->OnTick(now());
     Flush(false);
   }
+  Flush(false);  // what the last look decided
   for (const JobId& id : scheduler_->ActiveJobs()) Fail(absl::StrCat("jobs/", id, " does not end"));
 }
 

@@ -54,6 +54,7 @@ class Simulation {
     bool taints = true;
     bool small_devices = false;  // that hold few variants at once
     bool rounds = false;         // jobs that may end early, of which variants are stopped by chance
+    bool stages = false;         // enough prompts for several stages of rounds
     std::int32_t attempt_limit = 100;
     std::int32_t steps = 60;
   };
@@ -86,7 +87,7 @@ class Simulation {
   void Deliver(RecordBatch batch);
   void Receive(SimWorker* worker, const DesiredState& desired);
   void Load(SimWorker* worker, const DesiredState& desired);
-  RecordRow Measure(const Lease& lease, std::int32_t item);
+  RecordRow Measure(const Lease& lease, std::int32_t place);
   bool Chance(int percent) { return static_cast<int>(random_.Below(100)) < percent; }
   SimWorker* AnyWorker() { return &workers_[random_.Below(workers_.size())]; }
   void Fail(const std::string& what);

@@ -90,6 +90,26 @@ TEST(Simulation, KeepsItsPromisesWhenJobsEndEarly) {
   EXPECT_GT(stopped, 0);
 }
 
+// Situation: the same with many prompts and few workers: variants and groups take turns in stages.
+TEST(Simulation, KeepsItsPromisesWhereVariantsTakeTurns) {
+  for (const bool small_devices : {false, true}) {
+    Simulation::Profile profile;
+    profile.rounds = profile.stages = true;
+    profile.small_devices = small_devices;
+    profile.cancels = profile.load_failures = small_devices;
+    int done = 0;
+    RunHistories(2, small_devices ? 12 : 11, profile,
+                 [&](std::uint64_t seed, const Simulation& simulation, MemoryStore* store) {
+                   for (const JobId& id : simulation.jobs()) {
+                     const JobDump dump = store->Dump(id);
+                     ASSERT_TRUE(Ended(dump.state)) << "seed " << seed;
+                     done += dump.state == JobState::kSucceeded ? 1 : 0;
+                   }
+                 });
+    EXPECT_GT(done, 0);
+  }
+}
+
 // 1000026650: a worker was benched while it held a lease, which it reported for ever.
 TEST(Simulation, PassesTheHistoriesThatOnceFailed) {
   for (const std::uint64_t seed : {1000026650u}) {

@@ -155,6 +155,7 @@ TEST(Traffic, AGridThatCannotBeIsRefusedWithItsReason) {
 
 TEST(Traffic, AJobThatMayEndEarlyHasNoGrid) {
   JobSpec spec = SpecWithGrid();
+  spec.shuffled = true;
   spec.allocation.device_time_ns = 1;
   EXPECT_THAT(std::string(ValidateSpec(spec, 4, {}).message()), HasSubstr("submit the grid as a job of its own"));
 }

@@ -181,7 +181,7 @@ TEST(Twin, EmitsAsManyTokensAsTheBaseline) {
   std::map<std::string, std::vector<std::int32_t>> tokens;
   for (int i = 0; i < 100 && rig.State("j") != JobState::kSucceeded; ++i) {
     for (const Lease& lease : rig.Leases("a")) {
-      if (lease.kind == ChunkKind::kTiming && lease.first_item == 0) tokens[lease.variant] = lease.output_tokens;
+      if (lease.kind == ChunkKind::kTiming && lease.items.front() == 0) tokens[lease.variant] = lease.output_tokens;
     }
     rig.CompleteOne("a");
     rig.Report(rig.ReportOf("a"));

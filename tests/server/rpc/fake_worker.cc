@@ -23,6 +23,7 @@ FakeWorker::FakeWorker(std::shared_ptr<grpc::Channel> channel, const std::string
   state.set_session(session);
   state.mutable_device()->set_id("device-of-" + name);
   state.mutable_device()->set_backend("cpu");
+  state.set_lists_items(true);
   v1::ModelInfo& model = *state.add_models();
   model.set_model("m");
   model.set_context_tokens(4096);
@@ -110,13 +111,17 @@ grpc::Status FakeWorker::FinishSession() {
   return status;
 }
 
+std::int32_t ItemOf(const v1::Lease& lease, int place) {
+  return lease.items_size() > 0 ? lease.items(place) : lease.first_item() + place;
+}
+
 std::vector<v1::Record> FakeWorker::Measure(const v1::Lease& lease) {
   std::vector<v1::Record> records;
   const bool fp16 = wire::HostedVariantName(lease.variant()) == "fp16";
   const bool twin = lease.variant() == "fp16#2";
   for (int i = 0; i < lease.item_count(); ++i) {
     v1::Record& record = records.emplace_back();
-    record.set_item(lease.first_item() + i);
+    record.set_item(ItemOf(lease, i));
     record.set_repeat(lease.repeat());
     switch (lease.kind()) {
       case v1::CHUNK_KIND_TIMING: {

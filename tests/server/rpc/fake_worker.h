@@ -12,6 +12,9 @@
 
 namespace uaqf::test {
 
+// Number of the lease's item at `place`.
+std::int32_t ItemOf(const v1::Lease& lease, int place);
+
 class FakeWorker {
  public:
   // Connects on the first use. `session` is random for a real process.

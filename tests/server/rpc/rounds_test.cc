@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -40,13 +42,16 @@ v1::CreateJobRequest Request(TestServer& server, const std::string& profile = "p
 }
 
 // Prompts differ by a fifth, runs by a hundredth; times of each variant, ms.
-void TakeTimes(FakeWorker& worker, const std::map<std::string, double>& times_ms) {
-  worker.adjust = [times_ms](const v1::Lease& lease, v1::RecordBatch& batch) {
+// `factor` of a variant and a prompt: how many times as long that takes.
+void TakeTimes(FakeWorker& worker, const std::map<std::string, double>& times_ms,
+               const std::function<double(const std::string&, int)>& factor = nullptr) {
+  worker.adjust = [times_ms, factor](const v1::Lease& lease, v1::RecordBatch& batch) {
     if (lease.kind() != v1::CHUNK_KIND_TIMING) return;
     for (v1::Record& record : *batch.mutable_records()) {
       v1::TimingRecord& timing = *record.mutable_timing();
       const int noise = (record.item() * 7 + lease.repeat() * 3 + static_cast<int>(lease.variant().size())) % 11;
-      const double ms = times_ms.at(lease.variant()) * (1 + 0.02 * (record.item() % 10)) * (1 + 0.001 * (noise - 5));
+      const double ms = times_ms.at(lease.variant()) * (1 + 0.02 * (record.item() % 10)) * (1 + 0.001 * (noise - 5)) *
+                        (factor ? factor(lease.variant(), record.item()) : 1);
       timing.set_latency_ns(static_cast<std::int64_t>(ms * 1e6));
       timing.set_decode_ns(timing.latency_ns() - 3'000'000);
       for (int gap = 0; gap < timing.inter_token_ns_size(); ++gap) {
@@ -111,6 +116,45 @@ TEST(Rounds, EndAJobOnceItIsDecided) {
   const v1::RankVariantsResponse answer = RankBySpeed(server, created->name());
   EXPECT_EQ(answer.winner(), "rtn-w4");
   EXPECT_EQ(answer.variants(0).standing().probability_best(), 1);
+  // Each chunk takes 1 ms: twenty of generations and forty of timings for each variant.
+  ASSERT_TRUE(job->has_device_time());
+  const v1::DeviceTime& time = job->device_time();
+  EXPECT_NEAR(time.measured_s(), 0.001 * static_cast<double>(job->progress().chunks_done()), 1e-9);
+  EXPECT_EQ(time.remaining_s(), 0);
+  EXPECT_NEAR(time.uniform_s(), 0.12, 1e-9);
+  EXPECT_NEAR(time.saved_share(), 1 - time.measured_s() / 0.12, 1e-9);
+  EXPECT_GT(time.saved_share(), 0.5);
+  EXPECT_EQ(answer.device_time().SerializeAsString(), time.SerializeAsString());
+  const std::string gauge = "\nuaqf_job_device_time_saved{job_id=\"" + job->name().substr(5) + "\"} 0.";
+  EXPECT_TRUE(Eventually([&] { return server.server().metrics().Text().find(gauge) != std::string::npos; }));
+}
+
+// Situation: a set whose first twelve prompts suit rtn-w4, and all others fp16: by the order of the set, rtn-w4 would
+// be surely best after a few rounds.
+TEST(Rounds, DecideByPromptsFromAllOverTheSet) {
+  TestServer server;
+  CreateSpeedProfile(server);
+  Workers workers = StartWorkers(server, {{"fp16", 10}, {"rtn-w4", 10}});
+  for (const auto& worker : workers) {
+    TakeTimes(*worker, {{"fp16", 10}, {"rtn-w4", 10}}, [](const std::string& variant, int item) {
+      return variant == "fp16" ? 1 : item < 12 ? 0.75 : 1.5;
+    });
+  }
+  const auto created = server.Create(Request(server));
+  ASSERT_TRUE(created.ok()) << created.status();
+  EXPECT_EQ(created->spec().item_order(), v1::ITEM_ORDER_RANDOM);
+  Work(server, workers, created->name(), 1000);
+  ASSERT_TRUE(Eventually([&] { return server.Get(created->name())->state() == v1::JOB_STATE_SUCCEEDED; }));
+  EXPECT_THAT(server.Get(created->name())->error(), testing::Not(HasSubstr("rtn-w4 is best")));
+  EXPECT_EQ(RankBySpeed(server, created->name()).winner(), "fp16");
+  // The first five blocks of each variant are the same, and no prefix of the set.
+  std::map<std::string, std::vector<int>> first;
+  for (const v1::StoredRecord& record : server.Records(created->name(), 1000)) {
+    std::vector<int>& items = first[record.variant()];
+    if (record.kind() == v1::CHUNK_KIND_GENERATION && items.size() < 10) items.push_back(record.record().item());
+  }
+  EXPECT_EQ(first["fp16"], first["rtn-w4"]);
+  EXPECT_GE(*std::max_element(first["fp16"].begin(), first["fp16"].end()), 20);
 }
 
 TEST(Rounds, MeasureNoFurtherWhatIsSurelyWorse) {
@@ -139,6 +183,17 @@ TEST(Rounds, MeasureNoFurtherWhatIsSurelyWorse) {
   EXPECT_THAT(last.reason(), HasSubstr("is surely better"));
   EXPECT_NEAR(last.utility(), -0.85, 0.01);
   EXPECT_EQ(last.standing().probability_best(), 0);
+  // The undecided two had every chunk that came after.
+  const auto job = server.Get(created->name());
+  for (const v1::VariantProgress& variant : job->progress().variants()) {
+    if (variant.variant() == "rtn-w8") {
+      EXPECT_LT(variant.records_done(), variant.records_total());
+    } else {
+      EXPECT_EQ(variant.records_done(), variant.records_total()) << variant.variant();
+    }
+  }
+  EXPECT_GT(job->device_time().skipped_s(), 0);
+  EXPECT_NEAR(job->device_time().uniform_s(), 0.18, 1e-9);
 }
 
 TEST(Rounds, AreRefusedWithoutAProfileThatCanDecide) {
@@ -150,6 +205,10 @@ TEST(Rounds, AreRefusedWithoutAProfileThatCanDecide) {
   v1::CreateJobRequest lonely = Request(server);
   lonely.mutable_spec()->mutable_allocation()->set_until_decided(0);
   EXPECT_EQ(wire::Reason(server.Create(lonely).status()), "ALLOCATION_PROFILE_WITHOUT_DECISION");
+  v1::CreateJobRequest ordered = Request(server);
+  ordered.mutable_spec()->mutable_allocation()->clear_profile();
+  ordered.mutable_spec()->set_item_order(v1::ITEM_ORDER_AS_IN_SET);
+  EXPECT_THAT(server.Create(ordered).status().message(), HasSubstr("item_order is AS_IN_SET with an allocation"));
 }
 
 }  // namespace

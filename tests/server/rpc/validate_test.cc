@@ -124,6 +124,7 @@ TEST(ValidateJob, RefusesEveryFieldOutsideItsRange) {
       {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_timing()->set_repeats(-1); }},
       {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_timing()->set_max_output_tokens(4097); }},
       {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_timing()->set_block_prompts(1001); }},
+      {"UNKNOWN_ENUM", [](auto& r) { r.mutable_spec()->set_item_order(static_cast<v1::ItemOrder>(9)); }},
       {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_timing()->set_warmup_generations(11); }},
       {"OUT_OF_RANGE", [](auto& r) { r.mutable_spec()->mutable_timing()->set_input_tokens(-1); }},
       {"UNKNOWN_ENUM",

@@ -87,7 +87,7 @@ struct Summarizing {
     }
     header.set_worker("workers/w");
     *header.mutable_attempt() = lease.attempt();
-    header.set_window(lease.first_item());
+    header.set_window(ItemOf(lease, 0));
     header.set_summary_k(lease.summary_k());
   }
 
@@ -273,7 +273,8 @@ TEST(Records, OutsideTheLeaseAreRejected) {
   FakeWorker worker(server.worker_channel(), "w");
   const v1::Lease lease = worker.AwaitLease();
   v1::RecordBatch batch = worker.Batch(lease, 0, 0, 1);
-  batch.mutable_records(0)->set_item(lease.first_item() + lease.item_count());
+  // None of its set has this number.
+  batch.mutable_records(0)->set_item(1000);
   const auto ack = worker.Send(batch);
   ASSERT_TRUE(ack.has_value());
   EXPECT_EQ(ack->verdict(), v1::RECORD_VERDICT_REJECTED);

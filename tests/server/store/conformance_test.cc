@@ -2,12 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <set>
 #include <string>
 
+#include "server/core/item_order.h"
 #include "tests/server/store/store_fixture.h"
 
 namespace uaqf::store {
@@ -484,6 +486,104 @@ TYPED_TEST(StoreConformance, CountsFlaggedChunksOfEachVariant) {
   EXPECT_EQ(measured->variants[0].tainted_chunks, 0);
   EXPECT_EQ(measured->variants[1].tainted_chunks, 1);
   EXPECT_TRUE(this->store_->ReadRecords("j", {}, {}, 10)->records[0].tainted);
+}
+
+// --- The order of the items, and device time
+
+// A job of four prompts and seven windows in a random order.
+core::CreateJob ShuffledJob(const core::JobId& id) {
+  core::CreateJob create = NewJob(id);
+  create.spec.shuffled = true;
+  return create;
+}
+
+TYPED_TEST(StoreConformance, TellsTheOrderOfAJobsItems) {
+  const core::CreateJob create = ShuffledJob("j");
+  const core::PlanJob plan = PlanOf(create);
+  ASSERT_TRUE(CommitOne(this->store_.get(), create));
+  ASSERT_TRUE(CommitOne(this->store_.get(), plan));
+  this->Plan("k");
+  const core::ItemOrder order(create.spec, {.prompts = 4, .windows = 7});
+  EXPECT_TRUE(this->store_->LoadSnapshot()->jobs.at(0).spec.shuffled);
+  EXPECT_EQ(this->store_->ReadMeasurements("j")->prompt_places, order.prompt_places());
+  EXPECT_EQ(this->store_->ReadMeasurements("j")->window_places, order.window_places());
+  EXPECT_TRUE(this->store_->ReadMeasurements("k")->prompt_places.empty());
+}
+
+// Situation: prompt 3 of fp16 was given up; it stands first in the order.
+TYPED_TEST(StoreConformance, KeepsTheItemOfAQuarantinedRecordWhateverItsPlace) {
+  this->Plan("j");
+  core::CloseAttempt close = Accepting("j", 0, 1);
+  close.outcome = core::Outcome::kQuarantined;
+  close.next = core::ChunkState::kQuarantined;
+  close.item = 3;
+  CommitAll(this->store_.get(), {LeaseOf("j", 0, 1), close});
+  EXPECT_EQ(this->store_->ReadRecords("j", {}, {}, 10)->records.at(0).item, 3);
+  EXPECT_EQ(this->store_->LoadSnapshot()->jobs.at(0).baseline_lengths,
+            (std::vector<std::pair<std::int32_t, std::int32_t>>{{3, -1}}));
+}
+
+TYPED_TEST(StoreConformance, TellsTheTokensOfAnAttemptsFirstRecordWhateverItsItem) {
+  const core::PlanJob plan = this->Plan("j");
+  for (const core::Chunk& chunk : plan.chunks) {
+    if (chunk.kind != core::ChunkKind::kTiming) continue;
+    std::vector<core::RecordRow> rows = RowsOf(chunk);
+    std::reverse(rows.begin(), rows.end());
+    rows.front().output_tokens = 77;
+    CommitAll(this->store_.get(), {LeaseOf("j", chunk.index, 1), core::AppendRecords{{"j", chunk.index, 1}, 0, rows},
+                                   Accepting("j", chunk.index, 1)});
+    break;
+  }
+  EXPECT_EQ(this->store_->ReadMeasurements("j")->attempts.at(0).first_output_tokens, 77);
+}
+
+// Situation: fp16's chunks took 2 s each, of the other variant one took 1 s; then that one was stopped.
+TYPED_TEST(StoreConformance, TellsTheDeviceTimeOfAJobInRounds) {
+  core::CreateJob create = ShuffledJob("j");
+  create.spec.allocation = {0.95, "balanced", 0};
+  create.spec.quality.text_set = "";
+  const core::PlanJob plan = PlanOf(create);
+  ASSERT_TRUE(CommitOne(this->store_.get(), create));
+  ASSERT_TRUE(CommitOne(this->store_.get(), plan));
+  EXPECT_FALSE(this->store_->GetJob("j")->device_time.has_value());
+  std::set<core::ChunkKind> done;
+  for (const core::Chunk& chunk : plan.chunks) {
+    if (chunk.variant == 1 && !done.insert(chunk.kind).second) continue;
+    core::CloseAttempt close = Accepting("j", chunk.index, 1);
+    close.evidence.wall_ns = chunk.variant == 0 ? 2'000'000'000 : 1'000'000'000;
+    CommitAll(this->store_.get(),
+              {LeaseOf("j", chunk.index, 1), core::AppendRecords{{"j", chunk.index, 1}, 0, RowsOf(chunk)}, close});
+  }
+  // Two blocks: two chunks of generations and four of timings for each.
+  const auto before = this->store_->GetJob("j")->device_time;
+  ASSERT_TRUE(before.has_value());
+  EXPECT_DOUBLE_EQ(before->measured_s, 6 * 2 + 2);
+  EXPECT_DOUBLE_EQ(before->remaining_s, 4);
+  EXPECT_EQ(this->store_->LoadSnapshot()->jobs.at(0).device_time_ns, 14'000'000'000);
+  ASSERT_TRUE(CommitOne(this->store_.get(),
+                        core::EndVariant{"j", 1, core::VariantState::kStopped, "another is surely better"}));
+  const auto after = this->store_->GetJob("j")->device_time;
+  EXPECT_DOUBLE_EQ(after->remaining_s, 0);
+  EXPECT_DOUBLE_EQ(after->SavedShare(), 4.0 / 18);
+}
+
+TYPED_TEST(StoreConformance, TakesSummariesOfTheWindowsAtTheChunksPlaces) {
+  core::CreateJob create = ShuffledJob("j");
+  create.spec.quality.divergence = true;
+  core::PlanJob plan = PlanOf(create);
+  plan.chunks = core::MakePlan(create.spec, create.prompt_count, plan.survey, {{0, 1}}, {false, true});
+  ASSERT_TRUE(CommitOne(this->store_.get(), create));
+  ASSERT_TRUE(CommitOne(this->store_.get(), plan));
+  const auto chunk = std::find_if(plan.chunks.begin(), plan.chunks.end(),
+                                  [](const core::Chunk& c) { return c.kind == core::ChunkKind::kSummary; });
+  ASSERT_NE(chunk, plan.chunks.end());
+  ASSERT_TRUE(CommitOne(this->store_.get(), LeaseOf("j", chunk->index, 1)));
+  const std::vector<std::int32_t> windows = core::ItemOrder(create.spec, {.windows = 7}).ItemsOf(*chunk);
+  for (std::int32_t window = 0; window < 7; ++window) {
+    const absl::Status put =
+        this->store_->PutSummary({{"j", chunk->index, 1}, "w1", window, chunk->summary_k, "digest"}, "x", 1 << 20);
+    EXPECT_EQ(put.ok(), std::count(windows.begin(), windows.end(), window) > 0) << window;
+  }
 }
 
 // --- Agreement

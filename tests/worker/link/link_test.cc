@@ -416,7 +416,34 @@ TEST_F(LinkTest, ReportsWhyAnAttemptFailed) {
     const v1::WorkerState state = coordinator_.last_state();
     return state.attempts_size() == 1 && !state.attempts(0).error().empty();
   }));
-  EXPECT_THAT(coordinator_.last_state().attempts(0).error(), HasSubstr("ends at item 2003: expected at most 2000"));
+  EXPECT_THAT(coordinator_.last_state().attempts(0).error(), HasSubstr("item 2000: expected 0 or more and below 2000"));
+}
+
+TEST_F(LinkTest, MeasuresTheListedItemsInTheirOrder) {
+  v1::Lease leaping = TimingLease(0, 3);
+  leaping.set_first_item(-1);
+  for (const int item : {7, 1990, 3}) leaping.add_items(item);
+  coordinator_.Want(Wanting({leaping}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] { return Ends() == 1; }));
+  std::vector<int> items;
+  for (const v1::RecordBatch& batch : coordinator_.batches()) {
+    for (const v1::Record& record : batch.records()) items.push_back(record.item());
+  }
+  EXPECT_EQ(items, (std::vector<int>{7, 1990, 3}));
+}
+
+// Situation: what a worker sees of such a lease that does not know the list.
+TEST_F(LinkTest, RefusesALeaseOfNoItems) {
+  v1::Lease leaping = TimingLease(0, 3);
+  leaping.set_first_item(-1);
+  coordinator_.Want(Wanting({leaping}));
+  StartHost();
+  ASSERT_TRUE(coordinator_.Await([this] {
+    const v1::WorkerState state = coordinator_.last_state();
+    return state.attempts_size() == 1 && !state.attempts(0).error().empty();
+  }));
+  EXPECT_THAT(coordinator_.last_state().attempts(0).error(), HasSubstr("lease of 3 items from -1"));
 }
 
 TEST_F(LinkTest, RunsTasksComparisonsAndArticles) {

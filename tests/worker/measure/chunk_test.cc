@@ -139,8 +139,7 @@ class ChunkTest : public testing::Test {
   ChunkTest() {
     for (int i = 0; i < 10; ++i) set_.prompts.push_back({absl::StrCat("p", i), "text", {}});
     chunk_.items = &set_;
-    chunk_.first_item = 2;
-    chunk_.item_count = 2;
+    chunk_.chosen = {2, 3};
     lock_ = *DeviceLock::Open(folder_, "d");
   }
   absl::StatusOr<DeviceUse> Run() {
@@ -200,7 +199,7 @@ TEST_F(ChunkTest, TimesBatchesLikeGenerationsWithPromptsFromTheCellsFirstOn) {
 
 TEST_F(ChunkTest, GivesAPromptThatComesTwiceInABatchOtherProse) {
   chunk_.kind = ChunkKind::kTraffic;
-  chunk_.item_count = 1;
+  chunk_.chosen.resize(1);
   chunk_.cells = {{11, 16, 4, 0}};
   ASSERT_TRUE(Run().ok());
   const BatchRequest& batch = evaluator_.batches.back();
@@ -227,12 +226,12 @@ TEST_F(ChunkTest, GivesAnItemTheSameProseInEveryRepeat) {
 TEST_F(ChunkTest, ScoresWindowsAndGeneratesWithoutWarmUp) {
   chunk_.kind = ChunkKind::kPerplexity;
   chunk_.context_tokens = 64;
-  chunk_.first_item = 40;
+  chunk_.chosen = {40, 41};
   ASSERT_TRUE(Run().ok());
   EXPECT_THAT(events_, ElementsAre("watch", "score 40 of 64", "add 40", "score 41 of 64", "add 41", "seen"));
   events_.clear();
   chunk_.kind = ChunkKind::kGeneration;
-  chunk_.first_item = 0;
+  chunk_.chosen = {0, 1};
   ASSERT_TRUE(Run().ok());
   EXPECT_THAT(events_, ElementsAre("watch", "generate p0", "add 0", "generate p1", "add 1", "seen"));
   events_.clear();
@@ -241,7 +240,7 @@ TEST_F(ChunkTest, ScoresWindowsAndGeneratesWithoutWarmUp) {
   EXPECT_THAT(events_, ElementsAre("watch", "answer p0", "add 0", "answer p1", "add 1", "seen"));
   events_.clear();
   chunk_.kind = ChunkKind::kDivergence;
-  chunk_.first_item = 40;
+  chunk_.chosen = {40, 41};
   ASSERT_TRUE(Run().ok());
   EXPECT_THAT(events_, ElementsAre("watch", "compare 40 of 64", "add 40", "compare 41 of 64", "add 41", "seen"));
   events_.clear();
@@ -344,8 +343,12 @@ TEST_F(ChunkTest, NamesTheItemThatFailed) {
 }
 
 TEST_F(ChunkTest, RefusesItemsOutsideOfTheSet) {
-  chunk_.first_item = 9;
-  EXPECT_THAT(std::string(Run().status().message()), HasSubstr("ends at item 11: expected at most 10"));
+  chunk_.chosen = {9, 10};
+  EXPECT_THAT(std::string(Run().status().message()), HasSubstr("item 10: expected 0 or more and below 10"));
+  chunk_.chosen = {-1};
+  EXPECT_THAT(std::string(Run().status().message()), HasSubstr("item -1: expected 0 or more"));
+  chunk_.chosen = {};
+  EXPECT_THAT(std::string(Run().status().message()), HasSubstr("chunk of no items"));
 }
 
 TEST_F(ChunkTest, RefusesOutputLengthsThatAreNotOnePerItem) {
