@@ -428,6 +428,8 @@ void Simulation::Settle() {
     scheduler_->OnTick(now());
     Flush(false);
   }
+  // A look at the last round may have ended a job.
+  Flush(false);
   for (const JobId& id : scheduler_->ActiveJobs()) Fail(absl::StrCat("jobs/", id, " does not end"));
 }
 
