@@ -27,6 +27,8 @@ Table ConfigurationsCsv(const v1::MeasureVariantsResponse& measures);
 using NamedBehaviour = std::pair<std::string, const v1::BehaviourMeasure*>;
 // How far outputs come again, a row for each run of each variant; empty where none was measured.
 std::string BehaviourText(const std::vector<NamedBehaviour>& variants, const Terminal& terminal);
+// The same in a line: of each variant the run that agrees least, and what is not sane; empty where none was measured.
+std::string BehaviourLine(const std::vector<NamedBehaviour>& variants);
 // The same as columns of a CSV line; empty cells without `has`.
 std::vector<std::string> BehaviourColumns();
 std::vector<std::string> BehaviourCells(bool has, const v1::BehaviourMeasure& behaviour);

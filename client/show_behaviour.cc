@@ -84,6 +84,25 @@ std::string BehaviourText(const std::vector<NamedBehaviour>& variants, const Ter
   return text;
 }
 
+std::string BehaviourLine(const std::vector<NamedBehaviour>& variants) {
+  std::vector<std::string> cells;
+  for (const auto& [name, behaviour] : variants) {
+    if (behaviour->self().empty()) continue;
+    const v1::SelfAgreement* worst = &behaviour->self(0);
+    for (const v1::SelfAgreement& self : behaviour->self()) {
+      if (self.agreement().tokens().value() < worst->agreement().tokens().value()) worst = &self;
+    }
+    std::string cell =
+        absl::StrCat(Printable(WithShortDigests(name)), " ", Percent(worst->agreement().tokens().value()));
+    if (worst->agreement().tokens().value() < 1) absl::StrAppend(&cell, " (", RunName(worst->batch()), ")");
+    if (behaviour->loops() > 0) absl::StrAppend(&cell, ", loops ", Percent(behaviour->loops()));
+    if (behaviour->not_finite() > 0) absl::StrAppend(&cell, ", not finite ", Percent(behaviour->not_finite()));
+    cells.push_back(std::move(cell));
+  }
+  return cells.empty() ? ""
+                       : absl::StrCat("tokens that come again, in the worst run: ", absl::StrJoin(cells, "; "), "\n");
+}
+
 std::vector<std::string> BehaviourColumns() {
   return {"agreement_prompts", "self_agreement", "self_equal", "agreement_with_fp16",
           "equal_with_fp16",   "loops",          "not_finite", "behaviour_penalty"};

@@ -303,9 +303,7 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
   for (const v1::RankedVariant& variant : answer.variants()) {
     behaviours.emplace_back(variant.variant(), &variant.behaviour());
   }
-  if (const std::string outputs = BehaviourText(behaviours, terminal); !outputs.empty()) {
-    absl::StrAppend(&text, "\n", outputs, "\n");
-  }
+  absl::StrAppend(&text, BehaviourLine(behaviours));
   absl::StrAppend(&text, TrafficText(answer, terminal));
   absl::StrAppend(&text, SlicesText(answer, terminal));
   for (const std::string& warning : answer.warnings()) {

@@ -81,7 +81,8 @@ void AddJobsRecords(CLI::App& jobs, Context& context) {
   records->add_option("JOB", flags->job, "Name, id, or the beginning of one")->required();
   records->add_option("--variant", flags->variant, "Only this variant");
   records->add_option("--kind", flags->kind, "Only this kind")
-      ->check(CLI::IsMember({"timing", "generation", "perplexity", "task", "divergence", "article", "summary"}));
+      ->check(CLI::IsMember(
+          {"timing", "generation", "perplexity", "task", "divergence", "article", "summary", "traffic", "agreement"}));
   records->add_flag("--follow", flags->follow, "Go on until the job ends");
   OnCommand(records, context, [&context, flags] { return Records(context, *flags); });
 }

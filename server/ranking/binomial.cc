@@ -76,7 +76,8 @@ Interval WilsonInterval(std::int64_t successes, std::int64_t n) {
   const double shrink = 1 + kZ * kZ / trials;
   const double middle = (share + kZ * kZ / (2 * trials)) / shrink;
   const double half = kZ * std::sqrt(share * (1 - share) / trials + kZ * kZ / (4 * trials * trials)) / shrink;
-  return {std::max(0.0, middle - half), std::min(1.0, middle + half)};
+  // At the ends of the scale the bound is the end; rounding puts it beside.
+  return {successes == 0 ? 0 : middle - half, successes == n ? 1 : middle + half};
 }
 
 double FlipPValue(std::int64_t a, std::int64_t b) {

@@ -42,11 +42,11 @@ TEST(ShowBehaviour, HasARowForEachRunAndOneForFp16) {
   const v1::BehaviourMeasure behaviour = Behaviour();
   const std::string text = BehaviourText({{"rtn-w4", &behaviour}}, Terminal());
   EXPECT_EQ(text,
-            "variant  outputs alone against  prompts  tokens alike  equal outputs         of what differs\n"
-            "rtn-w4   alone again                 16  100.0 ±2.1 %  100.0 % [90.0, 100.0]\n"
-            "rtn-w4   batch of 8                  16   95.0 ±2.1 %  87.5 % [77.5, 87.5]    2.0 % kernel, 3.0 ±1.0 % "
+            "variant  outputs alone against  prompts  tokens alike          equal outputs  of what differs\n"
+            "rtn-w4   alone again                 16  100.0 ±2.1 %  100.0 % [90.0, 100.0]  -\n"
+            "rtn-w4   batch of 8                  16   95.0 ±2.1 %    87.5 % [77.5, 87.5]  2.0 % kernel, 3.0 ±1.0 % "
             "quantization\n"
-            "rtn-w4   fp16's                      16   50.0 ±2.1 %  25.0 % [15.0, 25.0]\n"
+            "rtn-w4   fp16's                      16   50.0 ±2.1 %    25.0 % [15.0, 25.0]  -\n"
             "no output is a loop, and all logits are finite\n");
 }
 
@@ -84,8 +84,11 @@ TEST(ShowBehaviour, StandsInTheTablesOfAJobAndOfARanking) {
   v1::Term& term = *variant.add_terms();
   term.set_name("behaviour");
   term.set_contribution(-0.1);
-  EXPECT_THAT(RankText(ranking, Terminal()), HasSubstr("batch of 8"));
-  EXPECT_THAT(RankCsv(ranking), HasSubstr("-0.1,16,1=1;8=0.95"));
+  EXPECT_THAT(RankText(ranking, Terminal()),
+              HasSubstr("tokens that come again, in the worst run: rtn-w4 95.0 % (batch of 8)\n"));
+  variant.mutable_behaviour()->set_loops(0.25);
+  EXPECT_THAT(RankText(ranking, Terminal()), HasSubstr("(batch of 8), loops 25.0 %\n"));
+  EXPECT_THAT(RankCsv(ranking), HasSubstr("-0.1,16,1=1;8=0.95,1=1;8=0.875,0.5,0.25,0.25,0,0.025"));
 }
 
 TEST(ShowBehaviour, ComparesOutputsOfTwoJobs) {
@@ -97,7 +100,7 @@ TEST(ShowBehaviour, ComparesOutputsOfTwoJobs) {
   answer.add_notes("rtn-w4 is left out");
   EXPECT_EQ(CompareOutputsText(answer, Terminal()),
             "outputs of jobs/b against those of jobs/a, for the same prompts\n"
-            "variant  prompts  tokens alike  equal outputs\n"
+            "variant  prompts  tokens alike        equal outputs\n"
             "fp16          16   95.0 ±2.1 %  87.5 % [77.5, 87.5]\n"
             "note: rtn-w4 is left out\n");
   EXPECT_THAT(CompareOutputsCsv(answer), HasSubstr("\nfp16,16,0.95,0.021,0.875,"));

@@ -74,6 +74,8 @@ absl::StatusOr<v1::CompareJobsResponse> Compare(TestServer& server, const std::s
 
 TEST(Agreement, IsAskedForWithDefaultsFilledIn) {
   TestServer server;
+  FakeWorker worker(server.worker_channel(), "w");
+  ASSERT_TRUE(worker.Report().has_value());
   const auto job = server.Create(Asking(server, "r"));
   ASSERT_TRUE(job.ok()) << job.status();
   const v1::AgreementSpec& agreement = job->spec().agreement();
@@ -130,7 +132,7 @@ TEST(Agreement, IsToldOfEveryVariant) {
   EXPECT_FALSE(answer.variants(0).behaviour().has_with_fp16());
 }
 
-TEST(Agreement, IsRankedAndAbsentWhereItWasNotMeasured) {
+TEST(Agreement, IsRanked) {
   TestServer server;
   const auto answer = Rank(server, RunJob(server, "r"));
   ASSERT_TRUE(answer.ok()) << answer.status();

@@ -63,6 +63,12 @@ class GatedEvaluator final : public measure::Evaluator {
                                                const measure::GenerationRequest& request) override {
     return null_.Generate(prompt, request);
   }
+  absl::StatusOr<std::vector<measure::GreedyOutput>> GenerateTogether(
+      std::span<const measure::BatchPrompt> prompts, const measure::GenerationRequest& request) override {
+    return null_.GenerateTogether(prompts, request);
+  }
+  int32_t max_batch() const override { return null_.max_batch(); }
+  std::string why_no_batches() const override { return null_.why_no_batches(); }
   absl::StatusOr<measure::WindowScore> ScoreWindow(const measure::PromptSet& text, int32_t context,
                                                    int32_t index) override {
     return null_.ScoreWindow(text, context, index);
