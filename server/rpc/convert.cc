@@ -315,6 +315,7 @@ v1::Job ToProto(const core::JobView& view) {
   if (view.end_wall_ns != 0) SetNs(view.end_wall_ns, *message.mutable_end_time());
   *message.mutable_progress() = ToProto(view.progress);
   message.set_error(view.error);
+  message.set_parameters(view.parameters);
   return message;
 }
 

@@ -165,6 +165,7 @@ absl::StatusOr<Measurer::Records> Measurer::ReadAligned(const std::vector<core::
     if (records.empty()) {
       first = part->identity;
       result->view = part->view;
+      result->identity = part->identity;
       twin = std::move(part->twin);
       result->evidence = std::move(part->evidence);
     } else if (absl::Status comparable = CheckComparable(first, part->identity); !comparable.ok()) {
@@ -225,6 +226,7 @@ std::shared_ptr<const JobMeasures> MeasuresOfTable(core::JobView view) {
   ranking::Measurements none;
   for (const ranking::VariantMeasures& m : result->all) none.variants.push_back({.name = m.variant});
   result->decision = ranking::PrepareDecision(none);
+  result->identity = IdentityOf(view, {}, {});
   result->view = std::move(view);
   return result;
 }

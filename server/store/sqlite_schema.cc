@@ -192,6 +192,12 @@ CREATE TABLE summary_piece(
     "",
     // 10: published figures, which are a job without records.
     "ALTER TABLE job ADD COLUMN imported TEXT NOT NULL DEFAULT ''",
+    // 11 to 13: nothing.
+    "",
+    "",
+    "",
+    // 14: how large the model is; 0 for jobs that were surveyed before.
+    "ALTER TABLE job ADD COLUMN parameters INTEGER NOT NULL DEFAULT 0",
 };
 
 constexpr int kVersion = static_cast<int>(std::size(kMigrations));

@@ -192,13 +192,13 @@ TYPED_TEST(StoreConformance, StoresNothingAfterTheEndOfAJob) {
   const core::PlanJob plan = this->Plan("j");
   ASSERT_TRUE(CommitOne(this->store_.get(), LeaseOf("j", 0, 1)));
   ASSERT_TRUE(CommitOne(this->store_.get(), core::SetJobState{"j", core::JobState::kCancelled, 5, "", ""}));
-  EXPECT_THAT(
-      CommitAll(this->store_.get(),
-                {core::AppendRecords{{"j", 0, 1}, 0, RowsOf(plan.chunks[0])}, Accepting("j", 0, 1), LeaseOf("j", 1, 1),
-                 core::AddChunks{"j", {plan.chunks[0]}}, core::SaveVariant{"j", 0, {}}, core::EndVariant{"j", 0, core::VariantState::kFailed, "x"},
-                 core::SetJobState{"j", core::JobState::kSucceeded, 6, "", ""}, plan}),
-      ElementsAre(Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost,
-                  Applied::kLost, Applied::kLost));
+  EXPECT_THAT(CommitAll(this->store_.get(),
+                        {core::AppendRecords{{"j", 0, 1}, 0, RowsOf(plan.chunks[0])}, Accepting("j", 0, 1),
+                         LeaseOf("j", 1, 1), core::AddChunks{"j", {plan.chunks[0]}}, core::SaveVariant{"j", 0, {}},
+                         core::EndVariant{"j", 0, core::VariantState::kFailed, "x"},
+                         core::SetJobState{"j", core::JobState::kSucceeded, 6, "", ""}, plan}),
+              ElementsAre(Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost, Applied::kLost,
+                          Applied::kLost, Applied::kLost, Applied::kLost));
   const core::JobDump dump = *this->store_->Dump("j");
   for (const core::AttemptDump& attempt : dump.attempts) {
     EXPECT_EQ(attempt.outcome, core::Outcome::kAbandoned);
@@ -235,6 +235,7 @@ TYPED_TEST(StoreConformance, GivesTheSchedulerEverythingBack) {
   const core::JobSnapshot& job = snapshot->jobs[0];
   EXPECT_EQ(job.spec, SmallSpec());
   EXPECT_EQ(job.survey, plan.survey);
+  EXPECT_EQ(this->store_->GetJob("j")->parameters, 7'000'000'000);
   EXPECT_EQ(job.device_kind, "cpu x");
   EXPECT_EQ(job.start_wall_ns, 7);
   EXPECT_EQ(job.prompt_count, 4);
