@@ -36,6 +36,11 @@ std::string RankCsv(const v1::RankVariantsResponse& answer);
 std::string CompareText(const v1::CompareJobsResponse& answer, const Terminal& terminal);
 std::string CompareCsv(const v1::CompareJobsResponse& answer);
 
+// How each variant's speedup and losses change with the size of the model: a table for each, its trend below.
+std::string TrendText(const v1::CompareModelsResponse& answer, const Terminal& terminal);
+// A row for each model and variant, the slopes of the variant's trends in each of its rows.
+std::string TrendCsv(const v1::CompareModelsResponse& answer);
+
 // What was asked and where it is, above the measured table.
 std::string JobText(const v1::Job& job, const Terminal& terminal);
 Table JobsTable(const v1::ListJobsResponse& jobs, absl::Time now);

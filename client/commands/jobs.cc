@@ -124,6 +124,7 @@ void AddJobs(CLI::App& app, Context& context) {
   OnCommand(show, context, [&context, shown] { return Show(context, *shown); });
 
   AddJobsCompare(*jobs, context);
+  AddJobsTrend(*jobs, context);
   AddJobsWatch(*jobs, context);
   AddJobsRecords(*jobs, context);
 

@@ -79,6 +79,7 @@ TEST_F(Cli, HelpsWithAnExampleForEveryCommand) {
                                              {"jobs", "configurations"},
                                              {"jobs", "cancel"},
                                              {"jobs", "compare"},
+                                             {"jobs", "trend"},
                                              {"jobs", "import"},
                                              {"rank"},
                                              {"profiles"},

@@ -338,9 +338,10 @@ TEST(ShowJob, SaysWhatWasAskedAndWhereItIs) {
   v1::Job job = SampleJob("jobs/k7f2m9", 223);
   job.mutable_progress()->set_chunks_rerun(2);
   job.mutable_progress()->mutable_variants(2)->set_error("out of memory");
+  job.set_parameters(134'515'008);
   EXPECT_EQ(JobText(job, kPlain),
             "job       jobs/k7f2m9   running   223/360 records   2 chunks re-run\n"
-            "model     smollm2-135m-instruct\n"
+            "model     smollm2-135m-instruct (135 M parameters)\n"
             "variants  fp16, rtn-w8-channel, rtn-w4-g64\n"
             "prompts   aaaaaaaaaaaa\n"
             "timing    3 repeats, at most 512 tokens out, output length matched\n"
