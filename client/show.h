@@ -28,6 +28,10 @@ std::string EvidenceText(const v1::EvidenceSummary& evidence, const Terminal& te
 // "evidence: 2 chunks rejected, drift +0.40 % ±0.30 over the run, variants took turns", with its line end.
 std::string EvidenceLine(const v1::EvidenceSummary& evidence);
 
+// "fp16 against itself, in two processes: +0.21 % tokens/s [-0.10, +0.52]; up to 0.52 % is noise", with its line end;
+// why it is not known where it is not. Empty where a job did not measure it.
+std::string NoiseFloorLine(const v1::NoiseFloor& floor);
+
 // Formula, conditions, ranks with utility and terms, reasons of what is not ranked, warnings.
 std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& terminal);
 std::string RankCsv(const v1::RankVariantsResponse& answer);

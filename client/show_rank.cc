@@ -150,19 +150,6 @@ std::string TiesText(const v1::RankVariantsResponse& answer) {
   return absl::StrCat("not told apart from the winner: ", absl::StrJoin(tied, ", "), "\n");
 }
 
-// What is noise, by fp16 timed twice.
-std::string FloorText(const v1::RankVariantsResponse& answer) {
-  const v1::NoiseFloor& floor = answer.noise_floor();
-  if (!answer.has_noise_floor()) return "";
-  // Why is among the warnings.
-  if (!floor.reason().empty()) return "fp16 against itself: not known\n";
-  const v1::SelfDifference& speed = floor.tokens_per_s();
-  const auto percent = [](double share) { return Signed(100 * share, 2); };
-  return absl::StrCat("fp16 against itself, in ", floor.separate_processes() ? "two processes" : "one process", ": ",
-                      percent(speed.value()), " % tokens/s [", percent(speed.interval().low()), ", ",
-                      percent(speed.interval().high()), "]; up to ", Fixed(100 * speed.floor(), 2), " % is noise\n");
-}
-
 // How far the winner is from the limits.
 std::string LimitsText(const v1::RankVariantsResponse& answer) {
   if (answer.winner().empty() || answer.variants_size() == 0 || answer.variants(0).checks().empty()) return "";
@@ -294,7 +281,7 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
     const Style style = !ranked ? Style::kDim : variant.variant() == answer.winner() ? Style::kGreen : Style::kPlain;
     absl::StrAppend(&text, terminal.Paint(style, line), "\n");
   }
-  absl::StrAppend(&text, TiesText(answer), FloorText(answer), BeatenText(answer), LimitsText(answer),
+  absl::StrAppend(&text, TiesText(answer), NoiseFloorLine(answer.noise_floor()), BeatenText(answer), LimitsText(answer),
                   SweepsText(answer));
   absl::StrAppend(&text, EnergyText(answer), EvidenceLine(answer.evidence()));
   absl::StrAppend(&text, SlicesText(answer, terminal));
@@ -306,12 +293,14 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
 
 std::string RankCsv(const v1::RankVariantsResponse& answer) {
   constexpr std::array<const char*, 4> kTerms = {"speed", "quality", "stability", "memory"};
-  std::string csv =
-      CsvLine({"rank",         "variant",    "status",          "utility",       "speed",        "quality",
-               "stability",    "memory",     "reason",          "utility_low",   "utility_high", "probability_best",
-               "rank_low",     "rank_high",  "expected_regret", "tied",          "speedup",      "speedup_low",
-               "speedup_high", "nll_loss",   "nll_loss_low",    "nll_loss_high", "dominated_by", "energy_per_token",
-               "energy_low",   "energy_high"});
+  std::string csv = CsvLine({"rank",         "variant",       "status",          "utility",
+                             "speed",        "quality",       "stability",       "memory",
+                             "reason",       "utility_low",   "utility_high",    "probability_best",
+                             "rank_low",     "rank_high",     "expected_regret", "tied",
+                             "speedup",      "speedup_low",   "speedup_high",    "nll_loss",
+                             "nll_loss_low", "nll_loss_high", "dominated_by",    "energy_per_token",
+                             "energy_low",   "energy_high",   "noise_floor",     "speedup_within_noise",
+                             "utility_noise"});
   for (const v1::RankedVariant& variant : answer.variants()) {
     std::vector<std::string> cells = {variant.rank() > 0 ? absl::StrCat(variant.rank()) : "", variant.variant(),
                                       StatusName(variant.status()),
@@ -328,6 +317,11 @@ std::string RankCsv(const v1::RankVariantsResponse& answer) {
     cells.push_back(variant.has_energy_per_token() ? Exact(variant.energy_per_token()) : "");
     cells.push_back(variant.has_energy_interval() ? Exact(variant.energy_interval().low()) : "");
     cells.push_back(variant.has_energy_interval() ? Exact(variant.energy_interval().high()) : "");
+    const v1::NoiseFloor& floor = answer.noise_floor();
+    cells.push_back(floor.has_tokens_per_s() ? Exact(floor.tokens_per_s().floor()) : "");
+    const bool judged = floor.has_tokens_per_s() && variant.has_speedup();
+    cells.push_back(!judged ? "" : variant.speedup().within_noise() ? "true" : "false");
+    cells.push_back(floor.has_tokens_per_s() && variant.has_standing() ? Exact(variant.standing().noise()) : "");
     csv += CsvLine(cells);
   }
   return csv;

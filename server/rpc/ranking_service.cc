@@ -97,6 +97,9 @@ grpc::ServerUnaryReactor* RankingService::MeasureVariants(Context* context, cons
           if ((*measures)->evidence) {
             *answer.mutable_evidence() = ToProto(*(*measures)->evidence, (*measures)->view);
           }
+          if (const auto& twin = (*measures)->decision.twin) {
+            *answer.mutable_noise_floor() = ToProto(ranking::FloorOf(*twin, ranking::Profile()));
+          }
           call->Finish(answer);
         });
       });
