@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "client/failure.h"
 #include "client/json.h"
+#include "client/traffic_flags.h"
 
 namespace uaqf::client {
 namespace {
@@ -128,6 +129,11 @@ absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobFlags& flags, const std::strin
   if (flags.wikitext) spec.mutable_quality()->set_article_set(*flags.wikitext);
   if (flags.articles) spec.mutable_quality()->set_max_articles(*flags.articles);
   if (flags.no_noise_floor) spec.set_noise_floor(false);
+  if (flags.grid) {
+    const auto grid = ParseGrid(*flags.grid);
+    if (!grid.ok()) return grid.status();
+    *spec.mutable_grid() = *grid;
+  }
   if (flags.until_decided) spec.mutable_allocation()->set_until_decided(*flags.until_decided);
   if (flags.decide_by) {
     absl::string_view id = *flags.decide_by;

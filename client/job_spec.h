@@ -29,6 +29,7 @@ struct JobFlags {
   std::optional<double> until_decided = {};
   std::optional<std::string> decide_by = {};  // a profile, with or without "profiles/"
   std::optional<std::string> budget = {};
+  std::optional<std::string> grid = {};  // as ParseGrid of traffic_flags.h
   std::optional<std::string> quality_text;
   std::optional<std::int32_t> context;
   std::optional<std::int32_t> windows;

@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "client/constraint_flags.h"
 #include "client/failure.h"
+#include "client/traffic_flags.h"
 
 namespace uaqf::client {
 namespace {
@@ -54,6 +55,22 @@ absl::StatusOr<std::vector<v1::Constraint>> BuildConstraints(const ProfileFlags&
     constraints.push_back(*std::move(constraint));
   }
   return constraints;
+}
+
+absl::StatusOr<DeploymentFlags> BuildDeployment(const ProfileFlags& flags) {
+  DeploymentFlags deployment;
+  auto traffic = ParseTraffic(flags.traffic);
+  if (!traffic.ok()) return traffic.status();
+  deployment.traffic = *std::move(traffic);
+  deployment.context_tokens = flags.context_tokens;
+  if (flags.device_memory.empty()) return deployment;
+  const auto memory = ParseConstraint(absl::StrCat("memory=", flags.device_memory));
+  if (!memory.ok() || memory->limit() < 1) {
+    return UsageError(
+        absl::StrCat("got --device-memory ", flags.device_memory, ", expected for example 80GB or 24GiB"));
+  }
+  deployment.device_memory_bytes = static_cast<std::int64_t>(memory->limit());
+  return deployment;
 }
 
 absl::StatusOr<v1::Profile> BuildProfile(const ProfileFlags& flags) {

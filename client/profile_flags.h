@@ -1,6 +1,7 @@
 // A profile as a person gives it with flags.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,10 +22,22 @@ struct ProfileFlags {
   bool no_sanity = false;
   std::vector<std::string> limits;  // "latency-p95=2s"
   double price_per_hour = 0;
+  std::vector<std::string> traffic;  // as ParseTraffic of traffic_flags.h
+  std::int32_t context_tokens = 0;
+  std::string device_memory;  // "80GB"
 };
 
 // The constraints of `flags.limits`, as ParseConstraint has them.
 [[nodiscard]] absl::StatusOr<std::vector<v1::Constraint>> BuildConstraints(const ProfileFlags& flags);
+
+// What `flags` say of traffic and capacity, in place of the profile's. InvalidArgument: what ParseTraffic refuses, or a
+// memory that is none.
+struct DeploymentFlags {
+  std::vector<v1::TrafficShare> traffic;
+  std::int32_t context_tokens = 0;
+  std::int64_t device_memory_bytes = 0;
+};
+[[nodiscard]] absl::StatusOr<DeploymentFlags> BuildDeployment(const ProfileFlags& flags);
 
 // The profile of `flags`, without a name and without constraints. InvalidArgument: a weight that has no number or an
 // unknown name. Whether the weights fit the formula and sum to 1 is the coordinator's to say.

@@ -76,6 +76,18 @@ std::string RecordTableLine(const v1::StoredRecord& stored, int variant_width) {
     if (timing.latency_ns() > 0) {
       cells[9] = Fixed(timing.output_tokens() / (static_cast<double>(timing.latency_ns()) * 1e-9), 1);
     }
+  } else if (record.has_traffic()) {
+    const v1::TrafficRecord& traffic = record.traffic();
+    cells[5] = absl::StrCat(traffic.input_tokens());
+    cells[6] = absl::StrCat(traffic.output_tokens());
+    cells[7] = Milliseconds(traffic.latency_ns());
+    cells[8] = Milliseconds(traffic.prefill_ns());
+    if (traffic.latency_ns() > 0) {
+      cells[9] = Fixed(static_cast<double>(traffic.batch()) * traffic.output_tokens() /
+                           (static_cast<double>(traffic.latency_ns()) * 1e-9),
+                       1);
+    }
+    cells[10] = absl::StrCat("batch ", traffic.batch(), stored.tainted() ? ", tainted" : "");
   } else if (record.has_generation()) {
     cells[5] = absl::StrCat(record.generation().input_tokens());
     cells[6] = absl::StrCat(record.generation().output_tokens());
@@ -143,7 +155,8 @@ std::string RecordCsvHeader() {
                   "kl_upper_sum",
                   "summary_k",
                   "summary_bytes",
-                  "summary_digest"});
+                  "summary_digest",
+                  "batch"});
 }
 
 std::string RecordCsvLine(const v1::StoredRecord& stored) {
@@ -159,7 +172,7 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
                                     stored.category(),
                                     stored.worker(),
                                     stored.tainted() ? "true" : "false"};
-  cells.resize(37);
+  cells.resize(38);
   cells[30] = stored.variant_digest();
   if (record.has_timing()) {
     const v1::TimingRecord& t = record.timing();
@@ -172,6 +185,17 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
     cells[17] = absl::StrCat(t.detokenize_ns());
     cells[18] = absl::StrCat(t.start_offset_ns());
     cells[19] = Hex(t.output_digest());
+  } else if (record.has_traffic()) {
+    const v1::TrafficRecord& t = record.traffic();
+    cells[11] = absl::StrCat(t.input_tokens());
+    cells[12] = absl::StrCat(t.output_tokens());
+    cells[13] = absl::StrCat(t.latency_ns());
+    cells[14] = absl::StrCat(t.tokenize_ns());
+    cells[15] = absl::StrCat(t.prefill_ns());
+    cells[16] = absl::StrCat(t.decode_ns());
+    cells[17] = absl::StrCat(t.detokenize_ns());
+    cells[19] = Hex(t.output_digest());
+    cells[37] = absl::StrCat(t.batch());
   } else if (record.has_generation()) {
     cells[11] = absl::StrCat(record.generation().input_tokens());
     cells[12] = absl::StrCat(record.generation().output_tokens());
@@ -227,6 +251,8 @@ std::string ChunkKindName(v1::ChunkKind kind) {
       return "article";
     case v1::CHUNK_KIND_SUMMARY:
       return "summary";
+    case v1::CHUNK_KIND_TRAFFIC:
+      return "traffic";
     default:
       return "unknown";
   }

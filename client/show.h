@@ -36,6 +36,12 @@ std::string NoiseFloorLine(const v1::NoiseFloor& floor);
 std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& terminal);
 std::string RankCsv(const v1::RankVariantsResponse& answer);
 
+// Where each variant overtakes fp16: a table for each input and output length, a column for each batch size, then the
+// crossings. Empty where no grid was timed.
+std::string TrafficText(const v1::RankVariantsResponse& answer, const Terminal& terminal);
+// How many sequences of the profile's context the device holds beside each variant, a line; empty where nobody asked.
+std::string CapacityText(const v1::RankVariantsResponse& answer);
+
 // Each variant of two jobs: ratio of speeds, difference of losses, and what may be concluded.
 std::string CompareText(const v1::CompareJobsResponse& answer, const Terminal& terminal);
 std::string CompareCsv(const v1::CompareJobsResponse& answer);

@@ -8,6 +8,7 @@
 #include "client/names.h"
 #include "client/progress.h"
 #include "client/show.h"
+#include "client/traffic_flags.h"
 #include "client/utf8.h"
 
 namespace uaqf::client {
@@ -224,6 +225,9 @@ std::string ProfileText(const v1::Profile& profile, const Terminal& terminal) {
     line("constraint", absl::StrCat(FigureName(constraint.figure()),
                                     " <= ", FigureText(constraint.figure(), constraint.limit()), ", surely"));
   }
+  line("traffic", MixText(profile));
+  if (profile.context_tokens() > 0) line("context", Count(profile.context_tokens(), "token"));
+  if (profile.device_memory_bytes() > 0) line("device memory", Bytes(profile.device_memory_bytes()));
   if (profile.price_per_hour() > 0) line("price per hour", Exact(profile.price_per_hour()));
   return text;
 }

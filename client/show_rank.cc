@@ -283,7 +283,8 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
   }
   absl::StrAppend(&text, TiesText(answer), NoiseFloorLine(answer.noise_floor()), BeatenText(answer), LimitsText(answer),
                   SweepsText(answer));
-  absl::StrAppend(&text, EnergyText(answer), EvidenceLine(answer.evidence()));
+  absl::StrAppend(&text, EnergyText(answer), CapacityText(answer), EvidenceLine(answer.evidence()));
+  absl::StrAppend(&text, TrafficText(answer, terminal));
   absl::StrAppend(&text, SlicesText(answer, terminal));
   for (const std::string& warning : answer.warnings()) {
     absl::StrAppend(&text, terminal.Paint(Style::kYellow, "warning:"), " ", Printable(warning), "\n");
@@ -293,13 +294,35 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
 
 std::string RankCsv(const v1::RankVariantsResponse& answer) {
   constexpr std::array<const char*, 4> kTerms = {"speed", "quality", "stability", "memory"};
-  std::string csv = CsvLine({"rank",         "variant",       "status",          "utility",
-                             "speed",        "quality",       "stability",       "memory",
-                             "reason",       "utility_low",   "utility_high",    "probability_best",
-                             "rank_low",     "rank_high",     "expected_regret", "tied",
-                             "speedup",      "speedup_low",   "speedup_high",    "nll_loss",
-                             "nll_loss_low", "nll_loss_high", "dominated_by",    "energy_per_token",
-                             "energy_low",   "energy_high",   "noise_floor",     "speedup_within_noise",
+  std::string csv = CsvLine({"rank",
+                             "variant",
+                             "status",
+                             "utility",
+                             "speed",
+                             "quality",
+                             "stability",
+                             "memory",
+                             "reason",
+                             "utility_low",
+                             "utility_high",
+                             "probability_best",
+                             "rank_low",
+                             "rank_high",
+                             "expected_regret",
+                             "tied",
+                             "speedup",
+                             "speedup_low",
+                             "speedup_high",
+                             "nll_loss",
+                             "nll_loss_low",
+                             "nll_loss_high",
+                             "dominated_by",
+                             "energy_per_token",
+                             "energy_low",
+                             "energy_high",
+                             "capacity_sequences",
+                             "noise_floor",
+                             "speedup_within_noise",
                              "utility_noise"});
   for (const v1::RankedVariant& variant : answer.variants()) {
     std::vector<std::string> cells = {variant.rank() > 0 ? absl::StrCat(variant.rank()) : "", variant.variant(),
@@ -317,6 +340,7 @@ std::string RankCsv(const v1::RankVariantsResponse& answer) {
     cells.push_back(variant.has_energy_per_token() ? Exact(variant.energy_per_token()) : "");
     cells.push_back(variant.has_energy_interval() ? Exact(variant.energy_interval().low()) : "");
     cells.push_back(variant.has_energy_interval() ? Exact(variant.energy_interval().high()) : "");
+    cells.push_back(variant.capacity().has_sequences() ? absl::StrCat(variant.capacity().sequences()) : "");
     const v1::NoiseFloor& floor = answer.noise_floor();
     cells.push_back(floor.has_tokens_per_s() ? Exact(floor.tokens_per_s().floor()) : "");
     const bool judged = floor.has_tokens_per_s() && variant.has_speedup();

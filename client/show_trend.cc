@@ -75,25 +75,23 @@ std::vector<std::string> TrendRow(const v1::VariantTrend& t) {
 // -1, 0 or 1: falls, cannot be told, grows.
 int Direction(const v1::Trend& trend) { return trend.interval().low() > 0 ? 1 : trend.interval().high() < 0 ? -1 : 0; }
 
-std::string Pick(int direction, const char* falls, const char* unknown, const char* grows) {
-  return direction < 0 ? falls : direction > 0 ? grows : unknown;
-}
-
 // What a person may conclude.
 std::string Finding(const v1::VariantTrend& t) {
+  std::vector<std::string> found, unknown;
+  const auto add = [&](const v1::Trend& trend, const char* falls, const char* grows, const char* figure) {
+    const int direction = Direction(trend);
+    if (direction == 0) return unknown.push_back(figure);
+    found.push_back(direction < 0 ? falls : grows);
+  };
+  if (t.has_speed()) add(t.speed(), "gain less speed", "gain more speed", "speed");
+  if (t.has_relative_loss()) add(t.relative_loss(), "lose less", "lose more", "loss");
+  if (found.empty() && unknown.empty()) return "no trend: fewer than two models of different sizes have its figures";
   std::vector<std::string> parts;
-  if (t.has_speed()) {
-    parts.push_back(Pick(Direction(t.speed()), "gains less speed the larger the model", "no trend of the speed found",
-                         "gains more speed the larger the model"));
-  }
-  if (t.has_relative_loss()) {
-    parts.push_back(Pick(Direction(t.relative_loss()), "loses less the larger the model", "no trend of the loss found",
-                         "loses more the larger the model"));
-  }
-  if (parts.empty()) return "no trend: fewer than two models of different sizes have its figures";
+  if (!found.empty()) parts.push_back(absl::StrCat("larger models ", absl::StrJoin(found, " and ")));
+  if (!unknown.empty()) parts.push_back(absl::StrCat("no trend of ", absl::StrJoin(unknown, " or "), " found"));
   const bool alone =
       (t.has_speed() && !t.speed().covers_models()) || (t.has_relative_loss() && !t.relative_loss().covers_models());
-  return absl::StrCat(absl::StrJoin(parts, ", "), alone ? " (between two models; others may differ)" : "");
+  return absl::StrCat(absl::StrJoin(parts, "; "), alone ? " (two models only)" : "");
 }
 
 std::string VariantText(const v1::CompareModelsResponse& answer, const v1::VariantTrend& trend,

@@ -132,6 +132,11 @@ std::string JobLine(Client& client, const v1::Job& job, int prompts) {
         &text, ", ",
         spec.quality().max_articles() > 0 ? Count(spec.quality().max_articles(), "article") : "all articles");
   }
+  if (spec.has_grid()) {
+    const v1::TrafficGrid& grid = spec.grid();
+    const std::int64_t cells = std::int64_t{grid.batches_size()} * grid.input_tokens_size() * grid.output_tokens_size();
+    absl::StrAppend(&text, ", ", Count(cells * grid.draws() * spec.variants_size(), "timed batch"));
+  }
   return absl::StrCat(text, DevicesFor(client, spec.model()), "\n");
 }
 
@@ -242,6 +247,10 @@ void AddFlags(CLI::App* submit, SubmitFlags& flags) {
   submit->add_flag("--keep-cache", job.keep_cache, "Do not clear caches (on a GPU its L2) before each chunk");
   submit->add_flag("--no-noise-floor", job.no_noise_floor,
                    "Do not time fp16 once more as fp16#2, whose differences from it tell what noise makes");
+  submit->add_option(
+      "--grid", job.grid,
+      "Time batches too, at every combination: batch=1,8,32:input=128,512:output=64[:draws=8]; for where "
+      "each variant overtakes fp16, and for profiles with traffic");
   CLI::Option* until = submit->add_option(
       "--until-decided", job.until_decided,
       "End when the best variant is known with this probability, e.g. 0.95, and measure no further what is surely "

@@ -33,6 +33,17 @@ void AddProfileOptions(CLI::App* command, ProfileFlags& flags, CLI::Option* inst
                    absl::StrCat("Limit that a variant must surely keep, FIGURE=VALUE, as often as needed; figures: ",
                                 LimitedFigures()))
       ->take_all();
+  command
+      ->add_option(
+          "--traffic", flags.traffic,
+          "What the deployment serves, batch=8:input=512:output=64:share=0.7, as often as needed; needs a job with "
+          "a --grid that spans it")
+      ->take_all();
+  command
+      ->add_option("--context", flags.context_tokens, "Tokens a sequence may grow to: says how many the device holds")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--device-memory", flags.device_memory,
+                      "Of the deployment's device, e.g. 80GB [that of the device measured on]");
   command->add_option("--price-per-hour", flags.price_per_hour, "Cost of an hour of the device, for --max price=")
       ->check(CLI::PositiveNumber);
 }

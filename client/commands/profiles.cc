@@ -67,6 +67,11 @@ absl::Status Create(Context& context, const CreateFlags& flags) {
   if (!constraints.ok()) return constraints.status();
   profile->mutable_constraints()->Assign(constraints->begin(), constraints->end());
   profile->set_price_per_hour(flags.given.price_per_hour);
+  const auto deployment = BuildDeployment(flags.given);
+  if (!deployment.ok()) return deployment.status();
+  profile->mutable_traffic()->Assign(deployment->traffic.begin(), deployment->traffic.end());
+  profile->set_context_tokens(deployment->context_tokens);
+  profile->set_device_memory_bytes(deployment->device_memory_bytes);
   profile->set_name(FullName(flags.name));
   profile->set_description(flags.description);
   const auto client = context.Connect();

@@ -39,6 +39,11 @@ absl::StatusOr<v1::RankVariantsRequest> Request(Client& client, const RankFlags&
   if (!constraints.ok()) return constraints.status();
   request.mutable_constraints()->Assign(constraints->begin(), constraints->end());
   request.set_price_per_hour(flags.given.price_per_hour);
+  const auto deployment = BuildDeployment(flags.given);
+  if (!deployment.ok()) return deployment.status();
+  request.mutable_traffic()->Assign(deployment->traffic.begin(), deployment->traffic.end());
+  request.set_context_tokens(deployment->context_tokens);
+  request.set_device_memory_bytes(deployment->device_memory_bytes);
   if (!flags.by.empty()) request.set_split(flags.by == "category" ? v1::SPLIT_CATEGORY : v1::SPLIT_GROUP);
   if (!flags.given.weights.empty()) {
     const auto profile = BuildProfile(flags.given);
@@ -64,6 +69,7 @@ absl::Status WithWayOut(const absl::Status& status) {
 absl::Status Rank(Context& context, const RankFlags& flags) {
   // A bad weight or limit is told without asking anyone.
   if (const auto constraints = BuildConstraints(flags.given); !constraints.ok()) return constraints.status();
+  if (const auto deployment = BuildDeployment(flags.given); !deployment.ok()) return deployment.status();
   if (!flags.given.weights.empty()) {
     if (const auto profile = BuildProfile(flags.given); !profile.ok()) return profile.status();
   }
@@ -93,11 +99,13 @@ absl::Status Rank(Context& context, const RankFlags& flags) {
 
 void AddRank(CLI::App& app, Context& context) {
   auto flags = std::make_shared<RankFlags>();
-  CLI::App* rank = AddCommand(app, "rank", "Rank the variants of a job, or of several, for a deployment profile",
-                              "uaqf rank k7f --profile latency-critical\n"
-                              "  uaqf rank k7f --weights speed=0.5,quality=0.5 --no-sanity\n"
-                              "  uaqf rank k7f --max latency-p95=2s --max memory=8GB --by group\n"
-                              "  uaqf rank k7f 2m9   (variants of both, against fp16 of the first)");
+  CLI::App* rank =
+      AddCommand(app, "rank", "Rank the variants of a job, or of several, for a deployment profile",
+                 "uaqf rank k7f --profile latency-critical\n"
+                 "  uaqf rank k7f --weights speed=0.5,quality=0.5 --no-sanity\n"
+                 "  uaqf rank k7f --max latency-p95=2s --max memory=8GB --by group\n"
+                 "  uaqf rank k7f --traffic batch=8:input=512:output=64 --context 4096 --device-memory 24GB\n"
+                 "  uaqf rank k7f 2m9   (variants of both, against fp16 of the first)");
   rank->add_option("JOB", flags->jobs,
                    "Name, id, or the beginning of one; of several, which must be comparable, the first "
                    "has the fp16 that all are compared with")

@@ -67,6 +67,19 @@ struct ArticleColumns {
   std::vector<std::int32_t> bytes;
 };
 
+// One row per timed batch.
+struct TrafficColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> cell;  // combination of the grid
+  std::vector<std::int32_t> draw;
+  std::vector<std::int64_t> latency_ns;
+  std::vector<std::int64_t> prefill_ns;
+  std::vector<std::int64_t> decode_ns;
+  std::vector<DeviceShares> prefill_shares;
+  std::vector<DeviceShares> decode_shares;
+  std::vector<std::int32_t> group;  // of the chunk
+};
+
 // What a variant is in full: JSON, and its digest.
 struct Configuration {
   std::string digest;
@@ -91,6 +104,7 @@ struct Measurements {
   TaskColumns tasks;
   DivergenceColumns divergences;
   ArticleColumns articles;
+  TrafficColumns traffic;
   std::vector<AttemptEvidence> attempts;  // in the order of their acceptance
 };
 

@@ -156,8 +156,9 @@ std::int64_t PlannedRecords(const JobSpec& spec, std::int32_t prompt_count, std:
   const std::int64_t twins = count(kBaselineTwin);
   const std::int64_t compared = variants - twins - count(kBaselineVariant);
   const bool summarized = spec.quality.divergence && spec.quality.divergence_mode == DivergenceMode::kStreamed;
-  return timed * variants + scored * (variants - twins) + (spec.quality.divergence ? compared * windows : 0) +
-         (summarized ? windows : 0);
+  const std::int64_t batches = std::int64_t{spec.grid.Count()} * spec.grid.draws;
+  return timed * variants + (scored + batches) * (variants - twins) +
+         (spec.quality.divergence ? compared * windows : 0) + (summarized ? windows : 0);
 }
 
 namespace {
@@ -203,6 +204,7 @@ class GroupPlan {
       for (std::int32_t block = 0; block < blocks_; ++block)
         Time(repeat, block, std::int64_t{repeat} * blocks_ + block);
     }
+    if (!spec_.grid.Empty()) TimeGrid();
   }
 
   void RoundByRound() {
@@ -240,6 +242,25 @@ class GroupPlan {
     const std::int32_t size = spec_.timing.block_prompts;
     plan_.Visit(Of(ChunkKind::kTiming, group_, repeat), block * size, std::min(prompts_, (block + 1) * size), size,
                 visitors);
+  }
+
+  void TimeGrid() {
+    // Without the twin, which shows noise and has no traffic of its own.
+    VariantGroup loaded;
+    for (const std::int32_t member : members_) {
+      if (spec_.variants[member] != kBaselineTwin) loaded.push_back(member);
+    }
+    const BalancedOrder order(static_cast<std::int32_t>(loaded.size()), spec_.seed);
+    const std::int32_t of_a_batch = spec_.grid.Count() / static_cast<std::int32_t>(spec_.grid.batches.size());
+    std::int64_t row = 0;
+    for (std::int32_t draw = 0; draw < spec_.grid.draws; ++draw) {
+      for (std::int32_t first = 0; first < spec_.grid.Count(); first += of_a_batch) {
+        VariantGroup visitors;
+        order.Row(row++, &visitors);
+        for (std::int32_t& member : visitors) member = loaded[member];
+        plan_.Visit(Of(ChunkKind::kTraffic, group_, draw), first, first + of_a_batch, of_a_batch, visitors);
+      }
+    }
   }
 
   const JobSpec& spec_;
@@ -288,9 +309,21 @@ std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, cons
   return MakePlan(spec, prompt_count, survey, MakeGroups(spec, {}));
 }
 
+TrafficCell CellOf(const TrafficGrid& grid, std::int32_t draw, std::int32_t item) {
+  const auto inputs = static_cast<std::int32_t>(grid.input_tokens.size());
+  const auto outputs = static_cast<std::int32_t>(grid.output_tokens.size());
+  return {grid.batches[item / (inputs * outputs)], grid.input_tokens[item / outputs % inputs],
+          grid.output_tokens[item % outputs], draw * grid.batches.back()};
+}
+
+std::int32_t MaxBatch(const JobSpec& spec) { return spec.grid.Empty() ? 1 : spec.grid.batches.back(); }
+
 std::int32_t MaxSequenceTokens(const JobSpec& spec, const Survey& survey) {
   const std::int32_t input = spec.timing.input_tokens > 0 ? spec.timing.input_tokens : survey.longest_input_tokens;
-  const std::int32_t generation = std::max(input + spec.timing.max_output_tokens, survey.longest_task_tokens);
+  std::int32_t generation = std::max(input + spec.timing.max_output_tokens, survey.longest_task_tokens);
+  if (!spec.grid.Empty()) {
+    generation = std::max(generation, spec.grid.input_tokens.back() + spec.grid.output_tokens.back());
+  }
   const bool scores = !spec.quality.text_set.empty() || !spec.quality.article_set.empty();
   return !scores ? generation : std::max(generation, spec.quality.context_tokens);
 }

@@ -14,6 +14,9 @@
 // decides, then block by block of prompts all that is measured on it, GENERATION and every repeat of TIMING, with an
 // even share of the windows between them. After each round all variants have the same prompts and windows behind them.
 //
+// A traffic grid is timed last, draw by draw and batch size by batch size, each visited by all variants in a balanced
+// order: one chunk has all combinations of a size.
+//
 // The baseline's twin (types.h) has TIMING chunks alone. It comes last: one worker, which hosts one variant after the
 // other, leaves the drift of the whole job between the two.
 #pragma once
@@ -29,6 +32,10 @@ namespace uaqf::core {
 // Windows in one PERPLEXITY, DIVERGENCE or SUMMARY chunk: few, so that variants take turns within minutes on a slow
 // device.
 inline constexpr std::int32_t kWindowsPerChunk = 5;
+// The combination `item`, batch by batch, input by input, output by output; its prompts in draw `draw` are the first of
+// those of the largest batch.
+TrafficCell CellOf(const TrafficGrid& grid, std::int32_t draw, std::int32_t item);
+
 // Articles in one ARTICLE chunk: those of WikiText have some three windows each.
 inline constexpr std::int32_t kArticlesPerChunk = 2;
 
@@ -89,6 +96,9 @@ std::vector<Chunk> MakePlan(const JobSpec& spec, std::int32_t prompt_count, cons
 std::int32_t RoundCount(const JobSpec& spec, std::int32_t prompt_count);
 // The round that a chunk belongs to, over all groups one after the other; -1 for those of none.
 std::int32_t RoundOf(const JobSpec& spec, std::int32_t prompt_count, const Survey& survey, const Chunk& chunk);
+
+// Sequences that a job decodes together at most; 1 where it does not.
+std::int32_t MaxBatch(const JobSpec& spec);
 
 // Longest sequence a job asks of the KV cache, tokens.
 std::int32_t MaxSequenceTokens(const JobSpec& spec, const Survey& survey);

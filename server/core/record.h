@@ -18,6 +18,7 @@ enum class RecordBody : std::int32_t {
   kDivergence = 6,
   kArticle = 7,
   kSummary = 8,
+  kTraffic = 9,
 };
 
 // Checks of one kind on one answer; `metric` has the numbers of TaskMetric of record.proto.
@@ -30,6 +31,14 @@ struct TaskCheck {
 };
 
 inline constexpr std::size_t kMostTaskChecks = 5;
+
+// Of what a device reads and computes at most, what one phase of a batch took: 0 to about 1 each. 0: not known.
+struct DeviceShares {
+  double read = 0;
+  double compute = 0;
+
+  friend bool operator==(const DeviceShares&, const DeviceShares&) = default;
+};
 
 // One measurement. Fields that its body does not have stay 0.
 struct RecordRow {
@@ -57,6 +66,10 @@ struct RecordRow {
   // For kArticle, whose tokens are `scored_tokens`.
   std::int32_t words = 0;
   std::int32_t bytes = 0;
+  // For kTraffic, whose lengths are of each sequence and whose times are of the whole batch.
+  std::int32_t batch = 0;
+  DeviceShares prefill_shares = {};
+  DeviceShares decode_shares = {};
   std::string failure;  // for kFailure: why this item cannot be measured
   std::string blob;     // the serialized uaqf.v1.Record, stored and given back as it is
 };

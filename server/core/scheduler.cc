@@ -64,7 +64,7 @@ void Scheduler::Impl::Restore(Snapshot snapshot, Instant now) {
       Turn& turn = turns_[lease.device];
       turn.holder = worker.id;
       ++turn.leases;
-      turn.timing += lease.chunk().kind == ChunkKind::kTiming;
+      turn.timing += IsTimed(lease.chunk().kind);
       lease_owner_[{job->id, attempt.chunk}] = worker.id;
       worker.leases.push_back(std::move(lease));
     }
@@ -131,6 +131,7 @@ absl::Status Scheduler::Impl::UpdateWorker(WorkerReport* report, Instant now) {
     worker.model = usable ? report->hosted.model : "";
     worker.variant = usable ? report->hosted.variant : "";
     worker.max_sequence_tokens = report->hosted.max_sequence_tokens;
+    worker.max_batch = report->hosted.max_batch;
     worker.models.clear();
     Touch(worker);
   } else if (worker.connected && report->sequence <= worker.sequence) {
@@ -139,7 +140,8 @@ absl::Status Scheduler::Impl::UpdateWorker(WorkerReport* report, Instant now) {
   const bool changed = new_session || !worker.connected || worker.silent || worker.draining != report->draining ||
                        worker.hosted.state != report->hosted.state || worker.hosted.variant != report->hosted.variant ||
                        worker.hosted.model != report->hosted.model || worker.device.id != report->device.id ||
-                       worker.hosted.max_sequence_tokens != report->hosted.max_sequence_tokens;
+                       worker.hosted.max_sequence_tokens != report->hosted.max_sequence_tokens ||
+                       worker.hosted.max_batch != report->hosted.max_batch;
   place_needed_ |= changed;
   if (changed || worker.hosted.calibration != report->hosted.calibration) {
     for (const auto& job : jobs_) Touch(*job);

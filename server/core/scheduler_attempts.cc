@@ -25,6 +25,8 @@ RecordBody ExpectedBody(ChunkKind kind) {
       return RecordBody::kArticle;
     case ChunkKind::kSummary:
       return RecordBody::kSummary;
+    case ChunkKind::kTraffic:
+      return RecordBody::kTraffic;
   }
   return RecordBody::kFailure;
 }
@@ -40,6 +42,18 @@ std::string SummaryContradiction(const RecordRow& record, const Chunk& chunk) {
     return absl::StrCat("kl_upper_sum is ", record.kl_upper_sum, ", expected at least ", record.kl_sum, ", the kl_sum");
   }
   return "";
+}
+
+// The same of a batch that is not the one to be timed.
+std::string TrafficContradiction(const RecordRow& record, const TrafficCell& cell) {
+  if (record.batch != cell.batch || record.input_tokens != cell.input_tokens ||
+      record.output_tokens != cell.output_tokens) {
+    return absl::StrCat("a batch of ", record.batch, " with ", record.input_tokens, " tokens in and ",
+                        record.output_tokens, " out, expected ", cell.batch, " with ", cell.input_tokens, " and ",
+                        cell.output_tokens);
+  }
+  if (record.latency_ns > 0) return "";
+  return absl::StrCat("latency is ", record.latency_ns, " ns, expected more than 0");
 }
 
 // Why a record cannot belong to the lease; empty when it can. `expected_tokens`: 0 when any length will do; of a
@@ -86,6 +100,10 @@ std::string TakeItems(const std::vector<RecordRow>& records, LeaseState* lease) 
     }
     if (lease->seen[place]) return absl::StrCat("item ", record.item, " came twice");
     std::string why = Contradiction(record, chunk, tokens.empty() ? scored : tokens[place]);
+    if (why.empty() && record.body == RecordBody::kTraffic) {
+      why = TrafficContradiction(record, CellOf(lease->job->spec.grid, chunk.repeat, record.item));
+      if (!why.empty()) why = absl::StrCat("item ", record.item, ": ", why);
+    }
     if (!why.empty()) return why;
     lease->seen[place] = true;
     ++lease->seen_count;
@@ -118,7 +136,7 @@ LeaseState Scheduler::Impl::RemoveLease(WorkerEntry* worker, const AttemptId& id
   worker->leases.erase(it);
   lease_owner_.erase({id.job, id.chunk});
   const auto turn = turns_.find(lease.device);
-  turn->second.timing -= lease.chunk().kind == ChunkKind::kTiming;
+  turn->second.timing -= IsTimed(lease.chunk().kind);
   if (--turn->second.leases == 0) turns_.erase(turn);
   Touch(*worker);
   Touch(*lease.job);
@@ -278,7 +296,7 @@ void Scheduler::Impl::EndAttempt(WorkerEntry* worker, const LeaseState& lease, A
   ActiveJob* job = lease.job;
   Chunk& chunk = job->chunks[lease.id.chunk];
   // Only times suffer from a disturbed device; what was generated or scored is the same.
-  const bool tainted = chunk.kind == ChunkKind::kTiming && !end.evidence.taints.empty();
+  const bool tainted = IsTimed(chunk.kind) && !end.evidence.taints.empty();
   CloseAttempt close;
   close.attempt = lease.id;
   close.failures = chunk.failures;

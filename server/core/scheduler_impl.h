@@ -56,6 +56,7 @@ struct WorkerEntry {
   std::string model;
   std::string variant;
   std::int32_t max_sequence_tokens = 0;
+  std::int32_t max_batch = 1;
   std::vector<LeaseState> leases;  // in the order to run them
   // Chunks it failed since its last success, and how many of them others then completed.
   std::set<std::pair<JobId, std::int32_t>> failed;
@@ -67,7 +68,8 @@ struct WorkerEntry {
   const ModelInfo* FindModel(const std::string& name) const;
   const VariantInfo* FindVariant(const std::string& of_model, const std::string& name) const;
   // Memory of its device that hosting the variant takes, estimated, bytes; 0: not known.
-  std::int64_t NeedBytes(const std::string& of_model, const std::string& name, std::int32_t sequence_tokens) const;
+  // `kv_tokens` of all its KV caches together.
+  std::int64_t NeedBytes(const std::string& of_model, const std::string& name, std::int64_t kv_tokens) const;
 
   bool Live() const { return connected && !silent && !draining && !benched; }
   bool Hosts(const std::string& m, const std::string& v) const {
@@ -75,7 +77,7 @@ struct WorkerEntry {
   }
   bool Ready() const {
     return Live() && hosted.state == VariantState::kReady && Hosts(hosted.model, hosted.variant) &&
-           hosted.max_sequence_tokens >= max_sequence_tokens;
+           hosted.max_sequence_tokens >= max_sequence_tokens && hosted.max_batch >= max_batch;
   }
   bool Loading() const { return Live() && !variant.empty() && !Ready(); }
 };

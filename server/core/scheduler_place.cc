@@ -83,6 +83,7 @@ void Scheduler::Impl::DropUnusedAssignments() {
     worker.model.clear();
     worker.variant.clear();
     worker.max_sequence_tokens = 0;
+    worker.max_batch = 1;
     Touch(worker);
   }
 }
@@ -210,6 +211,7 @@ bool Scheduler::Impl::Assign(ActiveJob* job, const std::string& device, const st
   const auto turn = turns_.find(device);
   const bool timing = turn != turns_.end() && turn->second.timing > 0;
   const std::int32_t tokens = MaxSequenceTokens(job->spec, job->survey);
+  const std::int32_t batch = MaxBatch(job->spec);
   bool waits = false;
   bool lacks_room = false;
   // Those that host nothing come first: what they take need not be loaded twice.
@@ -219,7 +221,7 @@ bool Scheduler::Impl::Assign(ActiveJob* job, const std::string& device, const st
     if (!worker->leases.empty()) continue;
     std::int32_t want = HostedIndex(*job, *worker);
     if (want >= 0 && FirstRunnable(*job, want, *worker).has_value()) {
-      if (worker->max_sequence_tokens >= tokens) continue;
+      if (worker->max_sequence_tokens >= tokens && worker->max_batch >= batch) continue;
     } else {
       want = PickVariant(*job, *worker);
       if (want < 0) continue;
@@ -235,6 +237,7 @@ bool Scheduler::Impl::Assign(ActiveJob* job, const std::string& device, const st
     worker->model = job->spec.model;
     worker->variant = job->spec.variants[want];
     worker->max_sequence_tokens = tokens;
+    worker->max_batch = batch;
     if (job->device_kind.empty()) job->device_kind = worker->device_kind;
     Touch(*worker);
     Touch(*job);
@@ -262,7 +265,7 @@ void Scheduler::Impl::Grant(ActiveJob* job, const std::string& device, const std
       next = worker;
     }
     if (next == nullptr || (taken && turn->second.holder != next->id)) return;
-    if (loading && job->chunks[first->second].kind == ChunkKind::kTiming) return;
+    if (loading && IsTimed(job->chunks[first->second].kind)) return;
     GrantLease(job, first->second, next, now);
   }
 }
@@ -286,7 +289,7 @@ void Scheduler::Impl::GrantLease(ActiveJob* job, std::int32_t chunk, WorkerEntry
   Turn& turn = turns_[lease.device];
   turn.holder = worker->id;
   ++turn.leases;
-  turn.timing += lease.chunk().kind == ChunkKind::kTiming;
+  turn.timing += IsTimed(lease.chunk().kind);
   if (lease.chunk().kind == ChunkKind::kTiming) job->timed_by[lease.chunk().variant].insert(worker->session);
   lease_owner_[{job->id, chunk}] = worker->id;
   worker->leases.push_back(std::move(lease));

@@ -5,6 +5,14 @@
 #include "server/core/scheduler_impl.h"
 
 namespace uaqf::core {
+namespace {
+
+// Of all KV caches that hosting a variant of the job takes.
+std::int64_t KvTokens(const ActiveJob& job) {
+  return std::int64_t{MaxSequenceTokens(job.spec, job.survey)} * MaxBatch(job.spec);
+}
+
+}  // namespace
 
 const ModelInfo* WorkerEntry::FindModel(const std::string& name) const {
   const auto it = std::find_if(models.begin(), models.end(), [&](const ModelInfo& info) { return info.model == name; });
@@ -20,10 +28,10 @@ const VariantInfo* WorkerEntry::FindVariant(const std::string& of_model, const s
 }
 
 std::int64_t WorkerEntry::NeedBytes(const std::string& of_model, const std::string& name,
-                                    std::int32_t sequence_tokens) const {
+                                    std::int64_t kv_tokens) const {
   const VariantInfo* info = FindVariant(of_model, name);
   if (info == nullptr || info->resident_bytes <= 0) return 0;
-  return info->resident_bytes + info->kv_bytes_per_token * sequence_tokens;
+  return info->resident_bytes + info->kv_bytes_per_token * kv_tokens;
 }
 
 HostingRoom Scheduler::Impl::RoomFor(const ActiveJob& job) const {
@@ -36,7 +44,7 @@ HostingRoom Scheduler::Impl::RoomFor(const ActiveJob& job) const {
 
 HostingRoom Scheduler::Impl::LeastRoomFor(const ActiveJob& job) const {
   HostingRoom room;
-  const std::int32_t tokens = MaxSequenceTokens(job.spec, job.survey);
+  const std::int64_t tokens = KvTokens(job);
   room.need_bytes.resize(job.spec.variants.size());
   for (const auto& [id, worker] : workers_) {
     if (!worker.Live() || worker.FindModel(job.spec.model) == nullptr) continue;
@@ -58,13 +66,16 @@ bool Scheduler::Impl::HasRoom(const ActiveJob& job, std::int32_t variant, const 
     if (&other == &worker || !other.connected || other.device.id != worker.device.id) continue;
     // Until it has dropped the one and loaded the other, either may be in memory.
     const std::int64_t hosted =
-        other.NeedBytes(other.hosted.model, other.hosted.variant, other.hosted.max_sequence_tokens);
-    held += std::max(hosted, other.NeedBytes(other.model, other.variant, other.max_sequence_tokens));
+        other.NeedBytes(other.hosted.model, other.hosted.variant,
+                        std::int64_t{other.hosted.max_sequence_tokens} * other.hosted.max_batch);
+    const std::int64_t wanted =
+        other.NeedBytes(other.model, other.variant, std::int64_t{other.max_sequence_tokens} * other.max_batch);
+    held += std::max(hosted, wanted);
   }
   // Alone it may try: the worker says best what is missing.
   if (held == 0) return true;
-  const std::int32_t tokens = MaxSequenceTokens(job.spec, job.survey);
-  return held + worker.NeedBytes(job.spec.model, job.spec.variants[variant], tokens) <= worker.device.memory_bytes;
+  return held + worker.NeedBytes(job.spec.model, job.spec.variants[variant], KvTokens(job)) <=
+         worker.device.memory_bytes;
 }
 
 void Scheduler::Impl::MakeRoom(const ActiveJob& job, const std::vector<WorkerEntry*>& live) {
@@ -75,6 +86,7 @@ void Scheduler::Impl::MakeRoom(const ActiveJob& job, const std::vector<WorkerEnt
     worker->model.clear();
     worker->variant.clear();
     worker->max_sequence_tokens = 0;
+    worker->max_batch = 1;
     Touch(*worker);
   }
   IndexHosts();

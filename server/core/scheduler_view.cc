@@ -29,6 +29,12 @@ Lease ToLease(const LeaseState& state, std::int64_t now_ns) {
   } else if (chunk.kind == ChunkKind::kArticle) {
     lease.prompt_set = spec.quality.article_set;
     lease.context_tokens = spec.quality.context_tokens;
+  } else if (chunk.kind == ChunkKind::kTraffic) {
+    lease.prompt_set = spec.prompt_set;
+    lease.timing = spec.timing;
+    for (std::int32_t i = 0; i < chunk.count; ++i) {
+      lease.cells.push_back(CellOf(spec.grid, chunk.repeat, chunk.first + i));
+    }
   } else {
     lease.prompt_set = chunk.kind == ChunkKind::kTask ? spec.quality.task_set : spec.prompt_set;
     lease.timing = spec.timing;
@@ -58,6 +64,7 @@ DesiredState Scheduler::Impl::Desired(const WorkerId& id, Instant now) const {
   desired.model = worker.model;
   desired.variant = worker.variant;
   desired.max_sequence_tokens = worker.max_sequence_tokens;
+  desired.max_batch = worker.max_batch;
   desired.drain = draining_;
   for (const LeaseState& lease : worker.leases) {
     if (lease.session != worker.session) continue;
@@ -105,8 +112,9 @@ std::string Scheduler::Impl::Running(const ActiveJob& job) const {
     if (worker.leases.empty() || worker.leases.front().job != &job) continue;
     const Chunk& chunk = worker.leases.front().chunk();
     const std::string& variant = job.spec.variants[chunk.variant];
-    return chunk.kind == ChunkKind::kTiming ? absl::StrCat(variant, " repeat ", chunk.repeat + 1)
-                                            : absl::StrCat(variant, " ", Name(chunk.kind));
+    return IsTimed(chunk.kind) ? absl::StrCat(variant, chunk.kind == ChunkKind::kTraffic ? " traffic" : "", " repeat ",
+                                              chunk.repeat + 1)
+                               : absl::StrCat(variant, " ", Name(chunk.kind));
   }
   return "";
 }

@@ -21,6 +21,8 @@ const char* Name(ChunkKind kind) {
       return "article";
     case ChunkKind::kSummary:
       return "summary";
+    case ChunkKind::kTraffic:
+      return "traffic";
   }
   return "unknown";
 }

@@ -37,7 +37,8 @@ enum class ChunkKind : std::int32_t {
   kTask = 4,
   kDivergence = 5,
   kArticle = 6,
-  kSummary = 7
+  kSummary = 7,
+  kTraffic = 8
 };
 
 // Whether the items of such a chunk are windows of the text.
@@ -45,7 +46,11 @@ inline bool OverWindows(ChunkKind kind) {
   return kind == ChunkKind::kPerplexity || kind == ChunkKind::kDivergence || kind == ChunkKind::kSummary;
 }
 // Whether they are prompts or tasks of a set, which have ids.
-inline bool OverPrompts(ChunkKind kind) { return !OverWindows(kind) && kind != ChunkKind::kArticle; }
+inline bool OverPrompts(ChunkKind kind) {
+  return !OverWindows(kind) && kind != ChunkKind::kArticle && kind != ChunkKind::kTraffic;
+}
+// Whether such a chunk is there to be timed: alone on its device, and run again where something disturbed it.
+inline bool IsTimed(ChunkKind kind) { return kind == ChunkKind::kTiming || kind == ChunkKind::kTraffic; }
 
 // QUEUED -> RUNNING -> one of the three ends.
 enum class JobState : std::int32_t { kQueued = 1, kRunning = 2, kSucceeded = 3, kCancelled = 4, kFailed = 5 };
@@ -98,6 +103,33 @@ struct AllocationSpec {
   friend bool operator==(const AllocationSpec&, const AllocationSpec&) = default;
 };
 
+inline constexpr std::int32_t kMostBatch = 32;
+inline constexpr std::int32_t kMostTrafficCells = 64;
+
+// Batches to time at every combination of a size, an input and an output length. Each list ascends without repeats; all
+// are empty, or none.
+struct TrafficGrid {
+  std::vector<std::int32_t> batches = {};
+  std::vector<std::int32_t> input_tokens = {};
+  std::vector<std::int32_t> output_tokens = {};
+  std::int32_t draws = 0;  // batches timed at each combination, of other prompts each
+
+  bool Empty() const { return batches.empty(); }
+  // Combinations.
+  std::int32_t Count() const {
+    return static_cast<std::int32_t>(batches.size() * input_tokens.size() * output_tokens.size());
+  }
+  friend bool operator==(const TrafficGrid&, const TrafficGrid&) = default;
+};
+
+// One batch of a grid.
+struct TrafficCell {
+  std::int32_t batch = 0;
+  std::int32_t input_tokens = 0;
+  std::int32_t output_tokens = 0;
+  std::int32_t first_prompt = 0;  // its prompts: so many from here on, from the first again behind the last
+};
+
 struct JobSpec {
   std::string model;
   std::vector<std::string> variants;
@@ -108,6 +140,7 @@ struct JobSpec {
   std::int64_t lease_ns = 30'000'000'000;
   std::int32_t attempt_limit = 5;
   AllocationSpec allocation = {};
+  TrafficGrid grid = {};
 
   friend bool operator==(const JobSpec&, const JobSpec&) = default;
 };

@@ -25,6 +25,40 @@ struct Range {
   std::int64_t high;
 };
 
+absl::Status CheckAxis(const char* field, const std::vector<std::int32_t>& values, std::int32_t most) {
+  if (values.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        field, " is empty, expected at least one value: a grid needs batches, ", "input_tokens and output_tokens"));
+  }
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    if (values[k] < 1 || values[k] > most) return OutOfRange(field, values[k], 1, most);
+    if (k > 0 && values[k] <= values[k - 1]) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, " is ", absl::StrJoin(values, ", "), ", expected ascending values, each once"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckGrid(const JobSpec& spec) {
+  const TrafficGrid& grid = spec.grid;
+  if (grid.batches.empty() && grid.input_tokens.empty() && grid.output_tokens.empty()) return absl::OkStatus();
+  for (const absl::Status& axis :
+       {CheckAxis("grid.batches", grid.batches, kMostBatch), CheckAxis("grid.input_tokens", grid.input_tokens, 65536),
+        CheckAxis("grid.output_tokens", grid.output_tokens, 4096)}) {
+    if (!axis.ok()) return axis;
+  }
+  if (grid.Count() > kMostTrafficCells) {
+    return OutOfRange("the number of the grid's combinations", grid.Count(), 1, kMostTrafficCells);
+  }
+  if (grid.draws < 1 || grid.draws > 100) return OutOfRange("grid.draws", grid.draws, 1, 100);
+  if (!spec.allocation.InRounds()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "the job has a grid and an allocation that may end it before the grid is measured, expected one of them: submit "
+      "the "
+      "grid as a job of its own");
+}
+
 absl::Status CheckRanges(const JobSpec& spec) {
   const TimingSpec& timing = spec.timing;
   const Range ranges[] = {
@@ -50,8 +84,7 @@ absl::Status CheckRanges(const JobSpec& spec) {
     return absl::InvalidArgumentError(absl::StrCat("allocation.until_decided is ", allocation.until_decided,
                                                    ", expected a probability to 0.999, or 0 to measure everything"));
   }
-  if (allocation.until_decided > 0 &&
-      std::count(spec.variants.begin(), spec.variants.end(), kBaselineVariant) == 0) {
+  if (allocation.until_decided > 0 && std::count(spec.variants.begin(), spec.variants.end(), kBaselineVariant) == 0) {
     return absl::InvalidArgumentError(absl::StrCat("allocation.until_decided needs ", kBaselineVariant,
                                                    " among the variants, got ", absl::StrJoin(spec.variants, ", "),
                                                    ": what is best is told by differences to it"));
@@ -60,6 +93,7 @@ absl::Status CheckRanges(const JobSpec& spec) {
     return absl::InvalidArgumentError(
         absl::StrCat("allocation.device_time is ", allocation.device_time_ns / 1e9, " s, expected 0 or more"));
   }
+  if (absl::Status grid = CheckGrid(spec); !grid.ok()) return grid;
   if (spec.quality.divergence && spec.quality.text_set.empty()) {
     return absl::InvalidArgumentError(
         "quality.divergence is asked for without quality.text_set, expected the text on whose windows FP16 and the "
@@ -170,7 +204,9 @@ absl::Status ValidateSpec(const JobSpec& spec, std::int32_t prompt_count, const 
                                                    limits.max_records, ": use fewer prompts, repeats or variants"));
   }
   const std::int64_t blocks = (prompt_count + spec.timing.block_prompts - 1) / spec.timing.block_prompts;
-  const std::int64_t chunks = blocks * (spec.timing.repeats + 1) * static_cast<std::int64_t>(spec.variants.size());
+  const std::int64_t batches = static_cast<std::int64_t>(spec.grid.batches.size()) * spec.grid.draws;
+  const std::int64_t chunks =
+      (blocks * (spec.timing.repeats + 1) + batches) * static_cast<std::int64_t>(spec.variants.size());
   if (chunks > limits.max_chunks) {
     return absl::InvalidArgumentError(absl::StrCat("the job would have ", chunks, " chunks, expected at most ",
                                                    limits.max_chunks, ": raise timing.block_prompts above ",
@@ -216,6 +252,11 @@ absl::Status ValidateSurvey(const JobSpec& spec, const Survey& survey, std::int3
           absl::StrCat("the longest input has ", input, " tokens and ", spec.timing.max_output_tokens,
                        " may be emitted, expected at most ", context, " together, the context of ", spec.model,
                        ": lower max_output_tokens, set input_tokens, or drop that prompt"));
+    }
+    if (!spec.grid.Empty() && spec.grid.input_tokens.back() + spec.grid.output_tokens.back() > context) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the grid asks for ", spec.grid.input_tokens.back(), " tokens in and ", spec.grid.output_tokens.back(),
+          " out, expected at most ", context, " together, the context of ", spec.model, ": lower one of them"));
     }
     if (survey.longest_task_tokens > context) {
       return absl::InvalidArgumentError(absl::StrCat(

@@ -60,6 +60,7 @@ struct HostedVariant {
   std::string error;
   std::int32_t max_sequence_tokens = 0;
   CalibrationProgress calibration = {};
+  std::int32_t max_batch = 1;
 };
 
 struct AttemptProgress {
@@ -103,7 +104,8 @@ struct Lease {
   std::vector<std::int32_t> output_tokens;  // one per item for MATCHED and FIXED timing; empty: stop naturally
   std::int32_t context_tokens = 0;          // unless OverPrompts(kind)
   std::uint64_t seed = 0;
-  std::int32_t summary_k = 0;  // of the chunk
+  std::int32_t summary_k = 0;           // of the chunk
+  std::vector<TrafficCell> cells = {};  // for kTraffic, one per item
 };
 
 struct SurveyRequest {
@@ -125,7 +127,8 @@ struct DesiredState {
   std::string model;  // variant to host; both empty: drop what is hosted
   std::string variant;
   std::int32_t max_sequence_tokens = 0;
-  std::vector<Lease> leases;  // in the order to run them
+  std::int32_t max_batch = 1;  // sequences decoded together at most
+  std::vector<Lease> leases;   // in the order to run them
   std::vector<SurveyRequest> surveys;
   bool drain = false;
   std::int64_t next_report_ns = 0;

@@ -128,6 +128,8 @@ constexpr Measure kMeasures[] = {
     {"uaqf_variant_perplexity", "Perplexity", &VariantFigures::perplexity},
     {"uaqf_variant_delta_nll", "Loss against fp16, nats per token", &VariantFigures::delta_nll},
     {"uaqf_variant_memory_bytes", "Weights, KV cache and workspace", &VariantFigures::memory_bytes},
+    {"uaqf_variant_energy_joules_per_token", "Energy of a generated token, by the device's counter",
+     &VariantFigures::energy_per_token_j},
 };
 
 void AddMeasures(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>& out) {
@@ -141,6 +143,26 @@ void AddMeasures(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>&
     }
     out.push_back(std::move(family));
   }
+}
+
+void AddTraffic(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>& out) {
+  MetricFamily rate = Family("uaqf_traffic_tokens_per_second", "Output tokens of a batch by its time");
+  MetricFamily speedup = Family("uaqf_traffic_speedup", "The same over that of fp16 at the same batch and lengths");
+  for (const JobFigures& job : jobs) {
+    for (const VariantFigures& variant : job.variants) {
+      for (const TrafficFigures& traffic : variant.traffic) {
+        const Labels labels = {{"job_id", job.job},
+                               {"variant", variant.variant},
+                               {"batch", std::to_string(traffic.batch)},
+                               {"input_tokens", std::to_string(traffic.input_tokens)},
+                               {"output_tokens", std::to_string(traffic.output_tokens)}};
+        Add(rate, labels, traffic.tokens_per_s);
+        if (traffic.speedup) Add(speedup, labels, *traffic.speedup);
+      }
+    }
+  }
+  out.push_back(std::move(rate));
+  out.push_back(std::move(speedup));
 }
 
 void AddDecisions(const std::vector<JobFigures>& jobs, std::vector<MetricFamily>& out) {
@@ -193,6 +215,7 @@ std::vector<MetricFamily> Figures::Collect() const {
   AddJobs(jobs_, out);
   AddProgress(jobs_, out);
   AddMeasures(jobs_, out);
+  AddTraffic(jobs_, out);
   AddDecisions(jobs_, out);
   return out;
 }

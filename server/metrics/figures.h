@@ -38,6 +38,15 @@ struct CoordinatorFigures {
   std::int64_t records_quarantined = 0;
 };
 
+// A variant at one combination of a traffic grid.
+struct TrafficFigures {
+  std::int32_t batch = 0;
+  std::int32_t input_tokens = 0;
+  std::int32_t output_tokens = 0;
+  double tokens_per_s = 0;
+  std::optional<double> speedup;  // over fp16; absent for fp16 and without it
+};
+
 struct VariantFigures {
   std::string variant;
   std::int64_t records_done = 0;
@@ -54,6 +63,9 @@ struct VariantFigures {
   std::optional<double> perplexity;
   std::optional<double> delta_nll;
   std::optional<double> memory_bytes;
+  std::optional<double> energy_per_token_j;
+  // Of a job that timed a grid.
+  std::vector<TrafficFigures> traffic;
 };
 
 // A ranked variant under a profile.

@@ -42,6 +42,9 @@
 //   uaqf_variant_perplexity{job_id,variant}            exp(mean NLL)
 //   uaqf_variant_delta_nll{job_id,variant}             nats per token against fp16
 //   uaqf_variant_memory_bytes{job_id,variant}          weights + KV cache + workspace
+//   uaqf_variant_energy_joules_per_token{job_id,variant} by the device's counter
+//   uaqf_traffic_tokens_per_second{job_id,variant,batch,input_tokens,output_tokens}  of a traffic grid, at most 64
+//   uaqf_traffic_speedup{job_id,variant,batch,input_tokens,output_tokens}            combinations; over fp16 there
 // The decision, for the built-in profiles; a variant without a rank has no sample:
 //   uaqf_decision_utility{job_id,profile,variant}      utility U; profile is the id in "profiles/{profile}"
 //   uaqf_decision_rank{job_id,profile,variant}         rank, from 1 (the winner)

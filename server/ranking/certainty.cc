@@ -38,8 +38,10 @@ std::string WhyNot(const Resampled& resampled, const Evaluation& evaluation) {
     for (const std::size_t v : evaluation.evaluated) {
       const Resampled::Has& has = resampled.has(v);
       if (term.kind == TermKind::kQuality && !has.nll) return TooFew("windows", resampled.windows());
-      const bool timing = term.kind == TermKind::kSpeed || term.kind == TermKind::kStability;
-      if (timing && !has.timings) return TooFew("prompts", resampled.prompts());
+      if (term.kind == TermKind::kSpeed && !has.speed) {
+        return TooFew(resampled.speed_units().c_str(), resampled.speed_unit_count());
+      }
+      if (term.kind == TermKind::kStability && !has.timings) return TooFew("prompts", resampled.prompts());
       if (term.kind == TermKind::kStability && !has.deviations) {
         return absl::StrFormat(
             "how sure this is cannot be told: fewer than %d prompts have two runs, which stability is drawn from",
@@ -158,7 +160,7 @@ class Certainty {
       if (resampled_.has(v).nll) {
         out.nll_loss = CompareFigure(resampled_, v, baseline_, [](const ResampledFigures& f) { return f.nll; });
       }
-      if (!resampled_.has(v).timings || !Emits(v) || !Emits(baseline_)) continue;
+      if (!resampled_.has(v).speed || !Emits(v) || !Emits(baseline_)) continue;
       out.speedup = CompareSpeed(resampled_, v, baseline_);
       const std::optional<NoiseFloor>& floor = evaluation_.floor;
       out.speedup->within_noise =

@@ -154,26 +154,34 @@ std::vector<std::string> Shared(const std::vector<MeasuredModel>& models) {
   return shared;
 }
 
-std::vector<std::string> Notes(const ModelComparison& comparison) {
-  std::vector<std::string> notes;
-  std::int32_t most = 0;
+// What the intervals of the trends hold.
+void NoteCoverage(const ModelComparison& comparison, std::vector<std::string>* notes) {
+  bool two = false, more = false;
   for (const VariantTrend& trend : comparison.trends) {
     for (const auto& line : {trend.speed, trend.nll_loss, trend.relative_loss}) {
-      if (line) most = std::max(most, line->models);
+      two = two || (line && !line->covers_models);
+      more = more || (line && line->covers_models);
     }
   }
-  const std::vector<MeasuredModel>& models = comparison.models;
-  if (models.front().parameters == models.back().parameters) {
-    notes.push_back("all models have the same number of parameters: no trend can be told");
-  } else if (most == 2) {
-    notes.push_back(
-        "intervals of trends over two models are of the measurement alone: what two models differ in beside their size "
-        "cannot be told from it; three or more tell");
-  } else if (most > 2) {
-    notes.push_back(
+  if (comparison.models.front().parameters == comparison.models.back().parameters) {
+    notes->push_back("all models have the same number of parameters: no trend can be told");
+  }
+  if (more) {
+    notes->push_back(
         "intervals of trends over three models or more are of the measurement and of what models differ in beside "
         "their size; each holds for itself, not for all trends at once");
   }
+  if (two) {
+    notes->push_back(
+        "intervals of trends over two models are of the measurement alone: what two models differ in beside their size "
+        "cannot be told from it; three or more tell");
+  }
+}
+
+std::vector<std::string> Notes(const ModelComparison& comparison) {
+  std::vector<std::string> notes;
+  NoteCoverage(comparison, &notes);
+  const std::vector<MeasuredModel>& models = comparison.models;
   const bool losses =
       std::any_of(models.begin(), models.end(), [](const MeasuredModel& m) { return m.nll.has_value(); });
   if (losses) {

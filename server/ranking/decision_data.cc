@@ -8,8 +8,9 @@ namespace uaqf::ranking {
 
 DecisionData PrepareDecision(const Measurements& common, const ResampleOptions& options,
                              const std::optional<TwinRecords>& twin) {
-  DecisionData data{Resample(PairUnits(common), options), {}, {}, {}};
+  DecisionData data{.resampled = Resample(PairUnits(common), options), .times = {}};
   if (twin) data.twin = PrepareTwin(*twin, options);
+  data.traffic = ResampleTraffic(common, options);
   data.energy = ResampleEnergy(EnergyOf(common), options);
   data.times.resize(common.variants.size());
   const TimingColumns& t = common.timings;

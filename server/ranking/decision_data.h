@@ -8,6 +8,7 @@
 #include "server/ranking/measurements.h"
 #include "server/ranking/noise_floor.h"
 #include "server/ranking/resample.h"
+#include "server/ranking/traffic.h"
 
 namespace uaqf::ranking {
 
@@ -21,6 +22,7 @@ struct DecisionData {
   Resampled resampled;
   std::vector<TimeSample> times;          // in the order of Measurements::variants
   std::vector<ResampledEnergy> energy{};  // in the same order
+  std::optional<TrafficTimes> traffic{};  // absent where no grid was timed
   std::optional<TwinData> twin{};         // of fp16 timed twice; absent where the job did not
 };
 

@@ -81,6 +81,38 @@ struct EnergyColumns {
   std::vector<std::int64_t> output_tokens;  // generated meanwhile, those of warm-ups too
 };
 
+// Of what a device reads and computes at most, what a phase of a batch took: 0 to about 1 each. 0: not known.
+struct DeviceShares {
+  double read = 0;
+  double compute = 0;
+};
+
+// Combinations that batches are timed at. Each list ascends; all are empty, or none.
+struct TrafficGrid {
+  std::vector<std::int32_t> batches;
+  std::vector<std::int32_t> input_tokens;
+  std::vector<std::int32_t> output_tokens;
+
+  std::size_t Count() const { return batches.size() * input_tokens.size() * output_tokens.size(); }
+  // Number of a combination, by places in the lists.
+  std::size_t Cell(std::size_t batch, std::size_t input, std::size_t output) const {
+    return (batch * input_tokens.size() + input) * output_tokens.size() + output;
+  }
+};
+
+// One row per timed batch; (variant, cell, draw) is unique, and with `group` for fp16.
+struct TrafficColumns {
+  std::vector<std::int32_t> variant;
+  std::vector<std::int32_t> cell;        // of the grid
+  std::vector<std::int32_t> draw;        // which prompts
+  std::vector<std::int64_t> latency_ns;  // of the batch, > 0
+  std::vector<std::int64_t> prefill_ns;  // >= 0
+  std::vector<std::int64_t> decode_ns;   // >= 0
+  std::vector<DeviceShares> prefill_shares;
+  std::vector<DeviceShares> decode_shares;
+  std::vector<std::int32_t> group;  // as in TimingColumns
+};
+
 // Memory one hosted variant takes, bytes.
 struct Memory {
   std::int64_t weights_bytes = 0;
@@ -88,6 +120,8 @@ struct Memory {
   std::int64_t kv_cache_bytes = 0;
   std::int64_t workspace_bytes = 0;
   std::int64_t measured_peak_bytes = 0;
+  std::int64_t kv_bytes_per_token = 0;  // of a sequence; 0: not known
+  std::int64_t device_bytes = 0;        // of the device that hosted it; 0: not known
 
   // The figure that is ranked.
   std::int64_t Ranked() const { return weights_bytes + kv_cache_bytes + workspace_bytes; }
@@ -116,6 +150,8 @@ struct Measurements {
   DivergenceColumns divergences;
   ArticleColumns articles;
   EnergyColumns energies;
+  TrafficGrid grid;
+  TrafficColumns traffic;
 };
 
 }  // namespace uaqf::ranking

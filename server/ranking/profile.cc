@@ -96,6 +96,12 @@ absl::Status Validate(const Profile& profile) {
         absl::StrFormat("max_delta_nll is %g, expected nats per token of 0 or more: leave it out for no constraint",
                         *profile.max_delta_nll));
   }
+  if (auto status = Validate(profile.traffic); !status.ok()) return status;
+  if (profile.context_tokens < 0 || profile.device_memory_bytes < 0) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "context_tokens is %d and device_memory_bytes %d, expected 0 or more: leave them out where they do not matter",
+        profile.context_tokens, profile.device_memory_bytes));
+  }
   if (auto status = Validate(profile.constraints, profile.price_per_hour); !status.ok()) return status;
   return CheckStabilityForm(profile);
 }

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "server/ranking/constraints.h"
+#include "server/ranking/traffic.h"
 
 namespace uaqf::ranking {
 
@@ -51,13 +52,20 @@ struct Profile {
   std::vector<Constraint> constraints{};
   // Of an hour of the device, in any currency; 0: not known.
   double price_per_hour = 0;
+  // What the deployment serves; not empty: speed is that of this mix. Shapes lie within the grid that a job timed.
+  TrafficMix traffic{};
+  // Tokens that a sequence may grow to, for how many a device holds; 0: not asked.
+  std::int32_t context_tokens = 0;
+  // Memory of the deployment's device, bytes; 0: that of the one measured on.
+  std::int64_t device_memory_bytes = 0;
   bool built_in = false;
 };
 
 // InvalidArgument with what was got, what was expected and what to do: a weight below 0 or not a number, weights that
 // do not sum to 1 within 1e-9, a weight of a term that the formula lacks, alpha and beta of COMBINED that are negative
-// or both 0, a constraint below 0, or constraints that Validate of constraints.h refuses. Does not look at the name: an
-// inline profile has none.
+// or both 0, a constraint below 0, constraints that Validate of
+// constraints.h refuses, traffic that Validate of traffic.h refuses, or a context or memory below 0. Does not look at
+// the name: an inline profile has none.
 [[nodiscard]] absl::Status Validate(const Profile& profile);
 
 // "profiles/" and 1 to 64 characters of [a-z0-9-]. InvalidArgument otherwise.

@@ -11,6 +11,7 @@
 #include "server/ranking/pareto.h"
 #include "server/ranking/rank_text.h"
 #include "server/ranking/terms.h"
+#include "server/ranking/traffic_speed.h"
 
 namespace uaqf::ranking {
 namespace {
@@ -102,6 +103,13 @@ void FillEnergy(const std::vector<ResampledEnergy>& energy, std::vector<RankedVa
   }
 }
 
+void FillCapacity(const std::vector<VariantMeasures>& measures, const Profile& profile,
+                  std::vector<RankedVariant>* variants) {
+  for (std::size_t v = 0; v < measures.size(); ++v) {
+    (*variants)[v].capacity = CapacityOf(measures[v].memory, profile.context_tokens, profile.device_memory_bytes);
+  }
+}
+
 std::vector<WeightSweep> Sweep(const Evaluation& evaluation, const Profile& profile) {
   // Equal utilities go to the first: in the order of the answer.
   std::vector<std::size_t> order;
@@ -156,6 +164,14 @@ absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const
                              const RankOptions& options) {
   if (auto status = Validate(profile); !status.ok()) return status;
   if (auto status = CheckMeasures(measures); !status.ok()) return status;
+  if (!profile.traffic.empty() && !options.traffic_applied) {
+    const DecisionData none;
+    const MixedFigures mixed = WithTraffic(measures, options.data == nullptr ? none : *options.data, profile.traffic);
+    RankOptions own = options;
+    own.traffic_applied = true;
+    if (options.data != nullptr) own.data = &mixed.data;
+    return Rank(mixed.measures, profile, job, own);
+  }
   auto evaluation = Evaluate(measures, profile, options);
   if (!evaluation.ok()) return evaluation.status();
 
@@ -178,7 +194,9 @@ absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const
   FillFront(&*evaluation);
   if (options.data != nullptr) {
     FillEnergy(options.data->energy, &evaluation->variants);
+    if (options.data->traffic) ranking.traffic = MapTraffic(*options.data->traffic, measures);
   }
+  FillCapacity(measures, profile, &evaluation->variants);
   if (options.data != nullptr && !job.point_values) {
     const std::string why = AddCertainty(options.data->resampled, measures, profile, &*evaluation);
     if (why.empty()) {

@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/ranking/capacity.h"
 #include "server/ranking/decision_data.h"
 #include "server/ranking/measures.h"
 #include "server/ranking/noise_floor.h"
 #include "server/ranking/profile.h"
 #include "server/ranking/stopped.h"
 #include "server/ranking/sweep.h"
+#include "server/ranking/traffic_map.h"
 #include "server/ranking/uncertainty.h"
 
 namespace uaqf::ranking {
@@ -48,6 +50,8 @@ struct RankOptions {
   const DecisionData* data = nullptr;
   // Variants that were stopped, which the measures have no records of; null: none was.
   const std::vector<StoppedVariant>* stopped = nullptr;
+  // The profile's traffic has been put into the figures already (traffic_speed.h).
+  bool traffic_applied = false;
 };
 
 // kStopped: not measured to the end, since another variant was surely better or a limit surely broken.
@@ -86,6 +90,7 @@ struct RankedVariant {
   // J/token, and 95 % of it; absent where it is not measured, or by too few blocks of prompts.
   std::optional<double> energy_per_token{};
   std::optional<Interval> energy_interval{};
+  std::optional<Capacity> capacity{};  // absent where the profile asks for none
   // Absent without resamples; the standing also unless ranked, the comparisons also for fp16.
   std::optional<Standing> standing{};
   std::optional<Comparison> speedup{};   // ratio of mean tokens/s; smallest_detectable as a share of fp16's
@@ -115,7 +120,8 @@ struct Ranking {
   std::optional<NoiseFloor> floor{};  // absent where the job did not time fp16 twice
   std::vector<WeightSweep> sweeps;    // of every term that the formula has and all evaluated variants
   std::string conditions;
-  bool point_values = false;  // JobFacts::point_values: nothing is known of how sure the answer is
+  std::optional<TrafficMap> traffic{};  // absent where no grid was timed
+  bool point_values = false;            // JobFacts::point_values: nothing is known of how sure the answer is
 };
 
 // Variants that are not feasible come behind the ranked ones, those first whose constraints need the least relaxation.

@@ -10,6 +10,15 @@
 namespace uaqf::ranking {
 namespace {
 
+// "; T over the traffic 70 % 8 x 512/64, 30 % 1 x 128/64"; nothing without traffic.
+std::string TrafficClause(const Profile& profile) {
+  if (profile.traffic.empty()) return "";
+  return absl::StrCat("; T over the traffic ",
+                      absl::StrJoin(profile.traffic, ", ", [](std::string* out, const TrafficShare& part) {
+                        absl::StrAppendFormat(out, "%.3g %% %s", 100 * part.share, ShapeText(part.shape));
+                      }));
+}
+
 std::string Symbol(TermKind kind, const Profile& profile) {
   const bool ours = profile.formula == Formula::kFull;
   switch (kind) {
@@ -88,6 +97,7 @@ std::string FormulaText(const Profile& profile, const std::vector<EvaluatedTerm>
         &text, "; ",
         profile.normalization == Normalization::kMinMax ? MinMaxText(term, profile) : BaselineText(term, profile));
   }
+  text += TrafficClause(profile);
   if (profile.max_delta_nll) {
     absl::StrAppend(&text, absl::StrFormat("; feasible when NLL - NLL_fp16 <= %g nats/token", *profile.max_delta_nll));
   }

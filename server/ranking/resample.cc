@@ -71,7 +71,7 @@ class Resampler {
       : units_(Bundle(units, kMostUnits)), generator_(options.seed) {
     out_.resamples_ = options.resamples;
     out_.seed_ = options.seed;
-    out_.prompts_ = units.runs.size();
+    out_.prompts_ = out_.speed_unit_count_ = units.runs.size();
     out_.windows_ = units.windows.size();
     out_.has_.resize(units.variants.size());
     out_.figures_.resize((static_cast<std::size_t>(options.resamples) + 1) * units.variants.size());
@@ -91,7 +91,7 @@ class Resampler {
     for (std::size_t v = 0; v < units_.variants.size(); ++v) {
       if (units_.variants[v].latency_s.size() < kLeastUnits) continue;
       timed.push_back(v);
-      out_.has_[v].timings = true;
+      out_.has_[v].timings = out_.has_[v].speed = true;
       out_.has_[v].deviations = deviations;
       const Columns own = OwnColumns(units_.variants[v]);
       out_.figures_[v] =
@@ -136,6 +136,19 @@ class Resampler {
   Generator generator_;
   Resampled out_;
 };
+
+void Resampled::ReplaceSpeed(
+    const std::string& units, std::size_t count,
+    const std::function<std::optional<double>(std::int32_t resample, std::size_t variant)>& speed) {
+  speed_units_ = units;
+  speed_unit_count_ = count;
+  for (std::size_t v = 0; v < has_.size(); ++v) {
+    has_[v].speed = count >= kLeastUnits && speed(kAllUnits, v).has_value();
+    for (std::int32_t r = kAllUnits; has_[v].speed && r < resamples_; ++r) {
+      figures_[static_cast<std::size_t>(r + 1) * has_.size() + v].tokens_per_s = *speed(r, v);
+    }
+  }
+}
 
 Resampled Resample(const PairedUnits& units, const ResampleOptions& options) { return Resampler(units, options).Run(); }
 

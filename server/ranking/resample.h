@@ -8,7 +8,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "server/ranking/paired_units.h"
@@ -44,6 +46,7 @@ class Resampled {
   // Which figures of a variant there are, in every resample.
   struct Has {
     bool timings = false;
+    bool speed = false;  // tokens_per_s, which ReplaceSpeed may have set
     bool deviations = false;
     bool nll = false;
   };
@@ -53,6 +56,13 @@ class Resampled {
   std::size_t variants() const { return has_.size(); }
   std::size_t prompts() const { return prompts_; }
   std::size_t windows() const { return windows_; }
+  // What tokens_per_s was drawn from, and how many: prompts, unless replaced.
+  const std::string& speed_units() const { return speed_units_; }
+  std::size_t speed_unit_count() const { return speed_unit_count_; }
+  // Puts another speed in the place of tokens_per_s, drawn from `count` other units; with fewer than kLeastUnits no
+  // variant has one. Absent: the variant has none.
+  void ReplaceSpeed(const std::string& units, std::size_t count,
+                    const std::function<std::optional<double>(std::int32_t resample, std::size_t variant)>& speed);
   const Has& has(std::size_t variant) const { return has_[variant]; }
   // `resample` from 0, or kAllUnits. Figures that the variant does not have are 0.
   const ResampledFigures& At(std::int32_t resample, std::size_t variant) const {
@@ -66,6 +76,8 @@ class Resampled {
   std::uint64_t seed_ = 0;
   std::size_t prompts_ = 0;
   std::size_t windows_ = 0;
+  std::string speed_units_ = "prompts";
+  std::size_t speed_unit_count_ = 0;
   std::vector<Has> has_;
   std::vector<ResampledFigures> figures_;
 };

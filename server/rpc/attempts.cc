@@ -25,6 +25,16 @@ ranking::EnergyColumns Energies(const std::vector<core::AttemptEvidence>& attemp
   return energies;
 }
 
+std::vector<HostedOn> WhereHosted(const std::vector<core::AttemptEvidence>& attempts,
+                                  const std::vector<v1::ChunkEvidence>& evidence, std::size_t variants) {
+  std::vector<HostedOn> hosted(variants);
+  for (std::size_t k = 0; k < attempts.size(); ++k) {
+    const auto v = static_cast<std::size_t>(attempts[k].variant);
+    if (v < variants) hosted[v] = {evidence[k].memory().kv_bytes_per_token(), evidence[k].device().memory_bytes()};
+  }
+  return hosted;
+}
+
 std::vector<ranking::TimedAttempt> TimedAttempts(const std::vector<core::AttemptEvidence>& attempts,
                                                  const std::vector<v1::ChunkEvidence>& evidence) {
   constexpr double kNsPerSecond = 1e9;

@@ -19,6 +19,14 @@ std::vector<v1::ChunkEvidence> ParseEvidence(const std::vector<core::AttemptEvid
 ranking::EnergyColumns Energies(const std::vector<core::AttemptEvidence>& attempts,
                                 const std::vector<v1::ChunkEvidence>& evidence, const core::TimingSpec& timing);
 
+// What the latest attempt of a variant says of the device that hosted it; 0: it does not.
+struct HostedOn {
+  std::int64_t kv_bytes_per_token = 0;
+  std::int64_t device_bytes = 0;
+};
+std::vector<HostedOn> WhereHosted(const std::vector<core::AttemptEvidence>& attempts,
+                                  const std::vector<v1::ChunkEvidence>& evidence, std::size_t variants);
+
 // The timing attempts, in their order.
 std::vector<ranking::TimedAttempt> TimedAttempts(const std::vector<core::AttemptEvidence>& attempts,
                                                  const std::vector<v1::ChunkEvidence>& evidence);

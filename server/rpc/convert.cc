@@ -149,6 +149,13 @@ static v1::Lease ToProto(const core::Lease& lease) {
   message.set_context_tokens(lease.context_tokens);
   message.set_seed(lease.seed);
   message.set_summary_k(lease.summary_k);
+  for (const core::TrafficCell& cell : lease.cells) {
+    v1::TrafficCell& added = *message.add_cells();
+    added.set_batch(cell.batch);
+    added.set_input_tokens(cell.input_tokens);
+    added.set_output_tokens(cell.output_tokens);
+    added.set_first_prompt(cell.first_prompt);
+  }
   return message;
 }
 
@@ -165,6 +172,28 @@ static v1::Survey ToProto(const core::SurveyRequest& survey) {
   message.mutable_variants()->Add(survey.variants.begin(), survey.variants.end());
   if (!survey.article_set.empty()) message.set_article_set(wire::PromptSetName(survey.article_set));
   return message;
+}
+
+// Of the limit that the worker measured, what a phase of so many nanoseconds took.
+static core::DeviceShares SharesOf(const v1::PhaseWork& work, std::int64_t phase_ns, const v1::TrafficRecord& record) {
+  const double seconds = static_cast<double>(phase_ns) * 1e-9;
+  const auto share = [seconds](double done, double per_s) {
+    const double most = seconds * per_s;
+    return most > 0 && done > 0 ? done / most : 0.0;
+  };
+  return {share(work.bytes(), record.read_bytes_per_s()), share(work.operations(), record.operations_per_s())};
+}
+
+static void FillTraffic(const v1::TrafficRecord& traffic, core::RecordRow* row) {
+  row->body = core::RecordBody::kTraffic;
+  row->batch = traffic.batch();
+  row->input_tokens = traffic.input_tokens();
+  row->output_tokens = traffic.output_tokens();
+  row->latency_ns = traffic.latency_ns();
+  row->prefill_ns = traffic.prefill_ns();
+  row->decode_ns = traffic.decode_ns();
+  row->prefill_shares = SharesOf(traffic.prefill(), traffic.prefill_ns(), traffic);
+  row->decode_shares = SharesOf(traffic.decode(), traffic.decode_ns(), traffic);
 }
 
 static core::RecordRow FromProto(const v1::Record& message) {
@@ -210,6 +239,8 @@ static core::RecordRow FromProto(const v1::Record& message) {
     row.body = core::RecordBody::kSummary;
     row.scored_tokens = message.summary().positions();
     row.summary_k = message.summary().summary_k();
+  } else if (message.has_traffic()) {
+    FillTraffic(message.traffic(), &row);
   } else if (message.has_article()) {
     row.body = core::RecordBody::kArticle;
     row.scored_tokens = message.article().scored_tokens();
@@ -258,6 +289,11 @@ core::JobSpec FromProto(const v1::JobSpec& message) {
   spec.allocation.until_decided = allocation.until_decided();
   if (!allocation.profile().empty()) spec.allocation.profile = Id(allocation.profile());
   spec.allocation.device_time_ns = allocation.device_time().seconds() * kNsPerSecond + allocation.device_time().nanos();
+  const v1::TrafficGrid& grid = message.grid();
+  spec.grid = {{grid.batches().begin(), grid.batches().end()},
+               {grid.input_tokens().begin(), grid.input_tokens().end()},
+               {grid.output_tokens().begin(), grid.output_tokens().end()},
+               grid.draws()};
   return spec;
 }
 
@@ -292,6 +328,13 @@ v1::JobSpec ToProto(const core::JobSpec& spec) {
   message.set_seed(spec.seed);
   SetNs(spec.lease_ns, *message.mutable_lease_duration());
   message.set_attempt_limit(spec.attempt_limit);
+  if (!spec.grid.Empty()) {
+    v1::TrafficGrid& grid = *message.mutable_grid();
+    grid.mutable_batches()->Add(spec.grid.batches.begin(), spec.grid.batches.end());
+    grid.mutable_input_tokens()->Add(spec.grid.input_tokens.begin(), spec.grid.input_tokens.end());
+    grid.mutable_output_tokens()->Add(spec.grid.output_tokens.begin(), spec.grid.output_tokens.end());
+    grid.set_draws(spec.grid.draws);
+  }
   if (!spec.allocation.InRounds()) return message;
   v1::AllocationSpec& allocation = *message.mutable_allocation();
   allocation.set_until_decided(spec.allocation.until_decided);
@@ -333,7 +376,8 @@ core::WorkerReport FromProto(const v1::WorkerState& message) {
                    static_cast<core::VariantState>(hosted.state()),
                    hosted.error(),
                    hosted.max_sequence_tokens(),
-                   {hosted.calibration().layers_done(), hosted.calibration().layers_total()}};
+                   {hosted.calibration().layers_done(), hosted.calibration().layers_total()},
+                   std::max(1, hosted.max_batch())};
   for (const v1::AttemptProgress& attempt : message.attempts()) {
     report.attempts.push_back({FromProto(attempt.attempt()), attempt.records_made(), attempt.error()});
   }
@@ -354,6 +398,7 @@ v1::DesiredState ToProto(const core::DesiredState& desired) {
     message.mutable_assignment()->set_model(desired.model);
     message.mutable_assignment()->set_variant(desired.variant);
     message.mutable_assignment()->set_max_sequence_tokens(desired.max_sequence_tokens);
+    message.mutable_assignment()->set_max_batch(desired.max_batch);
   }
   for (const core::Lease& lease : desired.leases) *message.add_leases() = ToProto(lease);
   for (const core::SurveyRequest& survey : desired.surveys) *message.add_surveys() = ToProto(survey);

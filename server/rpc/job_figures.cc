@@ -34,6 +34,20 @@ void Fill(const ranking::VariantMeasures& from, metrics::VariantFigures& to) {
   to.perplexity = from.perplexity;
   to.delta_nll = Value(from.delta_nll);
   if (from.memory_bytes.has_value()) to.memory_bytes = static_cast<double>(*from.memory_bytes);
+  if (from.energy) to.energy_per_token_j = from.energy->joules_per_token.value;
+}
+
+void FillTraffic(const JobMeasures& measures, std::vector<metrics::VariantFigures>* variants) {
+  if (!measures.decision.traffic) return;
+  for (const ranking::TrafficCellFigures& cell : ranking::MapTraffic(*measures.decision.traffic, measures.all).cells) {
+    for (const ranking::TrafficFigure& figure : cell.variants) {
+      const auto to = std::find_if(variants->begin(), variants->end(),
+                                   [&](const metrics::VariantFigures& v) { return v.variant == figure.variant; });
+      if (to == variants->end()) continue;
+      to->traffic.push_back(
+          {cell.shape.batch, cell.shape.input_tokens, cell.shape.output_tokens, figure.tokens_per_s, figure.ratio});
+    }
+  }
 }
 
 }  // namespace
@@ -113,6 +127,7 @@ metrics::JobFigures JobFiguresPublisher::Measure(const core::JobView& view) {
   for (std::size_t i = 0; i < std::min((*measures)->all.size(), figures.variants.size()); ++i) {
     Fill((*measures)->all[i], figures.variants[i]);
   }
+  FillTraffic(**measures, &figures.variants);
   if (const auto& twin = (*measures)->decision.twin; twin && twin->problem.empty()) {
     figures.self_difference = std::expm1(twin->speed->value);
     figures.noise_floor = std::expm1(twin->speed->Floor());

@@ -63,6 +63,20 @@ ranking::Measurements Move(core::Measurements from) {
   to.divergences = {std::move(d.variant),    std::move(d.window),       std::move(d.positions),
                     std::move(d.kl_sum),     std::move(d.same_top),     std::move(d.top_k),
                     std::move(d.shared_top), std::move(d.kl_upper_sum), std::move(d.summary_k)};
+  core::TrafficColumns& t = from.traffic;
+  to.traffic = {std::move(t.variant),
+                std::move(t.cell),
+                std::move(t.draw),
+                std::move(t.latency_ns),
+                std::move(t.prefill_ns),
+                std::move(t.decode_ns),
+                {},
+                {},
+                std::move(t.group)};
+  for (const core::DeviceShares& shares : t.prefill_shares)
+    to.traffic.prefill_shares.push_back({shares.read, shares.compute});
+  for (const core::DeviceShares& shares : t.decode_shares)
+    to.traffic.decode_shares.push_back({shares.read, shares.compute});
   core::ArticleColumns& a = from.articles;
   to.articles = {std::move(a.variant), std::move(a.article), std::move(a.tokens),
                  std::move(a.nll_sum), std::move(a.words),   std::move(a.bytes)};
@@ -145,7 +159,16 @@ absl::StatusOr<Measurer::Part> Measurer::ReadPart(const core::JobId& id) {
     part.evidence = ranking::SummarizeEvidence(timed, columns->variants.size());
   }
   ranking::EnergyColumns energies = Energies(columns->attempts, evidence, part.view.spec.timing);
+  const std::vector<HostedOn> hosted = WhereHosted(columns->attempts, evidence, columns->variants.size());
   ranking::Measurements measurements = Move(*std::move(columns));
+  for (std::size_t v = 0; v < hosted.size(); ++v) {
+    std::optional<ranking::Memory>& memory = measurements.variants[v].memory;
+    if (!memory) continue;
+    memory->kv_bytes_per_token = hosted[v].kv_bytes_per_token;
+    memory->device_bytes = hosted[v].device_bytes;
+  }
+  const core::TrafficGrid& grid = part.view.spec.grid;
+  measurements.grid = {grid.batches, grid.input_tokens, grid.output_tokens};
   NoteStopped(part.view, &measurements);
   measurements.energies = std::move(energies);
   ranking::SplitRecords split = ranking::SplitTwin(std::move(measurements), part.view.spec.timing.block_prompts);

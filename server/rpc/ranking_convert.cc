@@ -27,6 +27,7 @@ void SetMemory(const std::optional<ranking::Memory>& from, v1::VariantMeasures& 
   memory.set_kv_cache_bytes(from->kv_cache_bytes);
   memory.set_workspace_bytes(from->workspace_bytes);
   memory.set_measured_peak_bytes(from->measured_peak_bytes);
+  memory.set_kv_bytes_per_token(from->kv_bytes_per_token);
 }
 
 v1::UtilityFormula ToProto(ranking::Formula formula) {
@@ -146,6 +147,57 @@ void Fill(const ranking::Check& from, v1::ConstraintCheck& to) {
   to.set_reason(from.reason);
 }
 
+void Fill(const ranking::TrafficShape& from, v1::TrafficShape& to) {
+  to.set_batch(from.batch);
+  to.set_input_tokens(from.input_tokens);
+  to.set_output_tokens(from.output_tokens);
+}
+
+void Fill(const ranking::Phase& from, v1::TrafficPhase& to) {
+  to.set_time_share(from.share);
+  to.set_read_share(from.of_limit.read);
+  to.set_compute_share(from.of_limit.compute);
+  to.set_bound(static_cast<v1::Bound>(from.bound));
+}
+static_assert(static_cast<int>(ranking::Bound::kUnknown) == v1::BOUND_UNSPECIFIED);
+static_assert(static_cast<int>(ranking::Bound::kNeither) == v1::BOUND_NEITHER);
+
+void Fill(const ranking::TrafficMap& from, v1::TrafficMap& to) {
+  to.set_draws(from.draws);
+  for (const ranking::TrafficCellFigures& cell : from.cells) {
+    v1::TrafficCellFigures& out = *to.add_cells();
+    Fill(cell.shape, *out.mutable_shape());
+    for (const ranking::TrafficFigure& figure : cell.variants) {
+      v1::TrafficFigure& added = *out.add_variants();
+      added.set_variant(figure.variant);
+      added.set_batch_s(figure.batch_s);
+      added.set_tokens_per_s(figure.tokens_per_s);
+      if (figure.ratio) added.set_speedup(*figure.ratio);
+      if (figure.interval) Fill(*figure.interval, *added.mutable_interval());
+      Fill(figure.prefill, *added.mutable_prefill());
+      Fill(figure.decode, *added.mutable_decode());
+    }
+  }
+  for (const ranking::Crossover& crossover : from.crossovers) {
+    v1::Crossover& out = *to.add_crossovers();
+    out.set_variant(crossover.variant);
+    out.set_input_tokens(crossover.input_tokens);
+    out.set_output_tokens(crossover.output_tokens);
+    out.set_batch(crossover.batch);
+    out.set_faster_above(crossover.faster_above);
+    if (crossover.probability) out.set_probability(*crossover.probability);
+    if (crossover.interval) Fill(*crossover.interval, *out.mutable_interval());
+  }
+}
+
+void Fill(const ranking::Capacity& from, v1::Capacity& to) {
+  to.set_context_tokens(from.context_tokens);
+  to.set_device_bytes(from.device_bytes);
+  to.set_free_bytes(from.free_bytes);
+  if (from.sequences) to.set_sequences(*from.sequences);
+  to.set_reason(from.reason);
+}
+
 void Fill(const ranking::RankedVariant& from, v1::RankedVariant& to) {
   to.set_variant(from.variant);
   to.set_rank(from.rank);
@@ -170,6 +222,7 @@ void Fill(const ranking::RankedVariant& from, v1::RankedVariant& to) {
   to.set_dominated_by(from.dominated_by);
   if (from.energy_per_token) to.set_energy_per_token(*from.energy_per_token);
   if (from.energy_interval) Fill(*from.energy_interval, *to.mutable_energy_interval());
+  if (from.capacity) Fill(*from.capacity, *to.mutable_capacity());
 }
 
 }  // namespace
@@ -193,6 +246,12 @@ ranking::Profile FromProto(const v1::Profile& message) {
         {static_cast<ranking::LimitedFigure>(static_cast<int>(constraint.figure()) - 1), constraint.limit()});
   }
   profile.price_per_hour = message.price_per_hour();
+  for (const v1::TrafficShare& part : message.traffic()) {
+    profile.traffic.push_back(
+        {{part.shape().batch(), part.shape().input_tokens(), part.shape().output_tokens()}, part.share()});
+  }
+  profile.context_tokens = message.context_tokens();
+  profile.device_memory_bytes = message.device_memory_bytes();
   return profile;
 }
 
@@ -215,6 +274,13 @@ v1::Profile ToProto(const ranking::Profile& profile) {
   message.set_built_in(profile.built_in);
   for (const ranking::Constraint& constraint : profile.constraints) Fill(constraint, *message.add_constraints());
   message.set_price_per_hour(profile.price_per_hour);
+  for (const ranking::TrafficShare& part : profile.traffic) {
+    v1::TrafficShare& out = *message.add_traffic();
+    Fill(part.shape, *out.mutable_shape());
+    out.set_share(part.share);
+  }
+  message.set_context_tokens(profile.context_tokens);
+  message.set_device_memory_bytes(profile.device_memory_bytes);
   return message;
 }
 
@@ -335,6 +401,7 @@ v1::RankVariantsResponse ToProto(const ranking::Ranking& ranking) {
   to.set_seed(ranking.seed);
   for (const ranking::WeightSweep& sweep : ranking.sweeps) Fill(sweep, *to.add_sweeps());
   if (ranking.floor) *to.mutable_noise_floor() = ToProto(*ranking.floor);
+  if (ranking.traffic) Fill(*ranking.traffic, *to.mutable_traffic());
   if (ranking.relaxation) {
     to.mutable_relaxation()->set_variant(ranking.relaxation->variant);
     for (const ranking::Constraint& limit : ranking.relaxation->limits)

@@ -42,6 +42,9 @@ std::string EncodeToken(const std::string& name) {
 // Those of the request beside, or in place of, those of the profile.
 void AddConstraints(const v1::RankVariantsRequest& request, v1::Profile& profile) {
   if (request.price_per_hour() != 0) profile.set_price_per_hour(request.price_per_hour());
+  if (!request.traffic().empty()) *profile.mutable_traffic() = request.traffic();
+  if (request.context_tokens() != 0) profile.set_context_tokens(request.context_tokens());
+  if (request.device_memory_bytes() != 0) profile.set_device_memory_bytes(request.device_memory_bytes());
   const int own = profile.constraints_size();
   for (const v1::Constraint& constraint : request.constraints()) {
     const auto end = profile.mutable_constraints()->begin() + own;
@@ -177,6 +180,12 @@ absl::Status RankingService::AddSlices(const v1::RankVariantsRequest& request, c
   if (!v1::Split_IsValid(request.split())) {
     return wire::Error(absl::StatusCode::kInvalidArgument, "UNKNOWN_ENUM",
                        absl::StrCat("got split = ", request.split(), ", expected CATEGORY or GROUP"));
+  }
+  if (!profile.traffic.empty()) {
+    return wire::Error(
+        absl::StatusCode::kInvalidArgument, "TRAFFIC_NOT_SPLIT",
+        "got a split and a profile with traffic, expected one of them: batches are timed over prompts of all "
+        "kinds. Rank without a split, or by a profile without traffic");
   }
   if (measures.view.imported) {
     return wire::Error(absl::StatusCode::kFailedPrecondition, "NO_PROMPTS",

@@ -136,6 +136,7 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
   if (spec.allocation().until_decided() > 0 && spec.allocation().profile().empty()) {
     spec.mutable_allocation()->set_profile("profiles/balanced");
   }
+  if (spec.has_grid() && spec.grid().draws() == 0) spec.mutable_grid()->set_draws(8);
   if (!spec.has_noise_floor()) spec.set_noise_floor(ComparesWithFp16(spec));
   return spec;
 }

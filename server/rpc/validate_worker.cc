@@ -137,6 +137,21 @@ absl::Status ValidateDivergence(const v1::DivergenceRecord& d) {
                   InRange("shared_top", d.shared_top(), std::int64_t{0}, std::int64_t{d.positions()} * d.top_k())});
 }
 
+absl::Status ValidateTraffic(const v1::TrafficRecord& t) {
+  for (const double figure : {t.prefill().bytes(), t.prefill().operations(), t.decode().bytes(),
+                              t.decode().operations(), t.read_bytes_per_s(), t.operations_per_s()}) {
+    if (std::isfinite(figure) && figure >= 0) continue;
+    return Invalid("NOT_A_NUMBER", "got work or a limit of a batch that is negative or not finite, expected 0 or more");
+  }
+  return FirstOf({InRange("batch", t.batch(), 1, core::kMostBatch),
+                  InRange("input_tokens", t.input_tokens(), 1, INT32_MAX),
+                  InRange("output_tokens", t.output_tokens(), 1, INT32_MAX),
+                  InRange("latency_ns", t.latency_ns(), std::int64_t{1}, INT64_MAX),
+                  InRange("prefill_ns", t.prefill_ns(), std::int64_t{0}, t.latency_ns()),
+                  InRange("decode_ns", t.decode_ns(), std::int64_t{0}, t.latency_ns()),
+                  Text("output_digest", t.output_digest(), 32)});
+}
+
 absl::Status ValidateRecord(const v1::Record& record) {
   absl::Status place =
       FirstOf({InRange("item", record.item(), 0, INT32_MAX), InRange("repeat", record.repeat(), 0, 99)});
@@ -164,6 +179,8 @@ absl::Status ValidateRecord(const v1::Record& record) {
                       InRange("summary_k", record.summary().summary_k(), 1, core::kMostSummaryK),
                       InRange("bytes", record.summary().bytes(), std::int64_t{1}, core::kMostSummaryBytes),
                       Text("digest", record.summary().digest(), kDigestChars)});
+    case v1::Record::kTraffic:
+      return ValidateTraffic(record.traffic());
     case v1::Record::kFailure:
       return Text("failure", record.failure(), 4096);
     case v1::Record::BODY_NOT_SET:

@@ -80,6 +80,10 @@ std::array<std::int64_t*, core::kMostTaskChecks> CheckPlaces(Figures& f) {
   return {&f.latency_ns, &f.tokenize_ns, &f.prefill_ns, &f.decode_ns, &f.detokenize_ns};
 }
 
+// The places that three of a batch's four shares lie in, bit by bit: its text stages are in the record's bytes alone.
+// The fourth is in that of nll_sum.
+std::array<std::int64_t*, 3> SharePlaces(Figures& f) { return {&f.tokenize_ns, &f.detokenize_ns, &f.scored_tokens}; }
+
 Figures ToFigures(const core::RecordRow& r) {
   Figures figures = {r.item,          r.repeat,        static_cast<std::int64_t>(r.body),
                      r.input_tokens,  r.output_tokens, r.latency_ns,
@@ -102,6 +106,13 @@ Figures ToFigures(const core::RecordRow& r) {
   } else if (r.body == core::RecordBody::kArticle) {
     figures.latency_ns = r.words;
     figures.tokenize_ns = r.bytes;
+  }
+  if (r.body == core::RecordBody::kTraffic) {
+    figures.input_tokens |= std::int64_t{r.batch} << 32;
+    const auto places = SharePlaces(figures);
+    const double shares[] = {r.prefill_shares.read, r.prefill_shares.compute, r.decode_shares.read};
+    for (std::size_t i = 0; i < places.size(); ++i) *places[i] = std::bit_cast<std::int64_t>(shares[i]);
+    figures.nll_sum = r.decode_shares.compute;
   }
   return figures;
 }
@@ -127,6 +138,20 @@ void TakeDivergence(Figures& figures, core::RecordRow* record) {
 void TakeSummary(Figures& figures, core::RecordRow* record) {
   record->summary_k = static_cast<std::int32_t>(figures.decode_ns);
   figures.decode_ns = 0;
+}
+
+void TakeTraffic(Figures& figures, core::RecordRow* record) {
+  record->batch = static_cast<std::int32_t>(figures.input_tokens >> 32);
+  figures.input_tokens &= 0xffffffff;
+  double shares[3];
+  const auto places = SharePlaces(figures);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    shares[i] = std::bit_cast<double>(*places[i]);
+    *places[i] = 0;
+  }
+  record->prefill_shares = {shares[0], shares[1]};
+  record->decode_shares = {shares[2], figures.nll_sum};
+  figures.nll_sum = 0;
 }
 
 void TakeArticle(Figures& figures, core::RecordRow* record) {
@@ -195,6 +220,7 @@ absl::StatusOr<std::vector<core::RecordRow>> DecodeFigures(const std::string& by
     if (record.body == core::RecordBody::kDivergence) TakeDivergence(figures, &record);
     if (record.body == core::RecordBody::kArticle) TakeArticle(figures, &record);
     if (record.body == core::RecordBody::kSummary) TakeSummary(figures, &record);
+    if (record.body == core::RecordBody::kTraffic) TakeTraffic(figures, &record);
     record.input_tokens = static_cast<std::int32_t>(figures.input_tokens);
     record.output_tokens = static_cast<std::int32_t>(figures.output_tokens);
     record.latency_ns = figures.latency_ns;

@@ -38,6 +38,11 @@ std::string ToJson(const core::JobSpec& spec) {
        {{"until_decided", spec.allocation.until_decided},
         {"profile", spec.allocation.profile},
         {"device_time_ns", spec.allocation.device_time_ns}}},
+      {"grid",
+       {{"batches", spec.grid.batches},
+        {"input_tokens", spec.grid.input_tokens},
+        {"output_tokens", spec.grid.output_tokens},
+        {"draws", spec.grid.draws}}},
   };
   return value.dump();
 }
@@ -77,6 +82,13 @@ core::JobSpec SpecFromJson(const std::string& text) {
     allocation->at("until_decided").get_to(spec.allocation.until_decided);
     allocation->at("profile").get_to(spec.allocation.profile);
     allocation->at("device_time_ns").get_to(spec.allocation.device_time_ns);
+  }
+  // Jobs of versions before traffic lack this.
+  if (const auto grid = value.find("grid"); grid != value.end()) {
+    grid->at("batches").get_to(spec.grid.batches);
+    grid->at("input_tokens").get_to(spec.grid.input_tokens);
+    grid->at("output_tokens").get_to(spec.grid.output_tokens);
+    grid->at("draws").get_to(spec.grid.draws);
   }
   return spec;
 }

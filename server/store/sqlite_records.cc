@@ -132,6 +132,17 @@ void AddRow(const RowOrigin& origin, const core::RecordRow& row, core::Measureme
       out->articles.words.push_back(row.words);
       out->articles.bytes.push_back(row.bytes);
       return;
+    case core::RecordBody::kTraffic:
+      out->traffic.variant.push_back(variant);
+      out->traffic.cell.push_back(row.item);
+      out->traffic.draw.push_back(row.repeat);
+      out->traffic.latency_ns.push_back(row.latency_ns);
+      out->traffic.prefill_ns.push_back(row.prefill_ns);
+      out->traffic.decode_ns.push_back(row.decode_ns);
+      out->traffic.prefill_shares.push_back(row.prefill_shares);
+      out->traffic.decode_shares.push_back(row.decode_shares);
+      out->traffic.group.push_back(origin.group);
+      return;
     case core::RecordBody::kSummary:  // only others are measured with it
     case core::RecordBody::kFailure:
       return;

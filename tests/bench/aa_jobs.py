@@ -2,7 +2,7 @@
 """How often FP16 is called different from itself, and how often a planted slowdown is found, over real jobs.
 
 Each job times fp16, its twin fp16#2 and fp16-slowed, which is fp16 that takes 2 % longer (tests/bench/slowed_worker),
-in three worker processes of its own that take turns on one set of processors. Nothing is made up but the slowdown.
+in three worker processes of its own that take turns on one device. Nothing is made up but the slowdown.
 
   tests/bench/aa_jobs.py --models DIR --model NAME            20 jobs
   tests/bench/aa_jobs.py --models DIR --model NAME --check    ends with 1 where FP16 is called different in more than 3
@@ -40,8 +40,8 @@ def start_workers(service, options, k):
     for name in names:
         service.workers[name] = service.start(name, [
             BIN / "uaqf-slowed-worker", "--server", f"127.0.0.1:{service.worker_port}", "--worker-name", name, "--models",
-            options.models, "--cpus", options.cpus, "--slowdown", options.slowdown, "--max-foreign-load",
-            options.max_foreign_load])
+            options.models, "--device", options.device, "--cpus", options.cpus, "--slowdown", options.slowdown,
+            "--max-foreign-load", options.max_foreign_load])
     keep_off(options.cpus)
     service.wait_for_workers(WORKERS, seconds=60)
     return names
@@ -109,6 +109,7 @@ def main():
     parser.add_argument("--block", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--cpus", default="0", help="processors of the workers [0]")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda:N, which the workers share [cpu]")
     parser.add_argument("--slowdown", type=float, default=0.02)
     parser.add_argument("--max-foreign-load", type=float, default=0.25)
     parser.add_argument("--patience", type=float, default=0, help="longest wait for idle processors before a job, s [0]")

@@ -94,7 +94,7 @@ TEST_F(Cli, TellsTheTrendOverModels) {
   });
   const Outcome text = Uaqf({"jobs", "trend", "k7", "a2", "b5"});
   EXPECT_EQ(text.code, 0) << text.err;
-  EXPECT_THAT(text.out, HasSubstr("rtn-w4: gains more speed the larger the model"));
+  EXPECT_THAT(text.out, HasSubstr("rtn-w4: larger models gain more speed"));
   coordinator_.With([](FakeState& state) {
     EXPECT_THAT(state.last_models.jobs(), testing::ElementsAre("jobs/k7f2m9", "jobs/a2b3c4", "jobs/b5c6d7"));
   });

@@ -39,9 +39,9 @@ TEST(Records, KeepTheirCsvColumns) {
             "job,variant,kind,chunk,epoch,item,repeat,prompt_id,category,worker,tainted,input_tokens,output_tokens,"
             "latency_ns,tokenize_ns,prefill_ns,decode_ns,detokenize_ns,start_offset_ns,output_digest,stopped,"
             "scored_tokens,nll_sum,failure,kl_sum,same_top,top_k,shared_top,checks,answer,variant_digest,words,bytes,"
-            "kl_upper_sum,summary_k,summary_bytes,summary_digest\n"
+            "kl_upper_sum,summary_k,summary_bytes,summary_digest,batch\n"
             "jobs/a,fp16,timing,0,0,4,0,math-1,\"math, hard\",,false,100,32,1000000000,0,84000000,0,0,0,01ff,,,,,,,,,,,"
-            "abc,,,,,,\n");
+            "abc,,,,,,,\n");
 }
 
 TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
@@ -54,18 +54,18 @@ TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
   task.add_checks()->set_metric(v1::TASK_METRIC_NUMERIC_FLEXIBLE);
   task.mutable_checks(0)->set_made(1);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("numeric flexible 0/1"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",numeric flexible 0/1,#### 7,abc,,,,,,\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",numeric flexible 0/1,#### 7,abc,,,,,,,\n"));
   stored.set_kind(v1::CHUNK_KIND_DIVERGENCE);
   v1::DivergenceRecord& divergence = *stored.mutable_record()->mutable_divergence();
   divergence.set_positions(100);
   divergence.set_kl_sum(2);
   divergence.set_same_top(95);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("KL 0.02000 per token, same top-1 95.0 %"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc,,,,0,,\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc,,,,0,,,\n"));
   divergence.set_summary_k(4096);
   divergence.set_kl_upper_sum(2.5);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("KL between 0.02000 and 0.02500 per token, same top-1 95.0 %"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc,,,2.5,4096,,\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",2,95,0,0,,,abc,,,2.5,4096,,,\n"));
   stored.set_kind(v1::CHUNK_KIND_SUMMARY);
   v1::SummaryRecord& summary = *stored.mutable_record()->mutable_summary();
   summary.set_positions(100);
@@ -74,7 +74,7 @@ TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
   summary.set_digest("d1");
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("k 4096, 1.50 MB"));
   EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",summary,"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",4096,1500000,d1\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",4096,1500000,d1,\n"));
   stored.set_kind(v1::CHUNK_KIND_ARTICLE);
   v1::ArticleRecord& article = *stored.mutable_record()->mutable_article();
   article.set_scored_tokens(150);
@@ -82,7 +82,7 @@ TEST(Records, OfTasksAndDivergenceSayWhatWasFound) {
   article.set_words(100);
   article.set_bytes(520);
   EXPECT_THAT(RecordTableLine(stored, 10), HasSubstr("NLL 3.0000 per word, 100 words"));
-  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",150,300,,,,,,,,abc,100,520,,,,\n"));
+  EXPECT_THAT(RecordCsvLine(stored), HasSubstr(",150,300,,,,,,,,abc,100,520,,,,,\n"));
 }
 
 }  // namespace

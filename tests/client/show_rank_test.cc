@@ -132,21 +132,20 @@ TEST(ShowRank, SaysWhatATokenTakes) {
   answer.mutable_variants(1)->set_energy_per_token(.5);
   EXPECT_THAT(RankText(answer, kPlain),
               HasSubstr("energy in J/token: rtn-w8-channel 0.250 [0.240, 0.270], fp16 0.500\n"));
-  EXPECT_THAT(RankCsv(answer), HasSubstr(",0.25,0.24,0.27\n"));
+  EXPECT_THAT(RankCsv(answer), HasSubstr(",0.25,0.24,0.27,,,,\n"));
 }
 
 TEST(ShowRank, KeepsItsCsvColumns) {
   EXPECT_EQ(RankCsv(SampleRanking()),
             "rank,variant,status,utility,speed,quality,stability,memory,reason,utility_low,utility_high,"
             "probability_best,rank_low,rank_high,expected_regret,tied,speedup,speedup_low,speedup_high,nll_loss,"
-            "nll_loss_low,nll_loss_high,dominated_by,energy_per_token,energy_low,energy_high,noise_floor,speedup_"
-            "within_noise,"
-            "utility_noise\n"
-            "1,rtn-w8-channel,ranked,0.24,0.268,-0.012,-0.016,,,,,,,,,,,,,,,,,,,,,,\n"
-            "2,fp16,ranked,0,0,0,0,,,,,,,,,,,,,,,,,,,,,,\n"
-            ",rtn-w4-g64,not feasible,,,,,,ΔNLL 0.361 > 0.3,,,,,,,,,,,,,,,,,,,,\n");
+            "nll_loss_low,nll_loss_high,dominated_by,energy_per_token,energy_low,energy_high,"
+            "capacity_sequences,noise_floor,speedup_within_noise,utility_noise\n"
+            "1,rtn-w8-channel,ranked,0.24,0.268,-0.012,-0.016,,,,,,,,,,,,,,,,,,,,,,,\n"
+            "2,fp16,ranked,0,0,0,0,,,,,,,,,,,,,,,,,,,,,,,\n"
+            ",rtn-w4-g64,not feasible,,,,,,ΔNLL 0.361 > 0.3,,,,,,,,,,,,,,,,,,,,,\n");
   EXPECT_THAT(RankCsv(SureRanking()),
-              HasSubstr("-0.016,,,0.231,0.262,0.9815,1,2,2e-04,true,1.59,1.57,1.61,,,,,,,,,,\n"));
+              HasSubstr("-0.016,,,0.231,0.262,0.9815,1,2,2e-04,true,1.59,1.57,1.61,,,,,,,,,,,\n"));
 }
 
 TEST(ShowRank, StealsNoControlOfTheTerminal) {

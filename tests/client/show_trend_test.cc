@@ -67,7 +67,7 @@ TEST(ShowTrend, ShowsEachVariantOverItsModelsAndWhatTheyTell) {
             "smollm2-135m-instruct   135 M  jobs/k7f2m9            7.4  2.5000   269 MB\n"
             "llama-2-7b-of-a-long…  6.74 B  jobs/b5c6d7            0.1  2.5000  13.5 GB\n"
             "\n"
-            "rtn-w4-g64: gains more speed the larger the model, loses less the larger the model\n"
+            "rtn-w4-g64: larger models gain more speed and lose less\n"
             "model                    size   speed  95 %               loss  relative  95 %            memory\n"
             "tinystories-656k        656 K  1.020x  [1.010, 1.030]  +0.3000  +12.00 %  [11.00, 13.00]    41 %\n"
             "smollm2-135m-instruct   135 M  1.520x  [1.510, 1.530]  +0.1250   +5.00 %  [4.00, 6.00]      41 %\n"
@@ -86,23 +86,28 @@ TEST(ShowTrend, ClaimsNoTrendWhoseIntervalHoldsNone) {
   v1::CompareModelsResponse answer = Answer();
   Set(.375, .4, 3, answer.mutable_trends(0)->mutable_speed());
   Set(-.027, .03, 3, answer.mutable_trends(0)->mutable_relative_loss());
+  EXPECT_THAT(TrendText(answer, Terminal()), HasSubstr("rtn-w4-g64: no trend of speed or loss found\n"));
+}
+
+TEST(ShowTrend, SaysWhichOfTheTwoHasOne) {
+  v1::CompareModelsResponse answer = Answer();
+  Set(-.027, .03, 3, answer.mutable_trends(0)->mutable_relative_loss());
   EXPECT_THAT(TrendText(answer, Terminal()),
-              HasSubstr("rtn-w4-g64: no trend of the speed found, no trend of the loss found\n"));
+              HasSubstr("rtn-w4-g64: larger models gain more speed; no trend of loss found\n"));
 }
 
 TEST(ShowTrend, SaysWhatGrowsTheOtherWay) {
   v1::CompareModelsResponse answer = Answer();
   Set(-.375, .1, 3, answer.mutable_trends(0)->mutable_speed());
   Set(.027, .01, 3, answer.mutable_trends(0)->mutable_relative_loss());
-  EXPECT_THAT(TrendText(answer, Terminal()),
-              HasSubstr("gains less speed the larger the model, loses more the larger the model\n"));
+  EXPECT_THAT(TrendText(answer, Terminal()), HasSubstr("larger models gain less speed and lose more\n"));
 }
 
 TEST(ShowTrend, SaysThatTwoModelsTellLittle) {
   v1::CompareModelsResponse answer = Answer();
   Set(.375, .1, 2, answer.mutable_trends(0)->mutable_speed());
-  EXPECT_THAT(TrendText(answer, Terminal()), HasSubstr("(between two models; others may differ)\n"));
-  EXPECT_THAT(TrendText(Answer(), Terminal()), Not(HasSubstr("others may differ")));
+  EXPECT_THAT(TrendText(answer, Terminal()), HasSubstr("(two models only)\n"));
+  EXPECT_THAT(TrendText(Answer(), Terminal()), Not(HasSubstr("two models only")));
 }
 
 TEST(ShowTrend, ShowsWhatWasNotMeasuredAsSuchAndWhy) {
@@ -129,7 +134,7 @@ TEST(ShowTrend, LeavesOutLossesThatNobodyMeasured) {
   answer.mutable_trends(0)->clear_relative_loss();
   const std::string text = TrendText(answer, Terminal());
   EXPECT_THAT(text, Not(HasSubstr("relative")));
-  EXPECT_THAT(text, HasSubstr("rtn-w4-g64: gains more speed the larger the model\n"));
+  EXPECT_THAT(text, HasSubstr("rtn-w4-g64: larger models gain more speed\n"));
 }
 
 TEST(ShowTrend, SaysThatNothingHasATrend) {

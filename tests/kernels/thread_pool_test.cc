@@ -10,6 +10,7 @@
 #include <set>
 #include <vector>
 
+#include "kernels/arithmetic.h"
 #include "kernels/bandwidth.h"
 #include "kernels/isa.h"
 #include "tests/kernels/kernel_cases.h"
@@ -120,6 +121,15 @@ TEST(Bandwidth, IsPositiveAndBelowWhatAnyMachineReads) {
     const double gbps = MeasureReadGbps(1 << 22, 2, *pool, isa);
     EXPECT_GT(gbps, 0.05);
     EXPECT_LT(gbps, 5000);
+  }
+}
+
+TEST(Arithmetic, IsPositiveAndBelowWhatAnyThreadDoes) {
+  const auto pool = ThreadPool::CreateUnpinned(1);
+  for (const Isa isa : UsableIsas()) {
+    const double gflops = MeasureGflops(1, *pool, isa);
+    EXPECT_GT(gflops, 0.05) << IsaName(isa);
+    EXPECT_LT(gflops, 1000) << IsaName(isa) << ": a thread";
   }
 }
 

@@ -19,6 +19,7 @@
 #include "worker/commands/command.h"
 #include "worker/commands/device.h"
 #include "worker/commands/hosted_model.h"
+#include "worker/evaluate/time_batch.h"
 #include "worker/measure/clock.h"
 #include "worker/measure/generation.h"
 
@@ -121,18 +122,6 @@ absl::Status TimeDevice(const Options& options, Subject& subject) {
   return absl::OkStatus();
 }
 
-// Multiply-adds of a prefill, twice: the linear layers for each token, attention over what each token sees, the LM head
-// once.
-double PrefillOperations(const model::ModelConfig& c, int64_t tokens) {
-  const auto n = static_cast<double>(tokens);
-  const auto query = static_cast<double>(c.heads * c.head_dim);
-  const auto key = static_cast<double>(c.kv_heads * c.head_dim);
-  const auto hidden = static_cast<double>(c.hidden);
-  const double linear = hidden * (2 * query + 2 * key) + 3 * hidden * static_cast<double>(c.ff);
-  const double attention = query * n;  // scores and sums, each over (n + 1) / 2 positions on average
-  return 2 * (static_cast<double>(c.layers) * n * (linear + attention) + hidden * static_cast<double>(c.vocab));
-}
-
 double StandardDeviation(const std::vector<double>& values) {
   double mean = 0;
   for (const double value : values) mean += value / static_cast<double>(values.size());
@@ -167,8 +156,8 @@ Json Figures(const Options& options, const Bench& bench, const model::ModelConfi
   if (!bench.gpu.has_value()) return out;
   const double device_ms = static_cast<double>(subject.device_times.prefill_ns + subject.device_times.decode_ns) / 1e6;
   out["matrix_tflops"] = bench.gpu->matrix_tflops;
-  out["prefill_ratio"] =
-      PrefillOperations(config, options.input_tokens) / (prefill_ms * 1e-3) / (bench.gpu->matrix_tflops * 1e12);
+  out["prefill_ratio"] = evaluate::PrefillOperations(config, options.input_tokens) / (prefill_ms * 1e-3) /
+                         (bench.gpu->matrix_tflops * 1e12);
   out["device_prefill_ms"] = static_cast<double>(subject.device_times.prefill_ns) / 1e6;
   out["device_decode_ms"] = static_cast<double>(subject.device_times.decode_ns) / 1e6;
   out["host_overhead"] = device_ms > 0 ? subject.timed_end_to_end_ms / device_ms - 1 : 0;

@@ -3,7 +3,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/arithmetic.h"
+#include "kernels/bandwidth.h"
 #include "kernels/isa.h"
+#include "kernels/thread_pool.h"
 #include "spdlog/spdlog.h"
 #include "worker/engine/cuda/loader.h"
 #include "worker/engine/device_name.h"
@@ -16,6 +19,7 @@ namespace {
 // Far more than any cache holds.
 constexpr int64_t kReadBytes = 4'294'967'296;
 constexpr double kMatrixSeconds = 2;
+constexpr int kPasses = 5;
 
 WatchedDevice WatchCpu(const std::vector<int>& cpus, double max_foreign_load, measure::Clock* clock) {
   measure::CpuMonitorOptions options{cpus, static_cast<int32_t>(cpus.size()),
@@ -65,6 +69,23 @@ absl::StatusOr<GpuLimits> MeasureGpuLimits(const std::string& name) {
   const auto matrix = (*module)->matrix_tflops(device->ordinal, kMatrixSeconds);
   if (!matrix.ok()) return matrix.status();
   return GpuLimits{*read, *matrix};
+}
+
+std::function<absl::StatusOr<measure::DeviceLimits>(int64_t bytes)> LimitsOf(const std::string& name,
+                                                                             std::vector<int> cpus) {
+  return [name, cpus = std::move(cpus)](int64_t bytes) -> absl::StatusOr<measure::DeviceLimits> {
+    const auto device = engine::ParseDevice(name);
+    if (!device.ok()) return device.status();
+    if (device->cuda) {
+      const auto limits = MeasureGpuLimits(name);
+      if (!limits.ok()) return limits.status();
+      return measure::DeviceLimits{limits->read_gbps * 1e9, limits->matrix_tflops * 1e12};
+    }
+    auto pool = kernels::ThreadPool::Create(cpus);
+    if (!pool.ok()) return pool.status();
+    return measure::DeviceLimits{kernels::MeasureReadGbps(bytes, kPasses, **pool) * 1e9,
+                                 kernels::MeasureGflops(kPasses, **pool) * 1e9};
+  };
 }
 
 }  // namespace uaqf::commands

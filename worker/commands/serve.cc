@@ -153,6 +153,7 @@ absl::Status Serve(const Options& options) {
                                        *cpus,
                                        options.synthetic,
                                        device->peak_memory_bytes,
+                                       LimitsOf(options.compute.device, *cpus),
                                        {.folder = options.artifacts}},
                                       &clock);
   auto lock = measure::DeviceLock::Open(measure::RunFolder(), monitor.device().id);

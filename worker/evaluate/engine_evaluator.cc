@@ -13,6 +13,7 @@
 #include "worker/evaluate/perplexity.h"
 #include "worker/evaluate/shared_passage.h"
 #include "worker/evaluate/tasks/wikitext.h"
+#include "worker/evaluate/time_batch.h"
 #include "worker/measure/cpu_monitor.h"
 #include "worker/measure/generation.h"
 #include "worker/measure/input_length.h"
@@ -115,7 +116,14 @@ absl::Status EngineEvaluator::Load(const measure::HostRequest& request) {
     options.blocks = calibrated.blocks();
     variant->config = calibrated.config;
   }
+  options.max_batch = request.max_batch;
   auto engine = engine::Engine::Create(variant->weights(**model), variant->variant, options);
+  no_batches_ = absl::OkStatus();
+  if (absl::IsUnimplemented(engine.status()) && options.max_batch > 1) {
+    no_batches_ = engine.status();
+    options.max_batch = 1;
+    engine = engine::Engine::Create(variant->weights(**model), variant->variant, options);
+  }
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
   hosted_ = *std::move(model);
@@ -150,6 +158,7 @@ void EngineEvaluator::Unload() {
   engine_.reset();
   hosted_.reset();
   text_name_.clear();
+  limits_.reset();
 }
 
 absl::Status EngineEvaluator::CheckHosted() const {
@@ -202,6 +211,25 @@ absl::StatusOr<measure::Timing> EngineEvaluator::TimePrompt(const measure::Promp
   auto generated = measure::TimeGeneration(*text_model_, *clock_, prompt, request);
   if (!generated.ok()) return generated.status();
   return std::move(generated->timing);
+}
+
+absl::StatusOr<measure::TrafficTiming> EngineEvaluator::TimeBatch(const measure::BatchRequest& request) {
+  if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
+  if (!no_batches_.ok()) return no_batches_;
+  DropReference();
+  if (!limits_.has_value()) {
+    limits_.emplace();
+    auto limits = options_.limits ? options_.limits(engine_->memory().weights_bytes) : measure::DeviceLimits{};
+    if (limits.ok()) limits_ = *limits;
+  }
+  auto timing = evaluate::TimeBatch(*text_model_, *engine_, *clock_, request);
+  if (!timing.ok()) return timing.status();
+  const BatchWork work =
+      WorkOf(hosted_->config(), *engine_, timing->batch, timing->input_tokens, timing->output_tokens);
+  timing->prefill = work.prefill;
+  timing->decode = work.decode;
+  timing->limits = *limits_;
+  return timing;
 }
 
 absl::StatusOr<measure::Generation> EngineEvaluator::Generate(const measure::Prompt& prompt,
@@ -322,8 +350,14 @@ absl::StatusOr<measure::Memory> EngineEvaluator::MemoryUsed() {
   if (absl::Status hosted = CheckHosted(); !hosted.ok()) return hosted;
   const engine::EngineMemory memory = engine_->memory();
   const int64_t peak = options_.peak_memory_bytes ? options_.peak_memory_bytes() : measure::PeakResidentBytes();
-  return measure::Memory{memory.weights_bytes, memory.block_weights_bytes, memory.kv_cache_bytes,
-                         memory.workspace_bytes, peak};
+  // Of one sequence, however many caches there are: the job's, which has one.
+  const int64_t kv_cache_bytes = memory.kv_cache_bytes / engine_->max_batch();
+  return measure::Memory{memory.weights_bytes,
+                         memory.block_weights_bytes,
+                         kv_cache_bytes,
+                         memory.workspace_bytes,
+                         peak,
+                         kv_cache_bytes / engine_->max_sequence_tokens()};
 }
 
 }  // namespace uaqf::evaluate

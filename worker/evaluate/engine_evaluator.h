@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,9 @@ class EngineEvaluator final : public measure::Evaluator {
     bool synthetic = false;
     // Peak of the memory in use, bytes; this process's resident memory where it is not given.
     std::function<int64_t()> peak_memory_bytes = {};
+    // What the device does at most; reading so many bytes, where it has caches that could hold less. Not given: not
+    // known.
+    std::function<absl::StatusOr<measure::DeviceLimits>(int64_t bytes)> limits = {};
     // Where quantized weights of variants that need calibration are kept.
     ArtifactOptions artifacts = {};
   };
@@ -42,6 +46,7 @@ class EngineEvaluator final : public measure::Evaluator {
   absl::StatusOr<measure::SurveyReport> Survey(const measure::SurveyRequest& request) override;
   absl::StatusOr<measure::Timing> TimePrompt(const measure::Prompt& prompt,
                                              const measure::GenerationRequest& request) override;
+  absl::StatusOr<measure::TrafficTiming> TimeBatch(const measure::BatchRequest& request) override;
   absl::StatusOr<measure::Generation> Generate(const measure::Prompt& prompt,
                                                const measure::GenerationRequest& request) override;
   absl::StatusOr<measure::WindowScore> ScoreWindow(const measure::PromptSet& text, int32_t context_tokens,
@@ -81,6 +86,10 @@ class EngineEvaluator final : public measure::Evaluator {
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<EngineTextModel> text_model_;
   measure::Identity identity_;
+  // Why the hosted variant decodes one sequence at a time, where batches were asked for.
+  absl::Status no_batches_;
+  // Of the device, beside the hosted variant; measured before its first batch.
+  std::optional<measure::DeviceLimits> limits_;
   // FP16 beside the variant, while windows are compared.
   std::unique_ptr<engine::Engine> reference_;
   // Articles of the set scored last.

@@ -16,7 +16,7 @@ int64_t Nanoseconds(const google::protobuf::Duration& duration) {
 
 bool Hosts(const v1::HostedVariant& hosted, const v1::VariantAssignment& wanted) {
   return hosted.model() == wanted.model() && hosted.variant() == wanted.variant() &&
-         hosted.max_sequence_tokens() == wanted.max_sequence_tokens();
+         hosted.max_sequence_tokens() == wanted.max_sequence_tokens() && hosted.max_batch() == wanted.max_batch();
 }
 
 }  // namespace
@@ -138,7 +138,8 @@ bool Board::Wants(const v1::VariantAssignment& assignment) const {
   const absl::MutexLock lock(&mutex_);
   const v1::VariantAssignment& wanted = desired_.assignment();
   return !stopped_ && !draining_ && desired_.has_assignment() && wanted.model() == assignment.model() &&
-         wanted.variant() == assignment.variant() && wanted.max_sequence_tokens() == assignment.max_sequence_tokens();
+         wanted.variant() == assignment.variant() && wanted.max_sequence_tokens() == assignment.max_sequence_tokens() &&
+         wanted.max_batch() == assignment.max_batch();
 }
 
 void Board::Begin(const Attempt& attempt) {

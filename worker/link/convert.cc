@@ -24,6 +24,28 @@ void Fill(const measure::Timing& timing, v1::Record& record) {
   out.set_output_digest(timing.output_digest);
 }
 
+void Fill(const measure::Work& work, v1::PhaseWork& out) {
+  out.set_bytes(work.bytes);
+  out.set_operations(work.operations);
+}
+
+void Fill(const measure::TrafficTiming& timing, v1::Record& record) {
+  v1::TrafficRecord& out = *record.mutable_traffic();
+  out.set_batch(timing.batch);
+  out.set_input_tokens(timing.input_tokens);
+  out.set_output_tokens(timing.output_tokens);
+  out.set_latency_ns(timing.latency_ns);
+  out.set_tokenize_ns(timing.tokenize_ns);
+  out.set_prefill_ns(timing.prefill_ns);
+  out.set_decode_ns(timing.decode_ns);
+  out.set_detokenize_ns(timing.detokenize_ns);
+  out.set_output_digest(timing.output_digest);
+  Fill(timing.prefill, *out.mutable_prefill());
+  Fill(timing.decode, *out.mutable_decode());
+  out.set_read_bytes_per_s(timing.limits.read_bytes_per_s);
+  out.set_operations_per_s(timing.limits.operations_per_s);
+}
+
 void Fill(const measure::Generation& generation, v1::Record& record) {
   v1::GenerationRecord& out = *record.mutable_generation();
   out.set_input_tokens(generation.input_tokens);
@@ -118,6 +140,7 @@ v1::MemoryUse ToProto(const measure::Memory& memory) {
   out.set_block_weights_bytes(memory.block_weights_bytes);
   out.set_kv_cache_bytes(memory.kv_cache_bytes);
   out.set_workspace_bytes(memory.workspace_bytes);
+  out.set_kv_bytes_per_token(memory.kv_bytes_per_token);
   out.set_measured_peak_bytes(memory.measured_peak_bytes);
   return out;
 }
@@ -169,10 +192,17 @@ absl::StatusOr<measure::Chunk> ToChunk(const v1::Lease& lease) {
     case v1::CHUNK_KIND_SUMMARY:
       chunk.kind = measure::ChunkKind::kSummary;
       break;
+    case v1::CHUNK_KIND_TRAFFIC:
+      chunk.kind = measure::ChunkKind::kTraffic;
+      break;
     default:
-      return absl::InvalidArgumentError(absl::StrCat("chunk kind ", lease.kind(),
-                                                     ": expected TIMING, GENERATION, PERPLEXITY, TASK, DIVERGENCE, "
-                                                     "ARTICLE or SUMMARY; is this worker older than the coordinator?"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("chunk kind ", lease.kind(),
+                       ": expected TIMING, GENERATION, PERPLEXITY, TASK, DIVERGENCE, "
+                       "ARTICLE, SUMMARY or TRAFFIC; is this worker older than the coordinator?"));
+  }
+  for (const v1::TrafficCell& cell : lease.cells()) {
+    chunk.cells.push_back({cell.batch(), cell.input_tokens(), cell.output_tokens(), cell.first_prompt()});
   }
   chunk.repeat = lease.repeat();
   chunk.first_item = lease.first_item();

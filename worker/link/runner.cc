@@ -141,6 +141,7 @@ void Runner::Do(const v1::VariantAssignment& assignment) {
   hosted.set_model(assignment.model());
   hosted.set_variant(assignment.variant());
   hosted.set_max_sequence_tokens(assignment.max_sequence_tokens());
+  hosted.set_max_batch(assignment.max_batch());
   hosted.set_state(v1::VARIANT_STATE_LOADING);
   parts_.board->SetHosted(hosted);
   spdlog::info("loading {} {}", assignment.model(), assignment.variant());
@@ -159,6 +160,7 @@ void Runner::Do(const v1::VariantAssignment& assignment) {
 absl::Status Runner::Load(const v1::VariantAssignment& assignment, const v1::HostedVariant& loading) {
   measure::HostRequest request = {assignment.model(), wire::HostedVariantName(assignment.variant()),
                                   assignment.max_sequence_tokens()};
+  request.max_batch = std::max(1, assignment.max_batch());
   request.calibrated = [&](int32_t done, int32_t all) {
     v1::HostedVariant hosted = loading;
     hosted.mutable_calibration()->set_layers_done(done);

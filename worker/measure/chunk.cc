@@ -16,11 +16,30 @@ bool OverText(ChunkKind kind) {
          kind == ChunkKind::kSummary;
 }
 
+// Whether times are what it is run for: alone on its device, and warm.
+bool IsTimed(ChunkKind kind) { return kind == ChunkKind::kTiming || kind == ChunkKind::kTraffic; }
+
+absl::Status CheckCells(const Chunk& chunk) {
+  if (static_cast<int32_t>(chunk.cells.size()) != chunk.item_count) {
+    return absl::InvalidArgumentError(absl::StrCat("chunk has ", chunk.cells.size(), " batches to time: expected ",
+                                                   chunk.item_count, ", one for each of its items"));
+  }
+  for (const TrafficCell& cell : chunk.cells) {
+    if (cell.batch >= 1 && cell.input_tokens >= 1 && cell.output_tokens >= 1 && cell.first_prompt >= 0) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("batch of ", cell.batch, " with ", cell.input_tokens, " tokens in and ", cell.output_tokens,
+                     " out, from prompt ", cell.first_prompt, ": expected at least 1 each, and a prompt from 0 on"));
+  }
+  if (chunk.items->prompts.empty()) return absl::InvalidArgumentError("a batch needs prompts, and the set has none");
+  return absl::OkStatus();
+}
+
 absl::Status Check(const Chunk& chunk) {
   if (chunk.items == nullptr || chunk.item_count < 1 || chunk.first_item < 0) {
     return absl::InvalidArgumentError(absl::StrCat("chunk of ", chunk.item_count, " items from ", chunk.first_item,
                                                    ": expected at least 1 item from 0 on"));
   }
+  if (chunk.kind == ChunkKind::kTraffic) return CheckCells(chunk);
   const int64_t end = int64_t{chunk.first_item} + chunk.item_count;
   if (!OverText(chunk.kind) && end > static_cast<int64_t>(chunk.items->prompts.size())) {
     return absl::InvalidArgumentError(absl::StrCat("chunk ends at item ", end, ": expected at most ",
@@ -48,7 +67,7 @@ class Run {
     if (auto status = sink_.Ready(); !status.ok()) return status;
     start_ns_ = device_.clock->NowNs();
     device_.monitor->Begin();
-    if (chunk_.kind == ChunkKind::kTiming) {
+    if (IsTimed(chunk_.kind)) {
       if (chunk_.clear_cache) device_.monitor->ClearCaches();
       if (auto status = WarmUp(); !status.ok()) return status;
     }
@@ -78,6 +97,22 @@ class Run {
     return request;
   }
 
+  // Prompts from the cell's first on, over and over where there are fewer.
+  BatchRequest BatchFor(int32_t i) const {
+    const TrafficCell& cell = chunk_.cells[static_cast<size_t>(i)];
+    BatchRequest request;
+    request.input_tokens = cell.input_tokens;
+    request.output_tokens = cell.output_tokens;
+    request.chat = chunk_.generation.chat;
+    request.cancelled = chunk_.generation.cancelled;
+    for (int32_t k = 0; k < cell.batch; ++k) {
+      const int32_t place = cell.first_prompt + k;
+      request.prompts.push_back(&chunk_.items->prompts[static_cast<size_t>(place) % chunk_.items->prompts.size()]);
+      request.prose_seeds.push_back(ItemSeed(chunk_.seed, place));
+    }
+    return request;
+  }
+
   const Prompt& PromptOf(int32_t i) const {
     return chunk_.items->prompts[static_cast<size_t>(chunk_.first_item) + static_cast<size_t>(i)];
   }
@@ -86,8 +121,10 @@ class Run {
     for (int32_t i = 0; i < chunk_.warmup_generations; ++i) {
       if (auto status = sink_.Ready(); !status.ok()) return status;
       const Held held(*this);
-      auto timing = device_.evaluator->TimePrompt(PromptOf(0), RequestFor(0));
-      if (!timing.ok()) return Named(timing.status(), 0);
+      const absl::Status warm = chunk_.kind == ChunkKind::kTraffic
+                                    ? device_.evaluator->TimeBatch(BatchFor(0)).status()
+                                    : device_.evaluator->TimePrompt(PromptOf(0), RequestFor(0)).status();
+      if (!warm.ok()) return Named(warm, 0);
     }
     return absl::OkStatus();
   }
@@ -102,6 +139,12 @@ class Run {
         auto timing = device_.evaluator->TimePrompt(PromptOf(i), RequestFor(i));
         if (!timing.ok()) return timing.status();
         timing->start_offset_ns = offset;
+        result.body = *std::move(timing);
+        return result;
+      }
+      case ChunkKind::kTraffic: {
+        auto timing = device_.evaluator->TimeBatch(BatchFor(i));
+        if (!timing.ok()) return timing.status();
         result.body = *std::move(timing);
         return result;
       }
@@ -171,9 +214,8 @@ class Run {
   struct Held {
     explicit Held(Run& run)
         : lock(*run.device_.lock),
-          locked(lock.Acquire(
-              run.chunk_.kind == ChunkKind::kTiming ? DeviceLock::Mode::kExclusive : DeviceLock::Mode::kShared,
-              run.device_.lock_patience)) {}
+          locked(lock.Acquire(IsTimed(run.chunk_.kind) ? DeviceLock::Mode::kExclusive : DeviceLock::Mode::kShared,
+                              run.device_.lock_patience)) {}
     ~Held() {
       if (locked) lock.Release();
     }

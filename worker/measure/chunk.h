@@ -21,7 +21,7 @@
 
 namespace uaqf::measure {
 
-enum class ChunkKind { kTiming, kGeneration, kPerplexity, kTask, kDivergence, kArticle, kSummary };
+enum class ChunkKind { kTiming, kGeneration, kPerplexity, kTask, kDivergence, kArticle, kSummary, kTraffic };
 
 // Where FP16's summaries of the chunk's windows go, and come from. Between items, never beside a timed one.
 class SummaryExchange {
@@ -38,7 +38,8 @@ class SummaryExchange {
 struct Chunk {
   ChunkKind kind = ChunkKind::kTiming;
   int32_t repeat = 0;
-  // Items [first_item, first_item + item_count) of `items`, or windows or articles of the text they make.
+  // Items [first_item, first_item + item_count) of `items`, or windows or articles of the text they make; of kTraffic
+  // the numbers of `cells`, whose prompts are among `items`.
   int32_t first_item = 0;
   int32_t item_count = 0;
   // Borrowed for the run.
@@ -56,6 +57,8 @@ struct Chunk {
   // borrowed for the run, is set.
   int32_t summary_k = 0;
   SummaryExchange* summaries = nullptr;
+  // Of kTraffic: one for each item.
+  std::vector<TrafficCell> cells = {};
 };
 
 // Where results go, and who may stop the run. Called from the measuring thread only.

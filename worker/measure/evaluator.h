@@ -14,7 +14,7 @@
 
 namespace uaqf::measure {
 
-// Which variant to host, and the longest sequence (input and output tokens) it will be asked for.
+// Which variant to host, the longest sequence (input and output tokens) it will be asked for.
 struct HostRequest {
   std::string model;
   std::string variant;
@@ -24,6 +24,8 @@ struct HostRequest {
   // Told before each layer that is calibrated, and once at the end: layers done and in all. False ends the call with
   // CANCELLED; what is done is kept for another one.
   std::function<bool(int32_t done, int32_t all)> calibrated = {};
+  // Sequences to decode together at most.
+  int32_t max_batch = 1;
 };
 
 // "promptSets/{digest}" of the text set that a variant's name asks to be calibrated on ("...:text=DIGEST"); empty where
@@ -83,6 +85,9 @@ class Evaluator {
 
   // One end-to-end generation with its times. CANCELLED when `request.cancelled` became true.
   [[nodiscard]] virtual absl::StatusOr<Timing> TimePrompt(const Prompt& prompt, const GenerationRequest& request) = 0;
+  // A batch with its times. INVALID_ARGUMENT: an input that the model refuses. UNIMPLEMENTED: this device does not
+  // decode the variant in batches. CANCELLED as before.
+  [[nodiscard]] virtual absl::StatusOr<TrafficTiming> TimeBatch(const BatchRequest& request) = 0;
   // One generation without times, to an end token or to the limit.
   [[nodiscard]] virtual absl::StatusOr<Generation> Generate(const Prompt& prompt, const GenerationRequest& request) = 0;
   // Scores window `index` (from 0) of the text that the set's pieces make.

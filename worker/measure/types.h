@@ -74,6 +74,55 @@ struct Generation {
   std::string output_digest;
 };
 
+// TrafficCell of the wire.
+struct TrafficCell {
+  int32_t batch = 0;
+  int32_t input_tokens = 0;
+  int32_t output_tokens = 0;
+  int32_t first_prompt = 0;
+};
+
+// A batch to time: so many sequences together, each fed `input_tokens` and continued by `output_tokens`, ends ignored.
+struct BatchRequest {
+  // Borrowed for the call, one for each sequence; one may come several times, each with another seed.
+  std::vector<const Prompt*> prompts;
+  // Of the prose that fills each input.
+  std::vector<uint64_t> prose_seeds;
+  int32_t input_tokens = 0;
+  int32_t output_tokens = 0;
+  bool chat = false;
+  // As GenerationRequest.
+  const std::atomic<bool>* cancelled = nullptr;
+};
+
+// What a device does at most, measured; 0: not known.
+struct DeviceLimits {
+  double read_bytes_per_s = 0;
+  double operations_per_s = 0;
+};
+
+// Bytes read and operations done by a phase of a batch.
+struct Work {
+  double bytes = 0;
+  double operations = 0;
+};
+
+// TrafficRecord of the wire.
+struct TrafficTiming {
+  int32_t batch = 0;
+  int32_t input_tokens = 0;
+  int32_t output_tokens = 0;
+  int64_t latency_ns = 0;
+  int64_t tokenize_ns = 0;
+  int64_t prefill_ns = 0;
+  int64_t decode_ns = 0;
+  int64_t detokenize_ns = 0;
+  std::string output_digest;
+  Work prefill;
+  Work decode;
+  DeviceLimits limits;
+};
+
 // WindowRecord of the wire.
 struct WindowScore {
   int32_t scored_tokens = 0;
@@ -92,7 +141,8 @@ struct ArticleScore {
 struct ItemResult {
   int32_t item = 0;
   int32_t repeat = 0;
-  std::variant<Timing, Generation, WindowScore, TaskResult, WindowDivergence, ArticleScore, SummaryNote> body;
+  std::variant<Timing, Generation, WindowScore, TaskResult, WindowDivergence, ArticleScore, SummaryNote, TrafficTiming>
+      body;
 };
 
 // Device of the wire.
@@ -115,6 +165,7 @@ struct Memory {
   int64_t kv_cache_bytes = 0;
   int64_t workspace_bytes = 0;
   int64_t measured_peak_bytes = 0;
+  int64_t kv_bytes_per_token = 0;
 };
 
 // What is hosted; does not change while it is.

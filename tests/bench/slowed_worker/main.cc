@@ -1,19 +1,18 @@
-// uaqf-slowed-worker: a worker on a processor whose variants are fp16, and fp16 that is slower by a known share.
+// uaqf-slowed-worker: a worker whose variants are fp16, and fp16 that is slower by a known share.
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "kernels/isa.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 #include "tests/bench/slowed_worker/slowed_evaluator.h"
+#include "worker/commands/device.h"
 #include "worker/evaluate/catalog.h"
 #include "worker/evaluate/engine_evaluator.h"
 #include "worker/link/host.h"
 #include "worker/link/stop_signal.h"
 #include "worker/measure/clock.h"
-#include "worker/measure/cpu_monitor.h"
 #include "worker/measure/cpu_set.h"
 #include "worker/measure/device_lock.h"
 
@@ -26,13 +25,15 @@ struct Options {
   std::string worker_name = "slowed";
   std::string models;
   std::string cpus;
+  std::string device = "cpu";
   double slowdown = 0.02;
   double max_foreign_load = 0.25;
 };
 
 absl::StatusOr<std::vector<v1::ModelInfo>> Describe(const std::string& folder) {
-  const auto paths = evaluate::FindModels(folder);
+  auto paths = evaluate::FindModels(folder);
   if (!paths.ok()) return paths.status();
+  paths->merge(evaluate::SyntheticModels());
   std::vector<v1::ModelInfo> models;
   for (const auto& [id, path] : *paths) {
     const auto entry = evaluate::DescribeModel(id, path);
@@ -60,10 +61,15 @@ absl::Status Serve(const Options& options) {
   if (!cpus.ok()) return cpus.status();
   if (absl::Status confined = measure::ConfineToCpus(*cpus); !confined.ok()) return confined;
   measure::SteadyClock clock;
-  const auto threads = static_cast<int>(cpus->size());
-  measure::CpuMonitor monitor(
-      {*cpus, threads, std::string(kernels::IsaName(kernels::ActiveIsa())), options.max_foreign_load}, &clock);
-  evaluate::EngineEvaluator engine({.models = options.models, .threads = threads, .cpu_set = *cpus}, &clock);
+  const auto device = commands::OpenDevice(options.device, *cpus, options.max_foreign_load, &clock);
+  if (!device.ok()) return device.status();
+  measure::DeviceMonitor& monitor = *device->monitor;
+  evaluate::EngineEvaluator engine({.models = options.models,
+                                    .device = options.device,
+                                    .threads = static_cast<int>(cpus->size()),
+                                    .cpu_set = *cpus,
+                                    .synthetic = true},
+                                   &clock);
   test::SlowedEvaluator evaluator(&engine, &clock, options.slowdown);
   auto lock = measure::DeviceLock::Open(measure::RunFolder(), monitor.device().id);
   if (!lock.ok()) return lock.status();
@@ -92,6 +98,7 @@ int main(int argc, char** argv) {
   app.add_option("--worker-name", options.worker_name, "unique name");
   app.add_option("--models", options.models, "folder of models")->required();
   app.add_option("--cpus", options.cpus, "processors, e.g. 0-1 (default: all); workers of one list take turns");
+  app.add_option("--device", options.device, "cpu, or cuda:N (default: cpu)");
   app.add_option("--slowdown", options.slowdown, "share by which fp16-slowed takes longer (default: 0.02)");
   app.add_option("--max-foreign-load", options.max_foreign_load, "as of uaqf-worker serve");
   CLI11_PARSE(app, argc, argv);

@@ -27,6 +27,9 @@ class SlowedEvaluator final : public measure::Evaluator {
   }
   absl::StatusOr<measure::Timing> TimePrompt(const measure::Prompt& prompt,
                                              const measure::GenerationRequest& request) override;
+  absl::StatusOr<measure::TrafficTiming> TimeBatch(const measure::BatchRequest& request) override {
+    return evaluator_.TimeBatch(request);
+  }
   absl::StatusOr<measure::Generation> Generate(const measure::Prompt& prompt,
                                                const measure::GenerationRequest& request) override {
     return evaluator_.Generate(prompt, request);

@@ -101,6 +101,33 @@ absl::StatusOr<measure::Timing> NullEvaluator::TimePrompt(const measure::Prompt&
   return timing;
 }
 
+absl::StatusOr<measure::TrafficTiming> NullEvaluator::TimeBatch(const measure::BatchRequest& request) {
+  if (hosted_.variant.empty()) return NothingHosted();
+  const auto batch = static_cast<int32_t>(request.prompts.size());
+  if (batch > hosted_.max_batch) {
+    return absl::InvalidArgumentError(absl::StrCat("batch of ", batch, ": expected at most ", hosted_.max_batch));
+  }
+  Work(request.prompts.front()->id);
+  measure::TrafficTiming timing;
+  timing.batch = batch;
+  timing.input_tokens = request.input_tokens;
+  timing.output_tokens = request.output_tokens;
+  const double noise = 0.02 * Fraction(absl::StrCat(hosted_.variant, "/", request.prompts.front()->id, "/", batch));
+  // Weights are read once for all sequences, and unpacked for each: fewer bits lose their lead in large batches.
+  const double bits = Bits(hosted_.variant);
+  const double step_ns = (2e6 * bits / 16 + 1e5 * batch * 16 / bits) * (1 + noise);
+  timing.prefill_ns = static_cast<int64_t>(1e5 * batch * request.input_tokens);
+  timing.decode_ns = static_cast<int64_t>(step_ns * (request.output_tokens - 1));
+  timing.tokenize_ns = 20'000;
+  timing.detokenize_ns = 10'000;
+  timing.latency_ns = timing.tokenize_ns + timing.prefill_ns + timing.decode_ns + timing.detokenize_ns;
+  timing.output_digest = measure::TokenDigest({batch, Bits(hosted_.variant)});
+  timing.prefill = {1e9 * bits / 16, 2e8 * batch * request.input_tokens};
+  timing.decode = {1e9 * bits / 16 * (request.output_tokens - 1), 2e8 * batch * (request.output_tokens - 1)};
+  timing.limits = {1e12, 1e13};
+  return timing;
+}
+
 absl::StatusOr<measure::Generation> NullEvaluator::Generate(const measure::Prompt& prompt,
                                                             const measure::GenerationRequest& request) {
   if (hosted_.variant.empty()) return NothingHosted();

@@ -26,6 +26,7 @@ class NullEvaluator final : public measure::Evaluator {
   absl::StatusOr<measure::SurveyReport> Survey(const measure::SurveyRequest& request) override;
   absl::StatusOr<measure::Timing> TimePrompt(const measure::Prompt& prompt,
                                              const measure::GenerationRequest& request) override;
+  absl::StatusOr<measure::TrafficTiming> TimeBatch(const measure::BatchRequest& request) override;
   absl::StatusOr<measure::Generation> Generate(const measure::Prompt& prompt,
                                                const measure::GenerationRequest& request) override;
   absl::StatusOr<measure::WindowScore> ScoreWindow(const measure::PromptSet& text, int32_t context_tokens,

@@ -64,7 +64,8 @@ class Rig {
     report.models = {model};
     const DesiredState desired = scheduler_->Desired(id, now());
     if (!desired.variant.empty()) {
-      report.hosted = {desired.model, desired.variant, VariantState::kReady, "", desired.max_sequence_tokens};
+      report.hosted = {desired.model,    desired.variant, VariantState::kReady, "", desired.max_sequence_tokens, {},
+                       desired.max_batch};
     }
     for (const Lease& lease : desired.leases) report.attempts.push_back({lease.attempt, 0, ""});
     return report;
@@ -141,6 +142,15 @@ class Rig {
         row.kl_sum = row.kl_upper_sum = 3;
         row.summary_k = lease.summary_k;
         break;
+      case ChunkKind::kTraffic: {
+        const TrafficCell& cell = lease.cells[item - lease.first_item];
+        row.body = RecordBody::kTraffic;
+        row.batch = cell.batch;
+        row.input_tokens = cell.input_tokens;
+        row.output_tokens = cell.output_tokens;
+        row.latency_ns = kSecond;
+        break;
+      }
       case ChunkKind::kSummary:
         row.body = RecordBody::kSummary;
         row.scored_tokens = lease.context_tokens - 1;

@@ -133,6 +133,8 @@ TEST(CompareModels, DoesNotTakeAnUnmeasuredLossForNone) {
   EXPECT_EQ(silent.reason, "loss not measured");
   EXPECT_EQ(comparison.trends[0].speed->models, 3);
   EXPECT_EQ(comparison.trends[0].relative_loss->models, 2);
+  EXPECT_TRUE(AnyContains(comparison.notes, "over three models or more"));
+  EXPECT_TRUE(AnyContains(comparison.notes, "over two models are of the measurement alone")) << "the losses'";
 }
 
 TEST(CompareModels, HasNoTrendOfLossesThatNobodyMeasured) {

@@ -73,6 +73,7 @@ std::optional<v1::DesiredState> FakeWorker::Await(const std::function<bool(const
       hosted.set_model(desired->assignment().model());
       hosted.set_variant(desired->assignment().variant());
       hosted.set_max_sequence_tokens(desired->assignment().max_sequence_tokens());
+      hosted.set_max_batch(desired->assignment().max_batch());
       hosted.set_state(v1::VARIANT_STATE_READY);
     }
     state.clear_surveys();
@@ -170,6 +171,23 @@ std::vector<v1::Record> FakeWorker::Measure(const v1::Lease& lease) {
         divergence.set_shared_top(9L * divergence.positions());
         break;
       }
+      case v1::CHUNK_KIND_TRAFFIC: {
+        const v1::TrafficCell& cell = lease.cells(i);
+        v1::TrafficRecord& traffic = *record.mutable_traffic();
+        traffic.set_batch(cell.batch());
+        traffic.set_input_tokens(cell.input_tokens());
+        traffic.set_output_tokens(cell.output_tokens());
+        // The others are twice as fast alone, and slower together: they pass at batch 7.
+        const std::int64_t step_ns = fp16 ? 2'000'000 + 20'000 * cell.batch() : 1'000'000 + 160'000 * cell.batch();
+        traffic.set_decode_ns(step_ns * cell.output_tokens() + 1000 * lease.repeat());
+        traffic.set_prefill_ns(1000);
+        traffic.set_latency_ns(traffic.decode_ns() + traffic.prefill_ns());
+        traffic.mutable_decode()->set_bytes(1e6);
+        traffic.mutable_decode()->set_operations(1e6);
+        traffic.set_read_bytes_per_s(1e6 / (static_cast<double>(traffic.decode_ns()) * 1e-9) / 0.75);
+        traffic.set_operations_per_s(1e12);
+        break;
+      }
       case v1::CHUNK_KIND_SUMMARY:
         record.mutable_summary()->set_positions(lease.context_tokens() - 1);
         record.mutable_summary()->set_summary_k(lease.summary_k());
@@ -194,6 +212,7 @@ v1::RecordBatch FakeWorker::Batch(const v1::Lease& lease, int sequence, int firs
     batch.mutable_end()->set_record_count(last);
     v1::ChunkEvidence& evidence = *batch.mutable_end()->mutable_evidence();
     *evidence.mutable_device() = state.device();
+    evidence.mutable_memory()->set_kv_bytes_per_token(2);
     evidence.mutable_memory()->set_weights_bytes(wire::HostedVariantName(lease.variant()) == "fp16" ? 200 : 80);
     evidence.set_wall_ns(1'000'000);
     batch.mutable_end()->set_variant_configuration(

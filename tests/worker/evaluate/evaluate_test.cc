@@ -141,6 +141,66 @@ TEST_F(EvaluatorTest, RefusesASequenceBeyondTheContext) {
   EXPECT_THAT(std::string(evaluator_->Load({"stories260k", "fp16", 513}).message()), HasSubstr("expected at most 512"));
 }
 
+measure::BatchRequest BatchOf(const std::vector<const measure::Prompt*>& prompts, int32_t output_tokens) {
+  measure::BatchRequest request;
+  request.prompts = prompts;
+  for (size_t k = 0; k < prompts.size(); ++k) request.prose_seeds.push_back(k);
+  request.input_tokens = 32;
+  request.output_tokens = output_tokens;
+  return request;
+}
+
+TEST_F(EvaluatorTest, ABatchSaysWhatEachOfItsSequencesSaysAlone) {
+  measure::HostRequest host{"stories260k", "rtn-w8", 128};
+  host.max_batch = 3;
+  ASSERT_TRUE(evaluator_->Load(host).ok());
+  const measure::Prompt other{"q", "The dog ran to the river and", {}};
+  const auto together = evaluator_->TimeBatch(BatchOf({&prompt_, &other, &prompt_}, 20));
+  ASSERT_TRUE(together.ok()) << together.status();
+  EXPECT_EQ(together->batch, 3);
+  EXPECT_EQ(together->input_tokens, 32);
+  EXPECT_EQ(together->output_tokens, 20);
+  EXPECT_GE(together->latency_ns, together->tokenize_ns + together->prefill_ns + together->decode_ns);
+  EXPECT_GT(together->prefill_ns, 0);
+  EXPECT_GT(together->decode_ns, 0);
+  EXPECT_EQ(evaluator_->TimeBatch(BatchOf({&prompt_, &other, &prompt_}, 20))->output_digest, together->output_digest);
+  // The same prompt after the same prose at batch 1 is what a single generation gives.
+  const auto alone = evaluator_->TimeBatch(BatchOf({&prompt_}, 20));
+  measure::GenerationRequest request;
+  request.input_tokens = 32;
+  request.output_tokens = 20;
+  request.prose_seed = 0;
+  EXPECT_EQ(evaluator_->TimePrompt(prompt_, request)->output_digest, alone->output_digest);
+}
+
+TEST_F(EvaluatorTest, ABatchsWorkIsThatOfItsSizeAndStepsAndItsMemoryThatOfOneSequence) {
+  ASSERT_TRUE(evaluator_->Load({"stories260k", "fp16", 128}).ok());
+  const measure::Memory one = *evaluator_->MemoryUsed();
+  measure::HostRequest host{"stories260k", "fp16", 128};
+  host.max_batch = 4;
+  ASSERT_TRUE(evaluator_->Load(host).ok());
+  const measure::Memory four = *evaluator_->MemoryUsed();
+  EXPECT_EQ(four.kv_cache_bytes, one.kv_cache_bytes);
+  EXPECT_EQ(four.kv_bytes_per_token, one.kv_cache_bytes / 128);
+
+  const auto alone = evaluator_->TimeBatch(BatchOf({&prompt_}, 21)),
+             together = evaluator_->TimeBatch(BatchOf({&prompt_, &prompt_, &prompt_, &prompt_}, 21));
+  ASSERT_TRUE(alone.ok() && together.ok());
+  EXPECT_DOUBLE_EQ(together->prefill.operations, 4 * alone->prefill.operations);
+  EXPECT_DOUBLE_EQ(together->decode.operations, 4 * alone->decode.operations);
+  EXPECT_GT(together->decode.bytes, alone->decode.bytes) << "each sequence's cache";
+  EXPECT_LT(together->decode.bytes, 2 * alone->decode.bytes) << "weights are read once for all";
+  EXPECT_GT(alone->decode.bytes, 20.0 * 2 * 200'000) << "20 steps over the weights of a model of 260,000 parameters";
+}
+
+TEST_F(EvaluatorTest, RefusesABatchBeyondWhatIsHosted) {
+  ASSERT_TRUE(evaluator_->Load({"stories260k", "fp16", 64}).ok());
+  EXPECT_THAT(std::string(evaluator_->TimeBatch(BatchOf({&prompt_, &prompt_}, 4)).status().message()),
+              HasSubstr("batch of 2 with 4 tokens out: expected 1 to 1 sequences"));
+  EXPECT_THAT(std::string(evaluator_->TimeBatch(BatchOf({&prompt_}, 64)).status().message()),
+              HasSubstr("sequence of 96 tokens: expected at most 64"));
+}
+
 // Situation: the text that is scored is the one a variant is calibrated on, in other pieces and by another name.
 TEST_F(EvaluatorTest, RefusesAJobThatCalibratesOnWhatItScores) {
   const std::string prose(quantize::CalibrationProse());

@@ -56,6 +56,9 @@ class GatedEvaluator final : public measure::Evaluator {
     }
     return null_.TimePrompt(prompt, request);
   }
+  absl::StatusOr<measure::TrafficTiming> TimeBatch(const measure::BatchRequest& request) override {
+    return null_.TimeBatch(request);
+  }
   absl::StatusOr<measure::Generation> Generate(const measure::Prompt& prompt,
                                                const measure::GenerationRequest& request) override {
     return null_.Generate(prompt, request);

@@ -34,6 +34,15 @@ class FakeEvaluator final : public Evaluator {
     timing.output_tokens = request.output_tokens;
     return timing;
   }
+  absl::StatusOr<TrafficTiming> TimeBatch(const BatchRequest& request) override {
+    std::string ids;
+    for (const Prompt* prompt : request.prompts) absl::StrAppend(&ids, " ", prompt->id);
+    events_->push_back(absl::StrCat("batch", ids, ": ", request.input_tokens, " in ", request.output_tokens, " out"));
+    batches.push_back(request);
+    TrafficTiming timing;
+    timing.batch = static_cast<int32_t>(request.prompts.size());
+    return timing;
+  }
   absl::StatusOr<Generation> Generate(const Prompt& prompt, const GenerationRequest&) override {
     events_->push_back(absl::StrCat("generate ", prompt.id));
     return Generation{};
@@ -68,6 +77,7 @@ class FakeEvaluator final : public Evaluator {
 
   std::string broken;
   std::vector<GenerationRequest> requests;
+  std::vector<BatchRequest> batches;
 
  private:
   Events* const events_;
@@ -160,6 +170,34 @@ TEST_F(ChunkTest, EmitsAtLeastOneTokenWhereTheBaselineSaidNothing) {
   chunk_.output_tokens = {0, 4};
   ASSERT_TRUE(Run().ok());
   EXPECT_EQ(evaluator_.requests.front().output_tokens, 1);
+}
+
+TEST_F(ChunkTest, TimesBatchesLikeGenerationsWithPromptsFromTheCellsFirstOn) {
+  chunk_.kind = ChunkKind::kTraffic;
+  chunk_.repeat = 1;
+  chunk_.cells = {{1, 16, 4, 8}, {3, 16, 32, 8}};
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(events_, ElementsAre("watch", "clear", "batch p8: 16 in 4 out", "batch p8: 16 in 4 out", "add 2",
+                                   "batch p8 p9 p0: 16 in 32 out", "add 3", "seen"));
+  EXPECT_EQ(sink_.results[1].repeat, 1);
+  EXPECT_EQ(std::get<TrafficTiming>(sink_.results[1].body).batch, 3);
+}
+
+TEST_F(ChunkTest, GivesAPromptThatComesTwiceInABatchOtherProse) {
+  chunk_.kind = ChunkKind::kTraffic;
+  chunk_.item_count = 1;
+  chunk_.cells = {{11, 16, 4, 0}};
+  ASSERT_TRUE(Run().ok());
+  const BatchRequest& batch = evaluator_.batches.back();
+  EXPECT_EQ(batch.prompts[0], batch.prompts[10]);
+  EXPECT_NE(batch.prose_seeds[0], batch.prose_seeds[10]);
+}
+
+TEST_F(ChunkTest, RefusesABatchThatCannotBe) {
+  chunk_.kind = ChunkKind::kTraffic;
+  EXPECT_THAT(std::string(Run().status().message()), HasSubstr("0 batches to time: expected 2"));
+  chunk_.cells = {{1, 16, 4, 0}, {0, 16, 4, 0}};
+  EXPECT_THAT(std::string(Run().status().message()), HasSubstr("batch of 0 with 16 tokens in"));
 }
 
 TEST_F(ChunkTest, GivesAnItemTheSameProseInEveryRepeat) {
