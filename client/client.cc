@@ -265,6 +265,12 @@ absl::StatusOr<v1::CompareJobsResponse> Client::CompareJobs(const std::string& j
   return Call(*ranking_, &v1::RankingService::StubInterface::CompareJobs, request);
 }
 
+absl::StatusOr<v1::CompareModelsResponse> Client::CompareModels(const std::vector<std::string>& jobs) {
+  v1::CompareModelsRequest request;
+  request.mutable_jobs()->Assign(jobs.begin(), jobs.end());
+  return Call(*ranking_, &v1::RankingService::StubInterface::CompareModels, request);
+}
+
 absl::StatusOr<v1::Profile> Client::CreateProfile(const v1::Profile& profile, const std::string& request_id) {
   v1::CreateProfileRequest request;
   *request.mutable_profile() = profile;

@@ -90,6 +90,7 @@ class Client {
   [[nodiscard]] absl::StatusOr<v1::RankVariantsResponse> RankVariants(const v1::RankVariantsRequest& request);
   [[nodiscard]] absl::StatusOr<v1::CompareJobsResponse> CompareJobs(const std::string& job, const std::string& other,
                                                                     bool behaviour = false);
+  [[nodiscard]] absl::StatusOr<v1::CompareModelsResponse> CompareModels(const std::vector<std::string>& jobs);
   [[nodiscard]] absl::StatusOr<v1::Profile> CreateProfile(const v1::Profile& profile, const std::string& request_id);
   [[nodiscard]] absl::StatusOr<v1::Profile> GetProfile(const std::string& name);
   [[nodiscard]] absl::StatusOr<v1::ListProfilesResponse> ListProfiles();

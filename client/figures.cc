@@ -22,18 +22,26 @@ std::string Signed(double value, int decimals) {
   return value > 0 ? "+" + text : text;
 }
 
-std::string Bytes(std::int64_t bytes) {
-  constexpr std::array<const char*, 5> kUnits = {"B", "kB", "MB", "GB", "TB"};
-  double value = static_cast<double>(bytes);
+namespace {
+
+// Three digits and one of `units`, each a thousand of the one before.
+std::string InUnits(std::int64_t amount, const std::array<const char*, 5>& units) {
+  double value = static_cast<double>(amount);
   std::size_t unit = 0;
   // 999.5 would round to "1000".
-  while (std::abs(value) >= 999.5 && unit + 1 < kUnits.size()) {
+  while (std::abs(value) >= 999.5 && unit + 1 < units.size()) {
     value /= 1000;
     ++unit;
   }
   const int decimals = unit == 0 || std::abs(value) >= 99.95 ? 0 : std::abs(value) >= 9.995 ? 1 : 2;
-  return absl::StrFormat("%.*f %s", decimals, value, kUnits[unit]);
+  return absl::StrFormat("%.*f%s", decimals, value, units[unit]);
 }
+
+}  // namespace
+
+std::string Bytes(std::int64_t bytes) { return InUnits(bytes, {" B", " kB", " MB", " GB", " TB"}); }
+
+std::string Quantity(std::int64_t count) { return InUnits(count, {"", " K", " M", " B", " T"}); }
 
 std::string Clock(absl::Duration duration) {
   const std::int64_t seconds = absl::ToInt64Seconds(duration + absl::Milliseconds(500));

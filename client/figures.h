@@ -14,6 +14,8 @@ std::string Fixed(double value, int decimals);
 std::string Signed(double value, int decimals);
 // Decimal units, three digits: "269 MB", "1.21 GB".
 std::string Bytes(std::int64_t bytes);
+// The same of things that are counted: "656 K", "135 M", "7.24 B".
+std::string Quantity(std::int64_t count);
 // "0:33", "12:05", "1:02:03".
 std::string Clock(absl::Duration duration);
 // How long ago: "5 s", "12 min", "3 h", "9 d".

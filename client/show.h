@@ -40,6 +40,10 @@ std::string EvidenceLine(const v1::EvidenceSummary& evidence);
 // "0:43 of the device, estimated 32 % less than the 1:03 of measuring all to the end", with what is still to come.
 std::string DeviceTimeText(const v1::DeviceTime& time);
 
+// "fp16 against itself, in two processes: +0.21 % tokens/s [-0.10, +0.52]; up to 0.52 % is noise", with its line end;
+// why it is not known where it is not. Empty where a job did not measure it.
+std::string NoiseFloorLine(const v1::NoiseFloor& floor);
+
 // Formula, conditions, ranks with utility and terms, reasons of what is not ranked, warnings.
 std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& terminal);
 std::string RankCsv(const v1::RankVariantsResponse& answer);
@@ -56,6 +60,11 @@ std::string CompareCsv(const v1::CompareJobsResponse& answer);
 // Each variant of two jobs: how far its outputs are the same tokens.
 std::string CompareOutputsText(const v1::CompareJobsResponse& answer, const Terminal& terminal);
 std::string CompareOutputsCsv(const v1::CompareJobsResponse& answer);
+
+// How each variant's speedup and losses change with the size of the model: a table for each, its trend below.
+std::string TrendText(const v1::CompareModelsResponse& answer, const Terminal& terminal);
+// A row for each model and variant, the slopes of the variant's trends in each of its rows.
+std::string TrendCsv(const v1::CompareModelsResponse& answer);
 
 // What was asked and where it is, above the measured table.
 std::string JobText(const v1::Job& job, const Terminal& terminal);

@@ -52,6 +52,16 @@ std::string DeviceTimeText(const v1::DeviceTime& time) {
   return text;
 }
 
+std::string NoiseFloorLine(const v1::NoiseFloor& floor) {
+  if (!floor.reason().empty()) return absl::StrCat("fp16 against itself: not known, ", Printable(floor.reason()), "\n");
+  if (!floor.has_tokens_per_s()) return "";
+  const v1::SelfDifference& speed = floor.tokens_per_s();
+  const auto percent = [](double share) { return Signed(100 * share, 2); };
+  return absl::StrCat("fp16 against itself, in ", floor.separate_processes() ? "two processes" : "one process", ": ",
+                      percent(speed.value()), " % tokens/s [", percent(speed.interval().low()), ", ",
+                      percent(speed.interval().high()), "]; up to ", Fixed(100 * speed.floor(), 2), " % is noise\n");
+}
+
 std::string EvidenceText(const v1::EvidenceSummary& evidence, const Terminal& terminal) {
   const std::string line = EvidenceLine(evidence);
   if (line.empty()) return "";

@@ -132,7 +132,9 @@ std::string JobText(const v1::Job& job, const Terminal& terminal) {
   }
   std::string text = absl::StrFormat("%-10s%s   %s\n", "job", Printable(job.name()), state);
   if (!job.error().empty()) text += Line(job.state() == v1::JOB_STATE_SUCCEEDED ? "ended" : "error", job.error());
-  text += Line("model", spec.model());
+  const std::string size =
+      job.parameters() > 0 ? absl::StrCat(" (", Quantity(job.parameters()), " parameters)") : std::string();
+  text += Line("model", absl::StrCat(spec.model(), size));
   text +=
       Line("variants", absl::StrJoin(std::vector<std::string>(spec.variants().begin(), spec.variants().end()), ", "));
   text += Line("prompts", DigestOf(spec.prompt_set()));

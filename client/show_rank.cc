@@ -151,19 +151,6 @@ std::string TiesText(const v1::RankVariantsResponse& answer) {
   return absl::StrCat("not told apart from the winner: ", absl::StrJoin(tied, ", "), "\n");
 }
 
-// What is noise, by fp16 timed twice.
-std::string FloorText(const v1::RankVariantsResponse& answer) {
-  const v1::NoiseFloor& floor = answer.noise_floor();
-  if (!answer.has_noise_floor()) return "";
-  // Why is among the warnings.
-  if (!floor.reason().empty()) return "fp16 against itself: not known\n";
-  const v1::SelfDifference& speed = floor.tokens_per_s();
-  const auto percent = [](double share) { return Signed(100 * share, 2); };
-  return absl::StrCat("fp16 against itself, in ", floor.separate_processes() ? "two processes" : "one process", ": ",
-                      percent(speed.value()), " % tokens/s [", percent(speed.interval().low()), ", ",
-                      percent(speed.interval().high()), "]; up to ", Fixed(100 * speed.floor(), 2), " % is noise\n");
-}
-
 // How far the winner is from the limits.
 std::string LimitsText(const v1::RankVariantsResponse& answer) {
   if (answer.winner().empty() || answer.variants_size() == 0 || answer.variants(0).checks().empty()) return "";
@@ -295,7 +282,7 @@ std::string RankText(const v1::RankVariantsResponse& answer, const Terminal& ter
     const Style style = !ranked ? Style::kDim : variant.variant() == answer.winner() ? Style::kGreen : Style::kPlain;
     absl::StrAppend(&text, terminal.Paint(style, line), "\n");
   }
-  absl::StrAppend(&text, TiesText(answer), FloorText(answer), BeatenText(answer), LimitsText(answer),
+  absl::StrAppend(&text, TiesText(answer), NoiseFloorLine(answer.noise_floor()), BeatenText(answer), LimitsText(answer),
                   SweepsText(answer));
   absl::StrAppend(&text, EnergyText(answer), CapacityText(answer), EvidenceLine(answer.evidence()));
   if (answer.has_device_time()) absl::StrAppend(&text, "took ", DeviceTimeText(answer.device_time()), "\n");
@@ -325,6 +312,7 @@ std::string RankCsv(const v1::RankVariantsResponse& answer) {
                                       "energy_low",    "energy_high",  "capacity_sequences",
                                       "behaviour"};
   for (std::string& column : BehaviourColumns()) columns.push_back(std::move(column));
+  columns.insert(columns.end(), {"noise_floor", "speedup_within_noise", "utility_noise"});
   std::string csv = CsvLine(columns);
   for (const v1::RankedVariant& variant : answer.variants()) {
     std::vector<std::string> cells = {variant.rank() > 0 ? absl::StrCat(variant.rank()) : "", variant.variant(),
@@ -348,6 +336,11 @@ std::string RankCsv(const v1::RankVariantsResponse& answer) {
     for (std::string& cell : BehaviourCells(variant.has_behaviour(), variant.behaviour())) {
       cells.push_back(std::move(cell));
     }
+    const v1::NoiseFloor& floor = answer.noise_floor();
+    cells.push_back(floor.has_tokens_per_s() ? Exact(floor.tokens_per_s().floor()) : "");
+    const bool judged = floor.has_tokens_per_s() && variant.has_speedup();
+    cells.push_back(!judged ? "" : variant.speedup().within_noise() ? "true" : "false");
+    cells.push_back(floor.has_tokens_per_s() && variant.has_standing() ? Exact(variant.standing().noise()) : "");
     csv += CsvLine(cells);
   }
   return csv;

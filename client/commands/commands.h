@@ -13,6 +13,7 @@ void AddPrompts(CLI::App& app, Context& context);
 void AddJobs(CLI::App& app, Context& context);
 void AddJobsSubmit(CLI::App& jobs, Context& context);
 void AddJobsCompare(CLI::App& jobs, Context& context);
+void AddJobsTrend(CLI::App& jobs, Context& context);
 void AddJobsImport(CLI::App& jobs, Context& context);
 void AddJobsWatch(CLI::App& jobs, Context& context);
 void AddJobsRecords(CLI::App& jobs, Context& context);

@@ -47,7 +47,8 @@ absl::Status Show(Context& context, const std::string& wanted) {
   } else if (context.csv()) {
     context.Print(MeasuresCsv(*measures));
   } else {
-    const std::string evidence = EvidenceText(measures->evidence(), context.out);
+    const std::string evidence =
+        EvidenceText(measures->evidence(), context.out) + NoiseFloorLine(measures->noise_floor());
     context.Print(absl::StrCat(JobText(*job, context.out), "\n", MeasuresText(*measures, context.out),
                                evidence.empty() ? "" : "\n", evidence));
     const char* profile = job->has_imported() ? "latency-critical" : "balanced";
@@ -124,6 +125,7 @@ void AddJobs(CLI::App& app, Context& context) {
   OnCommand(show, context, [&context, shown] { return Show(context, *shown); });
 
   AddJobsCompare(*jobs, context);
+  AddJobsTrend(*jobs, context);
   AddJobsWatch(*jobs, context);
   AddJobsRecords(*jobs, context);
 

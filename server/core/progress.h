@@ -86,7 +86,8 @@ struct JobView {
   std::int64_t end_wall_ns = 0;
   JobProgress progress;
   std::string error;
-  std::string release_format;  // of the survey; empty before it
+  std::string release_format;   // of the survey; empty before it
+  std::int64_t parameters = 0;  // of the survey; 0: not known
   // Of a job that was imported, which has ended and has no records; its spec names the variants alone.
   std::optional<ImportedTable> imported = {};
   // Of a job in rounds, where it can be told. JobStore::GetJob fills it, no other view has it.

@@ -225,7 +225,9 @@ void Scheduler::Impl::OnSurvey(const WorkerEntry& worker, const SurveyResult& re
   }
   Survey survey = result.survey;
   for (const ModelInfo& info : worker.models) {
-    if (info.model == job->spec.model) survey.release_format = info.release_format;
+    if (info.model != job->spec.model) continue;
+    survey.release_format = info.release_format;
+    survey.parameters = info.parameters;
   }
   job->survey = std::move(survey);
   const std::vector<VariantGroup> groups = MakeGroups(job->spec, RoomFor(*job));

@@ -156,6 +156,7 @@ JobView Scheduler::Impl::View(const ActiveJob& job, Instant now) const {
   view.start_wall_ns = job.start_wall_ns;
   view.error = job.error;
   view.release_format = job.survey.release_format;
+  view.parameters = job.survey.parameters;
   view.progress = Summarize(job.spec, job.variants);
   if (Ended(job.state)) return view;
   for (std::size_t v = 0; v < job.variants.size(); ++v) {

@@ -170,6 +170,7 @@ struct Survey {
   std::int32_t task_items = 0;           // in the task set
   std::int32_t longest_task_tokens = 0;  // of input and output together
   std::int32_t articles = 0;             // in the article set
+  std::int64_t parameters = 0;           // ModelInfo::parameters of the model, at that time; 0: not known
 
   friend bool operator==(const Survey&, const Survey&) = default;
 };

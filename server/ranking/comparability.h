@@ -45,6 +45,8 @@ struct JobIdentity {
   std::map<Trait, std::set<std::string>> traits;
   // Digests of each variant's full configuration; more than one where its workers differ.
   std::map<std::string, std::set<std::string>> configurations;
+  // The configurations themselves, as far as the model has no say in them: without the tokens calibrated on.
+  std::map<std::string, std::set<std::string>> recipes;
 };
 
 struct Mismatch {
@@ -65,6 +67,14 @@ enum class Scope {
 // Every mismatch; none: they may be compared. Symmetric but for the order of the values.
 [[nodiscard]] std::vector<Mismatch> FindMismatches(const JobIdentity& one, const JobIdentity& other,
                                                    Scope scope = Scope::kFigures);
+
+// Whether both measured the same checkpoint, or one of several that a job's workers had.
+[[nodiscard]] bool OfOneModel(const JobIdentity& one, const JobIdentity& other);
+
+// Every mismatch that is in the way of comparing what variants gain and lose in one model and in another. Model and
+// tokenizer may differ; a text matters where both jobs have one; tasks and articles do not, since their figures are of
+// no model but their own. Symmetric but for the order of the values.
+[[nodiscard]] std::vector<Mismatch> FindMismatchesAcrossModels(const JobIdentity& one, const JobIdentity& other);
 
 // "jobs/a and jobs/b cannot be compared:" and a line for each mismatch.
 std::string MismatchText(const JobIdentity& one, const JobIdentity& other, const std::vector<Mismatch>& mismatches);

@@ -399,6 +399,7 @@ v1::Job ToProto(const core::JobView& view) {
   *message.mutable_progress() = ToProto(view.progress);
   message.set_error(view.error);
   if (view.device_time) *message.mutable_device_time() = ToProto(*view.device_time);
+  message.set_parameters(view.parameters);
   return message;
 }
 

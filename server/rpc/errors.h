@@ -15,6 +15,11 @@ inline absl::Status NoSuchJob(absl::string_view id) {
       absl::StrCat("got ", wire::JobName(id), ", expected a job that exists; `uaqf jobs list` shows them"));
 }
 
+inline absl::Status JobTwice(absl::string_view id) {
+  return wire::Error(absl::StatusCode::kInvalidArgument, "DUPLICATE_JOB",
+                     absl::StrCat("got ", wire::JobName(id), " twice, expected each job once"));
+}
+
 inline absl::Status NoSuchPromptSet(absl::string_view digest) {
   return wire::Error(absl::StatusCode::kNotFound, "PROMPT_SET_NOT_FOUND",
                      absl::StrCat("got ", wire::PromptSetName(digest),

@@ -1,5 +1,6 @@
 #include "server/rpc/identity.h"
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -63,6 +64,16 @@ void AddEvidence(const v1::ChunkEvidence& evidence, ranking::JobIdentity& job) {
   job.traits[Trait::kBuild].insert(evidence.build());
 }
 
+// A configuration as far as the model has no say in it: one text is other tokens to another tokenizer.
+std::string RecipeOf(const std::string& configuration) {
+  nlohmann::json recipe = nlohmann::json::parse(configuration, nullptr, /*allow_exceptions=*/false);
+  if (!recipe.is_object()) return configuration;
+  if (const auto calibration = recipe.find("calibration"); calibration != recipe.end() && calibration->is_object()) {
+    calibration->erase("tokens");
+  }
+  return recipe.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 }  // namespace
 
 ranking::JobIdentity IdentityOf(const core::JobView& view, const std::vector<v1::ChunkEvidence>& evidence,
@@ -75,6 +86,7 @@ ranking::JobIdentity IdentityOf(const core::JobView& view, const std::vector<v1:
   for (const v1::ChunkEvidence& attempt : evidence) AddEvidence(attempt, job);
   for (const v1::VariantConfiguration& configuration : configurations) {
     job.configurations[configuration.variant()].insert(configuration.digest());
+    job.recipes[configuration.variant()].insert(RecipeOf(configuration.configuration()));
   }
   return job;
 }

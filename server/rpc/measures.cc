@@ -207,6 +207,7 @@ absl::StatusOr<Measurer::Records> Measurer::ReadAligned(const std::vector<core::
     if (records.empty()) {
       first = part->identity;
       result->view = part->view;
+      result->identity = part->identity;
       read.twin = std::move(part->twin);
       read.prompt_places = std::move(part->prompt_places);
       read.window_places = std::move(part->window_places);
@@ -287,6 +288,7 @@ std::shared_ptr<const JobMeasures> MeasuresOfTable(core::JobView view) {
   ranking::Measurements none;
   for (const ranking::VariantMeasures& m : result->all) none.variants.push_back({.name = m.variant});
   result->decision = ranking::PrepareDecision(none);
+  result->identity = IdentityOf(view, {}, {});
   result->view = std::move(view);
   return result;
 }

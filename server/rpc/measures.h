@@ -45,6 +45,8 @@ struct JobMeasures {
   ranking::DecisionData decision;
   // What the variants are in full, in the order of the spec.
   std::vector<v1::VariantConfiguration> configurations;
+  // Of the first job: what it may be compared with.
+  ranking::JobIdentity identity;
   // Of the first job's timing chunks; absent before the first, and of published figures.
   std::optional<ranking::EvidenceSummary> evidence;
 };

@@ -100,17 +100,6 @@ void FillShare(const ranking::SelfDifference& log, v1::SelfDifference& to) {
   to.set_floor(std::expm1(log.Floor()));
 }
 
-void Fill(const ranking::NoiseFloor& from, v1::NoiseFloor& to) {
-  to.set_reason(from.problem);
-  if (!from.problem.empty()) return;
-  FillShare(from.speed, *to.mutable_tokens_per_s());
-  FillShare(from.latency, *to.mutable_latency());
-  if (from.stability) Fill(*from.stability, *to.mutable_stability());
-  to.set_pairs(from.pairs);
-  to.set_separate_processes(from.separate_processes);
-  to.set_differs(from.speed.Differs());
-}
-
 void Fill(const ranking::WeightSweep& from, v1::WeightSweep& to) {
   to.set_term(from.term);
   to.set_weight(from.weight);
@@ -374,6 +363,19 @@ v1::VariantMeasures ToProto(const ranking::VariantMeasures& from) {
   return to;
 }
 
+v1::NoiseFloor ToProto(const ranking::NoiseFloor& floor) {
+  v1::NoiseFloor to;
+  to.set_reason(floor.problem);
+  if (!floor.problem.empty()) return to;
+  FillShare(floor.speed, *to.mutable_tokens_per_s());
+  FillShare(floor.latency, *to.mutable_latency());
+  if (floor.stability) Fill(*floor.stability, *to.mutable_stability());
+  to.set_pairs(floor.pairs);
+  to.set_separate_processes(floor.separate_processes);
+  to.set_differs(floor.speed.Differs());
+  return to;
+}
+
 v1::RankedSlice ToProto(const ranking::Slice& slice) {
   v1::RankedSlice to;
   to.set_name(slice.name);
@@ -384,7 +386,7 @@ v1::RankedSlice ToProto(const ranking::Slice& slice) {
   }
   for (const ranking::RankedVariant& variant : slice.ranking->variants) Fill(variant, *to.add_variants());
   to.set_winner(slice.ranking->winner);
-  if (slice.ranking->floor) Fill(*slice.ranking->floor, *to.mutable_noise_floor());
+  if (slice.ranking->floor) *to.mutable_noise_floor() = ToProto(*slice.ranking->floor);
   return to;
 }
 
@@ -403,7 +405,7 @@ v1::RankVariantsResponse ToProto(const ranking::Ranking& ranking) {
   to.set_resamples(ranking.resamples);
   to.set_seed(ranking.seed);
   for (const ranking::WeightSweep& sweep : ranking.sweeps) Fill(sweep, *to.add_sweeps());
-  if (ranking.floor) Fill(*ranking.floor, *to.mutable_noise_floor());
+  if (ranking.floor) *to.mutable_noise_floor() = ToProto(*ranking.floor);
   if (ranking.traffic) Fill(*ranking.traffic, *to.mutable_traffic());
   if (ranking.relaxation) {
     to.mutable_relaxation()->set_variant(ranking.relaxation->variant);

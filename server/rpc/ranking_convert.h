@@ -15,6 +15,7 @@ namespace uaqf::rpc {
 ranking::Profile FromProto(const v1::Profile& message);
 v1::Profile ToProto(const ranking::Profile& profile);
 v1::VariantMeasures ToProto(const ranking::VariantMeasures& measures);
+v1::NoiseFloor ToProto(const ranking::NoiseFloor& floor);
 v1::RankedSlice ToProto(const ranking::Slice& slice);
 v1::RankVariantsResponse ToProto(const ranking::Ranking& ranking);
 // Without the names of the jobs.

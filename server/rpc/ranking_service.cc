@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/rpc/agreements.h"
+#include "server/rpc/compare_models.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/evaluation_service.h"
@@ -53,11 +54,6 @@ void AddConstraints(const v1::RankVariantsRequest& request, v1::Profile& profile
                                    [&](const v1::Constraint& c) { return c.figure() == constraint.figure(); });
     *(same == end ? profile.add_constraints() : &*same) = constraint;
   }
-}
-
-absl::Status JobTwice(const core::JobId& id) {
-  return wire::Error(absl::StatusCode::kInvalidArgument, "DUPLICATE_JOB",
-                     absl::StrCat("got ", wire::JobName(id), " twice, expected each job once"));
 }
 
 // The jobs whose variants are to be ranked together, the one with the baseline first.
@@ -106,6 +102,9 @@ grpc::ServerUnaryReactor* RankingService::MeasureVariants(Context* context, cons
           if ((*measures)->evidence) {
             *answer.mutable_evidence() = ToProto(*(*measures)->evidence, (*measures)->view);
           }
+          if (const auto& twin = (*measures)->decision.twin) {
+            *answer.mutable_noise_floor() = ToProto(ranking::FloorOf(*twin, ranking::Profile()));
+          }
           call->Finish(answer);
         });
       });
@@ -151,6 +150,21 @@ absl::StatusOr<v1::CompareJobsResponse> RankingService::Compare(const core::JobI
   answer.set_job(wire::JobName(one));
   answer.set_other_job(wire::JobName(other));
   return answer;
+}
+
+grpc::ServerUnaryReactor* RankingService::CompareModels(Context* context, const Bytes* request, Bytes* response) {
+  return HandleUnary<v1::CompareModelsRequest, v1::CompareModelsResponse>(
+      context, request, response, context_.metrics, "RankingService/CompareModels",
+      [this](const v1::CompareModelsRequest& message, const Call<v1::CompareModelsResponse>& call) {
+        auto jobs = JobsOf(message);
+        if (!jobs.ok()) return call->Finish(jobs.status());
+        // A view that is not taken is destroyed, and with it the call, which then answers UNAVAILABLE.
+        context_.coordinator->Look([this, call, jobs = *jobs](const core::Scheduler& scheduler, core::Instant) {
+          OnExecutor(context_.executor, call, [this, call, jobs, sizes = SizesOf(scheduler.Workers())] {
+            call->Finish(rpc::CompareModels(*measurer_, jobs, sizes));
+          });
+        });
+      });
 }
 
 absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVariantsRequest& request,

@@ -14,11 +14,11 @@
 namespace uaqf::rpc {
 
 // Every method takes bytes; see call.h.
-using RankingServiceBase =
-    v1::RankingService::WithRawCallbackMethod_CompareJobs<v1::RankingService::WithRawCallbackMethod_MeasureVariants<
+using RankingServiceBase = v1::RankingService::WithRawCallbackMethod_CompareJobs<
+    v1::RankingService::WithRawCallbackMethod_CompareModels<v1::RankingService::WithRawCallbackMethod_MeasureVariants<
         v1::RankingService::WithRawCallbackMethod_RankVariants<v1::RankingService::WithRawCallbackMethod_CreateProfile<
             v1::RankingService::WithRawCallbackMethod_GetProfile<v1::RankingService::WithRawCallbackMethod_ListProfiles<
-                v1::RankingService::WithRawCallbackMethod_DeleteProfile<v1::RankingService::Service>>>>>>>;
+                v1::RankingService::WithRawCallbackMethod_DeleteProfile<v1::RankingService::Service>>>>>>>>;
 
 class RankingService final : public RankingServiceBase {
  public:
@@ -29,6 +29,7 @@ class RankingService final : public RankingServiceBase {
   grpc::ServerUnaryReactor* MeasureVariants(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* RankVariants(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* CompareJobs(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerUnaryReactor* CompareModels(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* CreateProfile(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* GetProfile(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* ListProfiles(Context* context, const Bytes* request, Bytes* response) override;

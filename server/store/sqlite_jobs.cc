@@ -13,7 +13,7 @@ namespace {
 #define UAQF_JOB_COLUMNS                                                                                      \
   "seq, id, spec, prompt_count, state, create_wall_ns, start_wall_ns, end_wall_ns, end_commit, device_kind, " \
   "error, planned, longest_input_tokens, text_tokens, text_windows, release_format, "                         \
-  "task_items, longest_task_tokens, articles, imported "
+  "task_items, longest_task_tokens, articles, imported, parameters "
 
 // One row of `job`.
 struct JobRow {
@@ -55,6 +55,7 @@ JobRow ToJobRow(const Query& query) {
   row.survey.longest_task_tokens = query.Int32(17);
   row.survey.articles = query.Int32(18);
   if (const std::string table = query.Text(19); !table.empty()) row.imported = ImportedFromJson(table);
+  row.survey.parameters = query.Int(20);
   return row;
 }
 
@@ -203,6 +204,7 @@ core::JobView ToView(Connection* connection, const JobRow& row) {
   view.end_wall_ns = row.end_wall_ns;
   view.error = row.error;
   view.release_format = row.survey.release_format;
+  view.parameters = row.survey.parameters;
   view.imported = row.imported;
   view.progress = core::Summarize(row.spec, ReadVariants(connection, row.seq));
   return view;

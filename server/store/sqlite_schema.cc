@@ -194,6 +194,8 @@ CREATE TABLE summary_piece(
     "ALTER TABLE job ADD COLUMN imported TEXT NOT NULL DEFAULT ''",
     // 11: how long an attempt took; 0 of those before.
     "ALTER TABLE attempt ADD COLUMN wall_ns INTEGER NOT NULL DEFAULT 0",
+    // 12: how large the model is; 0 for jobs that were surveyed before.
+    "ALTER TABLE job ADD COLUMN parameters INTEGER NOT NULL DEFAULT 0",
 };
 
 constexpr int kVersion = static_cast<int>(std::size(kMigrations));

@@ -67,10 +67,11 @@ MutationResult SqliteWriter::Write(const core::PlanJob& plan) {
   const std::int64_t job = Seq(plan.job);
   const int changed =
       Run("UPDATE job SET planned = 1, longest_input_tokens = ?2, text_tokens = ?3, text_windows = ?4, "
-          "release_format = ?5, task_items = ?6, longest_task_tokens = ?7, articles = ?8 "
+          "release_format = ?5, task_items = ?6, longest_task_tokens = ?7, articles = ?8, parameters = ?9 "
           "WHERE seq = ?1 AND planned = 0 AND state < 3",
           job, plan.survey.longest_input_tokens, plan.survey.text_tokens, plan.survey.text_windows,
-          plan.survey.release_format, plan.survey.task_items, plan.survey.longest_task_tokens, plan.survey.articles);
+          plan.survey.release_format, plan.survey.task_items, plan.survey.longest_task_tokens, plan.survey.articles,
+          plan.survey.parameters);
   if (changed == 0) return Lost();
   for (const core::Chunk& chunk : plan.chunks) InsertChunk(job, chunk);
   return {};

@@ -79,6 +79,7 @@ TEST_F(Cli, HelpsWithAnExampleForEveryCommand) {
                                              {"jobs", "configurations"},
                                              {"jobs", "cancel"},
                                              {"jobs", "compare"},
+                                             {"jobs", "trend"},
                                              {"jobs", "import"},
                                              {"rank"},
                                              {"profiles"},
@@ -250,6 +251,14 @@ TEST_F(Cli, ShowsAJobWithItsMeasures) {
   EXPECT_EQ(json["name"], "jobs/k7f2m9");
   EXPECT_EQ(json["state"], "JOB_STATE_RUNNING");
   EXPECT_EQ(json["measures"]["variants"][1]["latency_s"]["value"], 1.204);
+  EXPECT_THAT(table.out, Not(HasSubstr("against itself")));
+  coordinator_.With([](FakeState& state) {
+    v1::NoiseFloor& floor = *state.measures.mutable_noise_floor();
+    floor.mutable_tokens_per_s()->set_value(.0021);
+    floor.mutable_tokens_per_s()->set_floor(.0052);
+  });
+  EXPECT_THAT(Uaqf({"jobs", "show", "k7f"}).out,
+              HasSubstr("\n\nfp16 against itself, in one process: +0.21 % tokens/s"));
   EXPECT_THAT(Uaqf({"jobs", "show", "k7f", "--output", "csv"}).out, StartsWith("variant,timing_records,"));
 }
 

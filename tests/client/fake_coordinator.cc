@@ -244,6 +244,14 @@ class FakeCoordinator::Ranking : public v1::RankingService::Service {
     return Failure("CompareJobs");
   }
 
+  grpc::Status CompareModels(grpc::ServerContext*, const v1::CompareModelsRequest* request,
+                             v1::CompareModelsResponse* response) override {
+    const std::lock_guard<std::mutex> lock(state_.mutex);
+    state_.last_models = *request;
+    *response = state_.models;
+    return Failure("CompareModels");
+  }
+
   grpc::Status CreateProfile(grpc::ServerContext*, const v1::CreateProfileRequest* request,
                              v1::Profile* response) override {
     const std::lock_guard<std::mutex> lock(state_.mutex);

@@ -33,6 +33,8 @@ struct FakeState {
   v1::RankVariantsResponse ranking;
   v1::RankVariantsRequest last_rank;
   v1::CompareJobsResponse comparison;
+  v1::CompareModelsResponse models;
+  v1::CompareModelsRequest last_models;
   std::vector<v1::Profile> profiles;
   std::map<std::string, absl::Status> failures;  // method name to what it answers
   int page_size = 1000;                          // at most, whatever is asked for

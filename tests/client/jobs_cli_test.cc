@@ -76,6 +76,49 @@ TEST_F(Cli, SaysWhyTwoJobsCannotBeCompared) {
   EXPECT_THAT(outcome.err, HasSubstr("cannot be compared:\n  driver: 550.1 and 555.2"));
 }
 
+TEST_F(Cli, TellsTheTrendOverModels) {
+  for (const char* name : {"jobs/k7f2m9", "jobs/a2b3c4", "jobs/b5c6d7"}) coordinator_.Add(SampleJob(name, 360));
+  coordinator_.With([](FakeState& state) {
+    v1::MeasuredModel& model = *state.models.add_models();
+    model.set_job("jobs/a2b3c4");
+    model.set_model("small");
+    model.set_parameters(135'000'000);
+    model.add_variants()->set_variant("rtn-w4");
+    model.mutable_variants(0)->mutable_speedup()->set_value(1.5);
+    v1::VariantTrend& trend = *state.models.add_trends();
+    trend.set_variant("rtn-w4");
+    trend.mutable_speed()->set_slope(1);
+    trend.mutable_speed()->mutable_interval()->set_low(.5);
+    trend.mutable_speed()->mutable_interval()->set_high(1.5);
+    trend.mutable_speed()->set_models(3);
+  });
+  const Outcome text = Uaqf({"jobs", "trend", "k7", "a2", "b5"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("rtn-w4: larger models gain more speed"));
+  coordinator_.With([](FakeState& state) {
+    EXPECT_THAT(state.last_models.jobs(), testing::ElementsAre("jobs/k7f2m9", "jobs/a2b3c4", "jobs/b5c6d7"));
+  });
+  const auto json = nlohmann::json::parse(Uaqf({"jobs", "trend", "k7", "a2", "--output", "json"}).out);
+  EXPECT_EQ(json["trends"][0]["speed"]["slope"], 1);
+  EXPECT_FALSE(json["models"][0]["variants"][0].contains("nll_loss")) << "not measured is not zero";
+  EXPECT_THAT(Uaqf({"jobs", "trend", "k7", "a2", "--output", "csv"}).out,
+              HasSubstr("\nrtn-w4,jobs/a2b3c4,small,135000000,,1.5,"));
+}
+
+TEST_F(Cli, SaysWhyModelsCannotBeCompared) {
+  for (const char* name : {"jobs/k7f2m9", "jobs/a2b3c4"}) coordinator_.Add(SampleJob(name, 360));
+  coordinator_.With([](FakeState& state) {
+    state.failures["CompareModels"] = wire::Error(absl::StatusCode::kFailedPrecondition, "SAME_MODEL",
+                                                  "jobs/k7f2m9 and jobs/a2b3c4 measured one model (m)");
+  });
+  const Outcome outcome = Uaqf({"jobs", "trend", "k7", "a2"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, HasSubstr("measured one model"));
+  EXPECT_EQ(Uaqf({"jobs", "trend", "k7"}).code, 2) << "one job has no trend";
+  EXPECT_EQ(Uaqf({"jobs", "trend", "k7", "nobody"}).code, 1);
+}
+
 TEST_F(Cli, RanksTheVariantsOfSeveralJobs) {
   coordinator_.Add(SampleJob("jobs/k7f2m9", 360));
   coordinator_.Add(SampleJob("jobs/a2b3c4", 360));

@@ -39,9 +39,23 @@ TEST(NoiseFloor, IsNoNumberWhereItIsNotKnown) {
   v1::RankVariantsResponse answer = RankingWithFloor();
   answer.mutable_noise_floor()->Clear();
   answer.mutable_noise_floor()->set_reason("fp16#2 and fp16 were both timed on 1 block of prompts");
-  EXPECT_THAT(RankText(answer, kPlain), HasSubstr("fp16 against itself: not known\n"));
+  EXPECT_THAT(RankText(answer, kPlain),
+              HasSubstr("fp16 against itself: not known, fp16#2 and fp16 were both timed on 1 block of prompts\n"));
   answer.clear_noise_floor();
   EXPECT_THAT(RankText(answer, kPlain), Not(HasSubstr("against itself")));
+}
+
+TEST(NoiseFloor, StandsInTheRowsOfARanking) {
+  v1::RankVariantsResponse answer = RankingWithFloor();
+  v1::RankedVariant& winner = *answer.mutable_variants(0);
+  winner.mutable_speedup()->set_value(1.004);
+  winner.mutable_speedup()->set_within_noise(true);
+  winner.mutable_standing()->set_noise(.003);
+  const std::string csv = RankCsv(answer);
+  EXPECT_THAT(csv, HasSubstr(",noise_floor,speedup_within_noise,utility_noise\n"));
+  EXPECT_THAT(csv, HasSubstr(",0.0052,true,0.003\n"));
+  EXPECT_THAT(csv, HasSubstr(",0.0052,,\n")) << "fp16 has no speedup";
+  EXPECT_THAT(RankCsv(SampleRanking()), HasSubstr(",,,\n2,fp16,")) << "not measured is not zero";
 }
 
 TEST(NoiseFloor, IsReadByProgramsInFull) {

@@ -65,6 +65,9 @@ TEST(Figures, NameTheirUnits) {
   EXPECT_EQ(Bytes(269'300'000), "269 MB");
   EXPECT_EQ(Bytes(1'214'000'000), "1.21 GB");
   EXPECT_EQ(Bytes(999'999), "1.00 MB");
+  EXPECT_EQ(Quantity(7), "7");
+  EXPECT_EQ(Quantity(656'000), "656 K");
+  EXPECT_EQ(Quantity(6'738'415'616), "6.74 B");
   EXPECT_EQ(Clock(absl::Seconds(33)), "0:33");
   EXPECT_EQ(Clock(absl::Seconds(3723)), "1:02:03");
   EXPECT_EQ(Age(absl::Seconds(-5)), "0 s") << "clocks of two machines differ";

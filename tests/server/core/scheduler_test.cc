@@ -57,6 +57,26 @@ TEST(Scheduler, AsksAnotherWorkerForTheSurvey) {
   EXPECT_EQ(rig.scheduler().Desired("b", rig.now()).surveys.size(), 1u);
 }
 
+// A report over several models needs them after the worker that knew them has gone.
+TEST(Scheduler, KeepsTheSizeAndReleaseOfTheModelWithTheJob) {
+  Rig rig;
+  rig.Submit("j", Rig::Spec({"fp16"}), 2);
+  WorkerReport report = rig.ReportOf("w");
+  report.models[0].parameters = 135'000'000;
+  report.models[0].release_format = "Q4_1";
+  ModelInfo other = report.models[0];
+  other.model = "other";
+  other.parameters = 7'000'000'000;
+  report.models.push_back(other);
+  rig.Report(report);
+  EXPECT_EQ(rig.scheduler().Job("j", rig.now())->parameters, 0) << "nobody has read it";
+  report.sequence = rig.ReportOf("w").sequence;
+  report.surveys = {{"j", Survey{10, 0, 0, ""}}};
+  rig.Report(report);
+  EXPECT_EQ(rig.scheduler().Job("j", rig.now())->parameters, 135'000'000);
+  EXPECT_EQ(rig.scheduler().Job("j", rig.now())->release_format, "Q4_1");
+}
+
 TEST(Scheduler, FailsAJobWhoseInputsDoNotFitTheModel) {
   Rig rig;
   rig.Submit("j", Rig::Spec({"fp16"}), 2);

@@ -149,6 +149,74 @@ TEST(NotComparable, IsAJobOfTwoDevicesAndOneOfOneOfThem) {
   EXPECT_EQ(mismatches[0].one, "GPU-1 and GPU-2");
 }
 
+// Across models, what a model brings with it may differ, and figures of the model alone need not be alike.
+TEST(ComparableAcrossModels, AreJobsOfOtherModelsTokenizersTasksAndArticles) {
+  for (const Trait trait : {Trait::kModel, Trait::kTokenizer, Trait::kTasks, Trait::kArticles}) {
+    JobIdentity other = Job("jobs/b");
+    other.traits[trait] = {"different"};
+    EXPECT_THAT(FindMismatchesAcrossModels(Job("jobs/a"), other), IsEmpty());
+  }
+}
+
+TEST(NotComparableAcrossModels, IsEverythingElse) {
+  int refused = 0;
+  for (const Trait trait : kAll) {
+    const bool free =
+        trait == Trait::kModel || trait == Trait::kTokenizer || trait == Trait::kTasks || trait == Trait::kArticles;
+    if (free) continue;
+    JobIdentity other = Job("jobs/b");
+    other.traits[trait] = {"different"};
+    const auto mismatches = FindMismatchesAcrossModels(Job("jobs/a"), other);
+    ASSERT_THAT(mismatches, SizeIs(1));
+    EXPECT_EQ(mismatches[0].what, Only(trait).what);
+    EXPECT_EQ(mismatches[0].other, "different");
+    EXPECT_THAT(FindMismatchesAcrossModels(other, Job("jobs/a")), SizeIs(1));
+    ++refused;
+  }
+  EXPECT_EQ(refused, 17);
+}
+
+// A synthetic model has speed alone.
+TEST(ComparableAcrossModels, IsAJobWithoutLosses) {
+  JobIdentity silent = Job("jobs/b");
+  silent.traits[Trait::kText] = silent.traits[Trait::kContext] = {""};
+  EXPECT_THAT(FindMismatchesAcrossModels(Job("jobs/a"), silent), IsEmpty());
+  EXPECT_THAT(FindMismatches(Job("jobs/a"), silent), SizeIs(2)) << "of one model they are two measurements";
+}
+
+TEST(NotComparableAcrossModels, IsAVariantOfAnotherRecipe) {
+  JobIdentity one = Job("jobs/a"), other = Job("jobs/b");
+  one.configurations["gptq-w4"] = {std::string(64, 'd')};
+  other.configurations["gptq-w4"] = {std::string(64, 'e')};
+  one.recipes["gptq-w4"] = other.recipes["gptq-w4"] = {"128 samples"};
+  EXPECT_THAT(FindMismatchesAcrossModels(one, other), IsEmpty()) << "its digest has the tokens that it was made with";
+  other.recipes["gptq-w4"] = {"16 samples"};
+  const auto mismatches = FindMismatchesAcrossModels(one, other);
+  ASSERT_THAT(mismatches, SizeIs(1));
+  EXPECT_EQ(mismatches[0].what, "configuration of gptq-w4");
+}
+
+TEST(NotComparableAcrossModels, IsAnImportedTableOrAModelThatIsNotKnown) {
+  JobIdentity imported = Job("jobs/b"), early = Job("jobs/c");
+  imported.imported = true;
+  early.traits.erase(Trait::kModel);
+  EXPECT_THAT(FindMismatchesAcrossModels(Job("jobs/a"), imported), SizeIs(1));
+  const auto mismatches = FindMismatchesAcrossModels(Job("jobs/a"), early);
+  ASSERT_THAT(mismatches, SizeIs(1));
+  EXPECT_THAT(mismatches[0].why, HasSubstr("no chunk was accepted"));
+}
+
+TEST(OneModel, IsThatOfEqualDigests) {
+  JobIdentity one = Job("jobs/a"), other = Job("jobs/b");
+  EXPECT_TRUE(OfOneModel(one, other));
+  other.traits[Trait::kModel] = {"different"};
+  EXPECT_FALSE(OfOneModel(one, other));
+  one.traits[Trait::kModel] = {"same", "different"};
+  EXPECT_TRUE(OfOneModel(one, other)) << "one of those that its workers had";
+  one.traits.erase(Trait::kModel);
+  EXPECT_FALSE(OfOneModel(one, one)) << "not known";
+}
+
 TEST(NotComparable, TellsEveryMismatchWithBothValuesAndItsReason) {
   JobIdentity one = Job("jobs/a"), other = Job("jobs/b");
   one.traits[Trait::kDriver] = {"550.1"};

@@ -83,8 +83,8 @@ std::optional<v1::DesiredState> FakeWorker::Await(const std::function<bool(const
       result.set_job(survey.job());
       result.set_longest_input_tokens(10);
       if (!survey.text_set().empty()) {
-        result.set_text_tokens(4L * survey.context_tokens());
-        result.set_text_windows(4);
+        result.set_text_tokens(std::int64_t{text_windows} * survey.context_tokens());
+        result.set_text_windows(text_windows);
       }
       if (!survey.article_set().empty()) result.set_articles(3);
       if (!survey.task_set().empty()) {

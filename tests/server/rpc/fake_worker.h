@@ -23,13 +23,15 @@ class FakeWorker {
 
   // What the next report says; set up with model "m" and the variants fp16, rtn-w8, rtn-w4.
   v1::WorkerState state;
+  // Windows that it finds in any text.
+  int text_windows = 4;
   // What becomes of each batch before it is sent; nothing when empty.
   std::function<void(const v1::Lease&, v1::RecordBatch&)> adjust;
 
   // Sends a report; the answer, or nothing when the stream has ended.
   std::optional<v1::DesiredState> Report();
-  // Reports, does what is asked (hosts the variant at once, answers surveys with 10 tokens and 4 windows), until `done`
-  // or the stream's end.
+  // Reports, does what is asked (hosts the variant at once, answers surveys with 10 tokens and text_windows), until
+  // `done` or the stream's end.
   std::optional<v1::DesiredState> Await(const std::function<bool(const v1::DesiredState&)>& done);
   // The first lease it gets. Fails the test without one.
   v1::Lease AwaitLease();

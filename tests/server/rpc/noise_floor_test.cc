@@ -99,6 +99,13 @@ TEST(NoiseFloor, IsMeasuredByDefaultInAProcessOfItsOwn) {
   EXPECT_FALSE(answer.variants(0).speedup().within_noise());
   EXPECT_FALSE(answer.variants(1).standing().tied());
   EXPECT_EQ(answer.configurations_size(), 2) << "the twin's is fp16's";
+
+  v1::MeasureVariantsRequest measure;
+  measure.set_job(job);
+  v1::MeasureVariantsResponse measures;
+  ASSERT_TRUE(server.ranking().MeasureVariants(Within30s().get(), measure, &measures).ok());
+  EXPECT_EQ(measures.noise_floor().SerializeAsString(), floor.SerializeAsString())
+      << "it stands beside the figures too";
 }
 
 TEST(NoiseFloor, IsAmongTheGaugesOfItsJob) {

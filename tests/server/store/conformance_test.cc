@@ -237,6 +237,7 @@ TYPED_TEST(StoreConformance, GivesTheSchedulerEverythingBack) {
   const core::JobSnapshot& job = snapshot->jobs[0];
   EXPECT_EQ(job.spec, SmallSpec());
   EXPECT_EQ(job.survey, plan.survey);
+  EXPECT_EQ(this->store_->GetJob("j")->parameters, 7'000'000'000);
   EXPECT_EQ(job.device_kind, "cpu x");
   EXPECT_EQ(job.start_wall_ns, 7);
   EXPECT_EQ(job.prompt_count, 4);

@@ -156,7 +156,7 @@ TEST_F(SqliteStoreTest, RefusesANewerSchema) {
   { SQLite::Database(path_, SQLite::OPEN_READWRITE).exec("UPDATE schema_version SET version = 99"); }
   const auto store = Open(path_);
   ASSERT_TRUE(absl::IsFailedPrecondition(store.status())) << store.status();
-  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 11"));
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr("has schema version 99, this program knows up to 12"));
 }
 
 TEST_F(SqliteStoreTest, BringsAStoreOfTheFirstSchemaUpToDate) {
@@ -170,11 +170,13 @@ TEST_F(SqliteStoreTest, BringsAStoreOfTheFirstSchemaUpToDate) {
         "ALTER TABLE attempt DROP COLUMN variant_digest; DROP TABLE configuration; "
         "ALTER TABLE attempt DROP COLUMN wall_ns; UPDATE job SET spec = json_remove(spec, '$.shuffled'); "
         "ALTER TABLE job DROP COLUMN articles; ALTER TABLE job DROP COLUMN imported; "
+        "ALTER TABLE job DROP COLUMN parameters; "
         "ALTER TABLE chunk DROP COLUMN summary_k; DROP TABLE summary; DROP TABLE summary_piece; "
         "UPDATE schema_version SET version = 1");
   }
   auto store = OpenOrDie(path_);
   EXPECT_EQ(store->GetJob("j")->release_format, "");
+  EXPECT_EQ(store->GetJob("j")->parameters, 0) << "not known";
   EXPECT_FALSE(store->GetJob("j")->imported.has_value());
   EXPECT_FALSE(store->GetJob("j")->spec.shuffled) << "its chunks are of items in the order of their set";
   EXPECT_EQ(store->ReadRecords("j", {}, {}, 1)->records[0].variant_digest, "");

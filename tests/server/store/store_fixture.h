@@ -46,6 +46,7 @@ inline core::CreateJob NewJob(const core::JobId& id, const std::string& request 
 
 inline core::PlanJob PlanOf(const core::CreateJob& create) {
   core::Survey survey{12, 100, 7, "", "Q4_1"};
+  survey.parameters = 7'000'000'000;
   return {create.id, survey, core::MakePlan(create.spec, create.prompt_count, survey)};
 }
 
