@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "worker/measure/clock.h"
 #include "worker/measure/device_monitor.h"
 #include "worker/measure/evaluator.h"
 
@@ -61,10 +62,16 @@ class NullMonitor final : public measure::DeviceMonitor {
   explicit NullMonitor(const std::string& id) : device_{id, "null device", "null", 1, "none", "", ""} {}
   const measure::Device& device() const override { return device_; }
   void ClearCaches() override {}
-  void Begin() override {}
-  measure::DeviceUse End() override { return {}; }
+  void Begin() override { begin_ns_ = clock_.NowNs(); }
+  measure::DeviceUse End() override {
+    measure::DeviceUse use;
+    use.wall_ns = clock_.NowNs() - begin_ns_;
+    return use;
+  }
 
  private:
+  measure::SteadyClock clock_;
+  int64_t begin_ns_ = 0;
   const measure::Device device_;
 };
 
