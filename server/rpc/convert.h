@@ -26,6 +26,7 @@ v1::Worker ToProto(const core::WorkerView& view);
 v1::VariantInfo ToProto(const core::VariantInfo& info);
 
 core::RecordBatch FromProto(const v1::RecordBatch& message);
+core::AttemptId FromProto(const v1::AttemptId& message);
 v1::AttemptId ToProto(const core::AttemptId& attempt);
 // kGap has no counterpart: such a batch is not acknowledged.
 v1::RecordVerdict ToProto(core::Verdict verdict);
