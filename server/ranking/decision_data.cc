@@ -11,6 +11,7 @@ DecisionData PrepareDecision(const Measurements& common, const ResampleOptions& 
   DecisionData data{.resampled = Resample(PairUnits(common), options), .times = {}};
   if (twin) data.twin = PrepareTwin(*twin, options);
   data.traffic = ResampleTraffic(common, options);
+  if (data.traffic) data.map = MapTraffic(*data.traffic, common.variants);
   data.energy = ResampleEnergy(EnergyOf(common), options);
   data.times.resize(common.variants.size());
   const TimingColumns& t = common.timings;

@@ -9,6 +9,7 @@
 #include "server/ranking/noise_floor.h"
 #include "server/ranking/resample.h"
 #include "server/ranking/traffic.h"
+#include "server/ranking/traffic_map.h"
 
 namespace uaqf::ranking {
 
@@ -23,6 +24,7 @@ struct DecisionData {
   std::vector<TimeSample> times;          // in the order of Measurements::variants
   std::vector<ResampledEnergy> energy{};  // in the same order
   std::optional<TrafficTimes> traffic{};  // absent where no grid was timed
+  std::optional<TrafficMap> map{};        // of it; the same for every profile
   std::optional<TwinData> twin{};         // of fp16 timed twice; absent where the job did not
 };
 

@@ -158,20 +158,8 @@ void FillStopped(const Profile& profile, const JobFacts& job, const RankOptions&
   }
 }
 
-}  // namespace
-
-absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const Profile& profile, const JobFacts& job,
-                             const RankOptions& options) {
-  if (auto status = Validate(profile); !status.ok()) return status;
-  if (auto status = CheckMeasures(measures); !status.ok()) return status;
-  if (!profile.traffic.empty() && !options.traffic_applied) {
-    const DecisionData none;
-    const MixedFigures mixed = WithTraffic(measures, options.data == nullptr ? none : *options.data, profile.traffic);
-    RankOptions own = options;
-    own.traffic_applied = true;
-    if (options.data != nullptr) own.data = &mixed.data;
-    return Rank(mixed.measures, profile, job, own);
-  }
+absl::StatusOr<Ranking> RankFigures(const std::vector<VariantMeasures>& measures, const Profile& profile,
+                                    const JobFacts& job, const RankOptions& options) {
   auto evaluation = Evaluate(measures, profile, options);
   if (!evaluation.ok()) return evaluation.status();
 
@@ -194,7 +182,7 @@ absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const
   FillFront(&*evaluation);
   if (options.data != nullptr) {
     FillEnergy(options.data->energy, &evaluation->variants);
-    if (options.data->traffic) ranking.traffic = MapTraffic(*options.data->traffic, measures);
+    ranking.traffic = options.data->map;
   }
   FillCapacity(measures, profile, &evaluation->variants);
   if (options.data != nullptr && !job.point_values) {
@@ -223,6 +211,20 @@ absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const
                           minmax ? "against fp16" : "by min-max", ranking.other_normalization_winner, ranking.winner)});
   }
   return ranking;
+}
+
+}  // namespace
+
+absl::StatusOr<Ranking> Rank(const std::vector<VariantMeasures>& measures, const Profile& profile, const JobFacts& job,
+                             const RankOptions& options) {
+  if (auto status = Validate(profile); !status.ok()) return status;
+  if (auto status = CheckMeasures(measures); !status.ok()) return status;
+  if (profile.traffic.empty()) return RankFigures(measures, profile, job, options);
+  const DecisionData none;
+  const MixedFigures mixed = WithTraffic(measures, options.data == nullptr ? none : *options.data, profile.traffic);
+  RankOptions own = options;
+  if (options.data != nullptr) own.data = &mixed.data;
+  return RankFigures(mixed.measures, profile, job, own);
 }
 
 }  // namespace uaqf::ranking

@@ -50,8 +50,6 @@ struct RankOptions {
   const DecisionData* data = nullptr;
   // Variants that were stopped, which the measures have no records of; null: none was.
   const std::vector<StoppedVariant>* stopped = nullptr;
-  // The profile's traffic has been put into the figures already (traffic_speed.h).
-  bool traffic_applied = false;
 };
 
 // kStopped: not measured to the end, since another variant was surely better or a limit surely broken.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "server/ranking/measures.h"
+
 namespace uaqf::ranking {
 namespace {
 
@@ -20,10 +22,10 @@ Phase PhaseOf(double share, const DeviceShares& of_limit) {
 
 class Mapper {
  public:
-  Mapper(const TrafficTimes& times, const std::vector<VariantMeasures>& measures)
-      : times_(times), grid_(times.grid()), measures_(measures) {
-    for (std::size_t v = 0; v < measures.size(); ++v) {
-      if (measures[v].variant == kBaseline) baseline_ = v;
+  Mapper(const TrafficTimes& times, const std::vector<VariantFacts>& variants)
+      : times_(times), grid_(times.grid()), variants_(variants) {
+    for (std::size_t v = 0; v < variants.size(); ++v) {
+      if (variants[v].name == kBaseline) baseline_ = v;
     }
   }
 
@@ -34,7 +36,7 @@ class Mapper {
         for (std::size_t o = 0; o < grid_.output_tokens.size(); ++o) AddCell(b, i, o);
       }
     }
-    for (std::size_t v = 0; baseline_ && v < measures_.size(); ++v) {
+    for (std::size_t v = 0; baseline_ && v < variants_.size(); ++v) {
       if (v == *baseline_) continue;
       for (std::size_t i = 0; i < grid_.input_tokens.size(); ++i) {
         for (std::size_t o = 0; o < grid_.output_tokens.size(); ++o) AddCrossovers(v, i, o);
@@ -48,10 +50,10 @@ class Mapper {
     const std::size_t cell = grid_.Cell(b, i, o);
     TrafficCellFigures& out = map_.cells.emplace_back();
     out.shape = {grid_.batches[b], grid_.input_tokens[i], grid_.output_tokens[o]};
-    for (std::size_t v = 0; v < measures_.size(); ++v) {
+    for (std::size_t v = 0; v < variants_.size(); ++v) {
       if (!times_.Has(v, cell)) continue;
       TrafficFigure& figure = out.variants.emplace_back();
-      figure.variant = measures_[v].variant;
+      figure.variant = variants_[v].name;
       figure.batch_s = times_.Seconds(TrafficTimes::kAllDraws, v, cell);
       figure.tokens_per_s = static_cast<double>(out.shape.batch) * out.shape.output_tokens / figure.batch_s;
       const CellPhases& phases = times_.Phases(v, cell);
@@ -90,7 +92,7 @@ class Mapper {
         const auto batch = Crossing(TrafficTimes::kAllDraws, v, b, i, o, faster_above);
         if (!batch) continue;
         Crossover& out = map_.crossovers.emplace_back();
-        out.variant = measures_[v].variant;
+        out.variant = variants_[v].name;
         out.input_tokens = grid_.input_tokens[i];
         out.output_tokens = grid_.output_tokens[o];
         out.batch = *batch;
@@ -117,15 +119,15 @@ class Mapper {
 
   const TrafficTimes& times_;
   const TrafficGrid& grid_;
-  const std::vector<VariantMeasures>& measures_;
+  const std::vector<VariantFacts>& variants_;
   std::optional<std::size_t> baseline_;
   TrafficMap map_;
 };
 
 }  // namespace
 
-TrafficMap MapTraffic(const TrafficTimes& times, const std::vector<VariantMeasures>& measures) {
-  return Mapper(times, measures).Map();
+TrafficMap MapTraffic(const TrafficTimes& times, const std::vector<VariantFacts>& variants) {
+  return Mapper(times, variants).Map();
 }
 
 }  // namespace uaqf::ranking

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "server/ranking/measures.h"
+#include "server/ranking/measurements.h"
 #include "server/ranking/traffic.h"
 #include "server/ranking/uncertainty.h"
 
@@ -57,7 +57,7 @@ struct TrafficMap {
   std::vector<Crossover> crossovers;      // by variant, input, output and batch
 };
 
-// `measures` name the variants of `times`.
-[[nodiscard]] TrafficMap MapTraffic(const TrafficTimes& times, const std::vector<VariantMeasures>& measures);
+// `variants` are those of `times`. Sorts the resamples of every combination and variant.
+[[nodiscard]] TrafficMap MapTraffic(const TrafficTimes& times, const std::vector<VariantFacts>& variants);
 
 }  // namespace uaqf::ranking

@@ -46,8 +46,8 @@ void Fill(const ranking::VariantMeasures& from, metrics::VariantFigures& to) {
 }
 
 void FillTraffic(const JobMeasures& measures, std::vector<metrics::VariantFigures>* variants) {
-  if (!measures.decision.traffic) return;
-  for (const ranking::TrafficCellFigures& cell : ranking::MapTraffic(*measures.decision.traffic, measures.all).cells) {
+  if (!measures.decision.map) return;
+  for (const ranking::TrafficCellFigures& cell : measures.decision.map->cells) {
     for (const ranking::TrafficFigure& figure : cell.variants) {
       const auto to = std::find_if(variants->begin(), variants->end(),
                                    [&](const metrics::VariantFigures& v) { return v.variant == figure.variant; });
