@@ -1,5 +1,6 @@
 #include "worker/commands/device.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -73,13 +74,16 @@ absl::StatusOr<GpuLimits> MeasureGpuLimits(const std::string& name) {
 
 std::function<absl::StatusOr<measure::DeviceLimits>(int64_t bytes)> LimitsOf(const std::string& name,
                                                                              std::vector<int> cpus) {
-  return [name, cpus = std::move(cpus)](int64_t bytes) -> absl::StatusOr<measure::DeviceLimits> {
+  // A GPU's do not depend on what is hosted, and take seconds: once is enough.
+  return [name, cpus = std::move(cpus), gpu = std::make_shared<std::optional<measure::DeviceLimits>>()](
+             int64_t bytes) -> absl::StatusOr<measure::DeviceLimits> {
     const auto device = engine::ParseDevice(name);
     if (!device.ok()) return device.status();
     if (device->cuda) {
+      if (gpu->has_value()) return **gpu;
       const auto limits = MeasureGpuLimits(name);
       if (!limits.ok()) return limits.status();
-      return measure::DeviceLimits{limits->read_gbps * 1e9, limits->matrix_tflops * 1e12};
+      return gpu->emplace(measure::DeviceLimits{limits->read_gbps * 1e9, limits->matrix_tflops * 1e12});
     }
     auto pool = kernels::ThreadPool::Create(cpus);
     if (!pool.ok()) return pool.status();

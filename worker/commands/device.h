@@ -32,7 +32,8 @@ struct GpuLimits {
 };
 [[nodiscard]] absl::StatusOr<GpuLimits> MeasureGpuLimits(const std::string& name);
 
-// What the device that OpenDevice opened does at most, measured when called: see EngineEvaluator::Options::limits.
+// What the device that OpenDevice opened does at most, measured when called, of a GPU once: see
+// EngineEvaluator::Options::limits.
 [[nodiscard]] std::function<absl::StatusOr<measure::DeviceLimits>(int64_t bytes)> LimitsOf(const std::string& name,
                                                                                            std::vector<int> cpus);
 
