@@ -62,6 +62,20 @@ std::string RepeatsText(const v1::AgreementRecord& agreement) {
 
 std::string Hex(const std::string& bytes) { return absl::BytesToHexString(bytes); }
 
+// What a timed generation and a timed batch have in common, into their columns.
+template <typename Timed>
+void FillStages(const Timed& t, std::vector<std::string>* row) {
+  std::vector<std::string>& cells = *row;
+  cells[11] = absl::StrCat(t.input_tokens());
+  cells[12] = absl::StrCat(t.output_tokens());
+  cells[13] = absl::StrCat(t.latency_ns());
+  cells[14] = absl::StrCat(t.tokenize_ns());
+  cells[15] = absl::StrCat(t.prefill_ns());
+  cells[16] = absl::StrCat(t.decode_ns());
+  cells[17] = absl::StrCat(t.detokenize_ns());
+  cells[19] = Hex(t.output_digest());
+}
+
 }  // namespace
 
 std::string RecordTableHeader(int variant_width) {
@@ -197,27 +211,11 @@ std::string RecordCsvLine(const v1::StoredRecord& stored) {
   cells.resize(41);
   cells[30] = stored.variant_digest();
   if (record.has_timing()) {
-    const v1::TimingRecord& t = record.timing();
-    cells[11] = absl::StrCat(t.input_tokens());
-    cells[12] = absl::StrCat(t.output_tokens());
-    cells[13] = absl::StrCat(t.latency_ns());
-    cells[14] = absl::StrCat(t.tokenize_ns());
-    cells[15] = absl::StrCat(t.prefill_ns());
-    cells[16] = absl::StrCat(t.decode_ns());
-    cells[17] = absl::StrCat(t.detokenize_ns());
-    cells[18] = absl::StrCat(t.start_offset_ns());
-    cells[19] = Hex(t.output_digest());
+    FillStages(record.timing(), &cells);
+    cells[18] = absl::StrCat(record.timing().start_offset_ns());
   } else if (record.has_traffic()) {
-    const v1::TrafficRecord& t = record.traffic();
-    cells[11] = absl::StrCat(t.input_tokens());
-    cells[12] = absl::StrCat(t.output_tokens());
-    cells[13] = absl::StrCat(t.latency_ns());
-    cells[14] = absl::StrCat(t.tokenize_ns());
-    cells[15] = absl::StrCat(t.prefill_ns());
-    cells[16] = absl::StrCat(t.decode_ns());
-    cells[17] = absl::StrCat(t.detokenize_ns());
-    cells[19] = Hex(t.output_digest());
-    cells[37] = absl::StrCat(t.batch());
+    FillStages(record.traffic(), &cells);
+    cells[37] = absl::StrCat(record.traffic().batch());
   } else if (record.has_generation()) {
     cells[11] = absl::StrCat(record.generation().input_tokens());
     cells[12] = absl::StrCat(record.generation().output_tokens());

@@ -13,8 +13,9 @@
 namespace uaqf::link {
 namespace {
 
-void Fill(const measure::Timing& timing, v1::Record& record) {
-  v1::TimingRecord& out = *record.mutable_timing();
+// What a timed generation and a timed batch have in common.
+template <typename From, typename To>
+void FillStages(const From& timing, To& out) {
   out.set_input_tokens(timing.input_tokens);
   out.set_output_tokens(timing.output_tokens);
   out.set_latency_ns(timing.latency_ns);
@@ -22,9 +23,14 @@ void Fill(const measure::Timing& timing, v1::Record& record) {
   out.set_prefill_ns(timing.prefill_ns);
   out.set_decode_ns(timing.decode_ns);
   out.set_detokenize_ns(timing.detokenize_ns);
+  out.set_output_digest(timing.output_digest);
+}
+
+void Fill(const measure::Timing& timing, v1::Record& record) {
+  v1::TimingRecord& out = *record.mutable_timing();
+  FillStages(timing, out);
   out.mutable_inter_token_ns()->Add(timing.inter_token_ns.begin(), timing.inter_token_ns.end());
   out.set_start_offset_ns(timing.start_offset_ns);
-  out.set_output_digest(timing.output_digest);
 }
 
 void Fill(const measure::Work& work, v1::PhaseWork& out) {
@@ -35,14 +41,7 @@ void Fill(const measure::Work& work, v1::PhaseWork& out) {
 void Fill(const measure::TrafficTiming& timing, v1::Record& record) {
   v1::TrafficRecord& out = *record.mutable_traffic();
   out.set_batch(timing.batch);
-  out.set_input_tokens(timing.input_tokens);
-  out.set_output_tokens(timing.output_tokens);
-  out.set_latency_ns(timing.latency_ns);
-  out.set_tokenize_ns(timing.tokenize_ns);
-  out.set_prefill_ns(timing.prefill_ns);
-  out.set_decode_ns(timing.decode_ns);
-  out.set_detokenize_ns(timing.detokenize_ns);
-  out.set_output_digest(timing.output_digest);
+  FillStages(timing, out);
   Fill(timing.prefill, *out.mutable_prefill());
   Fill(timing.decode, *out.mutable_decode());
   out.set_read_bytes_per_s(timing.limits.read_bytes_per_s);
