@@ -52,13 +52,8 @@ absl::StatusOr<v1::CompareJobsResponse> Compare(TestServer& server, const std::s
 
 absl::StatusOr<v1::RankVariantsResponse> Rank(TestServer& server, const std::string& job,
                                               const std::vector<std::string>& more) {
-  v1::RankVariantsRequest request;
-  request.set_job(job);
+  v1::RankVariantsRequest request = RankingBySpeed(job);
   request.mutable_more_jobs()->Assign(more.begin(), more.end());
-  v1::Profile& profile = *request.mutable_inline_profile();
-  profile.set_formula(v1::UTILITY_FORMULA_FULL);
-  profile.set_normalization(v1::NORMALIZATION_BASELINE);
-  profile.mutable_weights()->set_speed(1);
   v1::RankVariantsResponse answer;
   const grpc::Status status = server.ranking().RankVariants(Within30s().get(), request, &answer);
   if (!status.ok()) return wire::FromGrpc(status);

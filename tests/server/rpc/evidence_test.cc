@@ -29,12 +29,7 @@ std::string MeasuredJob(TestServer& server, bool counts_energy) {
 }
 
 v1::RankVariantsRequest LimitedTo(const std::string& job, double joules_per_token) {
-  v1::RankVariantsRequest rank;
-  rank.set_job(job);
-  v1::Profile& profile = *rank.mutable_inline_profile();
-  profile.set_formula(v1::UTILITY_FORMULA_FULL);
-  profile.set_normalization(v1::NORMALIZATION_BASELINE);
-  profile.mutable_weights()->set_speed(1);
+  v1::RankVariantsRequest rank = RankingBySpeed(job);
   v1::Constraint& limit = *rank.add_constraints();
   limit.set_figure(v1::LIMITED_FIGURE_ENERGY_PER_TOKEN);
   limit.set_limit(joules_per_token);

@@ -57,12 +57,7 @@ std::map<std::string, std::set<std::string>> RunWith(TestServer& server, const s
 }
 
 v1::RankVariantsResponse RankBySpeed(TestServer& server, const std::string& job) {
-  v1::RankVariantsRequest rank;
-  rank.set_job(job);
-  v1::Profile& profile = *rank.mutable_inline_profile();
-  profile.set_formula(v1::UTILITY_FORMULA_FULL);
-  profile.set_normalization(v1::NORMALIZATION_BASELINE);
-  profile.mutable_weights()->set_speed(1);
+  const v1::RankVariantsRequest rank = RankingBySpeed(job);
   v1::RankVariantsResponse answer;
   const absl::Status ranked = wire::FromGrpc(server.ranking().RankVariants(Within30s().get(), rank, &answer));
   EXPECT_TRUE(ranked.ok()) << ranked;

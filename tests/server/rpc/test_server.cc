@@ -13,6 +13,16 @@
 
 namespace uaqf::test {
 
+v1::RankVariantsRequest RankingBySpeed(const std::string& job) {
+  v1::RankVariantsRequest rank;
+  rank.set_job(job);
+  v1::Profile& profile = *rank.mutable_inline_profile();
+  profile.set_formula(v1::UTILITY_FORMULA_FULL);
+  profile.set_normalization(v1::NORMALIZATION_BASELINE);
+  profile.mutable_weights()->set_speed(1);
+  return rank;
+}
+
 std::unique_ptr<grpc::ClientContext> Within30s() {
   auto context = std::make_unique<grpc::ClientContext>();
   context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));

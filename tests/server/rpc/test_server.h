@@ -60,6 +60,8 @@ class TestServer {
   std::unique_ptr<v1::RankingService::Stub> ranking_;
 };
 
+// By an inline profile that weighs speed alone, against fp16.
+v1::RankVariantsRequest RankingBySpeed(const std::string& job);
 // A context whose deadline is 30 s away.
 std::unique_ptr<grpc::ClientContext> Within30s();
 // Waits for `condition`, up to 20 s; false when it did not come.

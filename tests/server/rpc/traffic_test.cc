@@ -37,16 +37,6 @@ std::string RunToTheEnd(TestServer& server, const v1::CreateJobRequest& request)
   return created->name();
 }
 
-v1::RankVariantsRequest BySpeed(const std::string& job) {
-  v1::RankVariantsRequest rank;
-  rank.set_job(job);
-  v1::Profile& profile = *rank.mutable_inline_profile();
-  profile.set_formula(v1::UTILITY_FORMULA_FULL);
-  profile.set_normalization(v1::NORMALIZATION_BASELINE);
-  profile.mutable_weights()->set_speed(1);
-  return rank;
-}
-
 absl::StatusOr<v1::RankVariantsResponse> Rank(TestServer& server, const v1::RankVariantsRequest& rank) {
   v1::RankVariantsResponse answer;
   const absl::Status ranked = wire::FromGrpc(server.ranking().RankVariants(Within30s().get(), rank, &answer));
@@ -76,7 +66,7 @@ TEST(Traffic, IsTimedOverTheGridAndMappedInTheAnswer) {
   }
   EXPECT_EQ(batches, 3 * 2 * 8 * 2) << "combinations, draws and variants";
 
-  const auto answer = Rank(server, BySpeed(job));
+  const auto answer = Rank(server, RankingBySpeed(job));
   ASSERT_TRUE(answer.ok()) << answer.status();
   const v1::TrafficMap& map = answer->traffic();
   EXPECT_EQ(map.draws(), 8);
@@ -98,7 +88,7 @@ TEST(Traffic, IsTimedOverTheGridAndMappedInTheAnswer) {
 TEST(Traffic, AMixDecidesInThePlaceOfBatchOne) {
   TestServer server;
   const std::string job = RunToTheEnd(server, RequestWithGrid(server));
-  v1::RankVariantsRequest few = BySpeed(job), many = BySpeed(job);
+  v1::RankVariantsRequest few = RankingBySpeed(job), many = RankingBySpeed(job);
   AddTraffic(1, 8, 1, &few);
   AddTraffic(16, 16, 0.9, &many);
   AddTraffic(1, 8, 0.1, &many);
@@ -110,7 +100,7 @@ TEST(Traffic, AMixDecidesInThePlaceOfBatchOne) {
 
   many.mutable_traffic(0)->set_share(0.8);
   EXPECT_EQ(Rank(server, many).status().code(), absl::StatusCode::kInvalidArgument) << "shares that sum to 0.9";
-  v1::RankVariantsRequest outside = BySpeed(job);
+  v1::RankVariantsRequest outside = RankingBySpeed(job);
   AddTraffic(32, 8, 1, &outside);
   const absl::Status refused = Rank(server, outside).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
@@ -122,7 +112,7 @@ TEST(Traffic, AMixDecidesInThePlaceOfBatchOne) {
 TEST(Traffic, CapacityIsToldForTheProfilesContextAndDevice) {
   TestServer server;
   const std::string job = RunToTheEnd(server, server.Request("r1", /*prompts=*/6));
-  v1::RankVariantsRequest rank = BySpeed(job);
+  v1::RankVariantsRequest rank = RankingBySpeed(job);
   rank.set_context_tokens(10);
   EXPECT_THAT(Rank(server, rank)->variants(0).capacity().reason(), HasSubstr("--device-memory"));
   rank.set_device_memory_bytes(280);
