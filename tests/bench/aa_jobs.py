@@ -104,6 +104,7 @@ def main():
     parser.add_argument("--models", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--jobs", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first job, where 20 take several runs [0]")
     parser.add_argument("--prompts", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--block", type=int, default=4)
@@ -123,7 +124,7 @@ def main():
         service.start_server()
         service.wait_for_server()
         prompts = service.json("prompts", "import", service.prompts_file(options.prompts), "--name", "words")["name"]
-        for k in range(options.jobs):
+        for k in range(options.first, options.first + options.jobs):
             jobs.append(run_job(service, options, prompts, k))
             if options.verbose:
                 print(json.dumps(jobs[-1]), file=sys.stderr, flush=True)

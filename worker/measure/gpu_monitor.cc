@@ -19,7 +19,7 @@ constexpr char kWorkerName[] = "uaqf-worker";
 // Shorter slowdowns by heat are noise of the counter.
 constexpr int64_t kShortestThermalNs = 1'000'000;
 // An attempt has many items; so many looks are enough to judge it by.
-constexpr size_t kMostReadings = 4096;
+constexpr size_t kMostLooks = 4096;
 
 struct SlowdownName {
   uint64_t bit;
@@ -55,36 +55,35 @@ std::vector<std::string> SlowdownNames(uint64_t bits) {
   return names;
 }
 
-GpuUse SummarizeGpu(std::span<const GpuReading> readings, int64_t own_pid, const std::string& worker_name) {
+GpuUse SummarizeGpu(std::span<const GpuState> looks, const GpuCounters& before, const GpuCounters& after,
+                    int64_t own_pid, const std::string& worker_name) {
   GpuUse use;
-  const GpuReading& first = readings.front();
-  const GpuReading& last = readings.back();
   std::set<std::string> foreign;
   int64_t sm_mhz = 0;
   int64_t memory_mhz = 0;
-  for (size_t i = 0; i < readings.size(); ++i) {
-    const GpuReading& reading = readings[i];
-    use.temperature_c = std::max(use.temperature_c, reading.temperature_c);
-    const bool own_listed = std::any_of(reading.processes.begin(), reading.processes.end(),
+  for (size_t i = 0; i < looks.size(); ++i) {
+    const GpuState& state = looks[i];
+    use.temperature_c = std::max(use.temperature_c, state.temperature_c);
+    const bool own_listed = std::any_of(state.processes.begin(), state.processes.end(),
                                         [&](const GpuProcess& process) { return process.pid == own_pid; });
-    for (const GpuProcess& process : reading.processes) {
+    for (const GpuProcess& process : state.processes) {
       if (!own_listed || process.pid == own_pid || process.name == worker_name) continue;
       foreign.insert(absl::StrCat(process.name.empty() ? "process" : process.name, " ", process.pid));
     }
     // Before its first item the GPU may still be asleep.
     if (i == 0) continue;
-    use.slowdowns |= reading.slowdowns & ~kGpuIdle;
-    sm_mhz += reading.sm_mhz;
-    memory_mhz += reading.memory_mhz;
+    use.slowdowns |= state.slowdowns & ~kGpuIdle;
+    sm_mhz += state.sm_mhz;
+    memory_mhz += state.memory_mhz;
   }
-  const auto looks = static_cast<double>(readings.size() - 1);
-  use.sm_mhz = static_cast<double>(sm_mhz) / looks;
-  use.memory_mhz = static_cast<double>(memory_mhz) / looks;
-  use.energy_mj = last.energy_mj - first.energy_mj;
-  use.power_capped_ns = last.power_capped_ns - first.power_capped_ns;
-  use.thermal_ns = last.thermal_ns - first.thermal_ns;
-  use.ecc_corrected = last.ecc_corrected - first.ecc_corrected;
-  use.ecc_uncorrected = last.ecc_uncorrected - first.ecc_uncorrected;
+  const auto awake = static_cast<double>(looks.size() - 1);
+  use.sm_mhz = static_cast<double>(sm_mhz) / awake;
+  use.memory_mhz = static_cast<double>(memory_mhz) / awake;
+  use.energy_mj = after.energy_mj - before.energy_mj;
+  use.power_capped_ns = after.power_capped_ns - before.power_capped_ns;
+  use.thermal_ns = after.thermal_ns - before.thermal_ns;
+  use.ecc_corrected = after.ecc_corrected - before.ecc_corrected;
+  use.ecc_uncorrected = after.ecc_uncorrected - before.ecc_uncorrected;
   use.foreign_processes.assign(foreign.begin(), foreign.end());
   return use;
 }
@@ -120,20 +119,19 @@ void GpuMonitor::ClearCaches() { cleared_ = clear_caches_(); }
 
 void GpuMonitor::Look() {
   if (sensor_ == nullptr) return;
-  GpuReading reading = sensor_->Read();
-  for (const GpuProcess& process : reading.processes) {
+  GpuState state = sensor_->Look();
+  for (const GpuProcess& process : state.processes) {
     if (process.pid == own_pid_) peak_bytes_ = std::max(peak_bytes_, process.bytes);
   }
-  // The first and the last carry the counters.
-  if (readings_.size() == kMostReadings) readings_.pop_back();
-  readings_.push_back(std::move(reading));
+  if (looks_.size() < kMostLooks) looks_.push_back(std::move(state));
 }
 
 void GpuMonitor::Begin() {
-  readings_.clear();
+  looks_.clear();
   cleared_ = absl::OkStatus();
   begin_ns_ = clock_->NowNs();
   begin_switches_ = InvoluntarySwitches();
+  if (sensor_ != nullptr) before_ = sensor_->Count();
   Look();
 }
 
@@ -145,15 +143,15 @@ DeviceUse GpuMonitor::End() {
   use.wall_ns = clock_->NowNs() - begin_ns_;
   use.involuntary_switches = InvoluntarySwitches() - begin_switches_;
   if (!cleared_.ok()) use.taints.push_back(absl::StrCat("caches were not cleared: ", cleared_.message()));
-  if (readings_.size() < 2) return use;
-  use.gpu = SummarizeGpu(readings_, own_pid_, kWorkerName);
+  if (sensor_ == nullptr) return use;
+  use.gpu = SummarizeGpu(looks_, before_, sensor_->Count(), own_pid_, kWorkerName);
   for (std::string& taint : TaintsOf(*use.gpu)) use.taints.push_back(std::move(taint));
   return use;
 }
 
 int64_t GpuMonitor::PeakMemoryBytes() {
   if (sensor_ != nullptr) {
-    for (const GpuProcess& process : sensor_->Read().processes) {
+    for (const GpuProcess& process : sensor_->Look().processes) {
       if (process.pid == own_pid_) peak_bytes_ = std::max(peak_bytes_, process.bytes);
     }
   }

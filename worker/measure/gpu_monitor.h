@@ -15,7 +15,7 @@
 
 namespace uaqf::measure {
 
-// NVML's bits of GpuReading::slowdowns that say something. The first two are the GPU's own affair (nothing to do; its
+// NVML's bits of GpuState::slowdowns that say something. The first two are the GPU's own affair (nothing to do; its
 // power limit, which a variant brings on itself); the others come from heat or from outside.
 inline constexpr uint64_t kGpuIdle = 0x1;
 inline constexpr uint64_t kPowerCap = 0x4;
@@ -27,9 +27,11 @@ inline constexpr uint64_t kPowerBrake = 0x80;
 // Names of the bits that are set, without "idle"; unknown bits as "0x...".
 std::vector<std::string> SlowdownNames(uint64_t bits);
 
-// What the readings of one attempt, in order, say together; at least two. Processes named `worker_name` are workers of
-// ours, which take turns. Where the list of processes lacks `own_pid` it is of another namespace and says nothing.
-GpuUse SummarizeGpu(std::span<const GpuReading> readings, int64_t own_pid, const std::string& worker_name);
+// What one attempt's looks, in order and at least two, and its counters say together. Processes named `worker_name` are
+// workers of ours, which take turns. Where the list of processes lacks `own_pid` it is of another namespace and says
+// nothing.
+GpuUse SummarizeGpu(std::span<const GpuState> looks, const GpuCounters& before, const GpuCounters& after,
+                    int64_t own_pid, const std::string& worker_name);
 
 // What spoiled the attempt from outside; empty when nothing did.
 std::vector<std::string> TaintsOf(const GpuUse& use);
@@ -58,7 +60,8 @@ class GpuMonitor final : public DeviceMonitor {
   const std::function<absl::Status()> clear_caches_;
   Clock* const clock_;
   const int64_t own_pid_;
-  std::vector<GpuReading> readings_;
+  std::vector<GpuState> looks_;
+  GpuCounters before_;
   int64_t begin_ns_ = 0;
   int64_t begin_switches_ = 0;
   int64_t peak_bytes_ = 0;

@@ -66,24 +66,29 @@ class Nvml final : public GpuSensor {
  public:
   Nvml(Functions functions, Device device) : f_(functions), device_(device) {}
 
-  GpuReading Read() override {
-    GpuReading reading;
-    reading.sm_mhz = Ask([&](unsigned* mhz) { return f_.clock(device_, kClockSm, mhz); }, f_.clock);
-    reading.memory_mhz = Ask([&](unsigned* mhz) { return f_.clock(device_, kClockMemory, mhz); }, f_.clock);
+  GpuState Look() override {
+    GpuState state;
+    state.sm_mhz = Ask([&](unsigned* mhz) { return f_.clock(device_, kClockSm, mhz); }, f_.clock);
+    state.memory_mhz = Ask([&](unsigned* mhz) { return f_.clock(device_, kClockMemory, mhz); }, f_.clock);
     unsigned long long bits = 0;
-    if (f_.slowdowns != nullptr && f_.slowdowns(device_, &bits) == kSuccess) reading.slowdowns = bits;
+    if (f_.slowdowns != nullptr && f_.slowdowns(device_, &bits) == kSuccess) state.slowdowns = bits;
+    state.temperature_c = static_cast<int>(
+        Ask([&](unsigned* degrees) { return f_.temperature(device_, kTemperatureGpu, degrees); }, f_.temperature));
+    state.processes = Processes();
+    return state;
+  }
+
+  GpuCounters Count() override {
+    GpuCounters counters;
     unsigned long long energy = 0;
     if (f_.energy != nullptr && f_.energy(device_, &energy) == kSuccess) {
-      reading.energy_mj = static_cast<int64_t>(energy);
+      counters.energy_mj = static_cast<int64_t>(energy);
     }
-    reading.temperature_c = static_cast<int>(
-        Ask([&](unsigned* degrees) { return f_.temperature(device_, kTemperatureGpu, degrees); }, f_.temperature));
-    reading.ecc_corrected = Ecc(kEccCorrected);
-    reading.ecc_uncorrected = Ecc(kEccUncorrected);
-    reading.power_capped_ns = Violation(kPolicyPower);
-    reading.thermal_ns = Violation(kPolicyThermal);
-    ReadProcesses(reading);
-    return reading;
+    counters.ecc_corrected = Ecc(kEccCorrected);
+    counters.ecc_uncorrected = Ecc(kEccUncorrected);
+    counters.power_capped_ns = Violation(kPolicyPower);
+    counters.thermal_ns = Violation(kPolicyThermal);
+    return counters;
   }
 
   std::string DriverVersion() override {
@@ -111,14 +116,16 @@ class Nvml final : public GpuSensor {
     return static_cast<int64_t>(time.violation_ns);
   }
 
-  void ReadProcesses(GpuReading& reading) const {
+  std::vector<GpuProcess> Processes() const {
+    std::vector<GpuProcess> processes;
     ProcessInfo infos[kMostProcesses] = {};
     unsigned count = kMostProcesses;
-    if (f_.processes == nullptr || f_.processes(device_, &count, infos) != kSuccess) return;
+    if (f_.processes == nullptr || f_.processes(device_, &count, infos) != kSuccess) return processes;
     for (unsigned i = 0; i < count; ++i) {
       const unsigned long long bytes = infos[i].used_memory == kUnknownMemory ? 0 : infos[i].used_memory;
-      reading.processes.push_back({infos[i].pid, ProcessName(infos[i].pid), static_cast<int64_t>(bytes)});
+      processes.push_back({infos[i].pid, ProcessName(infos[i].pid), static_cast<int64_t>(bytes)});
     }
+    return processes;
   }
 
   const Functions f_;

@@ -16,29 +16,28 @@ using testing::IsEmpty;
 
 constexpr int64_t kOwn = 100;
 
-GpuReading Quiet() {
-  GpuReading reading;
-  reading.sm_mhz = 1980;
-  reading.memory_mhz = 3201;
-  reading.temperature_c = 50;
-  reading.processes = {{kOwn, "uaqf-worker", 5'000}};
-  return reading;
+GpuState Quiet() {
+  GpuState state;
+  state.sm_mhz = 1980;
+  state.memory_mhz = 3201;
+  state.temperature_c = 50;
+  state.processes = {{kOwn, "uaqf-worker", 5'000}};
+  return state;
 }
 
-GpuUse Summary(const std::vector<GpuReading>& readings) { return SummarizeGpu(readings, kOwn, "uaqf-worker"); }
+GpuUse Summary(const std::vector<GpuState>& looks, const GpuCounters& before = {}, const GpuCounters& after = {}) {
+  return SummarizeGpu(looks, before, after, kOwn, "uaqf-worker");
+}
 
 TEST(SummarizeGpu, TakesCountersAsDifferencesAndClocksAsMeansAfterTheFirstLook) {
-  GpuReading first = Quiet();
+  GpuState first = Quiet();
   first.sm_mhz = 345;  // still asleep
-  first.energy_mj = 1'000'000;
-  first.power_capped_ns = 50;
-  GpuReading second = Quiet();
+  GpuState second = Quiet();
   second.temperature_c = 61;
-  GpuReading last = Quiet();
+  GpuState last = Quiet();
   last.sm_mhz = 1960;
-  last.energy_mj = 1'250'000;
-  last.power_capped_ns = 450;
-  const GpuUse use = Summary({first, second, last});
+  const GpuUse use = Summary({first, second, last}, {.energy_mj = 1'000'000, .power_capped_ns = 50},
+                             {.energy_mj = 1'250'000, .power_capped_ns = 450});
   EXPECT_DOUBLE_EQ(use.sm_mhz, 1970);
   EXPECT_DOUBLE_EQ(use.memory_mhz, 3201);
   EXPECT_EQ(use.energy_mj, 250'000);
@@ -48,13 +47,13 @@ TEST(SummarizeGpu, TakesCountersAsDifferencesAndClocksAsMeansAfterTheFirstLook) 
 }
 
 TEST(SummarizeGpu, CountsNeitherItselfNorOtherWorkersAsForeign) {
-  GpuReading reading = Quiet();
-  reading.processes.push_back({101, "uaqf-worker", 9'000});
-  EXPECT_THAT(Summary({reading, reading}).foreign_processes, IsEmpty());
+  GpuState state = Quiet();
+  state.processes.push_back({101, "uaqf-worker", 9'000});
+  EXPECT_THAT(Summary({state, state}).foreign_processes, IsEmpty());
 }
 
 TEST(SummarizeGpu, NamesAForeignProcessOnceHoweverOftenItIsSeen) {
-  GpuReading busy = Quiet();
+  GpuState busy = Quiet();
   busy.processes.push_back({4242, "python3", 9'000});
   const GpuUse use = Summary({Quiet(), busy, busy, Quiet()});
   EXPECT_THAT(use.foreign_processes, ElementsAre("python3 4242"));
@@ -63,18 +62,17 @@ TEST(SummarizeGpu, NamesAForeignProcessOnceHoweverOftenItIsSeen) {
 
 // In a container NVML may list process ids of the host, its own among them.
 TEST(SummarizeGpu, SaysNothingOfProcessesInAnotherNamespace) {
-  GpuReading reading = Quiet();
-  reading.processes = {{777'000, "", 5'000}};
-  EXPECT_THAT(Summary({reading, reading}).foreign_processes, IsEmpty());
+  GpuState state = Quiet();
+  state.processes = {{777'000, "", 5'000}};
+  EXPECT_THAT(Summary({state, state}).foreign_processes, IsEmpty());
 }
 
 TEST(GpuTaints, ComeFromHeatAndFromOutsideButNotFromThePowerLimit) {
-  GpuReading capped = Quiet();
+  GpuState capped = Quiet();
   capped.slowdowns = kPowerCap | kGpuIdle;
-  capped.power_capped_ns = 5'000'000'000;
-  EXPECT_THAT(TaintsOf(Summary({Quiet(), capped})), IsEmpty());
+  EXPECT_THAT(TaintsOf(Summary({Quiet(), capped}, {}, {.power_capped_ns = 5'000'000'000})), IsEmpty());
   for (const uint64_t bit : {kHardwareSlowdown, kThermalSoftware, kThermalHardware, kPowerBrake}) {
-    GpuReading slow = Quiet();
+    GpuState slow = Quiet();
     slow.slowdowns = bit | kPowerCap;
     const std::vector<std::string> taints = TaintsOf(Summary({Quiet(), slow}));
     ASSERT_EQ(taints.size(), 1u) << bit;
@@ -84,14 +82,12 @@ TEST(GpuTaints, ComeFromHeatAndFromOutsideButNotFromThePowerLimit) {
 }
 
 TEST(GpuTaints, IncludeThermalTimeAndUncorrectedErrorsOfTheAttemptAlone) {
-  GpuReading before = Quiet();
-  before.thermal_ns = 9'000'000'000;
-  before.ecc_uncorrected = 3;
-  EXPECT_THAT(TaintsOf(Summary({before, before})), IsEmpty());
-  GpuReading after = before;
+  const GpuCounters before = {.thermal_ns = 9'000'000'000, .ecc_uncorrected = 3};
+  EXPECT_THAT(TaintsOf(Summary({Quiet(), Quiet()}, before, before)), IsEmpty());
+  GpuCounters after = before;
   after.thermal_ns += 20'000'000;
   after.ecc_uncorrected += 1;
-  EXPECT_THAT(TaintsOf(Summary({before, after})),
+  EXPECT_THAT(TaintsOf(Summary({Quiet(), Quiet()}, before, after)),
               ElementsAre(HasSubstr("by heat for 20 ms"), HasSubstr("1 uncorrected ECC")));
 }
 
@@ -102,27 +98,30 @@ TEST(SlowdownNames, LeaveOutIdleAndShowUnknownBits) {
 
 class ScriptedSensor final : public GpuSensor {
  public:
-  explicit ScriptedSensor(std::vector<GpuReading>* readings) : readings_(readings) {}
-  GpuReading Read() override {
-    const GpuReading now = readings_->front();
-    if (readings_->size() > 1) readings_->erase(readings_->begin());
+  ScriptedSensor(std::vector<GpuState>* looks, int64_t* counts) : looks_(looks), counts_(counts) {}
+  GpuState Look() override {
+    const GpuState now = looks_->front();
+    if (looks_->size() > 1) looks_->erase(looks_->begin());
     return now;
   }
+  GpuCounters Count() override { return {.energy_mj = 1'000 * ++*counts_}; }
   std::string DriverVersion() override { return "1.2.3"; }
 
  private:
-  std::vector<GpuReading>* readings_;
+  std::vector<GpuState>* looks_;
+  int64_t* counts_;
 };
 
 TEST(GpuMonitor, JudgesWhatItSawBetweenBeginAndEnd) {
   test::FakeClock clock;
-  GpuReading own = Quiet();
+  GpuState own = Quiet();
   own.processes = {{getpid(), "measure_test", 7'000}};
-  GpuReading hot = own;
+  GpuState hot = own;
   hot.slowdowns = kThermalHardware;
-  std::vector<GpuReading> script = {own, hot, own};
+  std::vector<GpuState> script = {own, hot, own};
+  int64_t counts = 0;
   GpuMonitor monitor(
-      {}, std::make_unique<ScriptedSensor>(&script), [] { return absl::OkStatus(); }, &clock);
+      {}, std::make_unique<ScriptedSensor>(&script, &counts), [] { return absl::OkStatus(); }, &clock);
   monitor.Begin();
   clock.now_ns += 500;
   monitor.BetweenItems();
@@ -130,6 +129,8 @@ TEST(GpuMonitor, JudgesWhatItSawBetweenBeginAndEnd) {
   EXPECT_EQ(use.wall_ns, 500);
   ASSERT_TRUE(use.gpu.has_value());
   EXPECT_THAT(use.taints, ElementsAre(HasSubstr("hardware thermal slowdown")));
+  EXPECT_EQ(use.gpu->energy_mj, 1'000);
+  EXPECT_EQ(counts, 2) << "counters are slow to read: only before and after the items";
   EXPECT_EQ(monitor.PeakMemoryBytes(), 7'000);
   monitor.Begin();
   EXPECT_THAT(monitor.End().taints, IsEmpty()) << "the next attempt begins anew";
