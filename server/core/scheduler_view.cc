@@ -78,7 +78,8 @@ DesiredState Scheduler::Impl::Desired(const WorkerId& id, Instant now) const {
     if (job->planned || job->survey_worker != id) continue;
     desired.surveys.push_back({job->id, job->spec.model, job->spec.prompt_set, job->spec.quality.text_set,
                                job->spec.quality.context_tokens, job->spec.timing, job->spec.quality.task_set,
-                               job->spec.quality.max_task_items, job->spec.variants, job->spec.quality.article_set});
+                               job->spec.quality.max_task_items, job->spec.variants, job->spec.quality.article_set,
+                               job->spec.grid.Empty() ? 0 : job->spec.grid.input_tokens.front()});
   }
   return desired;
 }

@@ -120,6 +120,7 @@ struct SurveyRequest {
   std::int32_t max_task_items = 0;
   std::vector<std::string> variants = {};
   std::string article_set = {};
+  std::int32_t shortest_batch_input = 0;  // of the traffic grid, tokens; 0: none
 };
 
 // Everything the coordinator wants of one worker; replaces what it wanted before.

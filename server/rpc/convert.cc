@@ -184,6 +184,7 @@ static v1::Survey ToProto(const core::SurveyRequest& survey) {
   message.set_max_task_items(survey.max_task_items);
   message.mutable_variants()->Add(survey.variants.begin(), survey.variants.end());
   if (!survey.article_set.empty()) message.set_article_set(wire::PromptSetName(survey.article_set));
+  message.set_shortest_batch_input(survey.shortest_batch_input);
   return message;
 }
 

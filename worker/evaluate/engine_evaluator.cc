@@ -172,10 +172,14 @@ absl::StatusOr<measure::SurveyReport> EngineEvaluator::Survey(const measure::Sur
   if (!model.ok()) return model.status();
   measure::SurveyReport report;
   EncoderOnly encoder(**model);
+  measure::GenerationRequest batched = request.input;
+  batched.input_tokens = request.shortest_batch_input;
   for (const measure::Prompt& prompt : request.prompts->prompts) {
     auto input = measure::PrepareInput(encoder, prompt, request.input);
     if (!input.ok()) return input.status();
     report.longest_input_tokens = std::max(report.longest_input_tokens, input->tokens);
+    if (request.shortest_batch_input == 0) continue;
+    if (auto shortest = measure::PrepareInput(encoder, prompt, batched); !shortest.ok()) return shortest.status();
   }
   if (request.text != nullptr) {
     if (absl::Status quality = CheckHasQuality(**model); !quality.ok()) return quality;

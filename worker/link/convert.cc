@@ -263,6 +263,7 @@ measure::SurveyRequest ToSurveyRequest(const v1::Survey& survey) {
   request.context_tokens = survey.context_tokens();
   request.input = ToRequest(survey.timing());
   request.max_task_items = survey.max_task_items();
+  request.shortest_batch_input = survey.shortest_batch_input();
   return request;
 }
 

@@ -53,6 +53,8 @@ struct SurveyRequest {
   int32_t context_tokens = 0;
   // How inputs are built: only `input_tokens`, `prose_seed` and `chat` matter.
   GenerationRequest input;
+  // Shortest input of the traffic grid, tokens: each prompt must be brought to it. 0: no grid.
+  int32_t shortest_batch_input = 0;
   std::vector<SurveyedVariant> variants = {};
 };
 

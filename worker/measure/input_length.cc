@@ -83,9 +83,10 @@ absl::StatusOr<PreparedInput> PrepareInput(TextModel& model, const Prompt& promp
   auto frame = FindFrame(model, prompt, request.chat);
   if (!frame.ok()) return frame.status();
   if (wanted <= frame->head + frame->tail) {
-    return absl::InvalidArgumentError(absl::StrCat("input_tokens ", wanted, ": expected more than the ",
+    return absl::InvalidArgumentError(absl::StrCat("an input of ", wanted, " tokens: expected more than the ",
                                                    frame->head + frame->tail,
-                                                   " tokens that the model's template takes; ask for a longer input"));
+                                                   " that the template and the earlier turns of prompt ", prompt.id,
+                                                   " take; ask for a longer input, or leave that prompt out"));
   }
   if (ids->size() < wanted) return Lengthen(model, prompt, request, frame->head);
   input.erase_count = static_cast<int32_t>(ids->size() - wanted);

@@ -265,6 +265,20 @@ TEST_F(EvaluatorTest, SurveysAnotherJobWithoutDisturbingWhatIsHosted) {
   EXPECT_TRUE(evaluator_->TimePrompt(prompt_, {.output_tokens = 2}).ok());
 }
 
+TEST_F(EvaluatorTest, RefusesAGridWhoseInputsAreTooShortForAPrompt) {
+  measure::PromptSet prompts{"promptSets/p", {prompt_}};
+  prompts.prompts[0].id = "long";
+  measure::SurveyRequest request;
+  request.model = "stories260k";
+  request.prompts = &prompts;
+  request.shortest_batch_input = 2;
+  ASSERT_TRUE(evaluator_->Survey(request).ok()) << evaluator_->Survey(request).status();
+  request.shortest_batch_input = 1;
+  EXPECT_THAT(std::string(evaluator_->Survey(request).status().message()),
+              HasSubstr("an input of 1 tokens: expected more than the 1 that the template and the earlier turns of "
+                        "prompt long take"));
+}
+
 TEST_F(EvaluatorTest, ComparesWithFp16BesideTheVariant) {
   ASSERT_TRUE(Load("fp16").ok());
   const auto itself = evaluator_->CompareWindow(text_, 64, 1);

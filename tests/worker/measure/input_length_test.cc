@@ -78,7 +78,7 @@ TEST_F(InputLengthTest, RefusesALengthThatTheTemplateAloneExceeds) {
   request.input_tokens = 6;
   request.chat = true;
   EXPECT_THAT(std::string(PrepareInput(model_, prompt_, request).status().message()),
-              HasSubstr("expected more than the 6 tokens"));
+              HasSubstr("expected more than the 6 that the template and the earlier turns of prompt p take"));
 }
 
 TEST(Prose, FewerWordsAreAPrefixOfMore) {
