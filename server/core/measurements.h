@@ -100,6 +100,7 @@ struct VariantFacts {
   std::optional<MemoryUse> memory;  // of the latest accepted attempt; absent before the first
   std::int32_t tainted_chunks = 0;  // kept although tainted
   std::int64_t quarantined = 0;
+  std::string failure;                        // why the first of them was; empty without any
   std::vector<Configuration> configurations;  // of its accepted attempts, by digest
 };
 

@@ -150,6 +150,7 @@ struct VariantFacts {
   std::optional<Memory> memory{};   // absent until a chunk of it was accepted
   std::int32_t tainted_chunks = 0;  // kept although tainted
   std::int64_t quarantined = 0;     // records given up
+  std::string failure{};            // why the first of them was; empty without any
   // Why its records of a kind, or its memory, were set aside (SetAsideWhatCannotBe); empty when they were not.
   std::string timing_problem{};
   std::string quality_problem{};

@@ -20,6 +20,7 @@ absl::StatusOr<std::vector<VariantMeasures>> Measure(const Measurements& measure
     if (facts.memory) measures[v].memory_bytes = facts.memory->Ranked();
     measures[v].tainted_chunks = facts.tainted_chunks;
     measures[v].quarantined = facts.quarantined;
+    measures[v].failure = facts.failure;
     measures[v].timing_problem = facts.timing_problem;
     measures[v].quality_problem = facts.quality_problem;
     measures[v].length_problem = facts.length_problem;

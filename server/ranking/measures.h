@@ -145,6 +145,7 @@ struct VariantMeasures {
   std::optional<std::int64_t> memory_bytes;
   std::int32_t tainted_chunks = 0;
   std::int64_t quarantined = 0;
+  std::string failure;  // why the first of them could not be measured; empty without any
 
   // Imported as single values: there are no records behind it.
   bool published = false;

@@ -158,8 +158,8 @@ std::vector<std::string> JobWarnings(const std::vector<VariantMeasures>& measure
                           m.variant, 100 * m.behaviour->not_finite));
     }
     if (m.quarantined > 0) {
-      warnings.push_back(absl::StrFormat("%s: %d record%s could not be measured", m.variant, m.quarantined,
-                                         m.quarantined == 1 ? "" : "s"));
+      warnings.push_back(absl::StrFormat("%s: %d record%s could not be measured%s%s", m.variant, m.quarantined,
+                                         m.quarantined == 1 ? "" : "s", m.failure.empty() ? "" : ": ", m.failure));
     }
   }
   return warnings;

@@ -48,6 +48,7 @@ ranking::Measurements Move(core::Measurements from) {
     }
     variant.tainted_chunks = facts.tainted_chunks;
     variant.quarantined = facts.quarantined;
+    variant.failure = std::move(facts.failure);
     to.variants.push_back(std::move(variant));
   }
   to.timings = {

@@ -360,6 +360,7 @@ v1::VariantMeasures ToProto(const ranking::VariantMeasures& from) {
   if (from.memory_bytes.has_value()) to.set_memory_bytes(*from.memory_bytes);
   to.set_tainted_chunks(from.tainted_chunks);
   to.set_quarantined(from.quarantined);
+  to.set_failure(from.failure);
   return to;
 }
 

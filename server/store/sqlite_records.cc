@@ -173,6 +173,11 @@ void ReadFacts(Connection* connection, std::int64_t job, core::Measurements* out
     facts.quarantined = query.Int(1);
     facts.tainted_chunks = query.Int32(2);
   }
+  Query failures(
+      connection->Prepare("SELECT c.variant, q.failure, min(q.chunk) FROM quarantine q JOIN chunk c ON c.job = q.job "
+                          "AND c.idx = q.chunk WHERE q.job = ?1 GROUP BY c.variant"));
+  failures.Bind(job);
+  while (failures.Step()) out->variants.at(failures.Int32(0)).failure = failures.Text(1);
 }
 
 // Memory of the variants from their latest accepted attempts.

@@ -305,13 +305,15 @@ TEST(Rank, SaysWhatMakesTheAnswerLessThanItSeems) {
   auto measures = Three();
   measures[1].tainted_chunks = 1;
   measures[2].quarantined = 4;
+  measures[2].failure = "an input of 6 tokens: expected more than 9";
   JobFacts job{.job = "jobs/7", .ended = false, .output_length = OutputLength::kNatural, .max_output_tokens = 32};
   job.baseline_release = "the Q4_1 release";
   const auto ranking = Rank(measures, BuiltIn("latency"), job, {.ignore_sanity = false, .notes = {"a note"}});
   ASSERT_TRUE(ranking.ok());
   EXPECT_EQ(ranking->job, "jobs/7");
-  for (const char* part : {"a note", "has not ended", "natural", "relative to the Q4_1 release",
-                           "a: 1 chunk stayed tainted", "b: 4 records could not be measured"}) {
+  for (const char* part :
+       {"a note", "has not ended", "natural", "relative to the Q4_1 release", "a: 1 chunk stayed tainted",
+        "b: 4 records could not be measured: an input of 6 tokens: expected"}) {
     EXPECT_TRUE(AnyContains(ranking->warnings, part)) << part;
   }
   EXPECT_THAT(Ranked(Three(), BuiltIn("latency")).warnings, IsEmpty());

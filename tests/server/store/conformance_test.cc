@@ -344,6 +344,8 @@ TYPED_TEST(StoreConformance, ShowsAQuarantinedRecordWithItsReason) {
   EXPECT_EQ(page->records[0].failure, "it kills workers");
   EXPECT_EQ(page->records[0].blob, "");
   EXPECT_TRUE(this->store_->ReadMeasurements("j")->timings.item.empty());
+  EXPECT_EQ(this->store_->ReadMeasurements("j")->variants.at(plan.chunks[0].variant).failure, "it kills workers");
+  EXPECT_EQ(this->store_->ReadMeasurements("j")->variants.at(1 - plan.chunks[0].variant).failure, "");
 }
 
 TYPED_TEST(StoreConformance, GivesMeasurementsAsColumns) {
