@@ -107,8 +107,9 @@ class Checker {
     check->value = bounds.value;
     check->margin = limit - bounds.value;
     if (!bounds.high) {
-      check->reason = absl::StrFormat("%s: %d timing records do not decide it, expected at least %d", NameOf(figure),
-                                      sample.size(), FewestFor(p));
+      check->reason = absl::StrFormat(
+          "%s: %d timing records do not decide it, expected at least %d: measure more prompts, or repeats",
+          NameOf(figure), sample.size(), FewestFor(p));
       return;
     }
     check->interval = Interval{bounds.low.value_or(sample.front()), *bounds.high};
@@ -127,8 +128,9 @@ class Checker {
     check->interval = energy.Bounds();
     if (!check->interval) {
       check->margin = check->constraint.limit - *check->value;
-      check->reason = absl::StrFormat("%s: %d blocks of prompts do not decide it, expected at least %d", name,
-                                      energy.blocks, kLeastUnits);
+      check->reason =
+          absl::StrFormat("%s: %d blocks of prompts do not decide it, expected at least %d: measure more prompts", name,
+                          energy.blocks, kLeastUnits);
       return;
     }
     FillProbability(energy.resampled, check);

@@ -71,7 +71,8 @@ TEST(CheckConstraints, DecidesPercentilesByOrderStatistics) {
   EXPECT_EQ(CheckOf(Job(), {LimitedFigure::kTtftP95, 0.4}).verdict, Verdict::kNotMet);
   const Check p99 = CheckOf(Job(), {LimitedFigure::kLatencyP99, 10});
   EXPECT_EQ(p99.verdict, Verdict::kUndecidable) << "80 records";
-  EXPECT_EQ(p99.reason, "latency_p99: 80 timing records do not decide it, expected at least 299");
+  EXPECT_EQ(p99.reason,
+            "latency_p99: 80 timing records do not decide it, expected at least 299: measure more prompts, or repeats");
   EXPECT_FALSE(p99.needed_limit);
   EXPECT_EQ(CheckOf(Job(150), {LimitedFigure::kLatencyP99, 10}).verdict, Verdict::kMet);
 }

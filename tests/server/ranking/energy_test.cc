@@ -155,7 +155,8 @@ TEST(EnergyLimit, IsNeverMetWhereNothingCountsEnergy) {
 TEST(EnergyLimit, IsNotDecidedByTooFewBlocks) {
   const Check check = CheckOf(Job(4), 1);
   EXPECT_EQ(check.verdict, Verdict::kUndecidable);
-  EXPECT_EQ(check.reason, "energy_per_token: 4 blocks of prompts do not decide it, expected at least 5");
+  EXPECT_EQ(check.reason,
+            "energy_per_token: 4 blocks of prompts do not decide it, expected at least 5: measure more prompts");
   EXPECT_NEAR(*check.margin, 1 - *check.value, 1e-12);
 }
 
