@@ -22,6 +22,8 @@ from service import SOURCE, Service, free_port, wait_until  # noqa: E402
 DASHBOARD = SOURCE / "deploy/grafana/dashboards/uaqf.json"
 VARIANTS = "fp16,rtn-w8-channel,rtn-w4-g64"
 PROFILE = "balanced"
+# A job with a grid has no budget, and the other way round.
+TRAFFIC_ROW = "Traffic grid"
 # For counters that appear only when something goes wrong: the left side must have data once it has gone wrong.
 FALLBACK = " or vector(0)"
 
@@ -58,11 +60,14 @@ def start_prometheus(service):
 
 
 def panel_queries(dashboard):
-    """(panel title, expression, legend) of every target."""
+    """(title of the row, panel title, expression, legend) of every target."""
+    row = ""
     for panel in dashboard["panels"]:
+        if panel["type"] == "row":
+            row = panel["title"]
         for inner in [panel, *panel.get("panels", [])]:
             for target in inner.get("targets", []):
-                yield inner["title"], target["expr"], target.get("legendFormat", "")
+                yield row, inner["title"], target["expr"], target.get("legendFormat", "")
 
 
 def substitute(text, job):
@@ -83,8 +88,14 @@ def problem_with(port, expression, legend):
     return None
 
 
-def check_panels(port, dashboard, job):
-    queries = [(title, substitute(expression, job), legend) for title, expression, legend in panel_queries(dashboard)]
+def check_identities(dashboard):
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(ids) == len(set(ids)), f"two panels share an id: {sorted(ids)}"
+
+
+def check_panels(port, dashboard, job, job_with_a_grid):
+    queries = [(title, substitute(expression, job_with_a_grid if row == TRAFFIC_ROW else job), legend)
+               for row, title, expression, legend in panel_queries(dashboard)]
     assert len(queries) >= 30, f"only {len(queries)} queries in {DASHBOARD}"
     failing = {}
 
@@ -145,12 +156,16 @@ def main():
                            "--max-output-tokens", 8, "--quality-text", "prose", "--context", 64, "--windows", 6,
                            "--agreement", 8, "--agreement-tokens", 8, "--budget", "10h")["name"]
         service.wait_for_job(job, 60)
+        grid = service.json("jobs", "submit", "--model", "null", "--variants", VARIANTS, "--prompts", "few", "--repeats", 1,
+                            "--max-output-tokens", 8, "--grid", "batch=1,4:input=16:output=4:draws=2")["name"]
+        service.wait_for_job(grid, 60)
         # A refused call, more than once: a rate needs two samples of a counter.
         for _ in range(3):
             assert service.uaqf("jobs", "show", "jobs/none", check=False).returncode == 1
             time.sleep(1.1)
         job_id = job.removeprefix("jobs/")
-        count = check_panels(port, dashboard, job_id)
+        check_identities(dashboard)
+        count = check_panels(port, dashboard, job_id, grid.removeprefix("jobs/"))
         check_variables(port, dashboard, job_id)
         check_winners(service, port, job_id)
         check_alive(service, port)
