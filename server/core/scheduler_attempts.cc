@@ -1,92 +1,14 @@
-// What becomes of attempts: batches, expiry, failure, splitting, quarantine, the end of variants and jobs.
+// What becomes of attempts: batches, expiry, failure, splitting, quarantine.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/core/divergence.h"
+#include "server/core/record_check.h"
 #include "server/core/scheduler_impl.h"
 
 namespace uaqf::core {
 namespace {
-
-RecordBody ExpectedBody(ChunkKind kind) {
-  switch (kind) {
-    case ChunkKind::kTiming:
-      return RecordBody::kTiming;
-    case ChunkKind::kGeneration:
-      return RecordBody::kGeneration;
-    case ChunkKind::kPerplexity:
-      return RecordBody::kWindow;
-    case ChunkKind::kTask:
-      return RecordBody::kTask;
-    case ChunkKind::kDivergence:
-      return RecordBody::kDivergence;
-    case ChunkKind::kArticle:
-      return RecordBody::kArticle;
-    case ChunkKind::kSummary:
-      return RecordBody::kSummary;
-    case ChunkKind::kTraffic:
-      return RecordBody::kTraffic;
-    case ChunkKind::kAgreement:
-      return RecordBody::kAgreement;
-  }
-  return RecordBody::kFailure;
-}
-
-// The same of what a summary, or a divergence bounded with one, says of its k.
-std::string SummaryContradiction(const RecordRow& record, const Chunk& chunk) {
-  // Fewer where the vocabulary has fewer.
-  const std::int32_t least = chunk.summary_k == 0 ? 0 : 1;
-  if (record.summary_k < least || record.summary_k > chunk.summary_k) {
-    return absl::StrCat("summary_k is ", record.summary_k, ", expected ", least, " to ", chunk.summary_k);
-  }
-  if (record.kl_upper_sum < record.kl_sum) {
-    return absl::StrCat("kl_upper_sum is ", record.kl_upper_sum, ", expected at least ", record.kl_sum, ", the kl_sum");
-  }
-  return "";
-}
-
-// The same of a batch that is not the one to be timed.
-std::string TrafficContradiction(const RecordRow& record, const TrafficCell& cell) {
-  if (record.batch != cell.batch || record.input_tokens != cell.input_tokens ||
-      record.output_tokens != cell.output_tokens) {
-    return absl::StrCat("a batch of ", record.batch, " with ", record.input_tokens, " tokens in and ",
-                        record.output_tokens, " out, expected ", cell.batch, " with ", cell.input_tokens, " and ",
-                        cell.output_tokens);
-  }
-  if (record.latency_ns > 0) return "";
-  return absl::StrCat("latency is ", record.latency_ns, " ns, expected more than 0");
-}
-
-// Why a record cannot belong to the lease; empty when it can. `expected_tokens`: 0 when any length will do; of a
-// window, its scored tokens.
-std::string Contradiction(const RecordRow& record, const Chunk& chunk, std::int32_t expected_tokens) {
-  const std::string item = absl::StrCat("item ", record.item, ": ");
-  if (record.repeat != chunk.repeat) {
-    return absl::StrCat(item, "repeat is ", record.repeat, ", expected ", chunk.repeat);
-  }
-  if (record.body == RecordBody::kFailure) {
-    return record.failure.empty() ? absl::StrCat(item, "a failure without a reason") : std::string();
-  }
-  if (record.body != ExpectedBody(chunk.kind)) return absl::StrCat(item, "not a ", Name(chunk.kind), " record");
-  if (record.body == RecordBody::kTiming) {
-    if (record.latency_ns <= 0)
-      return absl::StrCat(item, "latency is ", record.latency_ns, " ns, expected more than 0");
-    if (expected_tokens > 0 && record.output_tokens != expected_tokens) {
-      return absl::StrCat(item, "emitted ", record.output_tokens, " tokens, expected exactly ", expected_tokens);
-    }
-  }
-  if (OverWindows(chunk.kind) && record.scored_tokens != expected_tokens) {
-    return absl::StrCat(item, "scored ", record.scored_tokens, " tokens, expected exactly ", expected_tokens,
-                        ", the window's length - 1");
-  }
-  if (record.body == RecordBody::kDivergence || record.body == RecordBody::kSummary) {
-    if (std::string why = SummaryContradiction(record, chunk); !why.empty()) return absl::StrCat(item, why);
-  }
-  if (record.body == RecordBody::kTask && record.checks.empty()) return absl::StrCat(item, "a task without a check");
-  if (record.output_tokens < 0) return absl::StrCat(item, "emitted ", record.output_tokens, " tokens");
-  return "";
-}
 
 // Marks the records in the lease's list of items, or says why they do not belong there. Then the lease is unusable.
 std::string TakeItems(const std::vector<RecordRow>& records, LeaseState* lease) {
@@ -102,11 +24,8 @@ std::string TakeItems(const std::vector<RecordRow>& records, LeaseState* lease) 
                           absl::StrJoin(order.ItemsOf(chunk), ", "));
     }
     if (lease->seen[place]) return absl::StrCat("item ", record.item, " came twice");
-    std::string why = Contradiction(record, chunk, tokens.empty() ? scored : tokens[place]);
-    if (why.empty() && record.body == RecordBody::kTraffic) {
-      why = TrafficContradiction(record, CellOf(lease->job->spec.grid, chunk.repeat, record.item));
-      if (!why.empty()) why = absl::StrCat("item ", record.item, ": ", why);
-    }
+    const std::int32_t expected = tokens.empty() ? scored : tokens[place];
+    std::string why = Contradiction(record, chunk, expected, lease->job->spec.grid);
     if (!why.empty()) return why;
     lease->seen[place] = true;
     ++lease->seen_count;
@@ -376,111 +295,6 @@ void Scheduler::Impl::CreditOthers(const WorkerEntry& worker, const LeaseState& 
     Notice(absl::StrCat("workers/", id, " is benched: it failed ", other.confirmed,
                         " chunks in a row that others completed"));
   }
-}
-
-void Scheduler::Impl::FinishVariantIfDone(ActiveJob* job, std::int32_t variant) {
-  VariantStatus& status = job->variants[variant];
-  const bool ended = status.state == VariantState::kFailed || status.state == VariantState::kStopped;
-  if (job->open_chunks(variant) > 0 || ended) return;
-  status.state = VariantState::kDone;
-  job->dirty.insert(variant);
-}
-
-void Scheduler::Impl::EndVariant(ActiveJob* job, std::int32_t variant, VariantState state, const std::string& reason) {
-  for (auto& [id, worker] : workers_) {
-    std::vector<AttemptId> ids;
-    for (const LeaseState& lease : worker.leases) {
-      if (lease.job == job && lease.chunk().variant == variant) ids.push_back(lease.id);
-    }
-    for (const AttemptId& attempt : ids) {
-      RemoveLease(&worker, attempt);
-      job->Finish(attempt.chunk, ChunkState::kAbandoned);
-      Touch(worker);
-    }
-  }
-  job->AbandonPending(variant);
-  job->variants[variant].state = state;
-  job->variants[variant].error = reason;
-  job->dirty.insert(variant);
-  mutations_.push_back(core::EndVariant{job->id, variant, state, reason});
-  Touch(*job);
-  place_needed_ = true;
-}
-
-void Scheduler::Impl::StopVariant(ActiveJob* job, std::int32_t variant, const std::string& reason) {
-  EndVariant(job, variant, VariantState::kStopped, reason);
-  Notice(absl::StrCat("jobs/", job->id, " measures ", job->spec.variants[variant], " no further: ", reason));
-}
-
-void Scheduler::Impl::FailVariant(ActiveJob* job, std::int32_t variant, const std::string& error, Instant now) {
-  EndVariant(job, variant, VariantState::kFailed, error);
-  Notice(absl::StrCat("jobs/", job->id, " goes on without ", job->spec.variants[variant], ": ", error));
-  if (job->spec.variants[variant] == kBaselineVariant && job->WaitsForBaseline()) {
-    EndJob(job, JobState::kFailed,
-           absl::StrCat(kBaselineVariant, " cannot be hosted, and MATCHED timing needs its output lengths: ", error,
-                        ". Choose FIXED or NATURAL to go without"),
-           now);
-    return;
-  }
-  EndJobIfDone(job, now);
-}
-
-void Scheduler::Impl::CountDeviceTime(const LeaseState& lease, Instant now) {
-  std::int64_t& counted = counted_ns_[lease.device];
-  // What waits in the pipeline begins when the one before has ended.
-  const std::int64_t took = std::max<std::int64_t>(0, now.mono_ns - std::max(lease.granted_ns, counted));
-  lease.job->device_time_ns += took;
-  lease.job->turn_work_ns += took;
-  counted = now.mono_ns;
-}
-
-void Scheduler::Impl::EndJobIfDone(ActiveJob* job, Instant now) {
-  if (!job->planned || job->open_chunks() > 0) return;
-  std::int64_t done = 0;
-  std::vector<std::string> errors;
-  for (std::size_t v = 0; v < job->variants.size(); ++v) {
-    done += job->variants[v].tally.records_done;
-    if (!job->variants[v].error.empty()) {
-      errors.push_back(absl::StrCat(job->spec.variants[v], ": ", job->variants[v].error));
-    }
-  }
-  if (done > 0) {
-    EndJob(job, JobState::kSucceeded, "", now);
-    return;
-  }
-  const std::string why =
-      errors.empty() ? "every record was quarantined; see its failure" : absl::StrJoin(errors, "; ");
-  EndJob(job, JobState::kFailed, absl::StrCat("no variant could be measured: ", why), now);
-}
-
-void Scheduler::Impl::EndJob(ActiveJob* job, JobState state, const std::string& error, Instant now) {
-  for (auto& [id, worker] : workers_) {
-    std::vector<AttemptId> ids;
-    for (const LeaseState& lease : worker.leases) {
-      if (lease.job == job) ids.push_back(lease.id);
-    }
-    for (const AttemptId& attempt : ids) RemoveLease(&worker, attempt);
-    if (job->survey_worker == id) Touch(worker);
-  }
-  FlushVariants(job);
-  job->state = state;
-  job->error = error;
-  JobView view = View(*job, now);
-  view.end_wall_ns = now.wall_ns;
-  mutations_.push_back(SetJobState{job->id, state, now.wall_ns, error, ""});
-  dirty_jobs_.insert(job->id);
-  ended_.push_back(std::move(view));
-  job_index_.erase(job->id);
-  jobs_.erase(std::find_if(jobs_.begin(), jobs_.end(), [&](const auto& j) { return j.get() == job; }));
-  place_needed_ = true;
-}
-
-void Scheduler::Impl::FlushVariants(ActiveJob* job) {
-  for (std::int32_t variant : job->dirty) {
-    mutations_.push_back(SaveVariant{job->id, variant, job->variants[variant]});
-    Touch(*job);
-  }
-  job->dirty.clear();
 }
 
 }  // namespace uaqf::core
