@@ -1,11 +1,13 @@
 #include "server/ranking/compare_jobs.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "server/ranking/comparison.h"
 #include "server/ranking/measures.h"
+#include "server/ranking/noise_floor.h"
 #include "server/ranking/paired_units.h"
 
 namespace uaqf::ranking {
@@ -44,7 +46,8 @@ void AddRows(const Measurements& from, std::ptrdiff_t v, std::int32_t place, Mea
   }
 }
 
-ComparedVariant Compared(const std::string& name, const Measurements& common, const ResampleOptions& options) {
+ComparedVariant Compared(const std::string& name, const Measurements& common, const std::optional<double>& floor,
+                         const ResampleOptions& options) {
   const Resampled resampled = Resample(PairUnits(common), options);
   ComparedVariant out{.variant = name,
                       .prompts = static_cast<std::int32_t>(resampled.prompts()),
@@ -53,6 +56,7 @@ ComparedVariant Compared(const std::string& name, const Measurements& common, co
   const auto emits = [&](std::size_t v) { return resampled.At(Resampled::kAllUnits, v).tokens_per_s > 0; };
   if (both([](const Resampled::Has& has) { return has.timings; }) && emits(kOne) && emits(kOther)) {
     out.speed_ratio = CompareSpeed(resampled, kOther, kOne);
+    out.speed_ratio->within_noise = floor && std::abs(std::log(out.speed_ratio->value)) <= *floor;
   }
   if (both([](const Resampled::Has& has) { return has.nll; })) {
     out.nll_difference = CompareFigure(resampled, kOther, kOne, [](const ResampledFigures& f) { return f.nll; });
@@ -68,10 +72,46 @@ void Explain(const std::string& name, const char* what, std::size_t paired, std:
                                    name, paired, all, what));
 }
 
+// Fills the floor, and notes which job has none and why.
+void FindFloor(const std::vector<JobTwin>& twins, JobComparison* comparison) {
+  std::vector<std::pair<std::string, std::string>> unknown;  // (job, why)
+  for (const JobTwin& job : twins) {
+    if (!job.twin) {
+      unknown.emplace_back(job.job, "it timed fp16 once");
+      continue;
+    }
+    // Of the twin the floor alone is needed, which is not resampled.
+    const TwinData data = PrepareTwin(*job.twin, {.resamples = 0});
+    if (data.problem.empty()) {
+      comparison->speed_floor = std::max(comparison->speed_floor.value_or(0), data.speed->Floor());
+    } else {
+      unknown.emplace_back(job.job, data.problem);
+    }
+  }
+  for (const auto& [job, why] : unknown) {
+    comparison->notes.push_back(absl::StrFormat("the noise floor of %s is not known, so %s: %s", job,
+                                                comparison->speed_floor
+                                                    ? "that of the other job is taken"
+                                                    : "what noise makes between the jobs may pass for a difference",
+                                                why));
+  }
+}
+
+// Where fp16 changed, so may have all others without a change of their own.
+void ExplainBaseline(JobComparison* comparison) {
+  for (const ComparedVariant& variant : comparison->variants) {
+    if (variant.variant != kBaseline || !variant.SpeedDiffers()) continue;
+    comparison->notes.push_back(
+        absl::StrFormat("fp16 itself changed by %+.2f %% tokens/s: what the device did between the jobs is in the "
+                        "ratios of all variants",
+                        100 * (variant.speed_ratio->value - 1)));
+  }
+}
+
 }  // namespace
 
 bool ComparedVariant::SpeedDiffers() const {
-  return speed_ratio && (speed_ratio->interval.low > 1 || speed_ratio->interval.high < 1);
+  return speed_ratio && !speed_ratio->within_noise && (speed_ratio->interval.low > 1 || speed_ratio->interval.high < 1);
 }
 
 bool ComparedVariant::NllDiffers() const {
@@ -79,8 +119,9 @@ bool ComparedVariant::NllDiffers() const {
 }
 
 absl::StatusOr<JobComparison> CompareJobs(const Measurements& one, const Measurements& other,
-                                          const ResampleOptions& options) {
+                                          const std::vector<JobTwin>& twins, const ResampleOptions& options) {
   JobComparison comparison;
+  FindFloor(twins, &comparison);
   comparison.resamples = options.resamples;
   comparison.seed = options.seed;
   for (std::size_t v = 0; v < one.variants.size(); ++v) {
@@ -96,8 +137,9 @@ absl::StatusOr<JobComparison> CompareJobs(const Measurements& one, const Measure
     if (!common.ok()) return common.status();
     Explain(name, "timing", common->measurements.timings.variant.size(), timings, &comparison.notes);
     Explain(name, "window", common->measurements.windows.variant.size(), windows, &comparison.notes);
-    comparison.variants.push_back(Compared(name, common->measurements, options));
+    comparison.variants.push_back(Compared(name, common->measurements, comparison.speed_floor, options));
   }
+  ExplainBaseline(&comparison);
   if (!comparison.variants.empty()) return comparison;
   return absl::FailedPreconditionError("no variant is in both jobs, expected at least one, e.g. fp16");
 }

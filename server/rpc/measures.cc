@@ -258,8 +258,12 @@ absl::StatusOr<ranking::JobComparison> Measurer::Compare(const core::JobId& one,
   if (!parts.ok()) return parts.status();
   ranking::AlignedRecords first = ranking::AlignGroups(std::move(parts->first.measurements));
   ranking::AlignedRecords second = ranking::AlignGroups(std::move(parts->second.measurements));
+  std::vector<ranking::JobTwin> twins;
+  for (Part* part : {&parts->first, &parts->second}) {
+    twins.push_back({wire::JobName(part->view.id), std::move(part->twin)});
+  }
   auto comparison =
-      ranking::CompareJobs(first.measurements, second.measurements, {.seed = parts->first.view.spec.seed});
+      ranking::CompareJobs(first.measurements, second.measurements, twins, {.seed = parts->first.view.spec.seed});
   if (absl::IsFailedPrecondition(comparison.status())) {
     return wire::WithReason(comparison.status(), "NOTHING_SHARED");
   }

@@ -428,6 +428,7 @@ v1::CompareJobsResponse ToProto(const ranking::JobComparison& comparison) {
     variant.set_speed_differs(from.SpeedDiffers());
     variant.set_nll_differs(from.NllDiffers());
   }
+  if (comparison.speed_floor) to.set_speed_floor(std::expm1(*comparison.speed_floor));
   for (const std::string& note : comparison.notes) to.add_notes(note);
   to.set_resamples(comparison.resamples);
   to.set_seed(comparison.seed);

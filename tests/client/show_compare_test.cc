@@ -40,6 +40,18 @@ TEST(ShowCompare, SaysWhatWasFound) {
             "rtn-w8        40  1.0500x  [1.0400, 1.0600]  faster\n");
 }
 
+TEST(ShowCompare, CallsNoiseNoise) {
+  v1::CompareJobsResponse answer = Answer();
+  answer.set_speed_floor(.06);
+  answer.mutable_variants(0)->mutable_speed_ratio()->set_within_noise(true);
+  answer.mutable_variants(1)->mutable_speed_ratio()->set_within_noise(true);
+  answer.mutable_variants(1)->set_speed_differs(false);
+  const std::string text = CompareText(answer, Terminal());
+  EXPECT_THAT(text, HasSubstr("[0.9880, 1.0080]  no difference found\n"));
+  EXPECT_THAT(text, HasSubstr("[0.9400, 0.9600]  within the noise\n"));
+  EXPECT_THAT(text, HasSubstr("fp16 against itself within a job: up to 6.00 % of speed is noise\n"));
+}
+
 TEST(ShowCompare, SaysWhatIsLost) {
   v1::CompareJobsResponse answer = Answer();
   v1::ComparedVariant& variant = *answer.mutable_variants(1);
@@ -66,7 +78,7 @@ TEST(ShowCompare, KeepsItsCsvColumns) {
       CompareCsv(Answer()),
       HasSubstr("variant,prompts,windows,speed_ratio,speed_ratio_low,speed_ratio_high,speed_smallest_detectable,"
                 "speed_differs,nll_difference,nll_difference_low,nll_difference_high,nll_smallest_detectable,"
-                "nll_differs\nfp16,40,0,0.998,"));
+                "nll_differs,speed_within_noise\nfp16,40,0,0.998,"));
 }
 
 }  // namespace

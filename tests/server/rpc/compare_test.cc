@@ -75,6 +75,24 @@ TEST(CompareJobs, OfTheSameKindFindsNoDifference) {
   EXPECT_EQ(answer->resamples(), 2000);
 }
 
+TEST(CompareJobs, HoldsASpeedAgainstTheNoiseFloor) {
+  TestServer server;
+  const auto with_twin = [](v1::CreateJobRequest& request) { request.mutable_spec()->set_noise_floor(true); };
+  const std::string one = RunJob(server, "r1", {"fp16", "rtn-w4"}, with_twin),
+                    other = RunJob(server, "r2", {"fp16", "rtn-w4"}, with_twin),
+                    without = RunJob(server, "r3", {"fp16", "rtn-w4"});
+  const auto answer = Compare(server, one, other);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_NEAR(answer->speed_floor(), 0.01, 0.002) << "the twin takes 1 % longer";
+  EXPECT_TRUE(answer->variants(0).speed_ratio().within_noise());
+  EXPECT_EQ(answer->notes_size(), 0);
+  const auto half = Compare(server, one, without);
+  ASSERT_TRUE(half.ok()) << half.status();
+  EXPECT_TRUE(half->has_speed_floor());
+  EXPECT_THAT(half->notes(), testing::Contains(HasSubstr(absl::StrCat("the noise floor of ", without))));
+  EXPECT_FALSE(Compare(server, without, RunJob(server, "r4", {"fp16"}))->has_speed_floor());
+}
+
 // What a client changes in its request, or finds in its evidence, refuses the comparison by name.
 TEST(CompareJobs, NamesWhateverDiffers) {
   TestServer server;
