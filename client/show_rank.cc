@@ -258,16 +258,20 @@ std::string SlicesText(const v1::RankVariantsResponse& answer, const Terminal& t
   for (const v1::RankedSlice& slice : answer.slices()) {
     std::vector<std::string> tied;
     std::string winner = slice.reason(), probability;
+    bool known = true;
     for (const v1::RankedVariant& variant : slice.variants()) {
       if (variant.variant() == slice.winner()) {
         winner = NameText(variant);
-        if (variant.has_standing()) probability = Fixed(variant.standing().probability_best(), 2);
+        known = variant.has_standing();
+        if (known) probability = Fixed(variant.standing().probability_best(), 2);
       } else if (variant.standing().tied()) {
         tied.push_back(NameText(variant));
       }
     }
     if (winner.empty()) winner = "none is feasible";
-    table.AddRow({slice.name(), absl::StrCat(slice.prompts()), winner, probability, absl::StrJoin(tied, ", ")});
+    // Of too few prompts it is not known who is told apart.
+    const std::string ties = known ? absl::StrJoin(tied, ", ") : "not known";
+    table.AddRow({slice.name(), absl::StrCat(slice.prompts()), winner, probability, ties});
   }
   return absl::StrCat("\n", table.Text(terminal), "quality, memory and behaviour are those of the whole job\n\n");
 }

@@ -249,6 +249,7 @@ TEST(Rounds, AreRefusedWithoutAProfileThatCanDecide) {
   v1::CreateJobRequest lonely = Request(server);
   lonely.mutable_spec()->mutable_allocation()->set_until_decided(0);
   EXPECT_EQ(wire::Reason(server.Create(lonely).status()), "ALLOCATION_PROFILE_WITHOUT_DECISION");
+  CreateSpeedProfile(server);
   v1::CreateJobRequest ordered = Request(server);
   ordered.mutable_spec()->set_item_order(v1::ITEM_ORDER_AS_IN_SET);
   EXPECT_THAT(server.Create(ordered).status().message(), HasSubstr("item_order is AS_IN_SET with an allocation"));
