@@ -16,7 +16,8 @@ struct AttemptEvidence {
   // Places of prompts, or of windows, [first, first + count) of the job's order (item_order.h).
   std::int32_t first = 0;
   std::int32_t count = 0;
-  bool tainted = false;  // kept although tainted
+  std::int32_t group = 0;  // as Chunk::group
+  bool tainted = false;    // kept although tainted
   // Of its timing records: all, and those of the first prompt, which warm-ups run.
   std::int64_t output_tokens = 0;
   std::int64_t first_output_tokens = 0;

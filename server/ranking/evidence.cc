@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "server/ranking/statistics.h"
 
@@ -17,15 +18,14 @@ double PlaceOf(std::size_t k, std::size_t attempts) {
 }
 
 struct Sums {
-  Moments clock, place;
+  Moments clock;
   double low_mhz = 0, high_mhz = 0;
   double wall_s = 0, power_capped_s = 0, thermal_s = 0;
   std::set<std::string> slowdowns;
 };
 
-void Add(const TimedAttempt& attempt, double place, Sums* sums, VariantEvidence* out) {
+void Add(const TimedAttempt& attempt, Sums* sums, VariantEvidence* out) {
   ++out->chunks;
-  sums->place.Add(place);
   if (attempt.clock_mhz > 0) {
     sums->low_mhz = sums->clock.count() == 0 ? attempt.clock_mhz : std::min(sums->low_mhz, attempt.clock_mhz);
     sums->high_mhz = std::max(sums->high_mhz, attempt.clock_mhz);
@@ -49,7 +49,43 @@ void Finish(const Sums& sums, VariantEvidence* out) {
     out->thermal = sums.thermal_s / sums.wall_s;
   }
   out->slowdowns.assign(sums.slowdowns.begin(), sums.slowdowns.end());
-  if (sums.place.count() > 0) out->mean_place = sums.place.mean();
+}
+
+// From 0 to 1 of its group's run, of each attempt.
+std::vector<double> PlacesInGroups(const std::vector<TimedAttempt>& attempts) {
+  std::map<std::int32_t, std::vector<std::size_t>> groups;
+  for (std::size_t k = 0; k < attempts.size(); ++k) groups[attempts[k].group].push_back(k);
+  std::vector<double> places(attempts.size());
+  for (const auto& [group, members] : groups) {
+    for (std::size_t k = 0; k < members.size(); ++k) places[members[k]] = PlaceOf(k, members.size());
+  }
+  return places;
+}
+
+// Fills the mean places, and the imbalance. A chunk is held against those of the same prompts and run alone: then it
+// does not matter that a variant was stopped, or that others were.
+void Place(const std::vector<TimedAttempt>& attempts, EvidenceSummary* summary) {
+  using Key = std::tuple<std::int32_t, std::int32_t, std::int32_t, std::int32_t>;
+  const auto key = [](const TimedAttempt& a) { return Key(a.group, a.repeat, a.first, a.count); };
+  const std::vector<double> places = PlacesInGroups(attempts);
+  std::map<Key, Moments> same;
+  for (std::size_t k = 0; k < attempts.size(); ++k) same[key(attempts[k])].Add(places[k]);
+  std::vector<Moments> later(summary->variants.size());
+  std::map<std::pair<std::int32_t, std::int32_t>, Moments> later_in_group;
+  for (std::size_t k = 0; k < attempts.size(); ++k) {
+    const TimedAttempt& a = attempts[k];
+    if (static_cast<std::size_t>(a.variant) >= later.size()) continue;
+    const double than_mean = places[k] - same.at(key(a)).mean();
+    later[static_cast<std::size_t>(a.variant)].Add(than_mean);
+    later_in_group[{a.group, a.variant}].Add(than_mean);
+  }
+  for (std::size_t v = 0; v < later.size(); ++v) {
+    if (later[v].count() > 0) summary->variants[v].mean_place = 0.5 + later[v].mean();
+  }
+  for (const auto& [member, moments] : later_in_group) {
+    summary->imbalance = std::max(summary->imbalance, std::abs(moments.mean()));
+  }
+  summary->interleaved = summary->imbalance <= kMostImbalance;
 }
 
 // Slope of the logarithm of times on places, both taken from the means of their cell.
@@ -94,14 +130,10 @@ EvidenceSummary SummarizeEvidence(const std::vector<TimedAttempt>& attempts, std
   std::vector<Sums> sums(variants);
   for (std::size_t k = 0; k < attempts.size(); ++k) {
     const auto v = static_cast<std::size_t>(attempts[k].variant);
-    if (v < variants) Add(attempts[k], PlaceOf(k, attempts.size()), &sums[v], &summary.variants[v]);
+    if (v < variants) Add(attempts[k], &sums[v], &summary.variants[v]);
   }
-  for (std::size_t v = 0; v < variants; ++v) {
-    Finish(sums[v], &summary.variants[v]);
-    if (summary.variants[v].chunks == 0) continue;
-    summary.imbalance = std::max(summary.imbalance, std::abs(summary.variants[v].mean_place - 0.5));
-  }
-  summary.interleaved = summary.imbalance <= kMostImbalance;
+  for (std::size_t v = 0; v < variants; ++v) Finish(sums[v], &summary.variants[v]);
+  Place(attempts, &summary);
   summary.drift = DriftOf(attempts);
   return summary;
 }

@@ -14,7 +14,10 @@ namespace uaqf::ranking {
 // One accepted attempt of a timing chunk; what a device does not tell is 0 or empty.
 struct TimedAttempt {
   std::int32_t variant = 0;
-  // Prompts [first, first + count), in one run.
+  // Of the variants that took turns (groups.h), from 0.
+  std::int32_t group = 0;
+  // Prompts [first, first + count), in run `repeat`.
+  std::int32_t repeat = 0;
   std::int32_t first = 0;
   std::int32_t count = 0;
   double latency_s = 0;  // of all of its generations together
@@ -43,7 +46,9 @@ struct VariantEvidence {
   std::optional<std::int32_t> highest_temperature_c{};
   double highest_foreign_load = 0;
   std::int64_t involuntary_switches = 0;
-  // Mean place of its chunks in the run, 0 for the first of all and 1 for the last; 0.5 where variants take turns.
+  // 0.5, and how much later than those of all variants its chunks ran in the mean, on the same prompts and run: in
+  // places of a group's run, from 0 for its first chunk to 1 for its last. So 0.5 where variants take turns, and a
+  // variant that was stopped is held against what the others did until then.
   double mean_place = 0.5;
 };
 
@@ -53,7 +58,8 @@ struct EvidenceSummary {
   // the logarithm of a chunk's time on its place in the run, within chunks of the same variant, prompts and device.
   // Absent where no chunk was repeated.
   std::optional<Estimate> drift{};
-  // Largest distance of a mean place from 0.5: 0 where all took turns, near 0.5 where they ran one after another.
+  // Largest distance of a mean place from 0.5, of a variant in a group, since groups are compared by an fp16 in each: 0
+  // where all took turns, near 0.5 where they ran one after another.
   double imbalance = 0;
   // Whether what drifts falls on all variants alike: the imbalance is at most kMostImbalance.
   bool interleaved = true;

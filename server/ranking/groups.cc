@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <optional>
 #include <set>
 #include <utility>
 
@@ -25,18 +24,28 @@ std::map<std::int32_t, std::map<PromptRun, std::int64_t>> BaselineTimes(const Ti
   return times;
 }
 
-// What times of `group` are multiplied by; absent when nothing is common.
-std::optional<double> ScaleOf(const std::map<PromptRun, std::int64_t>& first,
-                              const std::map<PromptRun, std::int64_t>& group) {
-  double before = 0;
+// fp16's times in the first group and in a later one, of the runs that both have.
+struct Ratio {
+  double first = 0;
   double here = 0;
+
+  void Add(double first_ns, double here_ns) {
+    first += first_ns;
+    here += here_ns;
+  }
+  // What times of the later group are multiplied by.
+  double Scale() const { return first / here; }
+};
+
+std::map<std::int32_t, Ratio> RatiosByPrompt(const std::map<PromptRun, std::int64_t>& first,
+                                             const std::map<PromptRun, std::int64_t>& group) {
+  std::map<std::int32_t, Ratio> ratios;
   for (const auto& [run, ns] : group) {
     const auto common = first.find(run);
-    if (common == first.end()) continue;
-    before += static_cast<double>(common->second);
-    here += static_cast<double>(ns);
+    if (common == first.end() || ns <= 0) continue;
+    ratios[run.first].Add(static_cast<double>(common->second), static_cast<double>(ns));
   }
-  return here > 0 ? std::optional<double>(before / here) : std::nullopt;
+  return ratios;
 }
 
 void ScaleRow(double factor, std::size_t k, TimingColumns* t) {
@@ -89,35 +98,62 @@ class Aligner {
     const std::int32_t group = t.group[k];
     if (group == 0) return true;
     if (t.variant[k] == baseline) return false;
-    members_[group].insert(t.variant[k]);
-    const auto [scale, is_new] = scales_.try_emplace(group);
-    if (is_new) scale->second = ScaleOf(times_[0], times_[group]);
-    if (!scale->second.has_value()) return false;
-    ScaleRow(*scale->second, k, &t);
+    const auto [ratios, is_new] = ratios_.try_emplace(group);
+    if (is_new) ratios->second = RatiosByPrompt(times_[0], times_[group]);
+    Rows& rows = members_[group][t.variant[k]];
+    const auto ratio = ratios->second.find(t.item[k]);
+    if (ratio == ratios->second.end()) {
+      ++rows.left_out;
+      return false;
+    }
+    ++rows.kept;
+    ScaleRow(ratio->second.Scale(), k, &t);
     return true;
   }
 
   void Explain() {
     for (const auto& [group, members] : members_) {
-      const std::optional<double>& scale = scales_.at(group);
-      if (scale.has_value()) {
-        out_.notes.push_back(
-            absl::StrFormat("%s ran in group %d, where fp16 took %+.2f %% more time than in group 1: compared by the "
-                            "ratio to that fp16",
-                            Names(out_.measurements, members), group + 1, (1 / *scale - 1) * 100));
-        continue;
-      }
-      for (const std::int32_t v : members) {
+      std::set<std::int32_t> compared;
+      for (const auto& [v, rows] : members) {
+        if (rows.kept > 0) {
+          compared.insert(v);
+          continue;
+        }
         out_.measurements.variants[v].timing_problem = absl::StrFormat(
-            "it ran in group %d, where fp16 has no timing record yet that it also has in group 1", group + 1);
+            "it ran in group %d, where fp16 has no timing record yet of its prompts that it also has in group 1",
+            group + 1);
       }
+      if (compared.empty()) continue;
+      out_.notes.push_back(
+          absl::StrFormat("%s ran in group %d, where fp16 took %+.2f %% more time than in group 1: compared by the "
+                          "ratio to that fp16, prompt by prompt",
+                          Names(out_.measurements, compared), group + 1, (1 / ScaleOfAll(group) - 1) * 100));
+      for (const std::int32_t v : compared) ExplainLeftOut(group, v, members.at(v).left_out);
     }
   }
 
+  void ExplainLeftOut(std::int32_t group, std::int32_t variant, std::int64_t rows) {
+    if (rows == 0) return;
+    out_.notes.push_back(absl::StrFormat(
+        "%s: timing records of prompts that fp16 lacks in group 1 or in group %d are left out, %d of them",
+        out_.measurements.variants[variant].name, group + 1, rows));
+  }
+
+  double ScaleOfAll(std::int32_t group) const {
+    Ratio all;
+    for (const auto& [item, ratio] : ratios_.at(group)) all.Add(ratio.first, ratio.here);
+    return all.Scale();
+  }
+
+  struct Rows {
+    std::int64_t kept = 0;
+    std::int64_t left_out = 0;
+  };
+
   AlignedRecords out_;
   std::map<std::int32_t, std::map<PromptRun, std::int64_t>> times_;
-  std::map<std::int32_t, std::optional<double>> scales_;    // by group, from 1
-  std::map<std::int32_t, std::set<std::int32_t>> members_;  // by group, from 1
+  std::map<std::int32_t, std::map<std::int32_t, Ratio>> ratios_;  // by group, from 1, and prompt
+  std::map<std::int32_t, std::map<std::int32_t, Rows>> members_;  // by group, from 1, and variant
 };
 
 }  // namespace

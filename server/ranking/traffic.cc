@@ -35,6 +35,13 @@ bool Within(const std::vector<std::int32_t>& axis, std::int32_t value) {
   return value >= axis.front() && value <= axis.back();
 }
 
+// The inverse of TrafficGrid::Cell.
+TrafficShape ShapeOf(const TrafficGrid& grid, std::size_t cell) {
+  const std::size_t inputs = grid.input_tokens.size(), outputs = grid.output_tokens.size();
+  return {grid.batches[cell / outputs / inputs], grid.input_tokens[cell / outputs % inputs],
+          grid.output_tokens[cell % outputs]};
+}
+
 std::string Range(const std::vector<std::int32_t>& axis) {
   return axis.size() == 1 ? absl::StrFormat("%d alone", axis.front())
                           : absl::StrFormat("%d to %d", axis.front(), axis.back());
@@ -127,13 +134,34 @@ class TrafficResampler {
     }
   }
 
-  void KeepCommonDraws() {
-    if (times_.empty()) return;
-    std::set<std::int32_t> common;
-    for (const auto& [draw, seconds] : times_.begin()->second) common.insert(draw);
+  std::size_t LeastDraws() const {
+    std::size_t baseline = 0, any = 0;
     for (const auto& [place, draws] : times_) {
-      for (auto draw = common.begin(); draw != common.end();) {
-        draw = draws.count(*draw) > 0 ? std::next(draw) : common.erase(draw);
+      std::size_t& most = m_.variants[place / cells_].name == kBaseline ? baseline : any;
+      most = std::max(most, draws.size());
+    }
+    const std::size_t most = baseline > 0 ? baseline : any;
+    const std::size_t half = (most + 1) / 2;
+    return most > kLeastUnits ? std::max(half, kLeastUnits) : half;
+  }
+
+  // Those with the most draws first, so that what lacks draws is what goes.
+  void KeepCommonDraws() {
+    out_.least_draws_ = LeastDraws();
+    std::vector<std::size_t> places;
+    for (const auto& [place, draws] : times_) places.push_back(place);
+    std::stable_sort(places.begin(), places.end(),
+                     [this](std::size_t a, std::size_t b) { return times_.at(a).size() > times_.at(b).size(); });
+    std::set<std::int32_t> common;
+    for (const std::size_t place : places) {
+      std::set<std::int32_t> both;
+      for (const auto& [draw, seconds] : times_.at(place)) {
+        if (common.empty() || common.count(draw) > 0) both.insert(draw);
+      }
+      if (both.size() < out_.least_draws_) {
+        LeaveOut(place, both.size());
+      } else {
+        common = std::move(both);
       }
     }
     out_.draws_ = common.size();
@@ -143,6 +171,27 @@ class TrafficResampler {
       for (const std::int32_t draw : common) column.push_back(draws.at(draw));
     }
     out_.columns_ = columns_.size();
+    Explain();
+  }
+
+  void LeaveOut(std::size_t place, std::size_t draws) {
+    LeftOut& of = left_out_[place / cells_];
+    if (of.combinations++ == 0 || draws < of.draws) {
+      of.cell = place % cells_;
+      of.draws = draws;
+    }
+    times_.erase(place);
+  }
+
+  void Explain() {
+    for (const auto& [variant, of] : left_out_) {
+      out_.notes_.push_back(
+          absl::StrFormat("%s: %d of the %d combinations of the traffic grid are left out, timed in too few of the "
+                          "draws of the others, "
+                          "expected at least %d: %s in %d",
+                          m_.variants[variant].name, of.combinations, cells_, out_.least_draws_,
+                          ShapeText(ShapeOf(m_.grid, of.cell)), of.draws));
+    }
   }
 
   void Draw() {
@@ -195,6 +244,13 @@ class TrafficResampler {
   const std::size_t cells_;
   std::map<Place, double> baseline_;
   std::map<std::size_t, std::map<std::int32_t, double>> times_;  // [variant * cells + cell][draw]
+  // Of one variant: how many, and the one with the fewest draws.
+  struct LeftOut {
+    std::size_t combinations = 0;
+    std::size_t cell = 0;
+    std::size_t draws = 0;
+  };
+  std::map<std::size_t, LeftOut> left_out_;  // by variant
   std::vector<std::vector<double>> columns_;
   TrafficTimes out_;
 };
@@ -234,8 +290,9 @@ double MixTokensPerS(const TrafficTimes& times, std::int32_t resample, std::size
 
 std::string WhyNoMix(const TrafficTimes* times, const TrafficMix& mix) {
   if (times == nullptr) {
-    return "the profile has a traffic mix, and the job timed no grid of batches: submit one with --grid "
-           "batch=1,8,32:input=128,512:output=64,256 that spans the mix, or rank by a profile without traffic";
+    return "the profile has a traffic mix, and no batch of a grid was timed: wait for the first where the job has a "
+           "grid, submit one with --grid batch=1,8,32:input=128,512:output=64,256 that spans the mix, or rank by a "
+           "profile without traffic";
   }
   for (const TrafficShare& part : mix) {
     const TrafficGrid& grid = times->grid();
@@ -245,8 +302,7 @@ std::string WhyNoMix(const TrafficTimes* times, const TrafficMix& mix) {
     }
     return absl::StrFormat(
         "the profile's traffic has %s, outside of the grid that was timed (batch %s, input %s, output %s): submit a "
-        "job "
-        "with a grid that spans it",
+        "job with a grid that spans it",
         ShapeText(part.shape), Range(grid.batches), Range(grid.input_tokens), Range(grid.output_tokens));
   }
   return "";

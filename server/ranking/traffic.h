@@ -48,8 +48,14 @@ class TrafficTimes {
   static constexpr std::int32_t kAllDraws = -1;
 
   const TrafficGrid& grid() const { return grid_; }
-  // Those that all variants have at all combinations they were measured at.
+  // Those that all variants have at all combinations that they have.
   std::size_t draws() const { return draws_; }
+  // As many of them as a combination must have of a variant, or it counts as not measured: half of those that fp16 has
+  // at one at most, and kLeastUnits where fp16 has more. So one variant that lacks draws, since they were quarantined
+  // or are still to come, takes the uncertainty from no other.
+  std::size_t least_draws() const { return least_draws_; }
+  // Which combinations of which variants do not count for that, for people.
+  const std::vector<std::string>& notes() const { return notes_; }
   // 0 with fewer than kLeastUnits draws.
   std::int32_t resamples() const { return resamples_; }
   std::size_t variants() const { return variants_; }
@@ -71,10 +77,12 @@ class TrafficTimes {
   friend class TrafficResampler;
   TrafficGrid grid_;
   std::size_t draws_ = 0;
+  std::size_t least_draws_ = 0;
+  std::vector<std::string> notes_;
   std::size_t variants_ = 0;
   std::int32_t resamples_ = 0;
   std::size_t columns_ = 0;
-  std::vector<std::int32_t> column_;  // [variant * cells + cell]; -1: not measured
+  std::vector<std::int32_t> column_;  // [variant * cells + cell]; -1: not measured, or in too few draws
   std::vector<double> seconds_;       // [(resample + 1) * columns + column]
   std::vector<CellPhases> phases_;    // [column]
 };

@@ -3,6 +3,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_format.h"
+
 namespace uaqf::ranking {
 namespace {
 
@@ -10,6 +12,12 @@ void LoseSpeed(const std::string& why, VariantMeasures* measures) {
   measures->tokens_per_s.reset();
   measures->speedup.reset();
   measures->timing_problem = why;
+}
+
+std::string Incomplete(const TrafficTimes& times) {
+  return absl::StrFormat(
+      "not every batch of the traffic grid was timed with it in at least %d of the draws of the others",
+      times.least_draws());
 }
 
 }  // namespace
@@ -21,7 +29,7 @@ MixedFigures WithTraffic(const std::vector<VariantMeasures>& measures, const Dec
   const std::string why = WhyNoMix(times, mix);
   for (std::size_t v = 0; v < mixed.measures.size(); ++v) {
     if (!why.empty() || !times->HasAll(v)) {
-      LoseSpeed(why.empty() ? "not every batch of the traffic grid was timed with it" : why, &mixed.measures[v]);
+      LoseSpeed(why.empty() ? Incomplete(*times) : why, &mixed.measures[v]);
       continue;
     }
     mixed.measures[v].tokens_per_s = Estimate{MixTokensPerS(*times, TrafficTimes::kAllDraws, v, mix), {}};

@@ -16,8 +16,8 @@ struct MixedFigures {
 };
 
 // Measures and resamples with `tokens_per_s` that of the mix; all else as it was, so stability and latency stay those
-// of batch 1. A variant that lacks a combination of the grid, or all where the mix cannot be told, loses its speed,
-// with a timing_problem.
+// of batch 1. A variant that lacks a combination of the grid (TrafficTimes::HasAll), or all where the mix cannot be
+// told, loses its speed, with a timing_problem.
 [[nodiscard]] MixedFigures WithTraffic(const std::vector<VariantMeasures>& measures, const DecisionData& data,
                                        const TrafficMix& mix);
 

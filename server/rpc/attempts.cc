@@ -45,6 +45,8 @@ std::vector<ranking::TimedAttempt> TimedAttempts(const std::vector<core::Attempt
     const v1::GpuEvidence& gpu = evidence[k].gpu();
     ranking::TimedAttempt& to = timed.emplace_back();
     to.variant = attempt.variant;
+    to.group = attempt.group;
+    to.repeat = attempt.repeat;
     to.first = attempt.first;
     to.count = attempt.count;
     to.latency_s = attempt.latency_sum_s;

@@ -319,6 +319,9 @@ absl::StatusOr<std::shared_ptr<const JobMeasures>> Measurer::Read(const std::vec
   result->decision = ranking::PrepareDecision(common->measurements, {.seed = result->view.spec.seed}, records->twin);
   result->notes = std::move(records->aligned.notes);
   std::move(common->notes.begin(), common->notes.end(), std::back_inserter(result->notes));
+  if (const auto& traffic = result->decision.traffic) {
+    result->notes.insert(result->notes.end(), traffic->notes().begin(), traffic->notes().end());
+  }
   if (all_common) {
     result->common = result->all;
   } else {

@@ -171,6 +171,12 @@ absl::StatusOr<v1::RankVariantsResponse> RankingService::Rank(const v1::RankVari
                                                               const std::vector<core::JobId>& jobs) {
   auto profile = ProfileOf(request);
   if (!profile.ok()) return profile.status();
+  if (jobs.size() > 1 && !profile->traffic().empty()) {
+    return wire::Error(absl::StatusCode::kInvalidArgument, "TRAFFIC_OF_SEVERAL_JOBS",
+                       absl::StrCat("got ", jobs.size(),
+                                    " jobs and a profile with traffic, expected one of them: a traffic grid is of one "
+                                    "job. Rank each job alone, or by a profile without traffic"));
+  }
   auto measures = measurer_->Of(jobs);
   if (!measures.ok()) return measures.status();
   auto ranked = RankJob(**measures, FromProto(*profile), request.ignore_sanity());

@@ -227,7 +227,8 @@ absl::Status ReadAgreements(Connection* connection, const std::string& path, std
 // Of the accepted attempts, without what their records tell; gives the place of each chunk's.
 std::map<std::int32_t, std::size_t> ReadAttempts(Connection* connection, std::int64_t job, core::Measurements* out) {
   Query query(connection->Prepare(
-      "SELECT c.idx, c.variant, c.kind, c.repeat, c.first, c.count, c.flagged, a.evidence FROM attempt a "
+      "SELECT c.idx, c.variant, c.kind, c.repeat, c.first, c.count, c.flagged, a.evidence, c.variant_group "
+      "FROM attempt a "
       "JOIN chunk c ON c.job = a.job AND c.idx = a.chunk "
       "WHERE a.job = ?1 AND a.outcome = 1 ORDER BY a.acceptance"));
   query.Bind(job);
@@ -242,6 +243,7 @@ std::map<std::int32_t, std::size_t> ReadAttempts(Connection* connection, std::in
     attempt.count = query.Int32(5);
     attempt.tainted = query.Int(6) != 0;
     attempt.evidence = query.Text(7);
+    attempt.group = query.Int32(8);
     places[attempt.chunk] = out->attempts.size();
     out->attempts.push_back(std::move(attempt));
   }

@@ -21,6 +21,7 @@ std::vector<TimedAttempt> Chunks(double drift, int runs = 3, int blocks = 4) {
       for (int turn = 0; turn < 2; ++turn) {
         TimedAttempt& attempt = attempts.emplace_back();
         attempt.variant = (run + block + turn) % 2;
+        attempt.repeat = run;
         attempt.first = 8 * block;
         attempt.count = 8;
         const double place = static_cast<double>(attempts.size() - 1) / (all - 1);
@@ -72,6 +73,58 @@ TEST(Evidence, KnowsThatVariantsRanOneAfterAnother) {
   EXPECT_FALSE(summary.interleaved);
   EXPECT_NEAR(summary.imbalance, 0.26, 0.01);
   EXPECT_LT(summary.variants[0].mean_place, summary.variants[1].mean_place);
+}
+
+// Situation: round by round, all variants take turns; all but the first two are stopped after a tenth of the rounds.
+TEST(Evidence, DoesNotTakeAVariantThatWasStoppedForOneThatHadNoTurns) {
+  std::vector<TimedAttempt> attempts;
+  for (int round = 0; round < 40; ++round) {
+    const int variants = round < 4 ? 8 : 2;
+    for (int turn = 0; turn < variants; ++turn) {
+      TimedAttempt& attempt = attempts.emplace_back();
+      attempt.variant = (round + turn) % variants;
+      attempt.first = 8 * round;
+      attempt.count = 8;
+    }
+  }
+  const EvidenceSummary summary = SummarizeEvidence(attempts, 8);
+  EXPECT_TRUE(summary.interleaved);
+  EXPECT_LT(summary.imbalance, 0.05);
+  EXPECT_NEAR(summary.variants[7].mean_place, 0.5, 0.05);
+}
+
+// The same, but for one of them that ran its prompts before all others, and was stopped: that is still seen.
+TEST(Evidence, SeesThatAStoppedVariantHadNoTurns) {
+  std::vector<TimedAttempt> attempts = Chunks(0);
+  std::vector<TimedAttempt> first;
+  for (const TimedAttempt& attempt : attempts) {
+    if (attempt.variant != 0 || attempt.repeat > 1) continue;
+    first.push_back(attempt);
+    first.back().variant = 2;
+  }
+  attempts.insert(attempts.begin(), first.begin(), first.end());
+  const EvidenceSummary summary = SummarizeEvidence(attempts, 3);
+  EXPECT_FALSE(summary.interleaved);
+  EXPECT_LT(summary.variants[2].mean_place, 0.4);
+}
+
+// Situation: two groups one after the other, fp16 in both, and variants take turns within each.
+TEST(Evidence, TakesPlacesWithinAGroup) {
+  std::vector<TimedAttempt> attempts = Chunks(0), second = Chunks(0);
+  for (TimedAttempt& attempt : second) {
+    attempt.group = 1;
+    attempt.variant = attempt.variant == 0 ? 0 : 2;
+  }
+  attempts.insert(attempts.end(), second.begin(), second.end());
+  const EvidenceSummary summary = SummarizeEvidence(attempts, 3);
+  EXPECT_TRUE(summary.interleaved);
+  EXPECT_NEAR(summary.variants[2].mean_place, 0.5, 0.05);
+
+  // In the second group one ran after the other.
+  const auto by_variant = [](const auto& a, const auto& b) { return a.variant < b.variant; };
+  const auto middle = attempts.begin() + static_cast<std::ptrdiff_t>(attempts.size() / 2);
+  std::stable_sort(middle, attempts.end(), by_variant);
+  EXPECT_FALSE(SummarizeEvidence(attempts, 3).interleaved);
 }
 
 TEST(Evidence, SumsUpWhatTheDeviceTells) {

@@ -192,6 +192,81 @@ TEST(Traffic, ADrawThatOneOfThemLacksCountsForNone) {
   EXPECT_NEAR(times->Seconds(TrafficTimes::kAllDraws, kFp16, 0), BatchSeconds(kFp16, {1, 128, 64}), 1e-9);
 }
 
+// Leaves the variant those draws of the cell for which `has` holds.
+template <typename Has>
+void KeepDraws(int variant, std::int32_t cell, Has has, Measurements* m) {
+  TrafficColumns& t = m->traffic;
+  for (std::size_t k = 0; k < t.variant.size(); ++k) {
+    if (t.variant[k] == variant && t.cell[k] == cell && !has(t.draw[k])) t.variant[k] = -1;
+  }
+}
+
+// Situation: batches of one combination were quarantined but one.
+TEST(Traffic, ACombinationOfFewDrawsTakesTheUncertaintyFromNoOther) {
+  Measurements m = Job();
+  KeepDraws(
+      kLate, 2, [](int draw) { return draw == 0; }, &m);
+  const auto times = ResampleTraffic(m);
+  ASSERT_TRUE(times);
+  EXPECT_EQ(times->draws(), 8u);
+  EXPECT_GT(times->resamples(), 0);
+  EXPECT_FALSE(times->Has(kLate, 2));
+  EXPECT_TRUE(times->Has(kLate, 3));
+  EXPECT_THAT(times->notes(), ElementsAre(HasSubstr("late: 1 of the 6 combinations of the traffic grid are left out")));
+  EXPECT_THAT(times->notes(), ElementsAre(HasSubstr("expected at least 5: 8 x 128/64 in 1")));
+  const auto ranking = RankBy(m, SpeedAlone({{{8, 128, 64}, 1}}));
+  ASSERT_TRUE(ranking.ok()) << ranking.status();
+  EXPECT_TRUE(ranking->variants[0].standing);
+  EXPECT_THAT(ranking->variants.back().reason, HasSubstr("in at least 5 of the draws"));
+}
+
+TEST(Traffic, CombinationsOfOtherDrawsAreNoReasonToDenyTheGrid) {
+  Measurements m = Job();
+  KeepDraws(
+      kLate, 2, [](int draw) { return draw < 4; }, &m);
+  KeepDraws(
+      kFast, 3, [](int draw) { return draw >= 4; }, &m);
+  const auto times = ResampleTraffic(m);
+  ASSERT_TRUE(times);
+  EXPECT_EQ(times->draws(), 8u) << "4 would tell of no draw how sure it is";
+  EXPECT_EQ(times->notes().size(), 2u);
+
+  Measurements apart = Job(4);
+  KeepDraws(
+      kLate, 2, [](int draw) { return draw < 2; }, &apart);
+  KeepDraws(
+      kFast, 3, [](int draw) { return draw >= 2; }, &apart);
+  const auto halves = ResampleTraffic(apart);
+  ASSERT_TRUE(halves);
+  EXPECT_EQ(halves->draws(), 2u);
+  EXPECT_NE(halves->Has(kLate, 2), halves->Has(kFast, 3)) << "one of two that have no draw in common";
+}
+
+// Situation: the job ended in the first draw of its second group.
+TEST(Traffic, AGroupThatHasJustBegunTakesNoDraws) {
+  Measurements m = Job();
+  const std::size_t rows = m.traffic.variant.size();
+  for (std::size_t k = 0; k < rows; ++k) {
+    TrafficColumns& t = m.traffic;
+    if (t.variant[k] == kLate) (t.draw[k] == 0 ? t.group[k] : t.variant[k]) = t.draw[k] == 0 ? 1 : -1;
+    if (t.variant[k] == kFp16 && t.draw[k] == 0) {
+      AddBatch(kFp16, static_cast<std::size_t>(t.cell[k]), 0, 1e-9 * static_cast<double>(t.latency_ns[k]), &m, 1);
+    }
+  }
+  const auto times = ResampleTraffic(m);
+  ASSERT_TRUE(times);
+  EXPECT_EQ(times->draws(), 8u);
+  EXPECT_TRUE(times->HasAll(kFast));
+  EXPECT_FALSE(times->Has(kLate, 0));
+}
+
+TEST(Traffic, WithoutABatchYetIsNotDenied) {
+  Measurements m = Job();
+  m.traffic = {};
+  const auto none = RankBy(m, SpeedAlone({{{8, 128, 64}, 1}}));
+  EXPECT_THAT(std::string(none.status().message()), HasSubstr("wait for the first where the job has a grid"));
+}
+
 TEST(Traffic, TimesOfALaterGroupAreBroughtToTheScaleOfTheFirstByTheirFp16) {
   Measurements m = Exact();
   TrafficColumns& t = m.traffic;

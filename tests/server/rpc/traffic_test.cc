@@ -109,6 +109,22 @@ TEST(Traffic, AMixDecidesInThePlaceOfBatchOne) {
   EXPECT_THAT(std::string(Rank(server, few).status().message()), HasSubstr("a split and a profile with traffic"));
 }
 
+TEST(Traffic, IsOfOneJobAndSaysSo) {
+  TestServer server;
+  v1::CreateJobRequest other = RequestWithGrid(server);
+  other.set_request_id("r2");
+  other.mutable_spec()->set_variants(1, "rtn-w8");
+  const std::string job = RunToTheEnd(server, RequestWithGrid(server)), second = RunToTheEnd(server, other);
+  v1::RankVariantsRequest rank = RankingBySpeed(job);
+  rank.add_more_jobs(second);
+  ASSERT_TRUE(Rank(server, rank).ok()) << Rank(server, rank).status();
+  AddTraffic(1, 8, 1, &rank);
+  const absl::Status refused = Rank(server, rank).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(wire::Reason(refused), "TRAFFIC_OF_SEVERAL_JOBS");
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("got 2 jobs and a profile with traffic"));
+}
+
 TEST(Traffic, CapacityIsToldForTheProfilesContextAndDevice) {
   TestServer server;
   const std::string job = RunToTheEnd(server, server.Request("r1", /*prompts=*/6));
