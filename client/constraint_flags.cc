@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "client/failure.h"
@@ -111,8 +112,9 @@ std::string FigureName(v1::LimitedFigure figure) {
 std::string FigureText(v1::LimitedFigure figure, double value) {
   const Figure* known = Find(figure);
   if (figure == v1::LIMITED_FIGURE_MEMORY) return Bytes(static_cast<std::int64_t>(value));
-  return absl::StrCat(Fixed(value, 3), known == nullptr || *known->unit == '\0' ? "" : " ",
-                      known == nullptr ? "" : known->unit);
+  // Small times keep their first digits.
+  const std::string number = value > 0 && value < 0.01 ? absl::StrFormat("%.3g", value) : Fixed(value, 3);
+  return absl::StrCat(number, known == nullptr || *known->unit == '\0' ? "" : " ", known == nullptr ? "" : known->unit);
 }
 
 }  // namespace uaqf::client

@@ -39,7 +39,9 @@ std::string TimingText(const v1::JobSpec& spec) {
     absl::StrAppend(&text, ", until ", allocation.profile(), " is decided with ", allocation.until_decided());
   }
   if (allocation.has_device_time()) {
-    absl::StrAppend(&text, ", at most ", allocation.device_time().seconds(), " s of the device");
+    const double seconds =
+        static_cast<double>(allocation.device_time().seconds()) + 1e-9 * allocation.device_time().nanos();
+    absl::StrAppend(&text, ", at most ", seconds, " s of the device");
   }
   return text;
 }

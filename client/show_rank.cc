@@ -186,7 +186,7 @@ std::string BeatenText(const v1::RankVariantsResponse& answer) {
     beaten.push_back(absl::StrCat(NameText(variant), " by ", Printable(WithShortDigests(variant.dominated_by()))));
   }
   if (beaten.empty()) return "";
-  return absl::StrCat("beaten in every term: ", absl::StrJoin(beaten, ", "), "\n");
+  return absl::StrCat("nowhere better than another: ", absl::StrJoin(beaten, ", "), "\n");
 }
 
 // The weights at which another variant would win, one line for each term that has any.
@@ -197,9 +197,16 @@ std::string SweepText(const v1::WeightSweep& sweep, const std::string& winner) {
     ++at;
   }
   std::vector<std::string> changes;
+  const auto other = [](const v1::SweepSegment& segment) { return Printable(WithShortDigests(segment.winner())); };
+  if (sweep.segments_size() > 0 && sweep.segments(at).winner() != winner) {
+    // The winner is one of equals, at this weight alone.
+    int here = 0;
+    while (here + 1 < sweep.segments_size() && sweep.segments(here).to() <= sweep.weight()) ++here;
+    return absl::StrCat("weight of ", sweep.term(), " ", Fixed(sweep.weight(), 2), ": at another ",
+                        other(sweep.segments(here)), " would win\n");
+  }
   // A weight of all but nothing, or of all but everything, is no choice that anybody makes.
   const auto is_choice = [](double weight) { return weight >= 0.005 && weight < 0.995; };
-  const auto other = [](const v1::SweepSegment& segment) { return Printable(WithShortDigests(segment.winner())); };
   if (at > 0 && is_choice(sweep.segments(at).from())) {
     changes.push_back(
         absl::StrCat("below ", Fixed(sweep.segments(at).from(), 2), " ", other(sweep.segments(at - 1)), " would win"));
@@ -217,7 +224,10 @@ std::string SweepsText(const v1::RankVariantsResponse& answer) {
   std::string text;
   for (const v1::WeightSweep& sweep : answer.sweeps()) text += SweepText(sweep, answer.winner());
   if (!text.empty() || answer.sweeps().empty()) return text;
-  return "the winner holds for every weight of each term\n";
+  const bool always = std::all_of(answer.sweeps().begin(), answer.sweeps().end(),
+                                  [](const v1::WeightSweep& sweep) { return sweep.segments_size() == 1; });
+  return always ? "the winner holds for every weight of each term\n"
+                : "the winner holds for every weight of each term from 0.01 to 0.99\n";
 }
 
 void AppendStanding(const v1::RankedVariant& variant, std::vector<std::string>* cells) {
@@ -248,16 +258,20 @@ std::string SlicesText(const v1::RankVariantsResponse& answer, const Terminal& t
   for (const v1::RankedSlice& slice : answer.slices()) {
     std::vector<std::string> tied;
     std::string winner = slice.reason(), probability;
+    bool known = true;
     for (const v1::RankedVariant& variant : slice.variants()) {
       if (variant.variant() == slice.winner()) {
         winner = NameText(variant);
-        if (variant.has_standing()) probability = Fixed(variant.standing().probability_best(), 2);
+        known = variant.has_standing();
+        if (known) probability = Fixed(variant.standing().probability_best(), 2);
       } else if (variant.standing().tied()) {
         tied.push_back(NameText(variant));
       }
     }
     if (winner.empty()) winner = "none is feasible";
-    table.AddRow({slice.name(), absl::StrCat(slice.prompts()), winner, probability, absl::StrJoin(tied, ", ")});
+    // Of too few prompts it is not known who is told apart.
+    const std::string ties = known ? absl::StrJoin(tied, ", ") : "not known";
+    table.AddRow({slice.name(), absl::StrCat(slice.prompts()), winner, probability, ties});
   }
   return absl::StrCat("\n", table.Text(terminal), "quality, memory and behaviour are those of the whole job\n\n");
 }

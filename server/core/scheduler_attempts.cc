@@ -273,8 +273,8 @@ void Scheduler::Impl::Accept(WorkerEntry* worker, const LeaseState& lease, Close
   const std::int64_t limit = job->spec.allocation.device_time_ns;
   if (limit > 0 && job->device_time_ns >= limit && job->open_chunks() > 0) {
     EndJob(job, JobState::kSucceeded,
-           absl::StrCat("its device time of ", limit / 1'000'000'000, " s is spent: it measured ", job->RoundsDone(),
-                        " of ", job->rounds().count(), " rounds"),
+           absl::StrCat("its device time of ", static_cast<double>(limit) / 1e9, " s is spent: it measured ",
+                        job->RoundsDone(), " of ", job->rounds().count(), " rounds"),
            now);
     return;
   }

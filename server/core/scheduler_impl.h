@@ -1,5 +1,5 @@
-// The state behind Scheduler, and its parts: inputs (scheduler.cc), what becomes of attempts (scheduler_attempts.cc), of
-// variants and of jobs (scheduler_ends.cc), placement and leasing (scheduler_place.cc), taking turns
+// The state behind Scheduler, and its parts: inputs (scheduler.cc), what becomes of attempts (scheduler_attempts.cc),
+// of variants and of jobs (scheduler_ends.cc), placement and leasing (scheduler_place.cc), taking turns
 // (scheduler_turns.cc), what fits on a device together (scheduler_room.cc), views (scheduler_view.cc). Private to
 // server/core.
 #pragma once

@@ -40,11 +40,12 @@ double BinomialBelow(std::int64_t k, std::int64_t n, double p) {
   return 1 - sum;
 }
 
-PercentileBounds BoundPercentile(const std::vector<double>& sorted, double p) {
-  const auto n = static_cast<std::int64_t>(sorted.size());
+PercentileBounds BoundPercentile(const std::vector<double>& sorted, std::int64_t units, double p) {
+  const std::int64_t n = units, values = static_cast<std::int64_t>(sorted.size());
   const auto at = [&](std::int64_t rank) { return sorted[static_cast<std::size_t>(rank - 1)]; };
   PercentileBounds bounds;
-  bounds.value = at(std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(p * static_cast<double>(n) - 1e-9))));
+  bounds.value =
+      at(std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(p * static_cast<double>(values) - 1e-9))));
   // BinomialBelow grows with the rank: the first rank that has the confidence, from below, and the last from above.
   std::int64_t low = 1, high = n + 1;
   while (low < high) {
@@ -55,7 +56,8 @@ PercentileBounds BoundPercentile(const std::vector<double>& sorted, double p) {
       low = middle + 1;
     }
   }
-  if (low <= n) bounds.high = at(low);
+  // The last value of that unit.
+  if (low <= n) bounds.high = at((low * values + n - 1) / n);
   low = 0, high = n;
   while (low < high) {
     const std::int64_t middle = (low + high + 1) / 2;
@@ -65,7 +67,8 @@ PercentileBounds BoundPercentile(const std::vector<double>& sorted, double p) {
       high = middle - 1;
     }
   }
-  if (low >= 1) bounds.low = at(low);
+  // The first value of that unit.
+  if (low >= 1) bounds.low = at((low - 1) * values / n + 1);
   return bounds;
 }
 
@@ -84,9 +87,9 @@ double FlipPValue(std::int64_t a, std::int64_t b) {
   return std::min(1.0, 2 * BinomialBelow(std::min(a, b) + 1, a + b, 0.5));
 }
 
-double ConfidenceAtMost(const std::vector<double>& sorted, double p, double limit) {
-  const auto within = std::upper_bound(sorted.begin(), sorted.end(), limit) - sorted.begin();
-  return BinomialBelow(within, static_cast<std::int64_t>(sorted.size()), p);
+double ConfidenceAtMost(const std::vector<double>& sorted, std::int64_t units, double p, double limit) {
+  const std::int64_t within = std::upper_bound(sorted.begin(), sorted.end(), limit) - sorted.begin();
+  return BinomialBelow(within * units / static_cast<std::int64_t>(sorted.size()), units, p);
 }
 
 }  // namespace uaqf::ranking

@@ -15,14 +15,17 @@ double BinomialBelow(std::int64_t k, std::int64_t n, double p);
 
 // Of the percentile p of the distribution that a sorted sample was drawn from: its point value x_(ceil(p n)), and the
 // order statistics that it lies between, each bound with 95 % confidence. A bound is absent where the sample is too
-// small to have it: the upper one of a p95 needs 59 values, that of a p99 needs 299.
+// small to have it: the upper one of a p95 needs 59 units, that of a p99 needs 299.
 struct PercentileBounds {
   double value = 0;
   std::optional<double> low;
   std::optional<double> high;
 };
-// `sorted` is not empty and ascends; its values are independent.
-PercentileBounds BoundPercentile(const std::vector<double>& sorted, double p);
+// `sorted` is not empty and ascends. Its values come from 1 to as many `units` that are independent, each with about as
+// many values as another. Those of one unit (the runs of a prompt) may be as good as equal, so ranks are counted in
+// units: with k values of each, the unit's rank r is the value's k r. Exact where the values of a unit are equal, on
+// the safe side otherwise.
+PercentileBounds BoundPercentile(const std::vector<double>& sorted, std::int64_t units, double p);
 
 // 95 % of a share of which `successes` of n >= 1 trials tell (Wilson's score interval).
 Interval WilsonInterval(std::int64_t successes, std::int64_t n);
@@ -31,7 +34,8 @@ Interval WilsonInterval(std::int64_t successes, std::int64_t n);
 // without flips.
 double FlipPValue(std::int64_t a, std::int64_t b);
 
-// Confidence that the percentile p is at most `limit`: P(X < values at or below the limit), X of n trials of p.
-double ConfidenceAtMost(const std::vector<double>& sorted, double p, double limit);
+// Confidence that the percentile p is at most `limit`: P(X < units at or below the limit), X of so many trials of p as
+// there are units, of a sample as BoundPercentile has it.
+double ConfidenceAtMost(const std::vector<double>& sorted, std::int64_t units, double p, double limit);
 
 }  // namespace uaqf::ranking

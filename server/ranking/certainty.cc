@@ -162,7 +162,7 @@ class Certainty {
     for (const std::size_t v : evaluation_.evaluated) {
       if (v == baseline_) continue;
       RankedVariant& out = evaluation_.variants[v];
-      if (resampled_.has(v).nll) {
+      if (resampled_.has(v).nll && resampled_.has(baseline_).nll) {
         out.nll_loss = CompareFigure(resampled_, v, baseline_, [](const ResampledFigures& f) { return f.nll; });
       }
       if (!resampled_.has(v).speed || !Emits(v) || !Emits(baseline_)) continue;

@@ -32,11 +32,19 @@ double PercentileOf(LimitedFigure figure) {
   }
 }
 
-std::string Shown(LimitedFigure figure, double value) {
-  return absl::StrFormat("%.4g%s%s", value, *UnitOf(figure) == '\0' ? "" : " ", UnitOf(figure));
+// Two values that are not the same look apart: of bytes each counts, of others as many digits as that takes.
+std::string Shown(LimitedFigure figure, double value, double beside) {
+  const char* space = *UnitOf(figure) == '\0' ? "" : " ";
+  if (figure == LimitedFigure::kMemory) return absl::StrFormat("%.0f%s%s", value, space, UnitOf(figure));
+  int digits = 4;
+  while (digits < 17 && value != beside &&
+         absl::StrFormat("%.*g", digits, value) == absl::StrFormat("%.*g", digits, beside)) {
+    ++digits;
+  }
+  return absl::StrFormat("%.*g%s%s", digits, value, space, UnitOf(figure));
 }
 
-// Fewest values that decide a percentile p with 95 % confidence: p^n < 0.05.
+// Fewest prompts that decide a percentile p with 95 % confidence: p^n < 0.05.
 std::int64_t FewestFor(double p) {
   return static_cast<std::int64_t>(std::ceil(std::log(1 - kConfidence) / std::log(p)));
 }
@@ -53,13 +61,14 @@ void Judge(Check* check) {
     check->probability_met = check->probability_met.value_or(1);
   } else if (value <= limit) {
     check->verdict = Verdict::kUnsure;
-    check->reason = absl::StrFormat("%s is %s, within the limit of %s, but may be %s", NameOf(figure),
-                                    Shown(figure, value), Shown(figure, limit), Shown(figure, high));
+    check->reason =
+        absl::StrFormat("%s is %s, within the limit of %s, but may be %s", NameOf(figure), Shown(figure, value, limit),
+                        Shown(figure, limit, high), Shown(figure, high, limit));
   } else {
     check->verdict = Verdict::kNotMet;
     check->probability_met = check->probability_met.value_or(0);
-    check->reason =
-        absl::StrFormat("%s is %s, above the limit of %s", NameOf(figure), Shown(figure, value), Shown(figure, limit));
+    check->reason = absl::StrFormat("%s is %s, above the limit of %s", NameOf(figure), Shown(figure, value, limit),
+                                    Shown(figure, limit, value));
   }
 }
 
@@ -103,17 +112,16 @@ class Checker {
       return;
     }
     const double p = PercentileOf(figure), limit = check->constraint.limit;
-    const PercentileBounds bounds = BoundPercentile(sample, p);
+    const PercentileBounds bounds = BoundPercentile(sample, times.prompts, p);
     check->value = bounds.value;
     check->margin = limit - bounds.value;
     if (!bounds.high) {
-      check->reason = absl::StrFormat(
-          "%s: %d timing records do not decide it, expected at least %d: measure more prompts, or repeats",
-          NameOf(figure), sample.size(), FewestFor(p));
+      check->reason = absl::StrFormat("%s: %d prompts do not decide it, expected at least %d: measure more prompts",
+                                      NameOf(figure), times.prompts, FewestFor(p));
       return;
     }
     check->interval = Interval{bounds.low.value_or(sample.front()), *bounds.high};
-    check->probability_met = ConfidenceAtMost(sample, p, limit);
+    check->probability_met = ConfidenceAtMost(sample, times.prompts, p, limit);
     Judge(check);
   }
 
@@ -167,7 +175,9 @@ class Checker {
       return resampled.At(r, v);
     };
     const bool timings = resampled.has(variant_).timings;
-    const bool losses = resampled.has(variant_).nll && baseline_ >= 0;
+    // Of an fp16 whose windows are broken nothing is lost.
+    const bool losses =
+        resampled.has(variant_).nll && baseline_ >= 0 && resampled.has(static_cast<std::size_t>(baseline_)).nll;
     const auto reference = [&resampled, b = baseline_](std::int32_t r) {
       return resampled.At(r, static_cast<std::size_t>(b)).nll;
     };
@@ -283,6 +293,14 @@ std::vector<Check> CheckConstraints(const std::vector<Constraint>& constraints, 
   std::vector<Check> checks;
   for (const Constraint& constraint : constraints) checks.push_back(checker.Run(constraint));
   return checks;
+}
+
+std::string LimitText(LimitedFigure figure, double limit) {
+  const char* space = *UnitOf(figure) == '\0' ? "" : " ";
+  if (figure == LimitedFigure::kMemory) return absl::StrFormat("%.0f%s%s", limit, space, UnitOf(figure));
+  if (!(limit > 0)) return absl::StrFormat("%g%s%s", limit, space, UnitOf(figure));
+  const double step = std::pow(10, std::floor(std::log10(limit)) - 3);
+  return absl::StrFormat("%.4g%s%s", std::ceil(limit / step) * step, space, UnitOf(figure));
 }
 
 std::optional<double> RelaxationOf(const std::vector<Check>& checks) {

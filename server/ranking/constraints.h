@@ -31,6 +31,9 @@ enum class LimitedFigure {
 const char* NameOf(LimitedFigure figure);  // "latency_p95"
 const char* UnitOf(LimitedFigure figure);  // "s"
 
+// A limit with its unit for people who shall set it: rounded up, so that what keeps the limit keeps what is shown.
+std::string LimitText(LimitedFigure figure, double limit);
+
 struct Constraint {
   LimitedFigure figure = LimitedFigure::kLatencyP95;
   double limit = 0;

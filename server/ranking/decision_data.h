@@ -17,6 +17,7 @@ namespace uaqf::ranking {
 struct TimeSample {
   std::vector<double> latency_s;
   std::vector<double> ttft_s;
+  std::int64_t prompts = 0;  // that the records are of
 };
 
 struct DecisionData {

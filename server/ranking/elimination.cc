@@ -27,6 +27,9 @@ Interval MeanOf(const std::vector<double>& units, double error) {
   Moments first;
   for (std::size_t i = 0; i < kScaleUnits; ++i) first.Add(units[i]);
   const double reach = kReach * *first.Deviation();
+  if (reach == 0 && std::any_of(units.begin(), units.end(), [&](double unit) { return unit != units[0]; })) {
+    return kAnywhere;
+  }
   ConfidenceSequence mean(error);
   for (const double unit : units) mean.Add(std::clamp(unit, first.mean() - reach, first.mean() + reach));
   return mean.interval();
@@ -60,8 +63,13 @@ Measurements KeepComplete(Measurements m, const std::vector<bool>& active) {
 
 class Contest {
  public:
-  Contest(const Measurements& so_far, const std::vector<bool>& active, const Profile& profile, double error)
-      : active_(active), profile_(profile), m_(KeepComplete(so_far, active)), units_(PairUnits(m_)) {
+  Contest(const Measurements& so_far, const std::vector<bool>& active, const Profile& profile, double error,
+          const std::optional<NoiseFloor>& floor)
+      : active_(active),
+        profile_(profile),
+        m_(KeepComplete(so_far, active)),
+        units_(PairUnits(m_)),
+        noise_(floor ? NoiseOf(*floor) : 0) {
     baseline_ = static_cast<std::size_t>(BaselineIndex(m_));
     const std::size_t limits = profile.constraints.size() + (profile.max_delta_nll ? 1 : 0);
     const std::size_t rivals = std::max<std::size_t>(active.size(), 2) - 1;
@@ -73,19 +81,19 @@ class Contest {
 
   std::vector<Eliminated> Run() {
     std::vector<Eliminated> out(active_.size());
-    std::vector<bool> keeps(active_.size());
     for (std::size_t v = 0; v < active_.size(); ++v) {
-      if (active_[v]) keeps[v] = KeepsLimits(v, &out[v]);
+      if (active_[v]) JudgeLimits(v, &out[v]);
     }
     for (std::size_t v = 0; v < active_.size(); ++v) {
       if (!active_[v] || out[v].kind != Elimination::kNone) continue;
       for (std::size_t rival = 0; rival < active_.size(); ++rival) {
-        if (rival == v || !keeps[rival] || out[rival].kind == Elimination::kInfeasible) continue;
+        if (rival == v || !out[rival].keeps_limits || out[rival].kind == Elimination::kInfeasible) continue;
         const double ahead = SurelyAhead(rival, v);
-        if (!(ahead > 0)) continue;
-        out[v] = {Elimination::kBeaten,
-                  absl::StrFormat("%s is surely better, by %.3f or more of the utility, over %d prompts and %d windows",
-                                  m_.variants[rival].name, ahead, units_.runs.size(), units_.windows.size())};
+        if (!(ahead > noise_)) continue;
+        out[v].kind = Elimination::kBeaten;
+        out[v].reason =
+            absl::StrFormat("%s is surely better, by %.3f or more of the utility, over %d prompts and %d windows",
+                            m_.variants[rival].name, ahead, units_.runs.size(), units_.windows.size());
         break;
       }
     }
@@ -101,6 +109,16 @@ class Contest {
     double fixed = 0;
   };
 
+  // The most of a utility that noise alone puts between two variants: at worst it adds up over the terms.
+  double NoiseOf(const NoiseFloor& floor) const {
+    double noise = 0;
+    for (const TermKind kind : {TermKind::kSpeed, TermKind::kStability}) {
+      if (!Weighs(kind)) continue;
+      noise += WeightOf(profile_.weights, kind) * TermFloor(kind, floor, Normalization::kBaseline, {1}, 1, 1);
+    }
+    return noise;
+  }
+
   bool Weighs(TermKind kind) const { return HasTerm(profile_.formula, kind) && WeightOf(profile_.weights, kind) > 0; }
 
   Worth WorthOf(std::size_t v) const {
@@ -108,6 +126,9 @@ class Contest {
     const VariantUnits& own = units_.variants[v];
     const Weights& weights = profile_.weights;
     if (Weighs(TermKind::kSpeed) || Weighs(TermKind::kStability)) {
+      // Of one run there is no deviation.
+      const bool once = std::any_of(units_.runs.begin(), units_.runs.end(), [](double runs) { return runs < 2; });
+      if (Weighs(TermKind::kStability) && once) return worth;
       for (std::size_t i = 0; i < own.tokens_per_s.size(); ++i) {
         double value = 0;
         if (Weighs(TermKind::kSpeed)) value += weights.speed * std::log2(own.tokens_per_s[i] / units_.runs[i]);
@@ -136,7 +157,6 @@ class Contest {
   // by (4 R - 4) / (4 R - 3) of R runs.
   double DeviationOf(const VariantUnits& own, std::size_t i) const {
     const double runs = units_.runs[i];
-    if (runs < 2) return 0;
     const double mend = (4 * runs - 3) / (4 * runs - 4);
     const double seconds = std::sqrt(own.latency_variance[i]) * mend;
     if (profile_.stability_form == StabilityForm::kRelative) return seconds / (own.latency_s[i] / runs);
@@ -158,16 +178,17 @@ class Contest {
     return ahead;
   }
 
-  // Whether the variant surely keeps all limits; one that it surely breaks is said in `out`.
-  bool KeepsLimits(std::size_t v, Eliminated* out) const {
-    bool keeps = true;
+  // Whether the variant surely keeps all limits, or surely breaks one.
+  void JudgeLimits(std::size_t v, Eliminated* out) const {
+    out->keeps_limits = true;
     const auto judge = [&](const std::string& name, const Interval& beyond) {
-      keeps = keeps && beyond.high <= 0;
-      if (beyond.low > 0) *out = {Elimination::kInfeasible, absl::StrFormat("it surely breaks the limit of %s", name)};
+      out->keeps_limits = out->keeps_limits && beyond.high <= 0;
+      if (!(beyond.low > 0)) return;
+      out->kind = Elimination::kInfeasible;
+      out->reason = absl::StrFormat("it surely breaks the limit of %s", name);
     };
     if (profile_.max_delta_nll) judge("the loss of quality", LossBeyond(v, *profile_.max_delta_nll));
     for (const Constraint& constraint : profile_.constraints) judge(NameOf(constraint.figure), Beyond(v, constraint));
-    return keeps;
   }
 
   Interval LossBeyond(std::size_t v, double limit) const {
@@ -248,6 +269,7 @@ class Contest {
   const Profile& profile_;
   const Measurements m_;
   const PairedUnits units_;
+  const double noise_;
   std::size_t baseline_ = 0;
   double error_of_pair_ = 0;
   double error_of_limit_ = 0;
@@ -278,10 +300,28 @@ absl::Status CanEliminate(const Profile& profile) {
                       profile.name.empty() ? "the profile" : profile.name));
 }
 
+absl::Status CanDecide(const Profile& profile, std::int32_t repeats, bool measures_quality) {
+  if (absl::Status status = CanEliminate(profile); !status.ok()) return status;
+  const char* name = profile.name.empty() ? "the profile" : profile.name.c_str();
+  if (profile.weights.stability > 0 && HasTerm(profile.formula, TermKind::kStability) && repeats < 2) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("%s weighs stability, which one run of each prompt does not tell: nothing would ever be "
+                        "decided; expected 2 repeats or more, or a profile whose stability weight is 0",
+                        name));
+  }
+  if ((profile.weights.quality > 0 || profile.max_delta_nll) && !measures_quality) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("%s weighs or limits the loss of quality, and the job scores no text: nothing would ever be "
+                        "decided; expected a text set (--quality-text), or a profile without either",
+                        name));
+  }
+  return absl::OkStatus();
+}
+
 std::vector<Eliminated> Eliminate(const Measurements& so_far, const std::vector<bool>& active, const Profile& profile,
-                                  double error) {
+                                  double error, const std::optional<NoiseFloor>& floor) {
   if (BaselineIndex(so_far) < 0 || !CanEliminate(profile).ok()) return std::vector<Eliminated>(active.size());
-  return Contest(so_far, active, profile, error).Run();
+  return Contest(so_far, active, profile, error, floor).Run();
 }
 
 }  // namespace uaqf::ranking

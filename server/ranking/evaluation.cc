@@ -1,6 +1,7 @@
 #include "server/ranking/evaluation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -28,20 +29,32 @@ std::string WhyNotMeasured(const VariantMeasures& m, const std::vector<TermKind>
   }
   const bool weighed = std::find(kinds.begin(), kinds.end(), TermKind::kQuality) != kinds.end();
   if (profile.max_delta_nll && !ignore_sanity && !m.delta_nll && !weighed) {
-    reasons.push_back(absl::StrCat("the sanity constraint: ", WhyMissing(TermKind::kQuality, m, profile)));
+    reasons.push_back(m.windows == 0 && m.quality_problem.empty()
+                          ? "quality records, which the sanity constraint needs: measure on a text set (jobs submit "
+                            "--quality-text), or rank without that constraint (--no-sanity)"
+                          : absl::StrCat("the sanity constraint: ", WhyMissing(TermKind::kQuality, m, profile)));
   }
+  // What is missing is no choice that was made at submission.
+  if (!reasons.empty() && !m.failed.empty()) return absl::StrCat("what is weighed, since it failed: ", m.failed);
   return absl::StrJoin(reasons, "; ");
 }
 
-std::string WhyNotFeasible(const VariantMeasures& m, const std::vector<Check>& checks, const Profile& profile,
-                           bool ignore_sanity) {
+// By what share of the sanity limit the loss lies beyond it; 0 where it does not.
+double SanityExcess(const VariantMeasures& m, const Profile& profile, bool ignore_sanity) {
+  if (!profile.max_delta_nll || ignore_sanity || !m.delta_nll) return 0;
+  const double limit = *profile.max_delta_nll, loss = m.delta_nll->value;
+  if (loss <= limit) return 0;
+  return limit > 0 ? loss / limit - 1 : HUGE_VAL;
+}
+
+std::string WhyNotFeasible(const VariantMeasures& m, const RankedVariant& variant, const Profile& profile) {
   std::vector<std::string> reasons;
-  if (profile.max_delta_nll && !ignore_sanity && m.delta_nll && m.delta_nll->value > *profile.max_delta_nll) {
+  if (variant.sanity_excess > 0) {
     const double limit = *profile.max_delta_nll, loss = m.delta_nll->value;
     reasons.push_back(
         absl::StrFormat("loses %.3f nats/token against fp16, %.3f above the limit of %g", loss, loss - limit, limit));
   }
-  for (const Check& check : checks) {
+  for (const Check& check : variant.checks) {
     if (!check.reason.empty()) reasons.push_back(check.reason);
   }
   return absl::StrJoin(reasons, "; ");
@@ -122,14 +135,21 @@ absl::Status CheckDecidable(const Evaluation& evaluation) {
 
 }  // namespace
 
+namespace {
+
+// How far a variant that is not feasible is beyond its worst limit, as a share of it; far where that cannot be told.
+double Violation(const RankedVariant& variant) {
+  return std::max(variant.sanity_excess, RelaxationOf(variant.checks).value_or(HUGE_VAL));
+}
+
+}  // namespace
+
 bool Better(const RankedVariant& a, const RankedVariant& b) {
   if (a.status != b.status) return a.status < b.status;
-  if (a.status == RankStatus::kNotFeasible) {
-    const std::optional<double> a_needs = RelaxationOf(a.checks), b_needs = RelaxationOf(b.checks);
-    if (a_needs.has_value() != b_needs.has_value()) return a_needs.has_value();
-    return a_needs && *a_needs < *b_needs;
-  }
-  if (a.status == RankStatus::kNotMeasured) return false;  // keeps the order given
+  if (a.status == RankStatus::kNotFeasible) return Violation(a) < Violation(b);
+  // Those without a utility keep the order given, after those with one.
+  if (a.utility.has_value() != b.utility.has_value()) return a.utility.has_value();
+  if (!a.utility) return false;
   if (*a.utility != *b.utility) return *a.utility > *b.utility;
   const bool a_baseline = a.variant == kBaseline, b_baseline = b.variant == kBaseline;
   if (a_baseline != b_baseline) return a_baseline;
@@ -158,7 +178,8 @@ absl::StatusOr<Evaluation> Evaluate(const std::vector<VariantMeasures>& measures
         out.checks = CheckConstraints(profile.constraints, profile.price_per_hour, *options.data, v, baseline_index,
                                       measures[v]);
       }
-      out.reason = WhyNotFeasible(measures[v], out.checks, profile, options.ignore_sanity);
+      out.sanity_excess = SanityExcess(measures[v], profile, options.ignore_sanity);
+      out.reason = WhyNotFeasible(measures[v], out, profile);
       out.status = out.reason.empty() ? RankStatus::kRanked : RankStatus::kNotFeasible;
     }
     evaluation.variants.push_back(std::move(out));

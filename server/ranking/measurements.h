@@ -157,6 +157,7 @@ struct VariantFacts {
   std::string length_problem{};  // of its natural generations
   std::string memory_problem{};
   std::string stopped{};  // why it was not measured to the end (elimination.h); empty when it was
+  std::string failed{};   // why it could not be measured; empty when it could
 };
 
 struct Measurements {

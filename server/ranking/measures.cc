@@ -26,6 +26,7 @@ absl::StatusOr<std::vector<VariantMeasures>> Measure(const Measurements& measure
     measures[v].length_problem = facts.length_problem;
     measures[v].memory_problem = facts.memory_problem;
     measures[v].stopped = facts.stopped;
+    measures[v].failed = facts.failed;
   }
   if (auto status = MeasureTimings(measurements, &measures); !status.ok()) return status;
   MeasureQuality(measurements, &measures);

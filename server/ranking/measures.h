@@ -111,7 +111,7 @@ struct VariantMeasures {
   std::optional<Estimate> latency_s;
   std::optional<Estimate> ttft_s;
   std::optional<Estimate> tokens_per_s;
-  // Order statistic x_(ceil(p n)) of all records; p95 needs n >= 59.
+  // Order statistic x_(ceil(p n)) of all records; p95 needs 59 prompts.
   std::optional<double> latency_p50_s;
   std::optional<double> latency_p95_s;
   std::optional<double> token_weighted_tokens_per_s;
@@ -156,7 +156,8 @@ struct VariantMeasures {
   std::string timing_problem;
   std::string length_problem;
   std::string memory_problem;
-  std::string stopped;  // VariantFacts has it
+  std::string stopped;  // VariantFacts has it, and the next
+  std::string failed;
 };
 
 // Takes out what no device can have measured: times that do not add up, a likelihood above 1, memory of 0 bytes or

@@ -64,6 +64,7 @@ class Merger {
   absl::Status Name(const JobRecords& records) {
     numbers_.clear();
     own_baseline_ = false;
+    const std::string other_memory = WhyOtherMemory(records);
     for (const VariantFacts& variant : records.measurements.variants) {
       const bool baseline = variant.name == kBaseline;
       own_baseline_ = own_baseline_ || baseline;
@@ -80,11 +81,33 @@ class Merger {
                             "whether they differ",
                             variant.name, found->second.job, records.job));
       }
-      if (is_new) out_.measurements.variants.push_back(variant);
+      if (is_new) {
+        out_.measurements.variants.push_back(variant);
+        if (!other_memory.empty()) {
+          out_.measurements.variants.back().memory.reset();
+          out_.measurements.variants.back().memory_problem = other_memory;
+        }
+      }
       numbers_.push_back(found->second.number);
       if (baseline) baseline_ = found->second.number;
     }
     return absl::OkStatus();
+  }
+
+  // Why what variants of the job take is not to be compared with what those of the first take; empty when it is. FP16
+  // takes the same where sequences are as long and batches as large.
+  std::string WhyOtherMemory(const JobRecords& records) const {
+    if (jobs_ == 0 || baseline_ < 0) return "";
+    const std::optional<Memory>& first = out_.measurements.variants[static_cast<std::size_t>(baseline_)].memory;
+    for (const VariantFacts& variant : records.measurements.variants) {
+      if (variant.name != kBaseline || !variant.memory || !first) continue;
+      if (variant.memory->Ranked() == first->Ranked()) return "";
+      return absl::StrFormat(
+          "%s hosts sequences or batches of another size than the first job: fp16 takes %d bytes there and %d here; "
+          "measure them in one job, or with the same grid and agreement",
+          records.job, variant.memory->Ranked(), first->Ranked());
+    }
+    return "";
   }
 
   bool IsBaseline(std::int32_t variant) const { return numbers_[static_cast<std::size_t>(variant)] == baseline_; }

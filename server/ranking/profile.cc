@@ -42,10 +42,13 @@ absl::Status CheckWeight(const char* name, double weight) {
 }
 
 absl::Status CheckStabilityForm(const Profile& profile) {
+  // Far more than any unit needs, far less than makes a penalty infinite.
+  constexpr double kMostFactor = 1e9;
   const double alpha = profile.stability_alpha, beta = profile.stability_beta;
-  if (!std::isfinite(alpha) || alpha < 0 || !std::isfinite(beta) || beta < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("stability_alpha is %g and stability_beta %g, expected numbers of 0 or more", alpha, beta));
+  const auto fits = [](double factor) { return factor >= 0 && factor <= kMostFactor; };
+  if (!fits(alpha) || !fits(beta)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "stability_alpha is %g and stability_beta %g, expected numbers from 0 to %g", alpha, beta, kMostFactor));
   }
   const bool given = alpha > 0 || beta > 0;
   if (profile.stability_form == StabilityForm::kRelative && given) {

@@ -50,13 +50,14 @@ std::string OtherWinner(const std::vector<VariantMeasures>& measures, Profile pr
 // Of the variants in the order of an answer, none of them ranked: the first that a relaxation makes feasible.
 std::optional<Relaxation> LeastRelaxation(const std::vector<RankedVariant>& variants) {
   for (const RankedVariant& variant : variants) {
-    if (variant.status != RankStatus::kNotFeasible || !RelaxationOf(variant.checks)) continue;
+    // A limit that is allowed more does not help one that fails the sanity constraint.
+    if (variant.status != RankStatus::kNotFeasible || variant.sanity_excess > 0) continue;
+    if (!RelaxationOf(variant.checks)) continue;
     Relaxation relaxation{variant.variant, {}};
     for (const Check& check : variant.checks) {
       if (check.verdict != Verdict::kMet) relaxation.limits.push_back({check.constraint.figure, *check.needed_limit});
     }
-    // One that fails the sanity constraint alone is not helped.
-    if (!relaxation.limits.empty()) return relaxation;
+    return relaxation;
   }
   return std::nullopt;
 }
@@ -66,7 +67,7 @@ std::string NothingFeasible(const Ranking& ranking) {
   if (!ranking.relaxation) return text;
   absl::StrAppend(&text, ": the least that helps ", ranking.relaxation->variant, " is to allow ");
   absl::StrAppend(&text, absl::StrJoin(ranking.relaxation->limits, ", ", [](std::string* out, const Constraint& limit) {
-    absl::StrAppendFormat(out, "%s %.4g %s", NameOf(limit.figure), limit.limit, UnitOf(limit.figure));
+    absl::StrAppend(out, NameOf(limit.figure), " ", LimitText(limit.figure, limit.limit));
   }));
   return text;
 }
@@ -132,7 +133,8 @@ std::vector<WeightSweep> Sweep(const Evaluation& evaluation, const Profile& prof
   return SweepWeights(names, swept);
 }
 
-// By their own records, each among those that were measured as far.
+// By their own records, each among those that were measured as far. Of one that breaks a limit there are figures and
+// checks, but no utility.
 void FillStopped(const Profile& profile, const JobFacts& job, const RankOptions& options,
                  std::vector<RankedVariant>* variants) {
   if (options.stopped == nullptr) return;
@@ -145,17 +147,34 @@ void FillStopped(const Profile& profile, const JobFacts& job, const RankOptions&
     if (!ranking.ok()) continue;
     const auto same = [&](const RankedVariant& variant) { return variant.variant == out.variant; };
     const RankedVariant& as_far = *std::find_if(ranking->variants.begin(), ranking->variants.end(), same);
-    if (as_far.status != RankStatus::kRanked) continue;
+    if (as_far.status == RankStatus::kNotMeasured) continue;
     const std::string why = std::move(out.reason);
     out = as_far;
     out.status = RankStatus::kStopped;
     out.reason = why;
     out.rank = 0;
     out.dominated_by.clear();
+    // Surely not the best: by the profile that stopped it, and by no other.
+    if (profile.name != job.decided_by) out.standing.reset();
     if (!out.standing) continue;
     out.standing->probability_best = 0;
     out.standing->tied = false;
   }
+}
+
+// Who was stopped by another profile than this one, by which it may be the best.
+std::vector<std::string> StoppedWarnings(const std::vector<RankedVariant>& variants, const Profile& profile,
+                                         const JobFacts& job) {
+  std::vector<std::string> stopped;
+  if (profile.name == job.decided_by) return {};
+  for (const RankedVariant& variant : variants) {
+    if (variant.status == RankStatus::kStopped) stopped.push_back(variant.variant);
+  }
+  if (stopped.empty()) return {};
+  return {
+      absl::StrFormat("%s stopped early by %s, and may be better by this profile: measure without an early end, or "
+                      "decide by this profile",
+                      absl::StrJoin(stopped, ", ") + (stopped.size() == 1 ? " was" : " were"), job.decided_by)};
 }
 
 absl::StatusOr<Ranking> RankFigures(const std::vector<VariantMeasures>& measures, const Profile& profile,
@@ -202,6 +221,7 @@ absl::StatusOr<Ranking> RankFigures(const std::vector<VariantMeasures>& measures
   warn(CollapseWarnings(profile, evaluation->terms));
   warn(ConstraintWarnings(measures, profile, options.ignore_sanity));
   warn(TieWarnings(ranking.variants));
+  warn(StoppedWarnings(ranking.variants, profile, job));
   warn(JobWarnings(measures, job));
   if (ranking.winner.empty()) warn({NothingFeasible(ranking)});
   ranking.other_normalization_winner = OtherWinner(measures, profile, options, ranking.winner);

@@ -31,6 +31,7 @@ struct JobFacts {
   std::int32_t input_tokens = 0;  // 0: each prompt's own
   std::int32_t repeats = 0;
   bool measures_quality = false;
+  std::string decided_by{};  // "profiles/..." by which the job stops variants early; empty where it stops none
   std::int32_t context_tokens = 0;
   // What fp16 stands for when it is not the model's own release, e.g. "the Q4_1 release"; empty otherwise.
   std::string baseline_release{};
@@ -79,10 +80,11 @@ struct RankedVariant {
   std::string variant;
   std::int32_t rank = 0;  // from 1 among the ranked; 0 otherwise
   RankStatus status = RankStatus::kNotMeasured;
-  std::optional<double> utility;  // present exactly when ranked, or stopped: then of what it has
+  std::optional<double> utility;  // when ranked, or stopped by a better one: then of what it has
   std::vector<Term> terms;        // those with a weight above 0; empty when not measured
   std::string reason;             // why it is not ranked
   std::vector<Check> checks{};    // of the profile's constraints, in their order; empty when not measured
+  double sanity_excess = 0;       // share of the sanity limit that its loss lies beyond; 0 where it keeps it
   // A variant that is at least as good in every term that is measured and better in one; empty on the Pareto front.
   std::string dominated_by{};
   // J/token, and 95 % of it; absent where it is not measured, or by too few blocks of prompts.

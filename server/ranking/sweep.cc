@@ -1,5 +1,6 @@
 #include "server/ranking/sweep.h"
 
+#include <algorithm>
 #include <cstddef>
 
 namespace uaqf::ranking {
@@ -48,7 +49,9 @@ std::vector<SweepSegment> Envelope(const std::vector<std::string>& names, const 
     std::size_t next = best;
     for (std::size_t v = 0; v < lines.size(); ++v) {
       if (lines[v].slope <= lines[best].slope) continue;
-      const double crossing = (lines[best].at_zero - lines[v].at_zero) / (lines[v].slope - lines[best].slope);
+      // Lines that differ by rounding alone may seem to cross where the best has been left behind.
+      const double crossing =
+          std::max(from, (lines[best].at_zero - lines[v].at_zero) / (lines[v].slope - lines[best].slope));
       const bool steeper = crossing == to && next != best && lines[v].slope > lines[next].slope;
       if (crossing < to || steeper) {
         to = crossing;

@@ -16,8 +16,8 @@ namespace {
 
 constexpr double kNsPerSecond = 1e9;
 constexpr std::int32_t kMostRepeats = 128;
-// Fewest records that decide a p95 at 95 % confidence: 0.95^59 < 0.05.
-constexpr std::int64_t kRecordsForP95 = 59;
+// Fewest prompts that decide a p95 at 95 % confidence: 0.95^59 < 0.05.
+constexpr std::int64_t kPromptsForP95 = 59;
 
 using Runs = std::bitset<kMostRepeats>;
 
@@ -158,7 +158,9 @@ void FillRunIntervals(const TimingColumns& t, const Grouped& grouped, std::vecto
   }
 }
 
-void FillPercentiles(const TimingColumns& t, std::vector<VariantMeasures>* measures) {
+void FillPercentiles(const TimingColumns& t, const Grouped& grouped, std::vector<VariantMeasures>* measures) {
+  std::vector<std::int64_t> prompts(measures->size());
+  for (const Cell& cell : grouped.cells) ++prompts[cell.variant];
   std::vector<std::vector<double>> latencies(measures->size());
   for (std::size_t v = 0; v < measures->size(); ++v) latencies[v].reserve((*measures)[v].timing_records);
   for (std::size_t k = 0; k < t.variant.size(); ++k) {
@@ -168,7 +170,7 @@ void FillPercentiles(const TimingColumns& t, std::vector<VariantMeasures>* measu
     VariantMeasures& out = (*measures)[v];
     if (latencies[v].empty()) continue;
     out.latency_p50_s = OrderStatistic(latencies[v], 0.5);
-    if (out.timing_records >= kRecordsForP95) out.latency_p95_s = OrderStatistic(latencies[v], 0.95);
+    if (prompts[v] >= kPromptsForP95) out.latency_p95_s = OrderStatistic(latencies[v], 0.95);
   }
 }
 
@@ -180,7 +182,7 @@ absl::Status MeasureTimings(const Measurements& measurements, std::vector<Varian
   for (std::size_t v = 0; v < measures->size(); ++v) FillMeans(grouped->totals[v], &(*measures)[v]);
   FillDeviations(*grouped, measures);
   FillRunIntervals(measurements.timings, *grouped, measures);
-  FillPercentiles(measurements.timings, measures);
+  FillPercentiles(measurements.timings, *grouped, measures);
 
   const std::int32_t baseline = BaselineIndex(measurements);
   if (baseline < 0 || !(*measures)[baseline].tokens_per_s) return absl::OkStatus();

@@ -34,7 +34,7 @@ std::int32_t IndexIn(const core::JobSpec& spec, const std::string& variant) {
 }  // namespace
 
 RoundDecision DecideRound(const core::JobView& job, const ranking::Measurements& so_far,
-                          const ranking::Profile& profile) {
+                          const ranking::Profile& profile, const std::optional<ranking::NoiseFloor>& floor) {
   const std::set<std::int32_t> timed = Timed(so_far);
   std::vector<bool> runs, active;
   for (std::size_t v = 0; v < so_far.variants.size(); ++v) {
@@ -43,19 +43,21 @@ RoundDecision DecideRound(const core::JobView& job, const ranking::Measurements&
     active.push_back(runs[v] && timed.count(static_cast<std::int32_t>(v)) > 0);
   }
   const std::vector<ranking::Eliminated> verdicts =
-      ranking::Eliminate(so_far, active, profile, 1 - job.spec.allocation.until_decided);
+      ranking::Eliminate(so_far, active, profile, 1 - job.spec.allocation.until_decided, floor);
   RoundDecision decision;
+  bool keeps_limits = true;
   std::vector<std::string> left;
   for (std::size_t v = 0; v < so_far.variants.size(); ++v) {
     if (!runs[v]) continue;
     const std::string& name = so_far.variants[v].name;
     if (verdicts[v].kind == ranking::Elimination::kNone) {
       left.push_back(name);
+      keeps_limits = verdicts[v].keeps_limits;
     } else if (name != core::kBaselineVariant) {
       decision.stop.push_back({IndexIn(job.spec, name), verdicts[v].reason});
     }
   }
-  if (left.size() > 1) return decision;
+  if (left.size() > 1 || !keeps_limits) return decision;
   decision.stop.clear();
   const std::string by = absl::StrFormat("profiles/%s with probability %g", job.spec.allocation.profile,
                                          job.spec.allocation.until_decided);
@@ -70,7 +72,10 @@ absl::StatusOr<RoundDecision> DecideRound(store::Store* store, Measurer* measure
   if (core::Ended(so_far->job.state)) return RoundDecision{};
   auto profile = FindProfile(store, wire::ProfileName(so_far->job.spec.allocation.profile));
   if (!profile.ok()) return profile.status();
-  return DecideRound(so_far->job, so_far->measurements, FromProto(*profile));
+  const ranking::Profile by = FromProto(*profile);
+  std::optional<ranking::NoiseFloor> floor;
+  if (so_far->twin) floor = ranking::FloorOf(ranking::PrepareTwin(*so_far->twin), by);
+  return DecideRound(so_far->job, so_far->measurements, by, floor);
 }
 
 }  // namespace uaqf::rpc

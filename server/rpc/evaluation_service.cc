@@ -152,11 +152,12 @@ absl::Status EvaluationService::CheckText(const std::string& digest, const std::
 }
 
 // The profile by which a job decides must be there, and be one that can decide early.
-static absl::Status CheckAllocation(store::Store* store, const v1::AllocationSpec& allocation) {
-  if (allocation.profile().empty()) return absl::OkStatus();
-  auto profile = FindProfile(store, allocation.profile());
+static absl::Status CheckAllocation(store::Store* store, const core::JobSpec& spec) {
+  if (spec.allocation.profile.empty()) return absl::OkStatus();
+  auto profile = FindProfile(store, wire::ProfileName(spec.allocation.profile));
   if (!profile.ok()) return profile.status();
-  return wire::WithReason(ranking::CanEliminate(FromProto(*profile)), "PROFILE_CANNOT_DECIDE_EARLY");
+  return wire::WithReason(ranking::CanDecide(FromProto(*profile), spec.timing.repeats, !spec.quality.text_set.empty()),
+                          "PROFILE_CANNOT_DECIDE_EARLY");
 }
 
 void EvaluationService::PrepareJob(const v1::CreateJobRequest& request, const Call<v1::Job>& call) {
@@ -171,7 +172,7 @@ void EvaluationService::PrepareJob(const v1::CreateJobRequest& request, const Ca
                                     absl::StrCat("got request_id ", request.request_id(),
                                                  " again with another spec; choose a new one for a new job")));
   }
-  if (absl::Status profile = CheckAllocation(context_.store, request.spec().allocation()); !profile.ok()) {
+  if (absl::Status profile = CheckAllocation(context_.store, job.spec); !profile.ok()) {
     return call->Finish(profile);
   }
   auto prompt_count = CheckPromptSets(job.spec);

@@ -55,6 +55,15 @@ std::optional<JobState> JobBoard::Latest(const std::string& name) const {
   return found->second.state;
 }
 
+std::string JobBoard::DecidedBy(const std::string& profile) const {
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [name, entry] : jobs_) {
+    const v1::AllocationSpec& allocation = entry.state.job->spec().allocation();
+    if (allocation.until_decided() > 0 && allocation.profile() == profile) return name;
+  }
+  return "";
+}
+
 std::size_t JobBoard::watchers() const {
   absl::MutexLock lock(&mutex_);
   return watchers_;

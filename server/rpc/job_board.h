@@ -48,6 +48,8 @@ class JobBoard {
 
   // The latest state; nothing when the job is not on the board.
   std::optional<JobState> Latest(const std::string& name) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // A job on the board that is decided by this profile ("profiles/..."); empty without one.
+  std::string DecidedBy(const std::string& profile) const ABSL_LOCKS_EXCLUDED(mutex_);
   std::size_t watchers() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

@@ -85,12 +85,13 @@ ranking::Measurements Move(core::Measurements from) {
   return to;
 }
 
-// Whose measurement was stopped, and why.
-void NoteStopped(const core::JobView& view, ranking::Measurements* measurements) {
+// Whose measurement was stopped or failed, and why.
+void NoteEnds(const core::JobView& view, ranking::Measurements* measurements) {
   for (const core::VariantProgress& progress : view.progress.variants) {
-    if (progress.state != core::VariantState::kStopped) continue;
     for (ranking::VariantFacts& facts : measurements->variants) {
-      if (facts.name == progress.variant) facts.stopped = progress.error;
+      if (facts.name != progress.variant) continue;
+      if (progress.state == core::VariantState::kStopped) facts.stopped = progress.error;
+      if (progress.state == core::VariantState::kFailed) facts.failed = progress.error;
     }
   }
 }
@@ -187,7 +188,7 @@ absl::StatusOr<Measurer::Part> Measurer::ReadPart(const core::JobId& id) {
   }
   const core::TrafficGrid& grid = part.view.spec.grid;
   measurements.grid = {grid.batches, grid.input_tokens, grid.output_tokens};
-  NoteStopped(part.view, &measurements);
+  NoteEnds(part.view, &measurements);
   measurements.energies = std::move(energies);
   measurements.agreements = std::move(agreements);
   ranking::SplitRecords split =
@@ -239,7 +240,7 @@ absl::StatusOr<Measurer::SoFar> Measurer::ReadSoFar(const core::JobId& id) {
   ranking::Measurements& m = records->aligned.measurements;
   Renumber(records->prompt_places, &m.timings.item);
   Renumber(records->window_places, &m.windows.window);
-  return SoFar{std::move(facts.view), std::move(m)};
+  return SoFar{std::move(facts.view), std::move(m), std::move(records->twin)};
 }
 
 absl::StatusOr<std::pair<Measurer::Part, Measurer::Part>> Measurer::ReadComparable(const core::JobId& one,
@@ -363,6 +364,7 @@ ranking::JobFacts Facts(const core::JobView& view) {
   facts.repeats = view.spec.timing.repeats;
   facts.measures_quality = !view.spec.quality.text_set.empty();
   facts.context_tokens = view.spec.quality.context_tokens;
+  if (!view.spec.allocation.profile.empty()) facts.decided_by = wire::ProfileName(view.spec.allocation.profile);
   if (view.imported) {
     facts.point_values = true;
     facts.table = view.imported->title;

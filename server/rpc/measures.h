@@ -67,6 +67,7 @@ class Measurer {
   struct SoFar {
     core::JobView job;
     ranking::Measurements measurements;
+    std::optional<ranking::TwinRecords> twin;  // absent where fp16 is not timed twice
   };
   // Errors as Of.
   [[nodiscard]] absl::StatusOr<SoFar> ReadSoFar(const core::JobId& id);

@@ -326,6 +326,11 @@ grpc::ServerUnaryReactor* RankingService::DeleteProfile(Context* context, const 
           return call->Finish(wire::Error(absl::StatusCode::kFailedPrecondition, "PROFILE_BUILT_IN",
                                           absl::StrCat("got ", message.name(), ", which is built in and stays")));
         }
+        if (const std::string job = context_.board->DecidedBy(message.name()); !job.empty()) {
+          return call->Finish(wire::Error(
+              absl::StatusCode::kFailedPrecondition, "PROFILE_DECIDES_A_JOB",
+              absl::StrCat("got ", message.name(), ", by which ", job, " is decided: wait for its end, or cancel it")));
+        }
         OnExecutor(context_.executor, call, [this, call, name = message.name()] {
           const absl::Status deleted = context_.store->DeleteProfile(name);
           if (!deleted.ok()) return call->Finish(OrMissing(deleted, NoSuchProfile(name)));

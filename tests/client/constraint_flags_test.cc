@@ -42,6 +42,7 @@ TEST(FigureText, IsForPeople) {
   EXPECT_EQ(FigureName(v1::LIMITED_FIGURE_TTFT_P95), "ttft_p95");
   EXPECT_EQ(FigureText(v1::LIMITED_FIGURE_MEMORY, 8e9), "8.00 GB");
   EXPECT_EQ(FigureText(v1::LIMITED_FIGURE_NLL_LOSS, 0.05), "0.050 nats/token");
+  EXPECT_EQ(FigureText(v1::LIMITED_FIGURE_LATENCY_P50, 0.00043971), "0.00044 s");
 }
 
 }  // namespace

@@ -81,7 +81,7 @@ TEST(ShowRank, SaysWhatTheWinnerKeepsAndWhoIsBeaten) {
   memory.mutable_constraint()->set_figure(v1::LIMITED_FIGURE_MEMORY);
   memory.mutable_constraint()->set_limit(8e9);
   memory.set_value(1.5e8);
-  EXPECT_THAT(RankText(answer, kPlain), HasSubstr("\nbeaten in every term: rtn-w4-g64 by rtn-w8-channel\n"
+  EXPECT_THAT(RankText(answer, kPlain), HasSubstr("\nnowhere better than another: rtn-w4-g64 by rtn-w8-channel\n"
                                                   "the winner keeps latency_p95 1.040 s of 2.000 s, "
                                                   "memory 150 MB of 8.00 GB\n"));
 }
@@ -112,6 +112,16 @@ TEST(ShowRank, NamesWhoIsNotToldApart) {
   answer.mutable_sweeps(0)->mutable_segments()->DeleteSubrange(0, 1);
   EXPECT_THAT(RankText(answer, kPlain), HasSubstr("not told apart from the winner: fp16\n"
                                                   "the winner holds for every weight of each term\n"));
+}
+
+TEST(ShowRank, SaysWhereAWinnerAmongEqualsLoses) {
+  v1::RankVariantsResponse answer = SureRanking();
+  v1::WeightSweep& sweep = *answer.mutable_sweeps(0);
+  sweep.clear_segments();
+  v1::SweepSegment& segment = *sweep.add_segments();
+  segment.set_to(1);
+  segment.set_winner("rtn-w4-g64");
+  EXPECT_THAT(RankText(answer, kPlain), HasSubstr(": at another rtn-w4-g64 would win\n"));
 }
 
 // Two digits would show a winner and a loser as equals.

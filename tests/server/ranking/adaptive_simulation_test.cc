@@ -75,7 +75,7 @@ Ranking RankJob(const Measurements& m, const Profile& profile) {
   RankOptions options;
   options.data = &data;
   options.stopped = &*stopped;
-  const auto ranking = Rank(*measures, profile, JobFacts{}, options);
+  const auto ranking = Rank(*measures, profile, JobFacts{.decided_by = profile.name}, options);
   EXPECT_TRUE(ranking.ok()) << ranking.status();
   return *ranking;
 }

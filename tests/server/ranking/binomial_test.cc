@@ -37,13 +37,13 @@ TEST(BinomialBelow, HoldsForManyTrials) {
 }
 
 TEST(BoundPercentile, NeedsFiftyNineForAP95AndThreeHundredForAP99) {
-  EXPECT_FALSE(BoundPercentile(Ascending(58), 0.95).high);
-  EXPECT_EQ(BoundPercentile(Ascending(59), 0.95).high, 59);
-  EXPECT_FALSE(BoundPercentile(Ascending(298), 0.99).high);
-  EXPECT_EQ(BoundPercentile(Ascending(299), 0.99).high, 299);
-  EXPECT_FALSE(BoundPercentile(Ascending(4), 0.5).high);
-  EXPECT_EQ(BoundPercentile(Ascending(5), 0.5).high, 5);
-  EXPECT_EQ(BoundPercentile(Ascending(5), 0.5).low, 1);
+  EXPECT_FALSE(BoundPercentile(Ascending(58), 58, 0.95).high);
+  EXPECT_EQ(BoundPercentile(Ascending(59), 59, 0.95).high, 59);
+  EXPECT_FALSE(BoundPercentile(Ascending(298), 298, 0.99).high);
+  EXPECT_EQ(BoundPercentile(Ascending(299), 299, 0.99).high, 299);
+  EXPECT_FALSE(BoundPercentile(Ascending(4), 4, 0.5).high);
+  EXPECT_EQ(BoundPercentile(Ascending(5), 5, 0.5).high, 5);
+  EXPECT_EQ(BoundPercentile(Ascending(5), 5, 0.5).low, 1);
 }
 
 TEST(BoundPercentile, HoldsTheTruePercentileAsOftenAsItSays) {
@@ -56,14 +56,45 @@ TEST(BoundPercentile, HoldsTheTruePercentileAsOftenAsItSays) {
     std::vector<double> sample(200);
     for (double& value : sample) value = draw(engine);
     std::sort(sample.begin(), sample.end());
-    const PercentileBounds bounds = BoundPercentile(sample, 0.95);
+    const PercentileBounds bounds = BoundPercentile(sample, 200, 0.95);
     EXPECT_LE(*bounds.low, bounds.value);
     EXPECT_LE(bounds.value, *bounds.high);
     above_low += truth >= *bounds.low ? 1 : 0;
     below_high += truth <= *bounds.high ? 1 : 0;
-    EXPECT_EQ(ConfidenceAtMost(sample, 0.95, *bounds.high) >= 0.95, true);
+    EXPECT_EQ(ConfidenceAtMost(sample, 200, 0.95, *bounds.high) >= 0.95, true);
   }
   EXPECT_GE(above_low, 0.945 * kTrials);
+  EXPECT_GE(below_high, 0.945 * kTrials);
+}
+
+TEST(BoundPercentile, TakesValuesOfOneUnitForNoMoreThanOne) {
+  std::vector<double> thrice;
+  for (const double value : Ascending(70)) thrice.insert(thrice.end(), 3, value);
+  const PercentileBounds once = BoundPercentile(Ascending(70), 70, 0.95), bounds = BoundPercentile(thrice, 70, 0.95);
+  EXPECT_EQ(bounds.low, once.low);
+  EXPECT_EQ(bounds.high, once.high);
+  for (const double limit : {50.5, 66.0, 69.5, 70.0}) {
+    EXPECT_EQ(ConfidenceAtMost(thrice, 70, 0.95, limit), ConfidenceAtMost(Ascending(70), 70, 0.95, limit)) << limit;
+  }
+  EXPECT_FALSE(BoundPercentile(thrice, 58, 0.95).high) << "210 values of 58 units";
+}
+
+// Situation: prompts differ by far more than runs of one do.
+TEST(BoundPercentile, HoldsThePercentileOfRepeatedUnitsToo) {
+  std::mt19937_64 engine(6);
+  std::normal_distribution<double> unit(0, 1), run(0, 0.03);
+  const double truth = 1.6449 * std::sqrt(1 + 0.03 * 0.03);
+  int below_high = 0;
+  constexpr int kTrials = 2000;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    std::vector<double> sample;
+    for (int k = 0; k < 100; ++k) {
+      const double middle = unit(engine);
+      for (int r = 0; r < 5; ++r) sample.push_back(middle + run(engine));
+    }
+    std::sort(sample.begin(), sample.end());
+    below_high += truth <= *BoundPercentile(sample, 100, 0.95).high ? 1 : 0;
+  }
   EXPECT_GE(below_high, 0.945 * kTrials);
 }
 

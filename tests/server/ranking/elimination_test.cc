@@ -89,6 +89,59 @@ TEST(Eliminate, IsBeatenOnlyByWhatSurelyKeepsTheLimits) {
   EXPECT_EQ(Verdicts(Job(12, 12), profile)[2].kind, kNone);
 }
 
+TEST(Eliminate, SaysWhoSurelyKeepsTheLimits) {
+  Profile profile = BuiltIn("latency");
+  const auto sane = Verdicts(Job(12, 12), profile);
+  EXPECT_TRUE(sane[1].keeps_limits);
+  EXPECT_FALSE(sane[3].keeps_limits);
+  profile.constraints = {{LimitedFigure::kLatencyP99, 5}};
+  EXPECT_FALSE(Verdicts(Job(12, 12), profile)[1].keeps_limits) << "nobody knows yet";
+}
+
+TEST(Eliminate, BeatsNobodyByLessThanFp16DiffersFromItself) {
+  Profile profile = BuiltIn("latency");
+  profile.max_delta_nll.reset();
+  profile.weights = {.speed = 1};
+  const auto verdicts = [&](double noise) {
+    NoiseFloor floor;
+    floor.speed = {0, {-noise, noise}};
+    return Kinds(Eliminate(Job(40, 12).measurements(), std::vector<bool>(4, true), profile, kError, floor));
+  };
+  // fast is 1.8 times as fast as slow, and twice as fast as fp16.
+  EXPECT_EQ(verdicts(0.3), (std::vector{kBeaten, kNone, kBeaten, kNone}));
+  EXPECT_EQ(verdicts(0.64), (std::vector{kBeaten, kNone, kNone, kNone}));
+  EXPECT_EQ(verdicts(0.75), std::vector(4, kNone));
+}
+
+TEST(Eliminate, SaysNothingByAStabilityThatOneRunDoesNotTell) {
+  Profile profile = BuiltIn("balanced");
+  profile.max_delta_nll.reset();
+  Recorder once({"fp16", "fast", "slow", "lossy"});
+  for (int prompt = 0; prompt < 40; ++prompt) {
+    for (int v = 0; v < 4; ++v) once.Timing(v, prompt, 0, (v == 1 ? 1 : 2) * (1 + 0.01 * (prompt % 7)), 100);
+  }
+  for (int window = 0; window < 12; ++window) {
+    for (int v = 0; v < 4; ++v) once.Window(v, window, 3 + 0.1 * (window % 3));
+  }
+  EXPECT_EQ(Kinds(Verdicts(once, profile)), std::vector(4, kNone));
+  profile.weights = {.speed = 0.5, .quality = 0.5};
+  EXPECT_EQ(Kinds(Verdicts(once, profile))[2], kBeaten);
+}
+
+// Situation: the first prompts say one token each, so nothing is known of the gaps between tokens.
+TEST(Eliminate, HasNoRangeFromUnitsThatAreAllEqual) {
+  Profile profile = BuiltIn("latency");
+  profile.max_delta_nll.reset();
+  profile.constraints = {{LimitedFigure::kInterTokenMean, 0.001}};
+  Recorder recorder({"fp16", "a"});
+  for (int prompt = 0; prompt < 200; ++prompt) {
+    for (int v = 0; v < 2; ++v) recorder.Timing(v, prompt, 0, 1, prompt < 4 ? 1 : 100);
+  }
+  const auto verdicts = Eliminate(recorder.measurements(), {true, true}, profile, kError);
+  EXPECT_EQ(Kinds(verdicts), std::vector(2, kNone));
+  EXPECT_FALSE(verdicts[1].keeps_limits);
+}
+
 TEST(Eliminate, LooksAtWhatAllActiveVariantsHave) {
   Profile profile = BuiltIn("latency");
   profile.max_delta_nll.reset();
@@ -127,6 +180,16 @@ TEST(Eliminate, NeedsAProfileThatComparesWithFp16) {
   EXPECT_THAT(CanEliminate(steady).message(), HasSubstr("weighs behaviour"));
 }
 
+TEST(CanDecide, NeedsWhatTheProfileWeighs) {
+  const Profile balanced = BuiltIn("balanced");
+  EXPECT_TRUE(CanDecide(balanced, 3, true).ok());
+  EXPECT_THAT(CanDecide(balanced, 1, true).message(), HasSubstr("expected 2 repeats or more"));
+  EXPECT_THAT(CanDecide(balanced, 3, false).message(), HasSubstr("the job scores no text"));
+  Profile speed;
+  speed.weights.speed = 1;
+  EXPECT_TRUE(CanDecide(speed, 1, false).ok());
+}
+
 Measurements WithSlowStopped() {
   Recorder recorder = Job(20, 20);
   Measurements m = recorder.measurements();
@@ -144,7 +207,8 @@ Measurements WithSlowStopped() {
   return m;
 }
 
-Ranking RankAll(const Measurements& m) {
+Ranking RankAll(const Measurements& m, std::optional<double> sanity = std::nullopt,
+                const char* decided_by = "profiles/balanced") {
   const auto stopped = JudgeStopped(m);
   const auto common = KeepCommonRecords(WithoutStopped(m));
   const DecisionData data = PrepareDecision(common->measurements);
@@ -152,8 +216,8 @@ Ranking RankAll(const Measurements& m) {
   options.data = &data;
   options.stopped = &*stopped;
   Profile profile = BuiltIn("balanced");
-  profile.max_delta_nll.reset();
-  const auto ranking = Rank(*Measure(common->measurements), profile, JobFacts{}, options);
+  profile.max_delta_nll = sanity;
+  const auto ranking = Rank(*Measure(common->measurements), profile, JobFacts{.decided_by = decided_by}, options);
   EXPECT_TRUE(ranking.ok()) << ranking.status();
   return *ranking;
 }
@@ -170,6 +234,24 @@ TEST(Stopped, StandsBehindTheRankedByWhatItHad) {
   EXPECT_EQ(slow->standing->probability_best, 0);
   // By its own eight prompts.
   EXPECT_NEAR(slow->speedup->value, 2 / 1.8, 0.02);
+}
+
+TEST(Stopped, IsNotSurelyWorseByAnotherProfileThanTheOneThatStoppedIt) {
+  EXPECT_FALSE(AnyContains(RankAll(WithSlowStopped()).warnings, "may be better"));
+  const Ranking ranking = RankAll(WithSlowStopped(), std::nullopt, "profiles/memory");
+  EXPECT_FALSE(Find(ranking, "slow").standing);
+  EXPECT_TRUE(
+      AnyContains(ranking.warnings, "slow was stopped early by profiles/memory, and may be better by this profile"));
+}
+
+TEST(Stopped, HasItsFiguresWhereItBrokeALimitButNoUtility) {
+  const Ranking ranking = RankAll(WithSlowStopped(), 0.01);
+  const RankedVariant& slow = Find(ranking, "slow");
+  EXPECT_EQ(slow.status, RankStatus::kStopped);
+  EXPECT_EQ(slow.reason, "fast is surely better");
+  EXPECT_FALSE(slow.utility);
+  EXPECT_FALSE(slow.standing);
+  EXPECT_NEAR(slow.speedup->value, 2 / 1.8, 0.02);
 }
 
 TEST(Stopped, DoesNotShrinkWhatTheOthersAreComparedOn) {

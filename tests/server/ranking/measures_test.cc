@@ -161,7 +161,7 @@ TEST(Measures, CompareRunsOnThePromptsThatEveryRunHas) {
   EXPECT_EQ(*Measured(recorder)[0].run_mean_deviation_s, 0);
 }
 
-TEST(Measures, DecideAP95FromFiftyNineRecordsOn) {
+TEST(Measures, DecideAP95FromFiftyNinePromptsOn) {
   for (const int records : {58, 59, 100}) {
     Recorder recorder({"fp16"});
     for (int k = 0; k < records; ++k) recorder.Timing(0, (k * 37) % records, 0, k + 1, 10);

@@ -55,6 +55,18 @@ std::vector<std::string> Names(const Measurements& m) {
   return names;
 }
 
+// Situation: the second job timed a grid of batches, so its engines hold longer sequences.
+TEST(MergeJobs, ComparesNoMemoryOfEnginesOfAnotherSize) {
+  Recorder first = Job({{"fp16", 2}, {"a", 1}}), same = Job({{"fp16", 2}, {"b", 1}});
+  Recorder other = Job({{"fp16", 2}, {"c", 1}});
+  for (VariantFacts& variant : other.measurements().variants) variant.memory->kv_cache_bytes = 300;
+  const Measurements merged = Merged(Jobs({first, same, other})).measurements;
+  ASSERT_THAT(Names(merged), ElementsAre("fp16", "a", "b", "c"));
+  EXPECT_TRUE(merged.variants[2].memory);
+  EXPECT_FALSE(merged.variants[3].memory);
+  EXPECT_THAT(merged.variants[3].memory_problem, HasSubstr("fp16 takes 1300 bytes there and 1000 here"));
+}
+
 TEST(MergeJobs, LeavesOneJobAsItIs) {
   Recorder job = Job({{"fp16", 2}, {"a", 1}});
   const auto merged = MergeJobs(Jobs({job}));

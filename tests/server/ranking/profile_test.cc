@@ -79,7 +79,7 @@ TEST(Profile, RefusesAlphaAndBetaThatDoNotFitItsForm) {
   profile.stability_alpha = 0;
   EXPECT_THAT(Refusal(profile), HasSubstr("at least one above 0"));
   profile.stability_beta = std::nan("");
-  EXPECT_THAT(Refusal(profile), HasSubstr("expected numbers of 0 or more"));
+  EXPECT_THAT(Refusal(profile), HasSubstr("expected numbers from 0 to 1e+09"));
 }
 
 TEST(Profile, RefusesAConstraintBelowZero) {

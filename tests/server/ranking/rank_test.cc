@@ -174,7 +174,7 @@ TEST(Rank, LeavesAVariantWithoutQualityUnrankedWhereQualityWeighs) {
   EXPECT_EQ(Find(Ranked(measures, speed), "a").status, RankStatus::kRanked);
   // The constraint asks for quality too.
   speed.max_delta_nll = 0.3;
-  EXPECT_THAT(Find(Ranked(measures, speed), "a").reason, HasSubstr("the sanity constraint: no quality records"));
+  EXPECT_THAT(Find(Ranked(measures, speed), "a").reason, HasSubstr("quality records, which the sanity constraint needs"));
 }
 
 TEST(Rank, LeavesUnmeasuredVariantsOutOfTheRange) {

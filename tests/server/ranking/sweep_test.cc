@@ -90,6 +90,25 @@ TEST(SweepWeights, BreaksExactlyWhereTwoAreEqual) {
   }
 }
 
+// Situation: lines that differ by rounding alone, which seem to cross far to the left of where the best begins.
+TEST(SweepWeights, LeavesNoGapAndNoOverlapWhereLinesAreAllButEqual) {
+  std::mt19937_64 engine(12);
+  for (int trial = 0; trial < 20000; ++trial) {
+    std::vector<SweptTerm> terms;
+    for (int t = 0; t < 3; ++t) {
+      terms.push_back({absl::StrCat("t", t), 0.1 * (1 + engine() % 5), {}});
+      for (int v = 0; v < 6; ++v) terms.back().values.push_back(0.1 * static_cast<int>(engine() % 21) - 1);
+    }
+    for (const WeightSweep& sweep : SweepWeights({"a", "b", "c", "d", "e", "f"}, terms)) {
+      ASSERT_EQ(sweep.segments.front().from, 0);
+      ASSERT_EQ(sweep.segments.back().to, 1);
+      for (std::size_t s = 1; s < sweep.segments.size(); ++s) {
+        ASSERT_EQ(sweep.segments[s].from, sweep.segments[s - 1].to) << "trial " << trial;
+      }
+    }
+  }
+}
+
 TEST(SweepWeights, GivesEqualsToTheFirst) {
   const std::vector<WeightSweep> sweeps = SweepWeights({"a", "b"}, {{"x", 0.5, {1, 1}}, {"y", 0.5, {0, 0}}});
   ASSERT_EQ(sweeps[0].segments.size(), 1U);

@@ -17,11 +17,12 @@ namespace uaqf::test {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr int kPrompts = 40;
 
-// Speed alone decides: no text is needed.
-void CreateSpeedProfile(TestServer& server) {
+// Speed alone decides: no text is needed. `most_p95_s`: limit of the latency, 0 for none.
+void CreateSpeedProfile(TestServer& server, double most_p95_s = 0) {
   v1::CreateProfileRequest create;
   create.set_request_id("p1");
   v1::Profile& profile = *create.mutable_profile();
@@ -29,6 +30,11 @@ void CreateSpeedProfile(TestServer& server) {
   profile.set_formula(v1::UTILITY_FORMULA_FULL);
   profile.set_normalization(v1::NORMALIZATION_BASELINE);
   profile.mutable_weights()->set_speed(1);
+  if (most_p95_s > 0) {
+    v1::Constraint& constraint = *profile.add_constraints();
+    constraint.set_figure(v1::LIMITED_FIGURE_LATENCY_P95);
+    constraint.set_limit(most_p95_s);
+  }
   v1::Profile answer;
   const absl::Status created = wire::FromGrpc(server.ranking().CreateProfile(Within30s().get(), create, &answer));
   ASSERT_TRUE(created.ok()) << created;
@@ -196,17 +202,55 @@ TEST(Rounds, MeasureNoFurtherWhatIsSurelyWorse) {
   EXPECT_NEAR(job->device_time().uniform_s(), 0.18, 1e-9);
 }
 
+// Situation: fp16 is above the limit of a p95 from the first prompt on. That rtn-w4 is below takes more prompts to know
+// than there are: one that is left over is not yet one that keeps the limits.
+TEST(Rounds, DoNotDecideForWhatMayYetBreakALimit) {
+  TestServer server;
+  CreateSpeedProfile(server, 0.015);
+  Workers workers = StartWorkers(server, {{"fp16", 20}, {"rtn-w4", 10}});
+  const auto created = server.Create(Request(server));
+  ASSERT_TRUE(created.ok()) << created.status();
+  Work(server, workers, created->name(), 120);
+  ASSERT_TRUE(Eventually([&] { return server.Get(created->name())->state() == v1::JOB_STATE_SUCCEEDED; }));
+  const auto job = server.Get(created->name());
+  EXPECT_THAT(job->error(), Not(HasSubstr("is best")));
+  EXPECT_EQ(job->progress().records_done(), job->progress().records_total());
+}
+
+TEST(Rounds, KeepTheProfileThatDecidesThem) {
+  TestServer server;
+  CreateSpeedProfile(server);
+  Workers workers = StartWorkers(server, {{"fp16", 20}, {"rtn-w4", 10}});
+  const auto created = server.Create(Request(server));
+  ASSERT_TRUE(created.ok()) << created.status();
+  v1::DeleteProfileRequest remove;
+  remove.set_name("profiles/speed");
+  google::protobuf::Empty nothing;
+  const auto deleted = [&] {
+    return wire::FromGrpc(server.ranking().DeleteProfile(Within30s().get(), remove, &nothing));
+  };
+  EXPECT_EQ(wire::Reason(deleted()), "PROFILE_DECIDES_A_JOB");
+  EXPECT_THAT(deleted().message(), HasSubstr(created->name()));
+  Work(server, workers, created->name(), 24);
+  ASSERT_TRUE(Eventually([&] { return server.Get(created->name())->state() == v1::JOB_STATE_SUCCEEDED; }));
+  EXPECT_TRUE(deleted().ok()) << deleted();
+}
+
 TEST(Rounds, AreRefusedWithoutAProfileThatCanDecide) {
   TestServer server;
   EXPECT_THAT(server.Create(Request(server, "profiles/nobody")).status().message(), HasSubstr("profiles/nobody"));
   const auto minmax = server.Create(Request(server, "profiles/accuracy-critical"));
   EXPECT_EQ(minmax.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(wire::Reason(minmax.status()), "PROFILE_CANNOT_DECIDE_EARLY");
+  // The job scores no text, which balanced asks for.
+  const auto unread = server.Create(Request(server, "profiles/balanced"));
+  EXPECT_EQ(wire::Reason(unread.status()), "PROFILE_CANNOT_DECIDE_EARLY");
+  EXPECT_THAT(unread.status().message(), HasSubstr("the job scores no text"));
   v1::CreateJobRequest lonely = Request(server);
   lonely.mutable_spec()->mutable_allocation()->set_until_decided(0);
   EXPECT_EQ(wire::Reason(server.Create(lonely).status()), "ALLOCATION_PROFILE_WITHOUT_DECISION");
+  CreateSpeedProfile(server);
   v1::CreateJobRequest ordered = Request(server);
-  ordered.mutable_spec()->mutable_allocation()->clear_profile();
   ordered.mutable_spec()->set_item_order(v1::ITEM_ORDER_AS_IN_SET);
   EXPECT_THAT(server.Create(ordered).status().message(), HasSubstr("item_order is AS_IN_SET with an allocation"));
 }
