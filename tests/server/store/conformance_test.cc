@@ -460,6 +460,7 @@ TYPED_TEST(StoreConformance, KeepsTheGroupOfAChunk) {
   Complete(this->store_.get(), "g", last);
   EXPECT_EQ(this->store_->ReadMeasurements("g")->timings.group, std::vector<std::int32_t>(2, 1));
   EXPECT_EQ(this->store_->ReadRecords("g", {}, {}, 1)->records[0].group, 1);
+  EXPECT_EQ(this->store_->ReadMeasurements("g")->attempts.at(0).group, 1);
 }
 
 TYPED_TEST(StoreConformance, KeepsALikelihoodThatIsNotANumber) {
