@@ -383,8 +383,14 @@ absl::StatusOr<ranking::Ranking> RankJob(const JobMeasures& measures, const rank
   options.stopped = &measures.stopped;
   auto ranked = ranking::Rank(measures.common, profile, Facts(measures.view), options);
   if (ranked.ok()) return ranked;
-  return wire::WithReason(ranked.status(),
-                          absl::IsFailedPrecondition(ranked.status()) ? "NOT_DECIDABLE" : "INVALID_PROFILE");
+  if (!absl::IsFailedPrecondition(ranked.status())) return wire::WithReason(ranked.status(), "INVALID_PROFILE");
+  absl::Status status = ranked.status();
+  // What is missing then is no choice that was made at submission.
+  if (measures.view.state == core::JobState::kFailed) {
+    status = absl::FailedPreconditionError(
+        absl::StrCat("not decidable: ", wire::JobName(measures.view.id), " failed: ", measures.view.error));
+  }
+  return wire::WithReason(status, "NOT_DECIDABLE");
 }
 
 }  // namespace uaqf::rpc

@@ -56,6 +56,26 @@ TEST(Jobs, RankAfterTheirRecordsCame) {
   EXPECT_EQ(again.DebugString(), measured.DebugString()) << "figures need the store alone";
 }
 
+TEST(Jobs, ThatFailedSayWhyInPlaceOfARanking) {
+  TestServer server;
+  FakeWorker worker(server.worker_channel(), "w");
+  worker.text_windows = 0;
+  ASSERT_TRUE(worker.Report().has_value());
+  v1::CreateJobRequest request = server.Request("r1");
+  request.mutable_spec()->mutable_quality()->set_text_set(server.Upload(3, v1::PROMPT_SET_KIND_TEXT));
+  const auto job = server.Create(request);
+  ASSERT_TRUE(job.ok()) << job.status();
+  worker.RunUntilIdle();
+  ASSERT_TRUE(Eventually([&] { return server.Get(job->name())->state() == v1::JOB_STATE_FAILED; }));
+  v1::RankVariantsRequest rank;
+  rank.set_job(job->name());
+  rank.set_profile("profiles/latency");
+  v1::RankVariantsResponse ranked;
+  const absl::Status status = wire::FromGrpc(server.ranking().RankVariants(Within30s().get(), rank, &ranked));
+  EXPECT_EQ(wire::Reason(status), "NOT_DECIDABLE");
+  EXPECT_THAT(status.message(), HasSubstr(server.Get(job->name())->error()));
+}
+
 TEST(Jobs, SayHowSureTheirRankingIs) {
   TestServer server;
   FakeWorker worker(server.worker_channel(), "w");
