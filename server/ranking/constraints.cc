@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/ranking/binomial.h"
 #include "server/ranking/decision_data.h"
@@ -32,16 +33,18 @@ double PercentileOf(LimitedFigure figure) {
   }
 }
 
+std::string WithUnit(LimitedFigure figure, std::string number) {
+  if (*UnitOf(figure) != '\0') absl::StrAppend(&number, " ", UnitOf(figure));
+  return number;
+}
+
 // Two values that are not the same look apart: of bytes each counts, of others as many digits as that takes.
 std::string Shown(LimitedFigure figure, double value, double beside) {
-  const char* space = *UnitOf(figure) == '\0' ? "" : " ";
-  if (figure == LimitedFigure::kMemory) return absl::StrFormat("%.0f%s%s", value, space, UnitOf(figure));
-  int digits = 4;
-  while (digits < 17 && value != beside &&
-         absl::StrFormat("%.*g", digits, value) == absl::StrFormat("%.*g", digits, beside)) {
-    ++digits;
-  }
-  return absl::StrFormat("%.*g%s%s", digits, value, space, UnitOf(figure));
+  if (figure == LimitedFigure::kMemory) return WithUnit(figure, absl::StrFormat("%.0f", value));
+  const auto digits = [](double number, int count) { return absl::StrFormat("%.*g", count, number); };
+  int count = 4;
+  while (count < 17 && value != beside && digits(value, count) == digits(beside, count)) ++count;
+  return WithUnit(figure, digits(value, count));
 }
 
 // Fewest prompts that decide a percentile p with 95 % confidence: p^n < 0.05.
@@ -296,11 +299,9 @@ std::vector<Check> CheckConstraints(const std::vector<Constraint>& constraints, 
 }
 
 std::string LimitText(LimitedFigure figure, double limit) {
-  const char* space = *UnitOf(figure) == '\0' ? "" : " ";
-  if (figure == LimitedFigure::kMemory) return absl::StrFormat("%.0f%s%s", limit, space, UnitOf(figure));
-  if (!(limit > 0)) return absl::StrFormat("%g%s%s", limit, space, UnitOf(figure));
+  if (figure == LimitedFigure::kMemory || !(limit > 0)) return WithUnit(figure, absl::StrFormat("%.0f", limit));
   const double step = std::pow(10, std::floor(std::log10(limit)) - 3);
-  return absl::StrFormat("%.4g%s%s", std::ceil(limit / step) * step, space, UnitOf(figure));
+  return WithUnit(figure, absl::StrFormat("%.4g", std::ceil(limit / step) * step));
 }
 
 std::optional<double> RelaxationOf(const std::vector<Check>& checks) {
