@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "server/ranking/comparison.h"
+#include "server/ranking/stability.h"
 
 namespace uaqf::ranking {
 namespace {
@@ -19,8 +20,7 @@ double RawValue(TermKind kind, const ResampledFigures& own, const ResampledFigur
     case TermKind::kQuality:
       return UsesPerplexity(profile) ? std::exp(own.nll) - std::exp(baseline.nll) : own.nll - baseline.nll;
     case TermKind::kStability:
-      if (profile.stability_form == StabilityForm::kRelative) return own.latency_deviation_s / own.latency_s;
-      return profile.stability_alpha * own.latency_deviation_s + profile.stability_beta * own.throughput_deviation;
+      return StabilityOf(own, profile);
     case TermKind::kBehaviour:
       return own.behaviour;
     case TermKind::kMemory:

@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "server/ranking/measures.h"
 #include "server/ranking/paired_units.h"
+#include "server/ranking/stability.h"
 #include "server/ranking/statistics.h"
 
 namespace uaqf::ranking {
@@ -76,11 +77,6 @@ std::optional<SelfDifference> MeanLogRatio(const std::vector<ChunkPair>& pairs, 
   const auto degrees = static_cast<std::int64_t>(logs.size()) - 1;
   const double half = StudentT975(degrees) * std::sqrt(squares / static_cast<double>(degrees) / weights);
   return SelfDifference{mean, {mean - half, mean + half}};
-}
-
-double StabilityOf(const ResampledFigures& figures, const Profile& profile) {
-  if (profile.stability_form == StabilityForm::kRelative) return figures.latency_deviation_s / figures.latency_s;
-  return profile.stability_alpha * figures.latency_deviation_s + profile.stability_beta * figures.throughput_deviation;
 }
 
 std::string Percent(double share) { return absl::StrFormat("%.2g %%", 100 * share); }
